@@ -1,0 +1,33 @@
+# On a fresh machine with Python >= 3.10, `make demo` and `make test` each do all the set-up there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-fast lint types bench clean
+
+$(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed  ## real + synthetic training on stand-in data, on the CPU
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh build/demo
+
+test: lint types $(VENV)/.installed  ## everything CI runs
+	$(BIN)/python -m pytest -q
+
+test-fast: $(VENV)/.installed  ## without the tests that run nnU-Net's commands
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/pyright
+
+bench: $(VENV)/.installed  ## timings as ratios; results go to docs/results/
+	$(BIN)/python benchmarks/trainer_overhead.py
+
+clean:
+	rm -rf build dist *.egg-info

@@ -1,0 +1,18 @@
+"""Tumor Fabrication for nnU-Net v2 (TF = Tumor Fabrication, not TensorFlow).
+
+The map of the package, in the order in which a case flows through it:
+
+* root files: what everybody may use. `errors`, `stamps`, `work` (files), `folders` (where things live), `folds` (who
+  trains, who validates), `provenance` (manifest and sidecar of synthetic cases), `diagnosis`.
+* `preparation`: scans as nnU-Net stores them.
+* `standin`: data for tests and the demo.
+* `sets`: named collections of synthetic cases, and all that the trainers need of them.
+* `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`.
+* `benchmark`: did it help?
+* `commands`: one module per console command.
+* `_autoreg`, `_ext`: how nnU-Net finds the trainers.
+
+Importing this file costs nothing: Python does it at every start, because of the .pth file.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Did it help? Results of trained models, side by side."""

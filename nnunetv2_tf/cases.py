@@ -1,0 +1,76 @@
+"""What a case is on disk: one image file per channel and a label file, of an nnU-Net dataset or of any such folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.work import read_json
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case, images in channel order."""
+
+    identifier: str
+    images: tuple[Path, ...]
+    label: Path
+
+
+def dataset_json(dataset: Dataset) -> dict[str, Any]:
+    """The raw dataset.json."""
+    return read_json(dataset.raw / "dataset.json", "every nnU-Net dataset has one.")
+
+
+def raw_cases(dataset: Dataset) -> dict[str, CaseFiles]:
+    """The real training cases by identifier, listed by nnU-Net's own code (imagesTr, or the key `dataset`)."""
+    from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+    description = dataset_json(dataset)
+    if "dataset" not in description and not (dataset.raw / "imagesTr").is_dir():
+        raise UserError(f"{dataset.raw} has no folder imagesTr; copy the dataset's images there.")
+    listed = get_filenames_of_train_images_and_targets(str(dataset.raw), description)
+    return {
+        str(name): CaseFiles(str(name), tuple(Path(image) for image in files["images"]), Path(files["label"]))
+        for name, files in sorted(listed.items())
+    }
+
+
+def folder_cases(folder: Path, file_ending: str, channels: int) -> list[CaseFiles]:
+    """The cases of any folder in nnU-Net's layout: imagesTr/<case>_0000<ending> ..., labelsTr/<case><ending>."""
+    images, labels = folder / "imagesTr", folder / "labelsTr"
+    for subfolder in (images, labels):
+        if not subfolder.is_dir():
+            raise UserError(f"{subfolder} does not exist; give a folder with imagesTr and labelsTr, as nnU-Net's.")
+    cases = [
+        CaseFiles(
+            label.name.removesuffix(file_ending),
+            channel_files(images, label.name.removesuffix(file_ending), file_ending, channels),
+            label,
+        )
+        for label in sorted(labels.glob(f"*{file_ending}"))
+    ]
+    if not cases:
+        raise UserError(f"{labels} holds no file ending in {file_ending}, as this dataset's do; convert them first.")
+    _complete(cases, images, file_ending)
+    return cases
+
+
+def channel_files(images: Path, identifier: str, file_ending: str, channels: int) -> tuple[Path, ...]:
+    """The image files of a case, <case>_0000<ending> and so on."""
+    return tuple(images / f"{identifier}_{channel:04d}{file_ending}" for channel in range(channels))
+
+
+def _complete(cases: Sequence[CaseFiles], images: Path, file_ending: str) -> None:
+    """Every channel of every label is there, and no image besides."""
+    expected = {image for case in cases for image in case.images}
+    found = set(images.glob(f"*{file_ending}"))
+    for missing in sorted(expected - found):
+        raise UserError(f"{missing} does not exist, but its label does; add the image or take the label away.")
+    for extra in sorted(found - expected):
+        raise UserError(
+            f"{extra} belongs to no label in {images.parent / 'labelsTr'}, or is a channel the dataset "
+            "does not have; add the label or take the image away."
+        )

@@ -1,0 +1,1 @@
+"""One module per console command: argparse and nothing else. Heavy imports wait until the arguments are read."""

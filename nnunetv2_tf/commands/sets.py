@@ -1,0 +1,100 @@
+"""nnUNetv2_tf_sets: list, add, preprocess, export and remove sets of synthetic cases."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.folders import parse_fold
+
+DESCRIPTION = """\
+Sets of synthetic cases of a dataset. A set has one name over all folds and one part per fold, because what a fold
+may train with depends on who validates in it. Without an action: a table of the dataset's sets."""
+
+EXAMPLES = """\
+examples:
+  nnUNetv2_tf_sets -d 501
+      lists the sets of Dataset501
+  nnUNetv2_tf_sets -d 501 --add FOLDER -s mine -f 0 -ancestors ancestors.json
+      adds FOLDER/imagesTr and FOLDER/labelsTr, made by any program, for fold 0; ancestors.json names the real cases
+      each synthetic case was made from: {"synthetic_0001": ["BraTS_0007", "BraTS_0012"], ...}
+  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_mine
+      trains with it
+  nnUNetv2_tf_sets -d 501 --preprocess -s mine -f 0 -c 2d
+      makes it usable for another configuration
+  nnUNetv2_tf_sets -d 501 --export -s mine -o 701
+      writes real and synthetic cases as a dataset of their own, for stock nnU-Net
+  nnUNetv2_tf_sets -d 501 --remove -s mine
+      deletes the set (with -f only that fold's part)
+"""
+
+
+def main() -> int:
+    """Entry point of the console command."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_tf_sets",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-d", required=True, metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--add", type=Path, metavar="FOLDER", help="add the cases of a folder in nnU-Net's layout")
+    action.add_argument("--preprocess", action="store_true", help="preprocess what is missing or out of date")
+    action.add_argument("--export", action="store_true", help="write a standalone dataset for stock nnU-Net")
+    action.add_argument("--remove", action="store_true", help="delete a set, or its part for a fold")
+    parser.add_argument("-s", metavar="SET", help="the set's name: lower-case letters and digits (tf100)")
+    parser.add_argument("-f", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
+    ancestry = parser.add_mutually_exclusive_group()
+    ancestry.add_argument("-ancestors", type=Path, metavar="FILE", help="JSON {synthetic case: [real case, ...]}")
+    ancestry.add_argument("--trust", action="store_true", help="ancestors are unknown; you answer for leaks yourself")
+    parser.add_argument(
+        "-c", nargs="+", metavar="CONFIGURATION", help="configurations to preprocess (default: those of the real cases)"
+    )
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
+    parser.add_argument("-o", type=int, metavar="ID", help="with --export: the new dataset's number")
+    parser.add_argument("-name", help="with --export: the new dataset's name (default: of the old one and the set)")
+    parser.add_argument("-np", type=int, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.sets import actions
+
+    if arguments.add:
+        _demand(arguments, "s", "f")
+        if not (arguments.ancestors or arguments.trust):
+            raise UserError(
+                "--add needs -ancestors FILE, which names the real cases behind each synthetic one so that none leaks "
+                "into validation, or --trust if you answer for that yourself."
+            )
+        actions.add(
+            arguments.d, arguments.add, arguments.s, arguments.f, arguments.ancestors, arguments.c, arguments.p,
+            arguments.np,
+        )  # fmt: skip
+    elif arguments.preprocess:
+        _demand(arguments, "s")
+        actions.preprocess(arguments.d, arguments.s, arguments.f, arguments.c, arguments.p, arguments.np)
+    elif arguments.export:
+        _demand(arguments, "s", "o")
+        actions.export(arguments.d, arguments.s, arguments.o, arguments.name, arguments.p)
+    elif arguments.remove:
+        _demand(arguments, "s")
+        actions.remove(arguments.d, arguments.s, arguments.f)
+    else:
+        print(actions.table(arguments.d))
+
+
+def _demand(arguments: argparse.Namespace, *names: str) -> None:
+    missing = [f"-{name}" for name in names if getattr(arguments, name) is None]
+    if missing:
+        raise UserError(f"This needs {' and '.join(missing)} too; nnUNetv2_tf_sets -h shows examples.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Where things live. In: a dataset's id or name. Out: its folders in nnU-Net's three places, and those of its sets."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunetv2_tf.errors import UserError
+
+Fold = int | str  # a number, or "all"
+
+VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+
+
+def parse_fold(text: str) -> Fold:
+    """`0`, `1`, ... or `all`, as nnU-Net's commands take it (for argparse's `type`)."""
+    if text == "all":
+        return text
+    if text.isdigit():
+        return int(text)
+    raise ValueError(f"a fold is a number or 'all', not {text!r}")
+
+
+def place(variable: str) -> Path:
+    """The folder one of nnU-Net's environment variables names."""
+    folder = os.environ.get(variable)
+    if not folder:
+        raise UserError(f"The environment variable {variable} is not set; set it as you do for nnU-Net.")
+    return Path(folder)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The folders of one nnU-Net dataset, e.g. of Dataset501_BraTS."""
+
+    name: str
+
+    @classmethod
+    def find(cls, id_or_name: str) -> "Dataset":
+        """Finds a dataset by id (501) or name (Dataset501_BraTS), as nnU-Net does."""
+        from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+        for variable in VARIABLES[:2]:
+            place(variable)
+        try:
+            dataset = cls(str(maybe_convert_to_dataset_name(id_or_name)))
+        except (RuntimeError, ValueError):
+            raise UserError(
+                f"There is no dataset {id_or_name}, or more than one, in {place('nnUNet_raw')}; "
+                "give its number (501) or its name (Dataset501_BraTS)."
+            ) from None
+        if not dataset.raw.is_dir():
+            raise UserError(f"{dataset.raw} does not exist; check -d {id_or_name} and the variable nnUNet_raw.")
+        return dataset
+
+    @property
+    def raw(self) -> Path:
+        """nnUNet_raw/Dataset501_X."""
+        return place("nnUNet_raw") / self.name
+
+    @property
+    def preprocessed(self) -> Path:
+        """nnUNet_preprocessed/Dataset501_X."""
+        return place("nnUNet_preprocessed") / self.name
+
+    @property
+    def sets(self) -> Path:
+        """All sets of synthetic cases: nnUNet_raw/Dataset501_X/tf."""
+        return self.raw / "tf"
+
+    def set_part(self, set_name: str, fold: Fold) -> Path:
+        """One fold's part of a set: nnUNet_raw/Dataset501_X/tf/<set>/fold_<k>."""
+        return self.sets / set_name / f"fold_{fold}"
+
+    def preprocessed_set_part(self, set_name: str, fold: Fold) -> Path:
+        """What nnU-Net's preprocessor made of it: nnUNet_preprocessed/Dataset501_X/tf/<set>/fold_<k>."""
+        return self.preprocessed / "tf" / set_name / f"fold_{fold}"

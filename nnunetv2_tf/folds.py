@@ -1,0 +1,138 @@
+"""Who trains and who validates in a fold, and who belongs to whom.
+
+The unit is the patient, not the case: `groups.json` beside the raw dataset.json maps cases to groups, a case that is
+not in it is a group of its own, and no group may stand on both sides of a split.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.work import read_json, write_json
+
+NNUNET_SEED = 12345
+
+
+@dataclass(frozen=True)
+class Split:
+    """The cases of one fold."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+class Groups:
+    """Which group a case belongs to."""
+
+    def __init__(self, group_of: Mapping[str, str] | None = None) -> None:
+        self.group_of = dict(group_of or {})
+
+    @classmethod
+    def read(cls, dataset: Dataset) -> "Groups":
+        """Reads groups.json of a dataset; without the file each case is its own group."""
+        path = dataset.raw / "groups.json"
+        if not path.exists():
+            return cls()
+        groups = read_json(path, "it must be a JSON object {case: group}.")
+        if not isinstance(groups, dict) or not all(isinstance(group, str) for group in groups.values()):
+            raise UserError(f"{path} must be a JSON object of texts, {{case: group}}; write it like that.")
+        return cls(groups)
+
+    def __bool__(self) -> bool:
+        return bool(self.group_of)
+
+    def __getitem__(self, case: str) -> tuple[str, str]:
+        """The group of a case; ungrouped cases never meet a group that happens to carry their name."""
+        return ("group", self.group_of[case]) if case in self.group_of else ("case", case)
+
+    def cut_by(self, split: Split) -> tuple[str, str] | None:
+        """A training and a validation case of one group, if the split separates any."""
+        training = {self[case]: case for case in reversed(split.train)}
+        return next(((training[self[case]], case) for case in split.val if self[case] in training), None)
+
+
+def fold_split(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> Split:
+    """The split of a fold, as nnU-Net's `do_split` makes it from the same (preprocessed) identifiers.
+
+    A missing splits_final.json is written first. Refuses a split that separates the cases of one group.
+    """
+    identifiers = sorted(identifiers)
+    if fold == "all":
+        return Split(tuple(identifiers), tuple(identifiers))
+    groups = Groups.read(dataset)
+    split = _numbered_fold(ensure_splits(dataset, identifiers, groups), int(fold), identifiers)
+    refuse_cut_group(split, groups, dataset, fold)
+    return split
+
+
+def splits_file(dataset: Dataset) -> Path:
+    """Where nnU-Net keeps a dataset's splits."""
+    return dataset.preprocessed / "splits_final.json"
+
+
+def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) -> list[Split]:
+    """Reads splits_final.json; where there is none writes nnU-Net's five folds, or five that keep groups together."""
+    path = splits_file(dataset)
+    if not path.exists():
+        write_json(path, _group_safe_folds(identifiers, groups) if groups else _nnunet_folds(identifiers))
+    splits = read_json(path, "delete it and nnU-Net's five folds are written again.")
+    try:
+        return [Split(tuple(entry["train"]), tuple(entry["val"])) for entry in splits]
+    except (TypeError, KeyError):
+        raise UserError(f"{path} must be a list of {{train: [...], val: [...]}}; write it like that.") from None
+
+
+def refuse_cut_group(split: Split, groups: Groups, dataset: Dataset, fold: Fold) -> None:
+    """Raises when a patient stands on both sides of the split."""
+    cut = None if fold == "all" else groups.cut_by(split)
+    if cut is not None:
+        raise UserError(
+            f"Fold {fold} of {splits_file(dataset)} trains on {cut[0]} and validates on {cut[1]}, "
+            f"which are one group in {dataset.raw / 'groups.json'}; keep both on one side "
+            "(delete splits_final.json and group-safe folds are written)."
+        )
+
+
+def _numbered_fold(splits: Sequence[Split], fold: int, identifiers: Sequence[str]) -> Split:
+    if fold < len(splits):
+        return splits[fold]
+    rnd = np.random.RandomState(seed=NNUNET_SEED + fold)  # nnU-Net's 80:20 split for a fold that the file lacks
+    drawn = rnd.choice(len(identifiers), int(len(identifiers) * 0.8), replace=False).tolist()
+    rest = sorted(set(range(len(identifiers))) - set(drawn))
+    return Split(tuple(identifiers[index] for index in drawn), tuple(identifiers[index] for index in rest))
+
+
+def _nnunet_folds(identifiers: Sequence[str]) -> list[dict[str, list[str]]]:
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    _enough(len(identifiers), "cases")
+    splits = generate_crossval_split(list(identifiers), seed=NNUNET_SEED, n_splits=5)
+    return [{side: [str(case) for case in cases] for side, cases in split.items()} for split in splits]
+
+
+def _group_safe_folds(identifiers: Sequence[str], groups: Groups) -> list[dict[str, list[str]]]:
+    """Five folds of nearly equal size: groups in seeded order, larger ones first, each to the smallest fold."""
+    members = defaultdict(list)
+    for case in sorted(identifiers):
+        members[groups[case]].append(case)
+    _enough(len(members), "groups")
+    order = np.random.default_rng(NNUNET_SEED).permutation(len(members))
+    shuffled = [list(members.values())[index] for index in order]
+    folds: list[list[str]] = [[] for _ in range(5)]
+    for cases in sorted(shuffled, key=len, reverse=True):
+        min(folds, key=len).extend(cases)
+    everyone = sorted(identifiers)
+    return [{"train": [case for case in everyone if case not in fold], "val": sorted(fold)} for fold in folds]
+
+
+def _enough(number: int, unit: str) -> None:
+    if number < 5:
+        raise UserError(
+            f"Five folds need at least five {unit}, and there are {number}; write splits_final.json "
+            "into the preprocessed folder yourself, or use fold all."
+        )

@@ -1,0 +1,1 @@
+"""Scans brought into the form in which nnU-Net stores them."""

@@ -1,0 +1,105 @@
+"""nnU-Net's own preprocessor, case by case. In: NIfTI files and plans. Out: what `nnUNetv2_preprocess` would store.
+
+`nnUNetv2_preprocess` itself deletes its output folder first and lists its cases itself, so it cannot add to a set.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from nnunetv2_tf.cases import CaseFiles
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.work import in_parallel, read_json, scratch_folder
+
+STORED = ("_seg.b2nd", ".pkl", ".b2nd")  # in this order: a case with its .b2nd in place is complete
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One configuration of one plans file of a dataset, with the dataset.json nnU-Net trains with."""
+
+    plans: dict[str, Any]
+    configuration: str
+    dataset_json: dict[str, Any]
+
+    @classmethod
+    def read(cls, dataset: Dataset, plans_name: str, configuration: str) -> "Plan":
+        """Reads a dataset's plans; refuses what does not exist, and the cascade."""
+        plans = read_plans(dataset, plans_name)
+        if configuration not in plans["configurations"]:
+            known = ", ".join(plans["configurations"])
+            raise UserError(f"{plans_name} of {dataset.name} has no configuration {configuration}, only {known}.")
+        plan = cls(plans, configuration, read_json(dataset.preprocessed / "dataset.json", "plan the dataset again."))
+        if plan.manager.previous_stage_name is not None:
+            raise UserError(f"{configuration} needs predictions of its previous stage, which synthetic cases lack.")
+        return plan
+
+    @property
+    def manager(self) -> Any:
+        """nnU-Net's view of the configuration."""
+        return PlansManager(self.plans).get_configuration(self.configuration)
+
+    @property
+    def data_identifier(self) -> str:
+        """The name of the folder nnU-Net stores preprocessed cases in."""
+        return self.manager.data_identifier
+
+    @property
+    def stamp(self) -> str:
+        """A digest of all that decides the arrays a case becomes; batch and patch size do not."""
+        settings = dict(self.manager.configuration)
+        deciding = [key for key in settings if key in _DECIDING or key.startswith("resampling_fn")]
+        return digest(
+            {
+                "configuration": {key: settings[key] for key in deciding},
+                "plans": {key: self.plans.get(key) for key in _DECIDING_IN_PLANS},
+                "labels": {key: self.dataset_json.get(key) for key in ("labels", "regions_class_order")},
+            }
+        )
+
+    @property
+    def masked_channels(self) -> list[int]:
+        """The channels that are normalised inside the nonzero mask only."""
+        return [channel for channel, masked in enumerate(self.manager.use_mask_for_norm) if masked]
+
+
+def read_plans(dataset: Dataset, plans_name: str) -> dict[str, Any]:
+    """Reads a plans file of a dataset."""
+    path = dataset.preprocessed / f"{plans_name}.json"
+    return read_json(path, f"run nnUNetv2_plan_and_preprocess for {dataset.name}, or name other plans with -p.")
+
+
+def preprocess_cases(plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_processes: int) -> Iterator[CaseFiles]:
+    """Writes each case into `folder` and yields it when it is there; files appear whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    description = f"Preprocessing for {plan.configuration}"
+    with scratch_folder(folder.with_name(f".{folder.name}.tmp")) as scratch:
+        yield from in_parallel(partial(_preprocess_case, plan, folder, scratch), cases, num_processes, description)
+
+
+def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -> CaseFiles:
+    manager = PlansManager(plan.plans)
+    configuration = manager.get_configuration(plan.configuration)
+    preprocessor = configuration.preprocessor_class(verbose=False)
+    images = [str(image) for image in case.images]
+    truncated = str(scratch / case.identifier)
+    preprocessor.run_case_save(truncated, images, str(case.label), manager, configuration, plan.dataset_json)
+    for ending in STORED:
+        os.replace(truncated + ending, folder / f"{case.identifier}{ending}")
+    return case
+
+
+_DECIDING = {"spacing", "normalization_schemes", "use_mask_for_norm", "preprocessor_name"}
+_DECIDING_IN_PLANS = (
+    "transpose_forward",
+    "image_reader_writer",
+    "foreground_intensity_properties_per_channel",
+    "label_manager",
+)

@@ -1,0 +1,125 @@
+"""Where synthetic cases come from: the manifest of a set's part and the sidecar of a case, as written to disk.
+
+Both are JSON. `schemas/*.schema.json` describes them for other programs; reading here checks the same things.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from nnunetv2_tf import __version__
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Fold
+from nnunetv2_tf.records import checked, read_record, to_json
+from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.work import read_json, write_json
+
+FORMAT = 1
+CURE = "remove this part of the set (nnUNetv2_tf_sets --remove) and make it again."
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """All that one synthetic case descends from."""
+
+    case: str
+    line: int | None  # of the recipe; None for foreign cases
+    host: str | None
+    donors: tuple[str, ...]
+    ancestors: tuple[str, ...] | Literal["unknown"]  # real cases of the dataset; unknown: added with --trust
+    geometry_ancestors: tuple[str, ...]  # cases that only shaped plans or the registration target
+    reach_mm: float | None  # edits stay within this distance of the tumour map; None: anywhere in the organ
+    controls: Mapping[str, Any]
+    seed: int | None
+    versions: Mapping[str, str]
+
+    def write(self, path: Path) -> None:
+        """Writes the sidecar, whole or not at all."""
+        write_json(path, to_json(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Sidecar":
+        """Reads a sidecar."""
+        return read_record(cls, path, CURE)
+
+
+@dataclass(frozen=True)
+class CaseEntry:
+    """One case in a manifest."""
+
+    case: str
+    line: int | None
+    accepted: bool
+    image_sha256: tuple[str, ...]  # one per channel
+    label_sha256: str
+
+    def __post_init__(self) -> None:
+        hashes = (*self.image_sha256, self.label_sha256)
+        if not self.image_sha256 or not all(len(text) == 64 and set(text) <= _HEX for text in hashes):
+            raise ValueError(f"the hashes of case {self.case} are not SHA-256")
+
+
+@dataclass(frozen=True)
+class BaselineUse:
+    """The nnU-Net that a method learnt through."""
+
+    trainer: str
+    plans: str
+    configuration: str
+    checkpoint_sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one fold's part of a set holds."""
+
+    format: int
+    set: str
+    dataset: str
+    fold: Fold
+    method: str  # "foreign" for cases added from outside
+    preset: str | None
+    config_hash: str | None
+    recipe_hash: str | None
+    healthy: str | None
+    baseline: BaselineUse | None
+    versions: Mapping[str, str]
+    cases: tuple[CaseEntry, ...]
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"this version of nnunetv2_tf reads format {FORMAT}, not {self.format}")
+        if self.fold != "all" and (not isinstance(self.fold, int) or self.fold < 0):
+            raise ValueError(f"Manifest.fold must be a number or 'all', not {self.fold!r}")
+        if len({entry.case for entry in self.cases}) < len(self.cases):
+            raise ValueError("a case is listed twice")
+
+    @property
+    def accepted(self) -> tuple[CaseEntry, ...]:
+        """The cases a trainer may use, in the order of the set."""
+        return tuple(entry for entry in self.cases if entry.accepted)
+
+    def write(self, path: Path) -> None:
+        """Writes the manifest with a hash over all of it, whole or not at all."""
+        content = to_json(self)
+        write_json(path, {**content, "hash": digest(content)})
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Reads a manifest; refuses one that was changed by hand."""
+        content = read_json(path, CURE)
+        signature = content.pop("hash", None) if isinstance(content, dict) else None
+        manifest = checked(cls, content, path, CURE)
+        if signature != digest(content):
+            raise UserError(f"{path} does not match its own hash, so it was changed by hand; {CURE}")
+        return manifest
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what a case looks like."""
+    return {"nnunetv2_tf": __version__, **{name: version(name) for name in ("nnunetv2", "torch", "numpy")}}
+
+
+_HEX = set("0123456789abcdef")

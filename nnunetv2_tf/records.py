@@ -1,0 +1,94 @@
+"""Frozen dataclasses to JSON and back. What is read is checked against the annotations, field by field.
+
+A dataclass checks what its annotations cannot say in `__post_init__`, by raising ValueError.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.work import read_json
+
+Record = TypeVar("Record")
+
+_PLAIN = {str: "text", bool: "true or false", int: "a whole number", type(None): "null"}
+
+
+def to_json(record: Any) -> Any:
+    """The JSON value of a dataclass (or of anything inside one)."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {entry.name: to_json(getattr(record, entry.name)) for entry in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {key: to_json(value) for key, value in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [to_json(value) for value in record]
+    return record
+
+
+def from_json(kind: type[Record], value: Any) -> Record:
+    """The dataclass that `to_json` made `value` of; raises ValueError with one sentence otherwise."""
+    return _read(kind, value, kind.__name__)
+
+
+def checked(kind: type[Record], value: Any, path: Path, cure: str) -> Record:
+    """`from_json` of a value that stood in the file `path`. `cure` ends the sentence when that fails."""
+    try:
+        return from_json(kind, value)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; {cure}") from None
+
+
+def read_record(kind: type[Record], path: Path, cure: str) -> Record:
+    """Reads a dataclass from a JSON file."""
+    return checked(kind, read_json(path, cure), path, cure)
+
+
+def _read(kind: Any, value: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(kind, value, name)
+    if origin in (typing.Union, types.UnionType):
+        return _read_union(arguments, value, name)
+    if origin is typing.Literal:
+        return _expect(value in arguments, value, name, " or ".join(map(repr, arguments)))
+    if origin is tuple:  # only tuple[X, ...]
+        _expect(isinstance(value, list), value, name, "a list")
+        return tuple(_read(arguments[0], entry, f"{name}[{index}]") for index, entry in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        _expect(isinstance(value, dict), value, name, "an object")
+        return {key: _read(arguments[1], entry, f"{name}[{key!r}]") for key, entry in value.items()}
+    if kind is Any:
+        return value
+    if kind is float:
+        return _expect(type(value) in (int, float) and math.isfinite(value), value, name, "a number")
+    return _expect(type(value) is kind, value, name, _PLAIN[kind])
+
+
+def _read_dataclass(kind: Any, value: Any, name: str) -> Any:
+    _expect(isinstance(value, dict), value, name, "an object")
+    hints = typing.get_type_hints(kind)
+    expected = [entry.name for entry in dataclasses.fields(kind)]
+    if set(value) != set(expected):
+        raise ValueError(f"{name} lacks or does not know: {', '.join(sorted(set(value) ^ set(expected)))}")
+    return kind(**{field: _read(hints[field], value[field], f"{name}.{field}") for field in expected})
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
+    sentences = []
+    for kind in kinds:
+        try:
+            return _read(kind, value, name)
+        except ValueError as error:
+            sentences.append(str(error))
+    raise ValueError(sentences[0] if value is not None else sentences[-1])
+
+
+def _expect(condition: bool, value: Any, name: str, expected: str) -> Any:
+    if not condition:
+        raise ValueError(f"{name} must be {expected}, not {value!r}")
+    return value

@@ -1,0 +1,120 @@
+"""What `nnUNetv2_tf_sets` does, action by action. In: what the user typed. Out: files, and a sentence on the screen."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.preparation.preprocess import Plan, read_plans
+from nnunetv2_tf.sets.export import export_set
+from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
+from nnunetv2_tf.sets.store import SetPart, all_parts
+
+
+def table(id_or_name: str) -> str:
+    """The dataset's sets, one per line."""
+    dataset = Dataset.find(id_or_name)
+    rows = [("set", "method", "folds", "cases", "accepted")]
+    for set_name, parts in groupby(all_parts(dataset), key=lambda part: part.set_name):
+        members = list(parts)
+        manifests = [part.manifest() for part in members]
+        methods = sorted({manifest.method for manifest in manifests})
+        columns = (
+            [part.fold for part in members],
+            [len(manifest.cases) for manifest in manifests],
+            [len(manifest.accepted) for manifest in manifests],
+        )
+        rows.append((set_name, " ".join(methods), *(" ".join(map(str, column)) for column in columns)))
+    if len(rows) == 1:
+        return f"{dataset.name} has no sets yet; nnUNetv2_tf_sets -h shows how to add one."
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def add(
+    id_or_name: str,
+    folder: Path,
+    set_name: str,
+    folds: Sequence[Fold],
+    ancestors: Path | None,
+    configurations: Sequence[str] | None,
+    plans_name: str,
+    num_processes: int,
+) -> None:
+    """Adds a folder of foreign cases to a set and preprocesses it. Without an ancestors file: on trust."""
+    dataset = Dataset.find(id_or_name)
+    plans = _plans(dataset, plans_name, configurations)
+    ancestry = "unknown" if ancestors is None else read_ancestry(ancestors)
+    parts = add_cases(dataset, folder, set_name, folds, ancestry, plans, num_processes)
+    for part in parts:
+        print(f"Set {set_name}, fold {part.fold}: {len(part.manifest().cases)} cases in {part.folder}")
+    _preprocess(parts, plans, num_processes)
+    print(f"Train with: nnUNetv2_train {dataset.name} {plans[0].configuration} {folds[0]} -tr TFEnrichedTrainer_{set_name}")
+
+
+def preprocess(
+    id_or_name: str,
+    set_name: str,
+    folds: Sequence[Fold] | None,
+    configurations: Sequence[str] | None,
+    plans_name: str,
+    num_processes: int,
+) -> None:
+    """Preprocesses what is missing or out of date for the configurations."""
+    dataset = Dataset.find(id_or_name)
+    _preprocess(_parts(dataset, set_name, folds), _plans(dataset, plans_name, configurations), num_processes)
+
+
+def export(id_or_name: str, set_name: str, target_id: int, name: str | None, plans_name: str) -> None:
+    """Writes a standalone dataset and says what to run next."""
+    target = export_set(Dataset.find(id_or_name), set_name, target_id, name, plans_name)
+    print(
+        f"{target.raw} and {target.preprocessed} are written. Next, with nnU-Net alone:\n"
+        f"nnUNetv2_preprocess -d {target_id} -plans_name {plans_name} -c 3d_fullres\n"
+        f"nnUNetv2_train {target_id} 3d_fullres 0 -p {plans_name}"
+    )
+
+
+def remove(id_or_name: str, set_name: str, folds: Sequence[Fold] | None) -> None:
+    """Deletes a set, or some folds' parts of it."""
+    for part in _parts(Dataset.find(id_or_name), set_name, folds):
+        part.remove()
+        print(f"Removed set {set_name}, fold {part.fold}: {part.folder}")
+
+
+def _parts(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None) -> list[SetPart]:
+    if folds is None:
+        parts = [part for part in all_parts(dataset) if part.set_name == set_name]
+        if not parts:
+            raise UserError(f"{dataset.name} has no set {set_name}; nnUNetv2_tf_sets -d {dataset.name} lists its sets.")
+        return parts
+    parts = [SetPart(dataset, set_name, fold) for fold in folds]
+    for part in parts:
+        part.refuse_missing()
+    return parts
+
+
+def _plans(dataset: Dataset, plans_name: str, configurations: Sequence[str] | None) -> list[Plan]:
+    """The configurations asked for, or those for which the real cases are preprocessed."""
+    if configurations is not None:
+        return [Plan.read(dataset, plans_name, configuration) for configuration in configurations]
+    found = []
+    for configuration, settings in read_plans(dataset, plans_name)["configurations"].items():
+        identifier = settings.get("data_identifier")
+        if identifier and "previous_stage" not in settings and (dataset.preprocessed / identifier).is_dir():
+            found.append(Plan.read(dataset, plans_name, configuration))
+    if not found:
+        raise UserError(
+            f"No configuration of {plans_name} is preprocessed for {dataset.name}; run nnUNetv2_preprocess, or name "
+            "configurations with -c."
+        )
+    return sorted(found, key=lambda plan: plan.configuration, reverse=True)  # 3d_fullres before 2d
+
+
+def _preprocess(parts: Sequence[SetPart], plans: Sequence[Plan], num_processes: int) -> None:
+    for part in parts:
+        for plan in plans:
+            done = part.preprocess(plan, num_processes)
+            folder = part.preprocessed(plan.data_identifier)
+            print(f"Set {part.set_name}, fold {part.fold}, {plan.configuration}: {done} cases preprocessed into {folder}")

@@ -1,0 +1,144 @@
+"""Is a foreign case fit to train with? In: its files and the dataset's rules. Out: what is wrong, in sentences."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
+from nnunetv2_tf.cases import CaseFiles
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.provenance import CaseEntry
+from nnunetv2_tf.stamps import file_digest
+
+TOLERANCE = 1e-3  # of spacing, origin and direction
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a dataset demands of its cases."""
+
+    reader: type
+    labels: frozenset[int]
+    foreground: frozenset[int]
+    masked: bool  # whether any plans in question normalise inside the nonzero mask
+    example: Path | None  # a real image whose orientation must be met; None: the reader reorients
+
+    @classmethod
+    def of(cls, dataset_json: dict[str, Any], example: Path, masked: bool) -> "Rules":
+        """The rules of a dataset, read from its description and one of its images."""
+        manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
+        reader = determine_reader_writer_from_dataset_json(dataset_json, str(example), verbose=False)
+        legal = set(manager.all_labels) | ({manager.ignore_label} if manager.has_ignore_label else set())
+        reorients = reader.__name__.endswith("WithReorient")
+        foreground = frozenset(int(label) for label in manager.all_labels if label != 0)
+        return cls(reader, frozenset(int(label) for label in legal), foreground, masked, None if reorients else example)
+
+
+def check_case(rules: Rules, case: CaseFiles) -> CaseEntry | list[str]:
+    """The manifest's entry for a good case, or the sentences about a bad one."""
+    try:
+        wrong = list(_problems(rules, case))
+    except UserError as error:
+        wrong = [str(error)]
+    if wrong:
+        return wrong
+    hashes = tuple(file_digest(image) for image in case.images)
+    return CaseEntry(case.identifier, None, True, hashes, file_digest(case.label))
+
+
+def _problems(rules: Rules, case: CaseFiles) -> Iterator[str]:
+    label, grid = _read(rules, case.label)
+    images = []
+    for path in case.images:
+        image, image_grid = _read(rules, path)
+        if not np.isfinite(image).all():
+            yield f"{path} holds NaN or infinite values; replace them."
+        if image.shape != label.shape:
+            yield f"{path} has shape {_text(image.shape)}, but {case.label.name} has {_text(label.shape)}; resample one."
+            return
+        if not _same_grid(image_grid, grid):
+            yield f"{path} and {case.label.name} do not share spacing, origin and direction; resample one."
+        images.append(image)
+    yield from _label_problems(rules, case, label)
+    if rules.example is not None:
+        _, example_grid = _read(rules, rules.example)
+        if not np.array_equal(_orientation(grid), _orientation(example_grid)):
+            yield (
+                f"{case.label} is turned against the real cases (e.g. {rules.example.name}), and nnU-Net would not "
+                "turn it back; reorient it."
+            )
+    if rules.masked:
+        yield from _mask_problems(rules, case, np.concatenate(images), label)
+
+
+def _label_problems(rules: Rules, case: CaseFiles, label: np.ndarray) -> Iterator[str]:
+    found = set(np.unique(label).tolist())
+    strangers = sorted(found - rules.labels)
+    if strangers:
+        yield f"{case.label} holds values that dataset.json does not know: {_text(strangers)}; map them to its labels."
+    elif not found & rules.foreground:
+        yield f"{case.label} has no foreground voxel, so there is nothing to learn from it; leave the case out."
+
+
+def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.ndarray) -> Iterator[str]:
+    """nnU-Net crops to what is not 0 and normalises inside it, so 0 must mean background and nothing else."""
+    first = case.images[0]
+    if images.min() < 0:
+        yield f"{first} has negative voxels; shift the organ above 0 and set the background to exactly 0."
+        return
+    inside = create_nonzero_mask(images)
+    if inside.all():
+        yield f"{first} has no background of exactly 0, which these plans crop to; set it to 0."
+    outside = int((np.isin(label[0], list(rules.foreground)) & ~inside).sum())
+    if outside:
+        yield f"{case.label} has {outside} foreground voxels where the images are background (0); correct either."
+
+
+def _read(rules: Rules, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """One file as (1, Z, Y, X) float32 with its geometry."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; put it back.")
+    try:
+        image, properties = rules.reader().read_images((str(path),))
+    except Exception:  # readers raise whatever their libraries raise
+        raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
+    if image.shape[0] != 1:
+        raise UserError(f"{path} holds {image.shape[0]} volumes; write one file per channel.")
+    return image, properties
+
+
+def _same_grid(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(
+        np.allclose(a, b, atol=TOLERANCE) for a, b in zip(_geometry(one), _geometry(other), strict=True)
+    )
+
+
+def _geometry(properties: dict[str, Any]) -> list[np.ndarray]:
+    spacing = [np.asarray(properties["spacing"])]
+    if "sitk_stuff" in properties:
+        return spacing + [np.asarray(properties["sitk_stuff"][key]) for key in ("origin", "direction")]
+    if "nibabel_stuff" in properties:
+        return [*spacing, np.asarray(properties["nibabel_stuff"]["original_affine"])]
+    return spacing
+
+
+def _orientation(properties: dict[str, Any]) -> np.ndarray:
+    """Which way each array axis points, to the nearest axis of the body; empty for formats that do not say."""
+    if "sitk_stuff" in properties:
+        direction = np.asarray(properties["sitk_stuff"]["direction"])
+        axes = direction.reshape(2 * (round(len(direction) ** 0.5),))
+    elif "nibabel_stuff" in properties:
+        axes = np.asarray(properties["nibabel_stuff"]["original_affine"])[:3, :3]
+    else:
+        return np.empty(0)
+    nearest = np.abs(axes).argmax(axis=0)
+    return np.stack([nearest, np.sign(axes[nearest, np.arange(axes.shape[1])])])
+
+
+def _text(values: Any) -> str:
+    return " x ".join(map(str, values[1:])) if isinstance(values, tuple) else ", ".join(f"{value:g}" for value in values)

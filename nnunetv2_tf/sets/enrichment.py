@@ -1,0 +1,128 @@
+"""What an enriched training uses: the chosen cases of a set, checked for leaks and freshness, and a record of them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folds import Groups, Split
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.provenance import CaseEntry, Sidecar
+from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.sets.leakage import find_leaks
+from nnunetv2_tf.sets.names import TrainerOptions
+from nnunetv2_tf.sets.store import SetPart, only_set_of
+from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.work import write_json
+
+SHOWN = 3  # reasons in one message
+
+
+@dataclass(frozen=True)
+class EnrichmentRecord:
+    """tf_enrichment.json in a fold's result folder: what the model in it was trained with."""
+
+    set: str
+    dataset: str
+    fold: Fold
+    method: str
+    num_real: int
+    num_synthetic: int
+    percent: int | None
+    hash: str  # over the entries of the cases used, so extending a set does not break a training with _n100
+
+    def refuse_other(self, path: Path) -> None:
+        """Raises when a training that is being continued began with other cases."""
+        if not path.exists():
+            raise UserError(f"{path} is missing, so this training did not begin with a set; start it anew without --c.")
+        before = read_record(EnrichmentRecord, path, "start the training anew without --c.")
+        if before != self:
+            differing = [key for key, value in to_json(self).items() if to_json(before)[key] != value]
+            raise UserError(
+                f"This training began with other synthetic cases than set {self.set} holds now ({path} differs in: "
+                f"{', '.join(differing)}); restore the set, or start the training anew without --c."
+            )
+
+    def write(self, path: Path) -> None:
+        """Writes the record, whole or not at all."""
+        write_json(path, to_json(self))
+
+
+@dataclass(frozen=True)
+class Enrichment:
+    """The synthetic cases of one training."""
+
+    part: SetPart
+    method: str
+    entries: tuple[CaseEntry, ...]
+    sidecars: tuple[Sidecar, ...]
+
+    @classmethod
+    def choose(cls, dataset: Dataset, fold: Fold, options: TrainerOptions) -> "Enrichment":
+        """The first `count` accepted cases of the set (all without a count), so that counts are nested."""
+        part = only_set_of(dataset, fold) if options.set_name is None else SetPart(dataset, options.set_name, fold)
+        manifest = part.manifest()
+        accepted = manifest.accepted
+        count = options.count or len(accepted)
+        if not accepted or len(accepted) < count:
+            raise UserError(
+                f"Set {part.set_name} has {len(accepted)} accepted cases for fold {fold} ({part.manifest_path}), and "
+                f"{count or 'some'} were asked for; add cases to the set or ask for fewer (_n<count>)."
+            )
+        entries = accepted[:count]
+        return cls(part, manifest.method, entries, tuple(part.sidecar(entry.case) for entry in entries))
+
+    @property
+    def identifiers(self) -> list[str]:
+        """The chosen cases."""
+        return [entry.case for entry in self.entries]
+
+    def describe(self, percent: int | None) -> str:
+        """The line about the set for nnU-Net's log."""
+        share = "drawn like real ones" if percent is None else f"making up {percent} % of what is drawn"
+        text = f"Synthetic cases: {len(self.entries)} of set {self.part.set_name} (method {self.method}) train, {share}."
+        unknown = sum(sidecar.ancestors == "unknown" for sidecar in self.sidecars)
+        if unknown:
+            text += f" WARNING: the ancestors of {unknown} are unknown (--trust), so nobody checked them for leaks."
+        return text
+
+    def refuse_leaks(self, split: Split, groups: Groups, known: Collection[str]) -> None:
+        """Raises when a chosen case carries anything of a validation case."""
+        leaks = find_leaks(self.sidecars, split, groups, known, everything_trains=self.part.fold == "all")
+        if leaks:
+            shown = "; ".join(f"{leak.case}: {leak.reason}" for leak in leaks[:SHOWN])
+            more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
+            raise UserError(
+                f"Set {self.part.set_name} leaks validation cases of fold {self.part.fold} into training ({shown}{more}); "
+                f"make or add this fold's part from its training cases only."
+            )
+
+    def refuse_namesakes(self, real: Collection[str]) -> None:
+        """Raises when a synthetic case is called like a real one."""
+        for name in sorted(set(self.identifiers) & set(real)):
+            raise UserError(f"Synthetic case {name} of set {self.part.set_name} is called like a real case; rename it.")
+
+    def refuse_stale(self, plan: Plan) -> None:
+        """Raises when a chosen case is not preprocessed for this configuration by these very plans."""
+        stale = self.part.stale(plan, self.entries)
+        if stale:
+            raise UserError(
+                f"{len(stale)} of {len(self.entries)} cases of set {self.part.set_name} (first: {stale[0].case}) are not "
+                f"preprocessed for {plan.configuration} with the current {plan.plans['plans_name']}; run: "
+                f"nnUNetv2_tf_sets -d {self.part.dataset.name} --preprocess -s {self.part.set_name} "
+                f"-f {self.part.fold} -c {plan.configuration} -p {plan.plans['plans_name']}"
+            )
+
+    def record(self, num_real: int, percent: int | None) -> EnrichmentRecord:
+        """What goes into tf_enrichment.json."""
+        return EnrichmentRecord(
+            set=self.part.set_name,
+            dataset=self.part.dataset.name,
+            fold=self.part.fold,
+            method=self.method,
+            num_real=num_real,
+            num_synthetic=len(self.entries),
+            percent=percent,
+            hash=digest([to_json(entry) for entry in self.entries]),
+        )

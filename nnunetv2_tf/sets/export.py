@@ -1,0 +1,140 @@
+"""A set as a dataset of its own, for stock nnU-Net: real files by reference, synthetic ones copied, both in one split.
+
+Out: nnUNet_raw/DatasetYYY_... and, in nnUNet_preprocessed, the real dataset's plans and fingerprint and a
+splits_final.json in which synthetic cases train and never validate.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from nnunetv2_tf.cases import CaseFiles, channel_files, dataset_json, raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, place
+from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
+from nnunetv2_tf.preparation.preprocess import read_plans
+from nnunetv2_tf.sets.enrichment import Enrichment
+from nnunetv2_tf.sets.names import TrainerOptions
+from nnunetv2_tf.sets.store import SetPart, all_parts, refuse_changed
+from nnunetv2_tf.work import scratch_folder, write_json
+
+
+def export_set(dataset: Dataset, set_name: str, target_id: int, name: str | None, plans_name: str) -> Dataset:
+    """Writes the dataset; it appears whole or not at all."""
+    target = Dataset(f"Dataset{target_id:03d}_{_checked_name(name or f'{dataset.name[11:]}_{set_name}')}")
+    _refuse_existing(target)
+    plans = {**read_plans(dataset, plans_name), "dataset_name": target.name}
+    real = raw_cases(dataset)
+    groups = Groups.read(dataset)
+    splits = ensure_splits(dataset, list(real), groups)
+    chosen = _checked_parts(dataset, set_name, splits, groups, real)
+    description = dataset_json(dataset)
+    with (
+        scratch_folder(target.raw.with_name(f".{target.name}.exporting")) as raw,
+        scratch_folder(target.preprocessed.with_name(f".{target.name}.exporting")) as preprocessed,
+    ):
+        fabricated = _copy_cases(chosen, raw, description["file_ending"])
+        description["dataset"] = {**_references(real), **fabricated}
+        description |= {"name": target.name, "numTraining": len(description["dataset"])}
+        _write_descriptions(dataset, raw, preprocessed, description)
+        write_json(preprocessed / f"{plans_name}.json", plans)
+        write_json(preprocessed / "splits_final.json", _enriched_splits(splits, chosen))
+        os.replace(preprocessed, target.preprocessed)
+        os.replace(raw, target.raw)
+    return target
+
+
+def exported_name(part: SetPart, case: str) -> str:
+    """A case's name in the export: parts of different folds may hold cases of one name."""
+    return f"{part.set_name}_f{part.fold}_{case}"
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_\-]+", name):
+        raise UserError(f"A dataset cannot be called {name!r}; use letters, digits, _ and - for -name.")
+    return name
+
+
+def _refuse_existing(target: Dataset) -> None:
+    for folder in (target.raw, target.preprocessed):
+        taken = sorted(folder.parent.glob(f"{target.name[:10]}_*"))
+        if taken:
+            raise UserError(f"{taken[0]} exists already; choose another number than {target.name[7:10]} for -o.")
+
+
+def _checked_parts(
+    dataset: Dataset, set_name: str, splits: Sequence[Split], groups: Groups, real: Mapping[str, CaseFiles]
+) -> list[Enrichment]:
+    """The numbered parts of the set, each free of leaks into its fold."""
+    parts = [part for part in all_parts(dataset) if part.set_name == set_name]
+    if not parts:
+        raise UserError(f"{dataset.name} has no set {set_name}; nnUNetv2_tf_sets -d {dataset.name} lists its sets.")
+    chosen = []
+    for part in parts:
+        if part.fold == "all" or int(part.fold) >= len(splits):
+            raise UserError(
+                f"Set {set_name} has a part for fold {part.fold}, which splits_final.json does not list, so stock "
+                "nnU-Net would validate on its cases; remove that part, or train it with TFEnrichedTrainer."
+            )
+        refuse_cut_group(splits[int(part.fold)], groups, dataset, part.fold)
+        enrichment = Enrichment.choose(dataset, part.fold, TrainerOptions(set_name))
+        enrichment.refuse_leaks(splits[int(part.fold)], groups, real)
+        chosen.append(enrichment)
+    return chosen
+
+
+def _references(real: Mapping[str, CaseFiles]) -> dict[str, Any]:
+    return {
+        name: {"images": [_portable(image) for image in case.images], "label": _portable(case.label)}
+        for name, case in real.items()
+    }
+
+
+def _portable(path: Path) -> str:
+    raw = place("nnUNet_raw").absolute()
+    return f"$nnUNet_raw/{path.relative_to(raw)}" if path.is_relative_to(raw) else str(path)
+
+
+def _copy_cases(chosen: Sequence[Enrichment], raw: Path, file_ending: str) -> dict[str, Any]:
+    """Copies the synthetic files; returns their entries for dataset.json, with paths relative to it."""
+    for folder in ("imagesTr", "labelsTr"):
+        (raw / folder).mkdir()
+    entries = {}
+    cases = [(enrichment.part, entry) for enrichment in chosen for entry in enrichment.entries]
+    for part, entry in tqdm(cases, desc="Copying", unit="case"):
+        files = part.files(entry, file_ending)
+        refuse_changed(files, entry)
+        name = exported_name(part, entry.case)
+        images = channel_files(Path("imagesTr"), name, file_ending, len(files.images))
+        label = Path("labelsTr") / f"{name}{file_ending}"
+        for source, copy in zip((*files.images, files.label), (*images, label), strict=True):
+            shutil.copyfile(source, raw / copy)
+        entries[name] = {"images": [str(image) for image in images], "label": str(label)}
+    return entries
+
+
+def _write_descriptions(dataset: Dataset, raw: Path, preprocessed: Path, description: dict[str, Any]) -> None:
+    for folder in (raw, preprocessed):
+        write_json(folder / "dataset.json", description)
+    groups = dataset.raw / "groups.json"
+    if groups.exists():
+        shutil.copyfile(groups, raw / "groups.json")
+    fingerprint = dataset.preprocessed / "dataset_fingerprint.json"
+    if not fingerprint.exists():
+        raise UserError(f"{fingerprint} does not exist; run nnUNetv2_plan_and_preprocess for {dataset.name}.")
+    shutil.copyfile(fingerprint, preprocessed / fingerprint.name)
+
+
+def _enriched_splits(splits: Sequence[Split], chosen: Sequence[Enrichment]) -> list[dict[str, list[str]]]:
+    extra: dict[int, list[str]] = {
+        int(enrichment.part.fold): [exported_name(enrichment.part, case) for case in enrichment.identifiers]
+        for enrichment in chosen
+    }
+    return [
+        {"train": [*split.train, *extra.get(fold, [])], "val": list(split.val)} for fold, split in enumerate(splits)
+    ]

@@ -1,0 +1,170 @@
+"""Adds synthetic cases that somebody else made. In: a folder in nnU-Net's layout. Out: parts of a set.
+
+Everything is checked before anything is written, and written beside the set before it joins it.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from nnunetv2_tf.cases import CaseFiles, dataset_json, folder_cases, raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folds import Groups, fold_split
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
+from nnunetv2_tf.sets.checks import Rules, check_case
+from nnunetv2_tf.sets.leakage import find_leaks
+from nnunetv2_tf.sets.names import check_set_name
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.work import in_parallel, read_json, scratch_folder
+
+Ancestry = Mapping[str, tuple[str, ...]] | Literal["unknown"]
+
+METHOD = "foreign"
+SHOWN = 5  # bad cases in one message
+
+
+def add_cases(
+    dataset: Dataset,
+    folder: Path,
+    set_name: str,
+    folds: Sequence[Fold],
+    ancestry: Ancestry,
+    plans: Sequence[Plan],
+    num_processes: int,
+) -> list[SetPart]:
+    """Checks the cases in `folder` and adds them to the set, for each of the folds; returns the parts."""
+    check_set_name(set_name)
+    description = dataset_json(dataset)
+    _same_meaning(folder, description, dataset)
+    real = raw_cases(dataset)
+    cases = folder_cases(folder, description["file_ending"], len(description["channel_names"]))
+    parts = [SetPart(dataset, set_name, fold) for fold in folds]
+    _refuse_conflicts(cases, real, parts)
+    sidecars = {case.identifier: _sidecar(case.identifier, ancestry) for case in cases}
+    for part in parts:
+        _refuse_leaks(part, sidecars, list(real))
+    masked = any(plan.masked_channels for plan in plans)
+    rules = Rules.of(description, next(iter(real.values())).images[0], masked)
+    entries = _checked(rules, cases, num_processes)
+    for part in parts:
+        _join(part, cases, entries, sidecars)
+    return parts
+
+
+def read_ancestry(path: Path) -> Ancestry:
+    """Reads {case: [real case, ...]}."""
+    ancestry = read_json(path, "write {synthetic case: [real case, ...]}.")
+    lists = ancestry.values() if isinstance(ancestry, dict) else [None]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
+        raise UserError(f"{path} must be a JSON object {{synthetic case: [real case, ...]}}; write it like that.")
+    return {case: tuple(names) for case, names in ancestry.items()}
+
+
+def _same_meaning(folder: Path, description: dict[str, Any], dataset: Dataset) -> None:
+    """A dataset.json in the folder must agree by name: swapped channels would pass every other check."""
+    path = folder / "dataset.json"
+    if not path.exists():
+        return
+    foreign = read_json(path, "correct or delete it.")
+    for key in ("channel_names", "labels"):
+        if key in foreign and foreign[key] != description[key]:
+            raise UserError(
+                f"{path} says {key} {foreign[key]}, but {dataset.name} has {description[key]}; bring the cases into "
+                "the dataset's order and numbering."
+            )
+
+
+def _refuse_conflicts(cases: Sequence[CaseFiles], real: Mapping[str, CaseFiles], parts: Sequence[SetPart]) -> None:
+    names = {case.identifier for case in cases}
+    for name in sorted(names & set(real)):
+        raise UserError(f"Case {name} is called like a real case of the dataset; rename the synthetic one.")
+    for manifest, part in ((part.manifest(), part) for part in parts if part.exists()):
+        if manifest.method != METHOD:
+            raise UserError(f"Set {part.set_name} was made by {manifest.method}; add foreign cases under another name.")
+        for name in sorted(names & {entry.case for entry in manifest.cases}):
+            raise UserError(
+                f"Case {name} is in set {part.set_name} (fold {part.fold}) already; rename it, or remove the set first "
+                "(nnUNetv2_tf_sets --remove)."
+            )
+
+
+def _sidecar(case: str, ancestry: Ancestry) -> Sidecar:
+    if ancestry != "unknown" and case not in ancestry:
+        raise UserError(
+            f"The ancestors file says nothing about case {case}; list the real cases it was made from "
+            "([] if there are none), or add the folder with --trust."
+        )
+    return Sidecar(
+        case=case,
+        line=None,
+        host=None,
+        donors=(),
+        ancestors="unknown" if ancestry == "unknown" else ancestry[case],
+        geometry_ancestors=(),
+        reach_mm=None,
+        controls={},
+        seed=None,
+        versions=versions(),
+    )
+
+
+def _refuse_leaks(part: SetPart, sidecars: Mapping[str, Sidecar], real: Sequence[str]) -> None:
+    split = fold_split(part.dataset, part.fold, real)
+    leaks = find_leaks(
+        sidecars.values(), split, Groups.read(part.dataset), set(real), everything_trains=part.fold == "all"
+    )
+    if leaks:
+        raise UserError(
+            f"Case {leaks[0].case} may not join fold {part.fold}: {leaks[0].reason} ({len(leaks)} such findings); add "
+            "to each fold only what was made from its training cases."
+        )
+
+
+def _checked(rules: Rules, cases: Sequence[CaseFiles], num_processes: int) -> list[CaseEntry]:
+    results = list(in_parallel(partial(check_case, rules), cases, num_processes, "Checking"))
+    bad = [sentences for sentences in results if isinstance(sentences, list)]
+    if bad:
+        shown = "\n".join(sentence for sentences in bad[:SHOWN] for sentence in sentences)
+        raise UserError(f"{len(bad)} of {len(cases)} cases cannot be used, so nothing was added:\n{shown}")
+    return [entry for entry in results if isinstance(entry, CaseEntry)]
+
+
+def _join(
+    part: SetPart, cases: Sequence[CaseFiles], entries: Sequence[CaseEntry], sidecars: Mapping[str, Sidecar]
+) -> None:
+    """Copies beside the part, moves in, and makes it count by writing the manifest last."""
+    with scratch_folder(part.dataset.sets / f".{part.set_name}.{part.folder.name}.adding") as scratch:
+        for case in cases:
+            for source in (*case.images, case.label):
+                target = scratch / source.parent.name / source.name
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, target)
+            sidecars[case.identifier].write(scratch / "sidecars" / f"{case.identifier}.json")
+        for path in scratch.glob("*/*"):
+            target = part.folder / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+    before = part.manifest().cases if part.exists() else ()
+    _manifest(part, (*before, *entries)).write(part.manifest_path)
+
+
+def _manifest(part: SetPart, entries: tuple[CaseEntry, ...]) -> Manifest:
+    return Manifest(
+        format=FORMAT,
+        set=part.set_name,
+        dataset=part.dataset.name,
+        fold=part.fold,
+        method=METHOD,
+        preset=None,
+        config_hash=None,
+        recipe_hash=None,
+        healthy=None,
+        baseline=None,
+        versions=versions(),
+        cases=entries,
+    )

@@ -1,0 +1,103 @@
+"""Trainer names are the only switch: TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>].
+
+nnU-Net keys results by trainer name, so every experiment gets a folder of its own. The parts stand in this order
+only; another order is an error that names the right one.
+"""
+
+import re
+from dataclasses import dataclass
+
+from nnunetv2_tf.errors import UserError
+
+BASELINE = "TFBaselineTrainer"
+ENRICHED = "TFEnrichedTrainer"
+DEFAULT_EPOCHS = 1000  # nnU-Net's
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """What a trainer's name says."""
+
+    set_name: str | None = None  # None: the fold's only set
+    count: int | None = None  # the first so many accepted cases; None: all
+    epochs: int | None = None
+    seed: int | None = None
+    percent: int | None = None  # of the drawn training cases; None: all cases alike
+
+    def name(self, base: str) -> str:
+        """The one right way to write these options."""
+        return base + "".join(
+            f"_{write(getattr(self, field))}" for field, write in _WRITTEN.items() if getattr(self, field) is not None
+        )
+
+
+_WRITTEN = {
+    "set_name": str,
+    "count": "n{}".format,
+    "epochs": "{}epochs".format,
+    "seed": "seed{}".format,
+    "percent": "p{}".format,
+}
+_READ = {
+    "count": re.compile(r"n(\d+)"),
+    "epochs": re.compile(r"(\d+)epochs?"),
+    "seed": re.compile(r"seed(\d+)"),
+    "percent": re.compile(r"p(\d+)"),
+}
+_SET_NAME = re.compile(r"[a-z][a-z0-9]*")
+_ALLOWED = {BASELINE: ("epochs", "seed"), ENRICHED: tuple(_WRITTEN)}
+
+
+def is_ours(name: str) -> bool:
+    """Whether a trainer name belongs to this package, right or wrong."""
+    return any(name == base or name.startswith(f"{base}_") for base in _ALLOWED)
+
+
+def check_set_name(name: str) -> None:
+    """Raises when a set may not be called that: a trainer's name must still say which part is the set."""
+    if not _SET_NAME.fullmatch(name) or _option(name) is not None:
+        raise UserError(
+            f"A set cannot be called {name!r}: use lower-case letters and digits, a letter first, and nothing that "
+            "looks like an option of a trainer's name (n50, p50, seed1); tf100 is a good name."
+        )
+
+
+def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
+    """Reads a name of ours; returns (TFBaselineTrainer or TFEnrichedTrainer, options)."""
+    base, *parts = name.split("_")
+    found: dict[str, int | str] = {}
+    for part in parts:
+        option = _option(part)
+        field, value = option if option is not None else ("set_name", part)
+        if field == "set_name" and not _SET_NAME.fullmatch(part):
+            raise UserError(f"{part!r} in {name} is neither a set's name nor an option; {_grammar(base)}")
+        if field in found:
+            raise UserError(f"{name} says {field.replace('set_name', 'set')} twice; {_grammar(base)}")
+        if field not in _ALLOWED[base]:
+            raise UserError(f"{base} knows no {part!r} (in {name}); {_grammar(base)}")
+        found[field] = value
+    options = TrainerOptions(**found)  # type: ignore[arg-type]
+    _check_ranges(name, options)
+    if options.name(base) != name:
+        raise UserError(f"{name} is not how this trainer is written; use -tr {options.name(base)}")
+    return base, options
+
+
+def _option(part: str) -> tuple[str, int] | None:
+    for field, pattern in _READ.items():
+        match = pattern.fullmatch(part)
+        if match:
+            return field, int(match.group(1))
+    return None
+
+
+def _check_ranges(name: str, options: TrainerOptions) -> None:
+    if options.count == 0 or options.epochs == 0:
+        raise UserError(f"{name} asks for none at all; counts and epochs start at 1.")
+    if options.percent is not None and not 1 <= options.percent <= 100:
+        raise UserError(f"{name}: the percentage of synthetic cases goes from 1 to 100, not {options.percent}.")
+
+
+def _grammar(base: str) -> str:
+    parts = {BASELINE: "[_<N>epochs][_seed<K>]", ENRICHED: "[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>]"}
+    return f"names are written {base}{parts[base]}."

@@ -1,0 +1,59 @@
+"""Real and synthetic cases as one nnU-Net dataset, drawn in the wanted proportion."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+
+FINEST = 1000  # bound on repetitions; keeps the proportion within 0.03 percentage points of the wanted one
+
+
+class EnrichedDataset:
+    """Stands where nnU-Net's data loader expects one of its datasets (it needs `identifiers` and `load_case`).
+
+    nnU-Net draws identifiers uniformly with replacement, so repeating them sets the proportion and copies no data.
+    """
+
+    def __init__(self, real: nnUNetBaseDataset, synthetic: nnUNetBaseDataset, percent: int | None) -> None:
+        self.synthetic_identifiers = frozenset(synthetic.identifiers)
+        self._real, self._synthetic = real, synthetic
+        times_real, times_synthetic = repetitions(len(real.identifiers), len(synthetic.identifiers), percent)
+        drawn = [*sorted(real.identifiers) * times_real, *sorted(synthetic.identifiers) * times_synthetic]
+        self.identifiers = np.array(drawn, dtype=object)  # nnU-Net would convert a list anew for every batch
+
+    def load_case(self, identifier: str) -> Any:
+        """The arrays and properties of a case, from the dataset it belongs to."""
+        source = self._synthetic if identifier in self.synthetic_identifiers else self._real
+        return source.load_case(identifier)
+
+    def __getitem__(self, identifier: str) -> Any:
+        return self.load_case(identifier)
+
+
+def repetitions(real: int, synthetic: int, percent: int | None) -> tuple[int, int]:
+    """How often to list each real and each synthetic case so that `percent` of the draws are synthetic.
+
+    None: all cases alike. 100: no real case at all.
+    """
+    if percent is None:
+        return 1, 1
+    if percent == 100:
+        return 0, 1
+    odds = Fraction(real * percent, synthetic * (100 - percent))  # of one synthetic case against one real case
+    if odds < 1:
+        times_real, times_synthetic = (1 / odds).limit_denominator(FINEST).as_integer_ratio()
+    else:
+        times_synthetic, times_real = odds.limit_denominator(FINEST).as_integer_ratio()
+    return times_real, times_synthetic
+
+
+def describe_draws(drawn: Sequence[str], synthetic: frozenset[str], num_real: int, num_synthetic: int) -> str:
+    """One line for nnU-Net's log: what was really drawn in an epoch."""
+    fabricated = [case for case in drawn if case in synthetic]
+    distinct = len(set(fabricated))
+    return (
+        f"Drawn this epoch: {len(drawn) - len(fabricated)} real ({len(set(drawn)) - distinct} of {num_real} cases), "
+        f"{len(fabricated)} synthetic ({distinct} of {num_synthetic} cases)"
+    )

@@ -1,0 +1,142 @@
+"""One fold's part of a set: its files, its manifest, which of its cases are preprocessed; and the list of all sets."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunetv2_tf.cases import CaseFiles, channel_files
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, Fold, parse_fold
+from nnunetv2_tf.preparation.preprocess import STORED, Plan, preprocess_cases
+from nnunetv2_tf.provenance import CaseEntry, Manifest, Sidecar
+from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.work import read_json, write_json
+
+
+@dataclass(frozen=True)
+class SetPart:
+    """The part of a set for one fold."""
+
+    dataset: Dataset
+    set_name: str
+    fold: Fold
+
+    @property
+    def folder(self) -> Path:
+        """nnUNet_raw/<dataset>/tf/<set>/fold_<k>."""
+        return self.dataset.set_part(self.set_name, self.fold)
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest; a part exists when it does."""
+        return self.folder / "manifest.json"
+
+    def exists(self) -> bool:
+        """Whether this fold has a part of the set."""
+        return self.manifest_path.is_file()
+
+    def refuse_missing(self) -> None:
+        """Raises when the fold has no such part; says what it has."""
+        if self.exists():
+            return
+        known = sorted({part.set_name for part in all_parts(self.dataset) if part.fold == self.fold})
+        others = f"fold {self.fold} has: {', '.join(known)}" if known else f"fold {self.fold} has no set yet"
+        raise UserError(
+            f"There is no set {self.set_name} for fold {self.fold} of {self.dataset.name} ({self.folder}); {others}. "
+            "Add cases with nnUNetv2_tf_sets --add."
+        )
+
+    def manifest(self) -> Manifest:
+        """Reads the manifest."""
+        self.refuse_missing()
+        return Manifest.read(self.manifest_path)
+
+    def sidecar_path(self, case: str) -> Path:
+        """Where the sidecar of a case is."""
+        return self.folder / "sidecars" / f"{case}.json"
+
+    def sidecar(self, case: str) -> Sidecar:
+        """Reads the sidecar of a case."""
+        return Sidecar.read(self.sidecar_path(case))
+
+    def files(self, entry: CaseEntry, file_ending: str) -> CaseFiles:
+        """The NIfTI files of a case."""
+        images = channel_files(self.folder / "imagesTr", entry.case, file_ending, len(entry.image_sha256))
+        return CaseFiles(entry.case, images, self.folder / "labelsTr" / f"{entry.case}{file_ending}")
+
+    def preprocessed(self, data_identifier: str) -> Path:
+        """Where the arrays of a configuration are; holds nothing else, as nnU-Net demands."""
+        return self.dataset.preprocessed_set_part(self.set_name, self.fold) / data_identifier
+
+    def stale(self, plan: Plan, entries: Sequence[CaseEntry]) -> list[CaseEntry]:
+        """The cases that are not preprocessed, or from other files or by other plans than now."""
+        folder = self.preprocessed(plan.data_identifier)
+        stamps = self._stamps(plan.data_identifier)
+        plan_stamp = plan.stamp
+        return [
+            entry
+            for entry in entries
+            if stamps.get(entry.case) != _stamp(plan_stamp, entry)
+            or not all((folder / f"{entry.case}{ending}").is_file() for ending in STORED)
+        ]
+
+    def preprocess(self, plan: Plan, num_processes: int) -> int:
+        """Preprocesses what is stale; returns how many cases that were."""
+        file_ending = plan.dataset_json["file_ending"]
+        entries = {entry.case: entry for entry in self.stale(plan, self.manifest().cases)}
+        cases = [self.files(entry, file_ending) for entry in entries.values()]
+        for case in cases:
+            refuse_changed(case, entries[case.identifier])
+        stamps, plan_stamp = self._stamps(plan.data_identifier), plan.stamp
+        for case in preprocess_cases(plan, cases, self.preprocessed(plan.data_identifier), num_processes):
+            stamps[case.identifier] = _stamp(plan_stamp, entries[case.identifier])
+            write_json(self._stamps_path(plan.data_identifier), stamps)
+        return len(cases)
+
+    def remove(self) -> None:
+        """Deletes the part and its preprocessed arrays. The manifest goes first: what is left is never a set."""
+        self.manifest_path.unlink(missing_ok=True)
+        for folder in (self.folder, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+
+    def _stamps_path(self, data_identifier: str) -> Path:
+        return self.preprocessed(data_identifier).with_name(f"{data_identifier}.stamps.json")
+
+    def _stamps(self, data_identifier: str) -> dict[str, str]:
+        path = self._stamps_path(data_identifier)
+        return read_json(path, "delete it and preprocess again.") if path.exists() else {}
+
+
+def all_parts(dataset: Dataset) -> Iterator[SetPart]:
+    """Every part of every set of a dataset, by set and fold."""
+    for manifest in sorted(dataset.sets.glob("*/fold_*/manifest.json")):
+        yield SetPart(dataset, manifest.parent.parent.name, parse_fold(manifest.parent.name.removeprefix("fold_")))
+
+
+def only_set_of(dataset: Dataset, fold: Fold) -> SetPart:
+    """The fold's set when there is exactly one, so that a trainer's name need not say it."""
+    parts = [part for part in all_parts(dataset) if part.fold == fold]
+    if len(parts) != 1:
+        found = ", ".join(part.set_name for part in parts) or "none"
+        raise UserError(
+            f"-tr TFEnrichedTrainer without a set's name needs exactly one set for fold {fold}, and there is: {found}; "
+            "name one (TFEnrichedTrainer_<set>), or add one with nnUNetv2_tf_sets --add."
+        )
+    return parts[0]
+
+
+def refuse_changed(case: CaseFiles, entry: CaseEntry) -> None:
+    """Raises when a file of a case is not the one the manifest speaks of."""
+    for path, expected in zip((*case.images, case.label), (*entry.image_sha256, entry.label_sha256), strict=True):
+        if not path.is_file() or file_digest(path) != expected:
+            raise UserError(
+                f"{path} is missing or was changed since the case joined the set; put it back, or remove "
+                "the set (nnUNetv2_tf_sets --remove) and add it again."
+            )
+
+
+def _stamp(plan_stamp: str, entry: CaseEntry) -> str:
+    return digest([plan_stamp, list(entry.image_sha256), entry.label_sha256])

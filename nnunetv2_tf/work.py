@@ -1,0 +1,87 @@
+"""How files come to be: whole or not at all; and how many cases are worked on at once."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nnunetv2_tf.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` to write to; it takes the place of `path` only when all went well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yields the empty folder `path`; it and what is still in it are gone afterwards, as are leftovers from before."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, cure: str) -> Any:
+    """Reads a JSON file. `cure` ends the sentence when it is missing or broken: what the user should do."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {cure}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {cure}") from None
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], num_processes: int, description: str
+) -> Iterator[Result]:
+    """Yields function(item) for every item, in order, under a progress bar.
+
+    One process, or one item, is worked on right here; more are spawned (never forked: torch has threads).
+    """
+    from tqdm import tqdm
+
+    progress = tqdm(total=len(items), desc=description, unit="case")
+    workers = min(num_processes, len(items))
+    with progress:
+        if workers <= 1:
+            for item in items:
+                yield function(item)
+                progress.update()
+            return
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            try:
+                for result in pool.map(function, items):
+                    yield result
+                    progress.update()
+            except BrokenProcessPool:
+                raise UserError(
+                    f"A worker process was killed while {description.lower()}, most likely because memory ran out; "
+                    f"run the same command again with a smaller -np than {num_processes}."
+                ) from None
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)

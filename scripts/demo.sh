@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Enrich nnU-Net with synthetic cases, from raw data to a comparison, on stand-in data and the CPU.
+# usage: scripts/demo.sh FOLDER (everything is written there; an old demo in it is replaced)
+set -euo pipefail
+demo=$(realpath -m "${1:?usage: scripts/demo.sh FOLDER}")
+rm -rf "$demo"
+mkdir -p "$demo"/{nnUNet_raw,nnUNet_preprocessed,nnUNet_results}
+export nnUNet_raw=$demo/nnUNet_raw nnUNet_preprocessed=$demo/nnUNet_preprocessed nnUNet_results=$demo/nnUNet_results
+export nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1 PYTHONWARNINGS=ignore
+
+say() { printf '\n### %s\n' "$*"; }
+
+say "1/6 ten stand-in patients"
+python -m nnunetv2_tf.standin dataset -name Dataset999_Spheres -num_cases 10
+say "2/6 nnU-Net plans and preprocesses them"
+nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 1 -npfp 1 --verify_dataset_integrity
+python -m nnunetv2_tf.standin plans -d 999
+say "3/6 twenty synthetic cases from another program join as set demo"
+python -m nnunetv2_tf.standin cases -d 999 -f 0 -num_cases 20 -o "$demo/foreign"
+nnUNetv2_tf_sets -d 999 --add "$demo/foreign" -s demo -f 0 -ancestors "$demo/foreign/ancestors.json" -p nnUNetPlansTiny
+nnUNetv2_tf_sets -d 999
+for trainer in TFBaselineTrainer_2epochs_seed0 TFEnrichedTrainer_demo_2epochs_seed0; do
+  say "$([ "${trainer:2:1}" = B ] && echo 4/6 || echo 5/6) $trainer"
+  nnUNetv2_train 999 3d_fullres 0 -tr "$trainer" -p nnUNetPlansTiny -device cpu
+done
+say "6/6 fold 0, two epochs each, on spheres: shows that everything runs, not that it helps"
+folds=("$nnUNet_results"/Dataset999_Spheres/*/fold_0)
+python -m nnunetv2_tf.benchmark.tables "${folds[@]}"
+printf '%s\n' "${folds[@]/%//progress.png}"

@@ -1,0 +1,81 @@
+"""Metadata and build of nnunetv2_tf. Tool settings are in pyproject.toml.
+
+Two things here are out of the ordinary, both so that nnU-Net finds the trainers without a user's doing:
+the top-level folder `trainers/` is shipped as `nnunetv2_tf.trainers`, and the wheel carries `nnunetv2_tf.pth`,
+which makes Python register our discovery folder at start-up (docs/decisions.md, "How nnU-Net finds the trainers").
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+PTH = "nnunetv2_tf.pth"
+
+
+class BuildWithPth(build_py):
+    """Puts the .pth file at the top of site-packages: in a wheel, and in an editable wheel too."""
+
+    def run(self) -> None:
+        shutil.rmtree(self.build_lib, ignore_errors=True)  # or a module deleted from the source would reach the wheel
+        super().run()
+        self.copy_file(str(HERE / PTH), self._pth_target())
+
+    def get_outputs(self, include_bytecode: bool = True) -> list:
+        return [*super().get_outputs(include_bytecode), self._pth_target()]
+
+    def get_output_mapping(self) -> dict:
+        return {**super().get_output_mapping(), self._pth_target(): str(HERE / PTH)}
+
+    def _pth_target(self) -> str:
+        if self.editable_mode:
+            folder = self.get_finalized_command("install").install_purelib
+        else:
+            folder = self.build_lib
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return str(Path(folder) / PTH)
+
+
+def version() -> str:
+    text = (HERE / "nnunetv2_tf" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    return found.group(1)
+
+
+EXTRAS = {
+    "skullstrip": ["deepbet"],
+    "hdbet": ["HD_BET"],
+    "ray": ["ray"],
+    "report": ["nilearn"],
+    "demo": ["nilearn"],
+    "dev": ["pytest", "hypothesis", "jsonschema", "ruff", "pyright[nodejs]", "build"],
+}
+
+setup(
+    name="nnunetv2_tf",
+    version=version(),
+    description="Tumor Fabrication for nnU-Net v2: train with synthetic tumours made from healthy scans",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    install_requires=["nnunetv2>=2.8,<2.9"],
+    extras_require=EXTRAS,
+    packages=[*find_packages(include=["nnunetv2_tf", "nnunetv2_tf.*"]), "nnunetv2_tf.trainers"],
+    package_dir={"nnunetv2_tf.trainers": "trainers"},
+    package_data={"nnunetv2_tf": ["_ext/*.py", "schemas/*.json", "py.typed"]},
+    entry_points={"console_scripts": ["nnUNetv2_tf_sets=nnunetv2_tf.commands.sets:main"]},
+    cmdclass={"build_py": BuildWithPth},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Intended Audience :: Healthcare Industry",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+)

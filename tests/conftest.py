@@ -1,0 +1,54 @@
+import os
+
+os.environ["nnUNet_def_n_proc"] = "1"  # read when nnunetv2 is imported
+os.environ["nnUNet_n_proc_DA"] = "0"
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.standin.plans import write_tiny_plans
+from nnunetv2_tf.standin.spheres import Spheres
+from tests.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def make_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Workspace]:
+    """Makes a stand-in dataset and lets nnU-Net's own commands plan and preprocess it."""
+
+    def make(spheres: Spheres, configurations: str = "3d_fullres", num_cases: int = 10) -> Workspace:
+        root = tmp_path_factory.mktemp("workspace")
+        workspace = Workspace(root, Dataset("Dataset501_Spheres"))
+        with pytest.MonkeyPatch.context() as patch:
+            enter(workspace, patch)
+            for folder in workspace.variables.values():
+                Path(folder).mkdir()
+            spheres.write_dataset(workspace.dataset.raw, num_cases, seed=0)
+            arguments = ["-d", "501", "-c", *configurations.split(), "-np", "1", "-npfp", "1"]
+            workspace.run("nnUNetv2_plan_and_preprocess", *arguments, "--verify_dataset_integrity")
+            write_tiny_plans(workspace.dataset)
+        return workspace
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template(make_workspace: Callable[..., Workspace]) -> Workspace:
+    """Ten planned and preprocessed cases; not to be changed."""
+    return make_workspace(Spheres(), "2d 3d_fullres")
+
+
+@pytest.fixture
+def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of `template`, with the environment set to it."""
+    copy = template.copy(tmp_path)
+    enter(copy, monkeypatch)
+    return copy
+
+
+def enter(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets nnU-Net's variables to a workspace."""
+    for name, folder in workspace.variables.items():
+        monkeypatch.setenv(name, folder)

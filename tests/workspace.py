@@ -1,0 +1,92 @@
+"""nnU-Net's three folders in a temporary place, and its real commands run in them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.standin.foreign import write_foreign_cases
+from nnunetv2_tf.standin.plans import NAME as TINY
+
+BIN = Path(sys.executable).parent
+QUIET = {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "ignore"}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    root: Path
+    dataset: Dataset
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {name: str(self.root / name) for name in VARIABLES}
+
+    @property
+    def id(self) -> str:
+        return self.dataset.name[7:10]
+
+    @property
+    def results(self) -> Path:
+        return self.root / "nnUNet_results" / self.dataset.name
+
+    def run(self, *command: object, expect: int = 0, **extra: str) -> subprocess.CompletedProcess[str]:
+        """Runs a console command of this environment, as a user would."""
+        executable, *arguments = map(str, command)
+        done = subprocess.run(
+            [str(BIN / executable), *arguments],
+            env={**os.environ, **QUIET, **self.variables, **extra},
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def copy(self, root: Path) -> "Workspace":
+        """A copy that a test may change."""
+        for variable in VARIABLES:
+            shutil.copytree(self.root / variable, root / variable)
+        return Workspace(root, self.dataset)
+
+    def foreign_cases(self, fold: int | str = 0, num_cases: int = 4, seed: int = 0) -> Path:
+        """A folder of foreign cases for one fold; needs the environment of this workspace."""
+        folder = self.root / f"foreign_{fold}_{seed}"
+        write_foreign_cases(self.dataset, fold, folder, num_cases, seed)
+        return folder
+
+    def plan(self, configuration: str = "3d_fullres", name: str = TINY) -> Plan:
+        return Plan.read(self.dataset, name, configuration)
+
+    def trainer(self, name: str, fold: int | str = 0, configuration: str = "3d_fullres", plans: str = TINY, **settings):
+        """A trainer as nnUNetv2_train makes it, cut down to a few steps."""
+        from nnunetv2.run.run_training import get_trainer_from_args
+
+        continued = settings.pop("continue_training", False)
+        trainer = get_trainer_from_args(
+            self.dataset.name, configuration, fold, name, plans, continued, torch.device("cpu")
+        )
+        steps = {"num_epochs": 1, "num_iterations_per_epoch": 2, "num_val_iterations_per_epoch": 1, **settings}
+        for setting, value in steps.items():
+            setattr(trainer, setting, value)
+        return trainer
+
+
+def log_of(folder: Path) -> str:
+    """The text of all training logs in a fold folder."""
+    return "".join(path.read_text() for path in sorted(folder.glob("training_log_*.txt")))
+
+
+def tree(folder: Path, ignore: Iterable[str] = ()) -> dict[str, bytes]:
+    """All files below a folder, by relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part in path.parts for part in ignore)
+    }

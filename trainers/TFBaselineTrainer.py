@@ -1,0 +1,155 @@
+"""nnU-Net's trainer with seeds and epochs in its name, a check that no patient is on both sides, and a draw log."""
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
+from nnunetv2_tf.sets.names import TrainerOptions
+from nnunetv2_tf.sets.sampling import describe_draws
+from nnunetv2_tf.work import whole_file
+
+
+class TFBaselineTrainer(nnUNetTrainer):
+    """The nnU-Net of a fold's real training cases: TFEnrichedTrainer without a set."""
+
+    options = TrainerOptions()
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net's signature)
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        if self.options.epochs is not None:
+            self.num_epochs = self.options.epochs
+        self.groups, self.split = Groups(), Split((), ())
+        self.synthetic_identifiers: frozenset[str] = frozenset()
+
+    def initialize(self) -> None:
+        """Seeds nnU-Net's global generators before the network's weights are drawn."""
+        self._seed()
+        super().initialize()
+
+    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+        """nnU-Net's datasets, after making sure that no group is on both sides of the split."""
+        with self.refusals():
+            self.groups = self._read_groups()
+            if self.fold != "all":
+                ensure_splits(self.tf_dataset, self.all_identifiers(), self.groups)
+            training, validation = super().get_tr_and_val_datasets()
+            self.split = Split(tuple(training.identifiers), tuple(validation.identifiers))
+            refuse_cut_group(self.split, self.groups, self.tf_dataset, self.fold)
+        self.print_to_log_file(f"Real cases: {len(self.split.train)} train, {len(self.split.val)} validate.")
+        return training, validation
+
+    def on_train_epoch_start(self) -> None:
+        """Seeds anew for every epoch, so that a continued training draws what an undisturbed one would."""
+        super().on_train_epoch_start()
+        self._seed(self.current_epoch + 1)
+
+    def train_step(self, batch: dict) -> dict:
+        """nnU-Net's step; remembers which cases it saw."""
+        return {**super().train_step(batch), "keys": list(batch["keys"])}
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        """Logs what was really drawn."""
+        super().on_train_epoch_end(train_outputs)
+        drawn = [key for output in train_outputs for key in output["keys"]]
+        if self.is_ddp:
+            drawn = self._gathered(drawn)
+        synthetic = self.synthetic_identifiers
+        self.print_to_log_file(describe_draws(drawn, synthetic, len(self.split.train), len(synthetic)))
+
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """nnU-Net's augmentation; with a seed, its blur no longer picks an implementation by stopwatch."""
+        transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        if self.options.seed is not None:
+            for transform in getattr(transforms, "transforms", []):
+                inner = getattr(transform, "transform", transform)
+                if isinstance(inner, GaussianBlurTransform):
+                    inner.benchmark = False
+        return transforms
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's checkpoint, whole or not at all, under the name of nnU-Net's own trainer.
+
+        The network is nnU-Net's, so such a model predicts where this package is not installed.
+        """
+        if self.local_rank != 0:
+            return
+        if self.disable_checkpointing:
+            self.print_to_log_file("No checkpoint written, checkpointing is disabled")
+            return
+        network = self.network.module if self.is_ddp else self.network
+        checkpoint = {
+            "network_weights": getattr(network, "_orig_mod", network).state_dict(),
+            "optimizer_state": self.optimizer.state_dict(),
+            "grad_scaler_state": None if self.grad_scaler is None else self.grad_scaler.state_dict(),
+            "logging": self.logger.get_checkpoint(),
+            "_best_ema": self._best_ema,
+            "current_epoch": self.current_epoch + 1,
+            "init_args": self.my_init_kwargs,
+            "trainer_name": nnUNetTrainer.__name__,
+            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+        }
+        with whole_file(Path(filename)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    @property
+    def tf_dataset(self) -> Dataset:
+        """The folders of the dataset this trainer is for."""
+        return Dataset(self.plans_manager.dataset_name)
+
+    def all_identifiers(self) -> list[str]:
+        """All real cases of the dataset, as nnU-Net's `do_split` sees them."""
+        folder = str(self.preprocessed_dataset_folder)
+        return infer_dataset_class(folder).get_identifiers(folder)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """What a user can mend becomes one sentence in nnU-Net's log, and exit code 2."""
+        try:
+            yield
+        except UserError as error:
+            self.print_to_log_file(f"Error: {error}")
+            raise SystemExit(2) from None
+
+    def _read_groups(self) -> Groups:
+        dataset = self.tf_dataset
+        if "nnUNet_raw" not in os.environ or not Path(dataset.raw).is_dir():
+            self.print_to_log_file(f"WARNING: groups.json was not looked for: nnUNet_raw has no {dataset.name}.")
+            return Groups()
+        groups = Groups.read(dataset)
+        strangers = sorted(set(groups.group_of) - set(self.all_identifiers()))
+        if strangers:
+            shown = ", ".join(strangers[:3])
+            self.print_to_log_file(f"WARNING: groups.json names {len(strangers)} cases the dataset lacks: {shown}")
+        return groups
+
+    def _seed(self, epoch: int = 0) -> None:
+        if self.options.seed is None:
+            return
+        states = np.random.SeedSequence([self.options.seed, self.local_rank, epoch]).generate_state(3)
+        random.seed(int(states[0]))
+        np.random.seed(int(states[1]))
+        torch.manual_seed(int(states[2]))
+
+    def _gathered(self, drawn: list[str]) -> list[str]:
+        everybody: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(everybody, drawn)
+        return [key for keys in everybody for key in keys]
