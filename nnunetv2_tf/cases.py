@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.work import read_json
@@ -61,6 +63,26 @@ def folder_cases(folder: Path, file_ending: str, channels: int) -> list[CaseFile
 def channel_files(images: Path, identifier: str, file_ending: str, channels: int) -> tuple[Path, ...]:
     """The image files of a case, <case>_0000<ending> and so on."""
     return tuple(images / f"{identifier}_{channel:04d}{file_ending}" for channel in range(channels))
+
+
+def refuse_damaged(path: Path) -> None:
+    """Raises when a volume is missing, cut short, or holds NaN or infinite values.
+
+    NIfTI files are read with nibabel for this: ITK fills a cut-off file with zeros and turns NaN into 0 silently, so
+    nnU-Net's usual reader would train on the damage.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; put it back.")
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return
+    import nibabel
+
+    try:
+        volume = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+    except Exception:  # nibabel, gzip and zlib raise what they like for a damaged file
+        raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
+    if not np.isfinite(volume).all():
+        raise UserError(f"{path} holds NaN or infinite values; replace them.")
 
 
 def _complete(cases: Sequence[CaseFiles], images: Path, file_ending: str) -> None:

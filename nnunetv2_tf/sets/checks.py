@@ -10,7 +10,7 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-from nnunetv2_tf.cases import CaseFiles
+from nnunetv2_tf.cases import CaseFiles, refuse_damaged
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.provenance import CaseEntry
 from nnunetv2_tf.stamps import file_digest
@@ -56,8 +56,6 @@ def _problems(rules: Rules, case: CaseFiles) -> Iterator[str]:
     images = []
     for path in case.images:
         image, image_grid = _read(rules, path)
-        if not np.isfinite(image).all():
-            yield f"{path} holds NaN or infinite values; replace them."
         if image.shape != label.shape:
             yield f"{path} has shape {_text(image.shape)}, but {case.label.name} has {_text(label.shape)}; resample one."
             return
@@ -101,12 +99,13 @@ def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.
 
 def _read(rules: Rules, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """One file as (1, Z, Y, X) float32 with its geometry."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; put it back.")
+    refuse_damaged(path)
     try:
         image, properties = rules.reader().read_images((str(path),))
     except Exception:  # readers raise whatever their libraries raise
-        raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
+        raise UserError(f"{path} cannot be read by nnU-Net's {rules.reader.__name__}; replace it.") from None
+    if not np.isfinite(image).all():
+        raise UserError(f"{path} holds NaN or infinite values; replace them.")
     if image.shape[0] != 1:
         raise UserError(f"{path} holds {image.shape[0]} volumes; write one file per channel.")
     return image, properties

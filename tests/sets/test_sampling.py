@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+
+from nnunetv2_tf.sets.sampling import EnrichedDataset, describe_draws, repetitions
+
+
+class Listed(nnUNetBaseDataset):
+    """A dataset of names only."""
+
+    def load_case(self, identifier):
+        return self.source_folder, identifier
+
+    @staticmethod
+    def save_case(data, seg, properties, output_filename_truncated): ...
+
+    @staticmethod
+    def get_identifiers(folder):
+        return []
+
+
+@given(st.integers(1, 2000), st.integers(1, 3000), st.integers(1, 99))
+def test_the_share_is_the_wanted_one(real, synthetic, percent):
+    times_real, times_synthetic = repetitions(real, synthetic, percent)
+    share = synthetic * times_synthetic / (synthetic * times_synthetic + real * times_real)
+    assert abs(100 * share - percent) < 0.03
+    assert times_real >= 1
+    assert times_synthetic >= 1
+
+
+def test_all_alike_and_only_synthetic():
+    assert repetitions(7, 13, None) == (1, 1)
+    assert repetitions(7, 13, 100) == (0, 1)
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(None, 20 / 28), (50, 0.5), (25, 0.25), (90, 0.9), (100, 1.0)])
+def test_nnunets_way_of_drawing_gives_that_share(percent, expected):
+    real = Listed("real", [f"r{index}" for index in range(8)])
+    synthetic = Listed("synthetic", [f"s{index}" for index in range(20)])
+    dataset = EnrichedDataset(real, synthetic, percent)
+    drawn = np.random.default_rng(0).choice(dataset.identifiers, 20_000)
+    share = np.isin(drawn.astype(str), list(dataset.synthetic_identifiers)).mean()
+    assert share == pytest.approx(expected, abs=0.02)
+
+
+def test_cases_come_from_the_dataset_they_belong_to():
+    dataset = EnrichedDataset(Listed("real", ["r"]), Listed("synthetic", ["s"]), None)
+    assert dataset.load_case("r") == ("real", "r")
+    assert dataset["s"] == ("synthetic", "s")
+
+
+def test_the_log_line_counts_draws_and_distinct_cases():
+    line = describe_draws(["a", "s", "a", "t", "s"], frozenset({"s", "t", "u"}), 4, 3)
+    assert line == "Drawn this epoch: 2 real (1 of 4 cases), 3 synthetic (2 of 3 cases)"

@@ -1,0 +1,55 @@
+import os
+
+import pytest
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.work import in_parallel, read_json, scratch_folder, whole_file, write_json
+
+
+def test_a_file_is_replaced_whole_or_stays(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("one")
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+        temporary.write_text("half of tw")
+        raise RuntimeError
+    assert path.read_text() == "one"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_scratch_folder_is_empty_before_and_gone_after(tmp_path):
+    path = tmp_path / "scratch"
+    path.mkdir()
+    (path / "left over").touch()
+    with scratch_folder(path) as scratch:
+        assert list(scratch.iterdir()) == []
+        (scratch / "x").touch()
+    assert not path.exists()
+
+
+def test_json_round_trip_and_its_errors(tmp_path):
+    write_json(tmp_path / "a.json", {"é": [1, None]})
+    assert read_json(tmp_path / "a.json", "") == {"é": [1, None]}
+    with pytest.raises(UserError, match=r"b\.json does not exist; make it\."):
+        read_json(tmp_path / "b.json", "make it.")
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(UserError, match=r"c\.json is not valid JSON .*; mend it\."):
+        read_json(tmp_path / "c.json", "mend it.")
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def die(_: int) -> None:
+    os._exit(1)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_come_in_order(processes):
+    assert list(in_parallel(double, range(5), processes, "Doubling")) == [0, 2, 4, 6, 8]
+
+
+def test_a_killed_worker_is_explained():
+    with pytest.raises(UserError, match="killed while dying, .* smaller -np than 2"):
+        list(in_parallel(die, range(4), 2, "Dying"))

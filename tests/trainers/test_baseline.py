@@ -1,0 +1,119 @@
+"""TFBaselineTrainer: nnU-Net with seeds, epochs and a portable checkpoint."""
+
+import pickle
+
+import pytest
+import torch
+
+import nnunetv2_tf.trainers as trainers
+from tests.trainers.conftest import add_set
+from tests.workspace import TINY, Workspace
+
+
+def weights(trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.network.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def trained(workspace: Workspace, name: str, **settings) -> dict[str, torch.Tensor]:
+    trainer = workspace.trainer(name, **{"num_iterations_per_epoch": 8, **settings})
+    trainer.run_training()
+    return weights(trainer)
+
+
+@pytest.mark.parametrize("base", ["TFBaselineTrainer", "TFEnrichedTrainer_demo"])
+def test_same_seed_same_weights_bit_for_bit(enriched: Workspace, base):
+    one, again, other = (trained(enriched, f"{base}_seed{seed}") for seed in (1, 1, 2))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_without_a_seed_trainings_differ(workspace: Workspace):
+    assert not same(trained(workspace, "TFBaselineTrainer"), trained(workspace, "TFBaselineTrainer"))
+
+
+def test_a_continued_seeded_training_is_the_undisturbed_one(workspace: Workspace):
+    name = "TFBaselineTrainer_seed1"
+    undisturbed = trained(workspace, name, num_epochs=3)
+    stopped = workspace.trainer(name, num_epochs=3, num_iterations_per_epoch=8)
+    stopped.on_train_start()
+    run_epoch(stopped)
+    checkpoint = str(workspace.root / "checkpoint_latest.pth")
+    stopped.current_epoch -= 1  # as on_epoch_end has it when it saves
+    stopped.save_checkpoint(checkpoint)
+    continued = workspace.trainer(name, num_epochs=3, num_iterations_per_epoch=8, continue_training=True)
+    continued.load_checkpoint(checkpoint)
+    assert continued.current_epoch == 1
+    continued.run_training()
+    assert same(undisturbed, weights(continued))
+
+
+def run_epoch(trainer) -> None:
+    trainer.on_epoch_start()
+    trainer.on_train_epoch_start()
+    steps = [trainer.train_step(next(trainer.dataloader_train)) for _ in range(trainer.num_iterations_per_epoch)]
+    trainer.on_train_epoch_end(steps)
+    with torch.no_grad():
+        trainer.on_validation_epoch_start()
+        steps = [trainer.validation_step(next(trainer.dataloader_val)) for _ in range(trainer.num_val_iterations_per_epoch)]
+        trainer.on_validation_epoch_end(steps)
+    trainer.on_epoch_end()
+
+
+def test_epochs_come_from_the_name(workspace: Workspace):
+    from nnunetv2.run.run_training import get_trainer_from_args
+
+    for name, epochs in (("TFBaselineTrainer_7epochs", 7), ("TFBaselineTrainer", 1000)):
+        trainer = get_trainer_from_args("501", "3d_fullres", 0, name, TINY, device=torch.device("cpu"))
+        assert trainer.num_epochs == epochs
+
+
+def test_the_checkpoint_is_nnunets_own_under_its_own_name(workspace: Workspace):
+    """Same keys and same types as stock nnU-Net writes; whole or not at all."""
+    checkpoints = []
+    for name in ("nnUNetTrainer", "TFBaselineTrainer"):
+        trainer = workspace.trainer(name)
+        trainer.initialize()
+        path = workspace.root / f"{name}.pth"
+        trainer.save_checkpoint(str(path))
+        checkpoints.append(torch.load(path, weights_only=False))
+    stock, ours = checkpoints
+    assert {key: type(value) for key, value in stock.items()} == {key: type(value) for key, value in ours.items()}
+    assert list(stock["network_weights"]) == list(ours["network_weights"])
+    assert stock["trainer_name"] == ours["trainer_name"] == "nnUNetTrainer"
+    assert not list(workspace.root.glob("*.tmp"))
+    trainer.disable_checkpointing = True
+    trainer.save_checkpoint(str(workspace.root / "none.pth"))
+    assert not (workspace.root / "none.pth").exists()
+
+
+@pytest.mark.parametrize("name", ["TFBaselineTrainer_seed3", "TFEnrichedTrainer_tf100_n50_p50"])
+def test_classes_can_be_pickled(name):
+    """nnU-Net spawns processes; a class made from a name must be found there again."""
+    made = trainers.trainer_class(name)
+    pickled = pickle.dumps(made)
+    assert pickle.loads(pickled) is made
+    del trainers.__dict__[name]  # as in a process that never heard of it
+    again = pickle.loads(pickled)
+    assert again is not made
+    assert (again.__name__, again.options, again.__mro__[1:]) == (name, made.options, made.__mro__[1:])
+
+
+def test_other_names_are_declined_and_wrong_ones_explained(capsys):
+    with pytest.raises(AttributeError):
+        trainers.trainer_class("nnUNetTrainerOfSomebodyElse")
+    with pytest.raises(SystemExit) as caught:
+        trainers.trainer_class("TFEnrichedTrainer_seed1_n50")
+    assert caught.value.code == 2
+    assert "use -tr TFEnrichedTrainer_n50_seed1" in capsys.readouterr().err
+
+
+def test_with_augmentation_workers(workspace: Workspace, monkeypatch):
+    monkeypatch.setenv("nnUNet_n_proc_DA", "2")
+    add_set(workspace, "demo")
+    trainer = workspace.trainer("TFEnrichedTrainer_demo", num_iterations_per_epoch=5)
+    trainer.run_training()
+    assert "Drawn this epoch:" in open(trainer.log_file).read()

@@ -1,0 +1,80 @@
+"""The trainers change nothing about what nnU-Net can do: regions, ignore label, 2d, lowres, ResEnc, cascade."""
+
+import pytest
+
+from nnunetv2_tf.standin.plans import write_tiny_plans
+from nnunetv2_tf.standin.spheres import REGIONS, Spheres
+from nnunetv2_tf.work import read_json, write_json
+from tests.conftest import enter
+from tests.trainers.conftest import add_set
+from tests.trainers.test_enriched import refused
+from tests.workspace import TINY, Workspace
+
+
+def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = TINY):
+    """One step of each kind with a set, and the final validation's network settings."""
+    trainer = workspace.trainer("TFEnrichedTrainer_demo_seed0", configuration=configuration, plans=plans)
+    trainer.run_training()
+    assert (workspace.results / f"TFEnrichedTrainer_demo_seed0__{plans}__{configuration}" / "fold_0" / "progress.png").exists()
+    return trainer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ignore", [None, 4])
+def test_regions_with_and_without_ignore_label(make_workspace, tmp_path, monkeypatch, ignore):
+    spheres = Spheres(shape=(24, 30, 28), channel_names=("t1n", "t2f"), labels=REGIONS, ignore=ignore)
+    template = make_workspace(spheres, num_cases=5)
+    workspace = template.copy(tmp_path)
+    enter(workspace, monkeypatch)
+    folder = workspace.root / "foreign"
+    spheres.write_cases(folder, ["synthetic_0000"], seed=5)
+    run = ("nnUNetv2_tf_sets", "-d", 501, "--add", folder, "-s", "demo", "-f", 0, "--trust", "-p", TINY)
+    workspace.run(*run)
+    trainer = train(workspace)
+    assert trainer.label_manager.has_regions
+    assert trainer.label_manager.has_ignore_label is (ignore is not None)
+    batch = next(trainer.dataloader_train)
+    assert batch["data"].shape[1] == 2
+    assert batch["target"][0].shape[1] == 3 + (ignore is not None)
+
+
+@pytest.mark.slow
+def test_residual_encoder_plans(workspace: Workspace):
+    workspace.run("nnUNetv2_plan_experiment", "-d", 501, "-pl", "nnUNetPlannerResEncM", nnUNet_n_proc_DA="1")
+    write_tiny_plans(workspace.dataset, "nnUNetResEncUNetMPlans", "nnUNetResEncUNetTinyPlans")
+    add_set(workspace, "demo", plans="nnUNetResEncUNetTinyPlans")
+    trainer = train(workspace, plans="nnUNetResEncUNetTinyPlans")
+    assert type(trainer.network).__name__ == "ResidualEncoderUNet"
+
+
+def test_two_dimensions(workspace: Workspace):
+    add_set(workspace, "demo", configurations=["2d"])
+    assert next(train(workspace, "2d").dataloader_train)["data"].ndim == 4
+
+
+def add_lowres_and_cascade(workspace: Workspace) -> None:
+    """As nnU-Net plans them for larger images."""
+    path = workspace.dataset.preprocessed / f"{TINY}.json"
+    plans = read_json(path, "")
+    configurations = plans["configurations"]
+    lowres = {**configurations["3d_fullres"], "spacing": [2.0, 2.0, 2.0], "data_identifier": "nnUNetPlans_3d_lowres"}
+    configurations["3d_lowres"] = {**lowres, "next_stage": "3d_cascade_fullres", "patch_size": [16, 16, 16]}
+    configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    write_json(path, plans)
+
+
+def test_lowres(workspace: Workspace):
+    add_lowres_and_cascade(workspace)
+    workspace.run("nnUNetv2_preprocess", "-d", 501, "-plans_name", TINY, "-c", "3d_lowres", "-np", 1)
+    add_set(workspace, "demo", configurations=["3d_lowres"])
+    train(workspace, "3d_lowres")
+
+
+def test_the_cascade_is_refused_before_anything_is_written(workspace: Workspace, capsys):
+    add_lowres_and_cascade(workspace)
+    sentence = refused(capsys, lambda: workspace.trainer("TFEnrichedTrainer_demo", configuration="3d_cascade_fullres"))
+    assert "cannot train 3d_cascade_fullres: synthetic cases have no predictions of its previous stage" in sentence
+    assert not workspace.results.exists()
+    command = ("nnUNetv2_tf_sets", "-d", 501, "--preprocess", "-s", "demo", "-f", 0, "-c", "3d_cascade_fullres", "-p", TINY)
+    add_set(workspace, "demo")
+    assert "needs predictions of its previous stage" in workspace.run(*command, expect=2).stderr

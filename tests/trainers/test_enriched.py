@@ -1,0 +1,192 @@
+"""TFEnrichedTrainer as nnUNetv2_train makes it, on preprocessed stand-ins, cut down to a few steps."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.standin.foreign import write_foreign_cases
+from nnunetv2_tf.sets import actions
+from nnunetv2_tf.work import read_json, write_json
+from tests.trainers.conftest import add_set
+from tests.workspace import TINY, Workspace, log_of
+
+
+def refused(capsys, start) -> str:
+    """The sentence with which a training ends before it starts."""
+    with pytest.raises(SystemExit) as caught:
+        start()
+    assert caught.value.code == 2
+    output = capsys.readouterr()
+    sentences = re.findall(r"Error: .*", output.out + output.err)
+    assert len(sentences) == 1
+    return sentences[0]
+
+
+def test_trains_on_both_and_validates_on_real_cases(enriched: Workspace):
+    trainer = enriched.trainer("TFEnrichedTrainer_demo", num_iterations_per_epoch=10)
+    trainer.run_training()
+    train, val = trainer.do_split()
+    loader = trainer.dataloader_train.data_loader
+    assert set(loader.indices) == set(train) | {f"synthetic_{index:04d}" for index in range(4)}
+    assert set(trainer.dataloader_val.data_loader.indices) == set(val)
+    log = log_of(enriched.results / f"TFEnrichedTrainer_demo__{TINY}__3d_fullres" / "fold_0")
+    assert "Real cases: 8 train, 2 validate." in log
+    assert "Synthetic cases: 4 of set demo (method foreign) train, drawn like real ones." in log
+    real, synthetic = map(int, re.search(r"Drawn this epoch: (\d+) real .* (\d+) synthetic", log).groups())
+    assert real + synthetic == 20
+    assert synthetic > 0
+
+
+def test_the_log_tells_what_was_really_drawn(enriched: Workspace):
+    """Against the loader's own record of the batches it made."""
+    trainer = enriched.trainer("TFEnrichedTrainer_demo_p50", num_epochs=2, num_iterations_per_epoch=20)
+    trainer.on_train_start()
+    seen = []
+    loader = trainer.dataloader_train.data_loader
+    draw = loader.get_indices
+    loader.get_indices = lambda: seen.append(draw()) or seen[-1]
+    trainer.on_train_epoch_start()
+    trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in range(20)])
+    drawn = np.concatenate(seen).tolist()
+    synthetic = [case for case in drawn if case.startswith("synthetic")]
+    expected = (
+        f"Drawn this epoch: {len(drawn) - len(synthetic)} real ({len(set(drawn)) - len(set(synthetic))} of 8 cases), "
+        f"{len(synthetic)} synthetic ({len(set(synthetic))} of 4 cases)"
+    )
+    assert expected in log_of(enriched.results / f"TFEnrichedTrainer_demo_p50__{TINY}__3d_fullres" / "fold_0")
+
+
+def test_without_a_set_name_the_only_set_is_taken(enriched: Workspace, capsys):
+    enriched.trainer("TFEnrichedTrainer").get_tr_and_val_datasets()
+    add_set(enriched, "other")
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer").get_tr_and_val_datasets)
+    assert "exactly one set for fold 0, and there is: demo, other" in sentence
+
+
+def test_count_takes_the_first_cases(enriched: Workspace, capsys):
+    training, _ = enriched.trainer("TFEnrichedTrainer_demo_n3").get_tr_and_val_datasets()
+    assert training.synthetic_identifiers == {f"synthetic_{index:04d}" for index in range(3)}
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo_n5").get_tr_and_val_datasets)
+    assert "has 4 accepted cases for fold 0" in sentence
+
+
+def test_a_missing_set_names_those_there_are(enriched: Workspace, capsys):
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demi").get_tr_and_val_datasets)
+    assert "There is no set demi for fold 0" in sentence
+    assert "fold 0 has: demo" in sentence
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo", fold=1).get_tr_and_val_datasets)
+    assert "fold 1 has no set yet" in sentence
+
+
+def test_a_leaking_set_is_refused_with_the_reason(enriched: Workspace, capsys):
+    """A set that was clean when it joined, until somebody changed the split or the groups."""
+    path = enriched.dataset.preprocessed / "splits_final.json"
+    splits = read_json(path, "")
+    ancestor = SetPart(enriched.dataset, "demo", 0).sidecar("synthetic_0002").ancestors[0]
+    moved = [{"train": [case for case in splits[0]["train"] if case != ancestor], "val": [*splits[0]["val"], ancestor]}]
+    write_json(path, moved)
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets)
+    assert "Set demo leaks validation cases of fold 0 into training" in sentence
+    assert f"it descends from {ancestor}, which validates in this fold" in sentence
+    write_json(path, splits)
+    stranger = next(case for case in splits[0]["train"] if case != ancestor)
+    write_json(enriched.dataset.raw / "groups.json", {ancestor: "P1", splits[0]["val"][0]: "P1", stranger: "P2"})
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets)
+    assert f"trains on {ancestor} and validates on {splits[0]['val'][0]}, which are one group" in sentence
+    sentence = refused(capsys, enriched.trainer("TFBaselineTrainer").get_tr_and_val_datasets)
+    assert "which are one group" in sentence
+
+
+def test_fold_all_accepts_every_ancestor(workspace: Workspace):
+    add_set(workspace, "demo", fold="all")
+    training, validation = workspace.trainer("TFEnrichedTrainer_demo", fold="all").get_tr_and_val_datasets()
+    assert len(set(training.identifiers)) == 14
+    assert len(validation.identifiers) == 10
+
+
+def test_trusted_cases_train_with_a_warning_in_the_log(workspace: Workspace):
+    actions.add(workspace.id, workspace.foreign_cases(), "trusted", [0], None, ["3d_fullres"], TINY, 1)
+    trainer = workspace.trainer("TFEnrichedTrainer_trusted")
+    trainer.get_tr_and_val_datasets()
+    assert "WARNING: the ancestors of 4 are unknown" in open(trainer.log_file).read()
+
+
+def test_not_preprocessed_for_this_configuration_names_the_command(enriched: Workspace, capsys):
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").get_tr_and_val_datasets)
+    command = re.search(r"nnUNetv2_tf_sets .*", sentence)[0]
+    assert command == f"nnUNetv2_tf_sets -d Dataset501_Spheres --preprocess -s demo -f 0 -c 2d -p {TINY}"
+    enriched.run(*command.split())
+    enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").run_training()
+
+
+def test_preprocessed_by_older_plans_is_refused(enriched: Workspace, capsys):
+    path = enriched.dataset.preprocessed / f"{TINY}.json"
+    plans = read_json(path, "")
+    plans["configurations"]["3d_fullres"]["batch_size"] = 3
+    write_json(path, plans)
+    enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets()  # does not change what is stored
+    plans["configurations"]["3d_fullres"]["spacing"] = [1.0, 1.0, 2.0]
+    write_json(path, plans)
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets)
+    assert "4 of 4 cases of set demo (first: synthetic_0000) are not preprocessed" in sentence
+
+
+def test_a_real_case_of_the_same_name_is_refused(enriched: Workspace, capsys):
+    folder = enriched.dataset.preprocessed / "nnUNetPlans_3d_fullres"
+    for path in list(folder.glob("case_000*")):
+        path.rename(folder / path.name.replace("case_000", "synthetic_0001"))
+    write_json(enriched.dataset.preprocessed / "splits_final.json", [{"train": ["synthetic_0001"], "val": ["case_001"]}])
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets)
+    assert "Synthetic case synthetic_0001 of set demo is called like a real case" in sentence
+
+
+class TestRecord:
+    """tf_enrichment.json ties a fold folder to the synthetic cases it was trained with."""
+
+    @staticmethod
+    def folder(workspace: Workspace, name: str):
+        return workspace.results / f"{name}__{TINY}__3d_fullres" / "fold_0"
+
+    def trained(self, workspace: Workspace, name: str):
+        trainer = workspace.trainer(name)
+        trainer.run_training()
+        return self.folder(workspace, name) / "tf_enrichment.json"
+
+    def continued(self, workspace: Workspace, name: str):
+        trainer = workspace.trainer(name, num_epochs=2, continue_training=True)
+        trainer.load_checkpoint(str(self.folder(workspace, name) / "checkpoint_final.pth"))
+        return trainer
+
+    def test_it_names_set_and_counts(self, enriched: Workspace):
+        record = json.loads(self.trained(enriched, "TFEnrichedTrainer_demo_p25").read_text())
+        assert {key: record[key] for key in ("set", "fold", "num_real", "num_synthetic", "percent")} == {
+            "set": "demo", "fold": 0, "num_real": 8, "num_synthetic": 4, "percent": 25,
+        }  # fmt: skip
+
+    def test_continuing_with_other_cases_stops(self, enriched: Workspace, capsys):
+        path = self.trained(enriched, "TFEnrichedTrainer_demo")
+        before = path.read_bytes()
+        self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start()
+        actions.remove(enriched.id, "demo", None)
+        folder = enriched.root / "others"
+        write_foreign_cases(enriched.dataset, 0, folder, 4, seed=1)
+        actions.add(enriched.id, folder, "demo", [0], folder / "ancestors.json", ["3d_fullres"], TINY, 1)
+        capsys.readouterr()
+        sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
+        assert "began with other synthetic cases than set demo holds now" in sentence
+        assert path.read_bytes() == before
+
+    def test_extending_a_set_does_not_break_a_count(self, enriched: Workspace, capsys):
+        for name in ("TFEnrichedTrainer_demo", "TFEnrichedTrainer_demo_n2"):
+            self.trained(enriched, name)
+        folder = enriched.root / "more"
+        write_foreign_cases(enriched.dataset, 0, folder, 6, seed=2)
+        for path in sorted(folder.glob("*/*.nii.gz")):
+            path.rename(path.with_name(path.name.replace("synthetic", "zmore")))
+        actions.add(enriched.id, folder, "demo", [0], None, ["3d_fullres"], TINY, 1)
+        capsys.readouterr()
+        self.continued(enriched, "TFEnrichedTrainer_demo_n2").on_train_start()
+        assert "num_synthetic" in refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
