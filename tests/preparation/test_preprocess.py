@@ -1,0 +1,63 @@
+"""Promise 4: a synthetic case is preprocessed like a real one. Byte for byte against nnUNetv2_preprocess."""
+
+import shutil
+
+import pytest
+
+from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
+from nnunetv2_tf.work import read_json
+from tests.workspace import TINY, Workspace, tree
+
+
+@pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_equals_what_nnunet_stores(workspace: Workspace, configuration, processes):
+    stock = tree(workspace.dataset.preprocessed / f"nnUNetPlans_{configuration}")
+    cases = list(raw_cases(workspace.dataset).values())[:3]
+    folder = workspace.root / "ours" / configuration
+    done = list(preprocess_cases(workspace.plan(configuration, "nnUNetPlans"), cases, folder, processes))
+    assert done == cases
+    ours = tree(folder)
+    names = {case.identifier for case in cases}
+    assert ours == {name: data for name, data in stock.items() if name.split(".")[0].removesuffix("_seg") in names}
+    assert [path.name for path in folder.parent.iterdir()] == [configuration]  # no scratch left
+
+
+def test_plans_that_do_not_exist_are_named(workspace: Workspace):
+    with pytest.raises(UserError, match=r"nnUNetPlansX\.json does not exist; run nnUNetv2_plan_and_preprocess"):
+        Plan.read(workspace.dataset, "nnUNetPlansX", "3d_fullres")
+    with pytest.raises(UserError, match="has no configuration 3d_lowres, only 2d, 3d_fullres"):
+        Plan.read(workspace.dataset, TINY, "3d_lowres")
+
+
+def changed(plan: Plan, **settings) -> Plan:
+    plans = {**plan.plans, "configurations": {**plan.plans["configurations"]}}
+    plans["configurations"]["3d_fullres"] = {**plans["configurations"]["3d_fullres"], **settings}
+    return Plan(plans, "3d_fullres", plan.dataset_json)
+
+
+def test_the_stamp_knows_what_changes_arrays(workspace: Workspace):
+    plan = workspace.plan()
+    same = [changed(plan, batch_size=7), changed(plan, patch_size=[8, 8, 8])]
+    other = [
+        changed(plan, spacing=[2.0, 1.0, 1.0]),
+        changed(plan, use_mask_for_norm=[False]),
+        changed(plan, resampling_fn_data_kwargs={"order": 1}),
+        changed(plan, normalization_schemes=["CTNormalization"]),
+        Plan({**plan.plans, "transpose_forward": [2, 0, 1]}, "3d_fullres", plan.dataset_json),
+        Plan(plan.plans, "3d_fullres", {**plan.dataset_json, "labels": {"background": 0, "x": 1}}),
+    ]
+    assert {each.stamp for each in same} == {plan.stamp}
+    assert len({plan.stamp, *(each.stamp for each in other)}) == 1 + len(other)
+    assert workspace.plan("2d").stamp != plan.stamp
+
+
+def test_what_nnunet_cannot_preprocess_is_one_sentence(workspace: Workspace):
+    case = next(iter(raw_cases(workspace.dataset).values()))
+    shutil.copy(workspace.dataset.raw / "dataset.json", case.label)
+    with pytest.raises(UserError, match="case_000 could not be preprocessed into"):
+        list(preprocess_cases(workspace.plan(), [case], workspace.root / "out", 1))
+    assert tree(workspace.root / "out") == {}
+    assert read_json(workspace.dataset.raw / "dataset.json", "")["numTraining"] == 10

@@ -1,0 +1,81 @@
+"""A set as a dataset of its own: complete, portable, and without synthetic cases in any validation."""
+
+import json
+
+import pytest
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.sets import actions
+from nnunetv2_tf.work import read_json, write_json
+from tests.trainers.conftest import add_set
+from tests.workspace import TINY, Workspace, log_of, tree
+
+
+@pytest.fixture
+def exported(workspace: Workspace) -> Dataset:
+    add_set(workspace, "demo")
+    add_set(workspace, "demo", fold=1)
+    write_json(workspace.dataset.raw / "groups.json", {"case_000": "P"})
+    actions.export("501", "demo", 701, None, TINY)
+    return Dataset("Dataset701_Spheres_demo")
+
+
+def test_real_cases_by_reference_synthetic_ones_in_train_only(workspace: Workspace, exported: Dataset):
+    description = read_json(exported.raw / "dataset.json", "")
+    assert description["numTraining"] == len(description["dataset"]) == 10 + 2 * 4
+    assert description["dataset"]["case_003"] == {
+        "images": ["$nnUNet_raw/Dataset501_Spheres/imagesTr/case_003_0000.nii.gz"],
+        "label": "$nnUNet_raw/Dataset501_Spheres/labelsTr/case_003.nii.gz",
+    }
+    assert len(tree(exported.raw, ignore=["dataset.json", "groups.json"])) == 2 * 2 * 4
+    before = read_json(workspace.dataset.preprocessed / "splits_final.json", "")
+    after = read_json(exported.preprocessed / "splits_final.json", "")
+    for fold, (old, new) in enumerate(zip(before, after, strict=True)):
+        extra = [f"demo_f{fold}_synthetic_{index:04d}" for index in range(4)] if fold < 2 else []
+        assert new == {"train": [*old["train"], *extra], "val": old["val"]}
+    assert (exported.raw / "groups.json").read_bytes() == (workspace.dataset.raw / "groups.json").read_bytes()
+
+
+def test_plans_are_those_nnunet_would_move(workspace: Workspace, exported: Dataset):
+    ours = read_json(exported.preprocessed / f"{TINY}.json", "")
+    arguments = ["-s", "501", "-t", "701", "-sp", TINY, "-tp", TINY]
+    workspace.run("nnUNetv2_move_plans_between_datasets", *arguments)
+    assert ours == read_json(exported.preprocessed / f"{TINY}.json", "")
+
+
+@pytest.mark.slow
+def test_stock_nnunet_trains_with_it(workspace: Workspace, exported: Dataset):
+    workspace.run("nnUNetv2_preprocess", "-d", 701, "-plans_name", TINY, "-c", "3d_fullres", "-np", 1)
+    workspace.run("nnUNetv2_train", 701, "3d_fullres", 0, "-p", TINY, "-tr", "nnUNetTrainer_1epoch", "-device", "cpu")
+    fold = workspace.root / "nnUNet_results" / exported.name / f"nnUNetTrainer_1epoch__{TINY}__3d_fullres" / "fold_0"
+    assert "This split has 12 training and 2 validation cases." in log_of(fold)
+    summary = json.loads((fold / "validation" / "summary.json").read_text())
+    assert len(summary["metric_per_case"]) == 2
+
+
+def refused(workspace: Workspace, sentence: str, number: int = 702, name: str | None = None, plans: str = TINY) -> None:
+    with pytest.raises(UserError, match=sentence):
+        actions.export("501", "demo", number, name, plans)
+    for folder in ("nnUNet_raw", "nnUNet_preprocessed"):
+        assert not [path for path in (workspace.root / folder).iterdir() if "702" in path.name]
+
+
+def test_what_cannot_be_exported_is_one_sentence_without_a_trace(workspace: Workspace):
+    refused(workspace, "Dataset501_Spheres has no set demo")
+    add_set(workspace, "demo")
+    refused(workspace, "Dataset501_Spheres exists already; choose another number than 501", number=501)
+    refused(workspace, "A dataset cannot be called 'a/b'", name="a/b")
+    refused(workspace, r"nnUNetPlansX\.json does not exist", plans="nnUNetPlansX")
+    label = workspace.dataset.set_part("demo", 0) / "labelsTr" / "synthetic_0002.nii.gz"
+    content = label.read_bytes()
+    label.write_bytes(content + b"x")
+    refused(workspace, r"synthetic_0002\.nii\.gz is missing or was changed")
+    label.write_bytes(content)
+    path = workspace.dataset.preprocessed / "splits_final.json"
+    splits = read_json(path, "")
+    write_json(path, [{"train": splits[0]["val"], "val": splits[0]["train"]}])
+    refused(workspace, "Set demo leaks validation cases of fold 0 into training")
+    write_json(path, splits)
+    add_set(workspace, "demo", fold="all")
+    refused(workspace, "has a part for fold all, which splits_final.json does not list")

@@ -1,0 +1,83 @@
+import time
+
+import pytest
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.sets import actions
+from nnunetv2_tf.sets.store import SetPart, all_parts
+from nnunetv2_tf.work import read_json, write_json
+from tests.trainers.conftest import add_set
+from tests.workspace import TINY, Workspace, tree
+
+
+@pytest.fixture
+def part(workspace: Workspace) -> SetPart:
+    add_set(workspace, "demo")
+    return SetPart(workspace.dataset, "demo", 0)
+
+
+def stale(part: SetPart, workspace: Workspace) -> list[str]:
+    return [entry.case for entry in part.stale(workspace.plan(), part.manifest().cases)]
+
+
+def test_a_second_run_makes_the_missing_files_and_only_those(workspace: Workspace, part: SetPart):
+    folder = part.preprocessed("nnUNetPlans_3d_fullres")
+    assert stale(part, workspace) == []
+    (folder / "synthetic_0002_seg.b2nd").unlink()
+    assert stale(part, workspace) == ["synthetic_0002"]
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    before = tree(folder)
+    time.sleep(0.01)
+    assert part.preprocess(workspace.plan(), 1) == 1
+    assert part.preprocess(workspace.plan(), 1) == 0
+    touched = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != times.get(path.name)}
+    assert touched == {f"synthetic_0002{ending}" for ending in (".b2nd", "_seg.b2nd", ".pkl")}
+    assert before.items() < tree(folder).items()
+
+
+def test_changed_files_are_noticed(workspace: Workspace, part: SetPart):
+    image = part.files(part.manifest().cases[1], ".nii.gz").images[0]
+    image.write_bytes(image.read_bytes() + b"x")
+    (part.preprocessed("nnUNetPlans_3d_fullres") / "synthetic_0001.pkl").unlink()
+    with pytest.raises(UserError, match=r"synthetic_0001_0000\.nii\.gz is missing or was changed since"):
+        part.preprocess(workspace.plan(), 1)
+
+
+def test_remove_takes_a_fold_or_the_whole_set(workspace: Workspace, part: SetPart):
+    add_set(workspace, "demo", fold=1)
+    add_set(workspace, "other")
+    actions.remove("501", "demo", [1])
+    assert [(each.set_name, each.fold) for each in all_parts(workspace.dataset)] == [("demo", 0), ("other", 0)]
+    actions.remove("501", "demo", None)
+    assert not part.folder.parent.exists()
+    assert not workspace.dataset.preprocessed_set_part("demo", 0).parent.exists()
+    assert [each.set_name for each in all_parts(workspace.dataset)] == ["other"]
+    for folds in (None, [0]):
+        with pytest.raises(UserError, match="no set demo"):
+            actions.remove("501", "demo", folds)
+
+
+def test_a_set_whose_manifest_is_broken_can_be_removed(workspace: Workspace, part: SetPart):
+    value = read_json(part.manifest_path, "")
+    write_json(part.manifest_path, {**value, "method": "x"})
+    with pytest.raises(UserError, match="remove this part of the set"):
+        actions.table("501")
+    actions.remove("501", "demo", [0])
+    assert actions.table("501").startswith("Dataset501_Spheres has no sets yet")
+
+
+def test_configurations_default_to_those_of_the_real_cases(workspace: Workspace):
+    folder = workspace.foreign_cases()
+    actions.add("501", folder, "demo", [0], None, None, TINY, 1)
+    part = SetPart(workspace.dataset, "demo", 0)
+    for configuration in ("2d", "3d_fullres"):
+        assert part.stale(workspace.plan(configuration), part.manifest().cases) == []
+
+
+def test_sentences_for_what_does_not_exist(workspace: Workspace, monkeypatch):
+    for dataset in ("502", "Dataset502_None", "x"):
+        with pytest.raises(UserError, match="502|dataset x"):
+            actions.table(dataset)
+    monkeypatch.delenv("nnUNet_raw")
+    with pytest.raises(UserError, match="The environment variable nnUNet_raw is not set"):
+        actions.table("501")
