@@ -4,20 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 
-Fold = int | str  # a number, or "all"
-
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
-
-
-def parse_fold(text: str) -> Fold:
-    """`0`, `1`, ... or `all`, as nnU-Net's commands take it (for argparse's `type`)."""
-    if text == "all":
-        return text
-    if text.isdigit():
-        return int(text)
-    raise ValueError(f"a fold is a number or 'all', not {text!r}")
 
 
 def place(variable: str) -> Path:

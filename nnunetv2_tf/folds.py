@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.work import read_json, write_json
 
 NNUNET_SEED = 12345
@@ -102,7 +103,7 @@ def _numbered_fold(splits: Sequence[Split], fold: int, identifiers: Sequence[str
     if fold < len(splits):
         return splits[fold]
     rnd = np.random.RandomState(seed=NNUNET_SEED + fold)  # nnU-Net's 80:20 split for a fold that the file lacks
-    drawn = rnd.choice(len(identifiers), int(len(identifiers) * 0.8), replace=False).tolist()
+    drawn: list[int] = rnd.choice(len(identifiers), int(len(identifiers) * 0.8), replace=False).tolist()
     rest = sorted(set(range(len(identifiers))) - set(drawn))
     return Split(tuple(identifiers[index] for index in drawn), tuple(identifiers[index] for index in rest))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nnunetv2_tf import __version__
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Fold
 from nnunetv2_tf.records import checked, read_record, to_json
 from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.work import read_json, write_json

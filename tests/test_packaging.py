@@ -48,7 +48,9 @@ def test_wheel_then_nnunet_reinstalled_then_uninstalled(environment: Environment
     environment.pip("uninstall", "--yes", "nnunetv2_tf")
     assert listing(environment) == before
     assert nnunet_search(environment, "nnUNetTrainer_1epoch") == "nnUNetTrainer_1epoch"
-    assert "Could not find requested nnunet trainer TFEnrichedTrainer" in nnunet_search(environment, "TFEnrichedTrainer")
+    assert "Could not find requested nnunet trainer TFEnrichedTrainer" in nnunet_search(
+        environment, "TFEnrichedTrainer"
+    )
 
 
 def test_the_plugin_before_nnunet_and_the_opt_out(environment: Environment, wheel: Path):

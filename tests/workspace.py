@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -64,13 +65,15 @@ class Workspace:
     def plan(self, configuration: str = "3d_fullres", name: str = TINY) -> Plan:
         return Plan.read(self.dataset, name, configuration)
 
-    def trainer(self, name: str, fold: int | str = 0, configuration: str = "3d_fullres", plans: str = TINY, **settings):
+    def trainer(
+        self, name: str, fold: int | str = 0, configuration: str = "3d_fullres", plans: str = TINY, **settings
+    ) -> Any:
         """A trainer as nnUNetv2_train makes it, cut down to a few steps."""
         from nnunetv2.run.run_training import get_trainer_from_args
 
         continued = settings.pop("continue_training", False)
         trainer = get_trainer_from_args(
-            self.dataset.name, configuration, fold, name, plans, continued, torch.device("cpu")
+            self.dataset.name, configuration, cast(int, fold), name, plans, continued, torch.device("cpu")
         )
         steps = {"num_epochs": 1, "num_iterations_per_epoch": 2, "num_val_iterations_per_epoch": 1, **settings}
         for setting, value in steps.items():

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,10 +95,11 @@ class TFBaselineTrainer(nnUNetTrainer):
         if self.disable_checkpointing:
             self.print_to_log_file("No checkpoint written, checkpointing is disabled")
             return
-        network = self.network.module if self.is_ddp else self.network
+        network, optimizer = cast(Any, self.network), cast(Any, self.optimizer)
+        network = network.module if self.is_ddp else network
         checkpoint = {
             "network_weights": getattr(network, "_orig_mod", network).state_dict(),
-            "optimizer_state": self.optimizer.state_dict(),
+            "optimizer_state": optimizer.state_dict(),
             "grad_scaler_state": None if self.grad_scaler is None else self.grad_scaler.state_dict(),
             "logging": self.logger.get_checkpoint(),
             "_best_ema": self._best_ema,

@@ -11,7 +11,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.enrichment import Enrichment
 from nnunetv2_tf.sets.sampling import EnrichedDataset
-from nnunetv2_tf.trainers.TFBaselineTrainer import TFBaselineTrainer
+
+from .TFBaselineTrainer import TFBaselineTrainer
 
 
 class TFEnrichedTrainer(TFBaselineTrainer):

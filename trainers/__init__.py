@@ -28,7 +28,9 @@ def trainer_class(name: str) -> type:
         return base
     made = globals().get(name)
     if made is None:
-        made = globals()[name] = type(name, (base,), {"options": options, "__module__": __name__, "__doc__": base.__doc__})
+        made = globals()[name] = type(
+            name, (base,), {"options": options, "__module__": __name__, "__doc__": base.__doc__}
+        )
     return made
 
 

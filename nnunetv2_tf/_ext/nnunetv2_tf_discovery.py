@@ -4,12 +4,12 @@ nnU-Net imports each module in a discovery folder and asks it `hasattr(module, n
 So the classes live in the installed package, and other names must be declined quickly and without an import.
 """
 
+import importlib
+
 OURS = ("TFBaselineTrainer", "TFEnrichedTrainer")
 
 
 def __getattr__(name: str) -> type:
     if not name.startswith(OURS):
         raise AttributeError(name)
-    from nnunetv2_tf.trainers import trainer_class
-
-    return trainer_class(name)
+    return importlib.import_module("nnunetv2_tf.trainers").trainer_class(name)

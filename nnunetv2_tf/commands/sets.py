@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunetv2_tf.arguments import parse_fold
 from nnunetv2_tf.errors import UserError, run_command
-from nnunetv2_tf.folders import parse_fold
 
 DESCRIPTION = """\
 Sets of synthetic cases of a dataset. A set has one name over all folds and one part per fold, because what a fold

@@ -94,8 +94,8 @@ def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -
         preprocessor.run_case_save(truncated, images, str(case.label), manager, configuration, plan.dataset_json)
     except (RuntimeError, OSError) as error:  # what blosc2 and the readers raise, a full disk among other things
         raise UserError(
-            f"{case.identifier} could not be preprocessed into {folder} ({error}); is the disk full, or the case damaged? "
-            "Mend that and run nnUNetv2_tf_sets --preprocess; what is finished is kept."
+            f"{case.identifier} could not be preprocessed into {folder} ({error}); is the disk full, or the case "
+            "damaged? Mend that and run nnUNetv2_tf_sets --preprocess; what is finished is kept."
         ) from error
     for ending in STORED:
         os.replace(truncated + ending, folder / f"{case.identifier}{ending}")

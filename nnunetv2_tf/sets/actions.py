@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import Plan, read_plans
 from nnunetv2_tf.sets.export import export_set
 from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
@@ -15,7 +16,7 @@ from nnunetv2_tf.sets.store import SetPart, all_parts
 def table(id_or_name: str) -> str:
     """The dataset's sets, one per line."""
     dataset = Dataset.find(id_or_name)
-    rows = [("set", "method", "folds", "cases", "accepted")]
+    rows: list[tuple[str, ...]] = [("set", "method", "folds", "cases", "accepted")]
     for set_name, parts in groupby(all_parts(dataset), key=lambda part: part.set_name):
         members = list(parts)
         manifests = [part.manifest() for part in members]
@@ -50,7 +51,8 @@ def add(
     for part in parts:
         print(f"Set {set_name}, fold {part.fold}: {len(part.manifest().cases)} cases in {part.folder}")
     _preprocess(parts, plans, num_processes)
-    print(f"Train with: nnUNetv2_train {dataset.name} {plans[0].configuration} {folds[0]} -tr TFEnrichedTrainer_{set_name}")
+    options = f"-tr TFEnrichedTrainer_{set_name} -p {plans_name}"
+    print(f"Train with: nnUNetv2_train {dataset.name} {plans[0].configuration} {folds[0]} {options}")
 
 
 def preprocess(
@@ -117,4 +119,6 @@ def _preprocess(parts: Sequence[SetPart], plans: Sequence[Plan], num_processes: 
         for plan in plans:
             done = part.preprocess(plan, num_processes)
             folder = part.preprocessed(plan.data_identifier)
-            print(f"Set {part.set_name}, fold {part.fold}, {plan.configuration}: {done} cases preprocessed into {folder}")
+            print(
+                f"Set {part.set_name}, fold {part.fold}: {done} cases preprocessed for {plan.configuration} in {folder}"
+            )

@@ -33,10 +33,10 @@ class Rules:
         """The rules of a dataset, read from its description and one of its images."""
         manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
         reader = determine_reader_writer_from_dataset_json(dataset_json, str(example), verbose=False)
-        legal = set(manager.all_labels) | ({manager.ignore_label} if manager.has_ignore_label else set())
         reorients = reader.__name__.endswith("WithReorient")
-        foreground = frozenset(int(label) for label in manager.all_labels if label != 0)
-        return cls(reader, frozenset(int(label) for label in legal), foreground, masked, None if reorients else example)
+        labels = frozenset(int(label) for label in manager.all_labels)
+        ignored = frozenset() if manager.ignore_label is None else {int(manager.ignore_label)}
+        return cls(reader, labels | ignored, labels - {0}, masked, None if reorients else example)
 
 
 def check_case(rules: Rules, case: CaseFiles) -> CaseEntry | list[str]:
@@ -57,7 +57,7 @@ def _problems(rules: Rules, case: CaseFiles) -> Iterator[str]:
     for path in case.images:
         image, image_grid = _read(rules, path)
         if image.shape != label.shape:
-            yield f"{path} has shape {_text(image.shape)}, but {case.label.name} has {_text(label.shape)}; resample one."
+            yield f"{path} has shape {_shape(image)}, but {case.label.name} has {_shape(label)}; resample one."
             return
         if not _same_grid(image_grid, grid):
             yield f"{path} and {case.label.name} do not share spacing, origin and direction; resample one."
@@ -78,7 +78,8 @@ def _label_problems(rules: Rules, case: CaseFiles, label: np.ndarray) -> Iterato
     found = set(np.unique(label).tolist())
     strangers = sorted(found - rules.labels)
     if strangers:
-        yield f"{case.label} holds values that dataset.json does not know: {_text(strangers)}; map them to its labels."
+        values = ", ".join(f"{value:g}" for value in strangers)
+        yield f"{case.label} holds values that dataset.json does not know: {values}; map them to its labels."
     elif not found & rules.foreground:
         yield f"{case.label} has no foreground voxel, so there is nothing to learn from it; leave the case out."
 
@@ -89,7 +90,7 @@ def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.
     if images.min() < 0:
         yield f"{first} has negative voxels; shift the organ above 0 and set the background to exactly 0."
         return
-    inside = create_nonzero_mask(images)
+    inside = np.asarray(create_nonzero_mask(images), dtype=bool)
     if inside.all():
         yield f"{first} has no background of exactly 0, which these plans crop to; set it to 0."
     outside = int((np.isin(label[0], list(rules.foreground)) & ~inside).sum())
@@ -112,9 +113,7 @@ def _read(rules: Rules, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _same_grid(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(
-        np.allclose(a, b, atol=TOLERANCE) for a, b in zip(_geometry(one), _geometry(other), strict=True)
-    )
+    return all(np.allclose(a, b, atol=TOLERANCE) for a, b in zip(_geometry(one), _geometry(other), strict=True))
 
 
 def _geometry(properties: dict[str, Any]) -> list[np.ndarray]:
@@ -130,7 +129,8 @@ def _orientation(properties: dict[str, Any]) -> np.ndarray:
     """Which way each array axis points, to the nearest axis of the body; empty for formats that do not say."""
     if "sitk_stuff" in properties:
         direction = np.asarray(properties["sitk_stuff"]["direction"])
-        axes = direction.reshape(2 * (round(len(direction) ** 0.5),))
+        dimensions = round(direction.size**0.5)
+        axes = direction.reshape(dimensions, dimensions)
     elif "nibabel_stuff" in properties:
         axes = np.asarray(properties["nibabel_stuff"]["original_affine"])[:3, :3]
     else:
@@ -139,5 +139,5 @@ def _orientation(properties: dict[str, Any]) -> np.ndarray:
     return np.stack([nearest, np.sign(axes[nearest, np.arange(axes.shape[1])])])
 
 
-def _text(values: Any) -> str:
-    return " x ".join(map(str, values[1:])) if isinstance(values, tuple) else ", ".join(f"{value:g}" for value in values)
+def _shape(volume: np.ndarray) -> str:
+    return " x ".join(map(str, volume.shape[1:]))

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, Split
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.provenance import CaseEntry, Sidecar
@@ -81,7 +82,9 @@ class Enrichment:
     def describe(self, percent: int | None) -> str:
         """The line about the set for nnU-Net's log."""
         share = "drawn like real ones" if percent is None else f"making up {percent} % of what is drawn"
-        text = f"Synthetic cases: {len(self.entries)} of set {self.part.set_name} (method {self.method}) train, {share}."
+        text = (
+            f"Synthetic cases: {len(self.entries)} of set {self.part.set_name} (method {self.method}) train, {share}."
+        )
         unknown = sum(sidecar.ancestors == "unknown" for sidecar in self.sidecars)
         if unknown:
             text += f" WARNING: the ancestors of {unknown} are unknown (--trust), so nobody checked them for leaks."
@@ -94,8 +97,8 @@ class Enrichment:
             shown = "; ".join(f"{leak.case}: {leak.reason}" for leak in leaks[:SHOWN])
             more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
             raise UserError(
-                f"Set {self.part.set_name} leaks validation cases of fold {self.part.fold} into training ({shown}{more}); "
-                f"make or add this fold's part from its training cases only."
+                f"Set {self.part.set_name} leaks validation cases of fold {self.part.fold} into training "
+                f"({shown}{more}); make or add this fold's part from its training cases only."
             )
 
     def refuse_namesakes(self, real: Collection[str]) -> None:
@@ -108,8 +111,8 @@ class Enrichment:
         stale = self.part.stale(plan, self.entries)
         if stale:
             raise UserError(
-                f"{len(stale)} of {len(self.entries)} cases of set {self.part.set_name} (first: {stale[0].case}) are not "
-                f"preprocessed for {plan.configuration} with the current {plan.plans['plans_name']}; run: "
+                f"{len(stale)} of {len(self.entries)} cases of set {self.part.set_name} (first: {stale[0].case}) are "
+                f"not preprocessed for {plan.configuration} with the current {plan.plans['plans_name']}; run: "
                 f"nnUNetv2_tf_sets -d {self.part.dataset.name} --preprocess -s {self.part.set_name} "
                 f"-f {self.part.fold} -c {plan.configuration} -p {plan.plans['plans_name']}"
             )

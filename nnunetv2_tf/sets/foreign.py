@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, dataset_json, folder_cases, raw_cases
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, fold_split
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions

@@ -44,7 +44,6 @@ def find_leaks(
 
 def _reason(ancestor: str, validating: str, groups: Groups) -> str:
     if ancestor in groups.group_of:
-        return (
-            f"it descends from {ancestor} of group {groups.group_of[ancestor]}, and {validating} of that group validates"
-        )
+        group = groups.group_of[ancestor]
+        return f"it descends from {ancestor} of group {group}, and {validating} of that group validates"
     return f"it descends from {ancestor}, which validates in this fold"

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunetv2_tf.arguments import Fold, parse_fold
 from nnunetv2_tf.cases import CaseFiles, channel_files
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, Fold, parse_fold
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import STORED, Plan, preprocess_cases
 from nnunetv2_tf.provenance import CaseEntry, Manifest, Sidecar
 from nnunetv2_tf.stamps import digest, file_digest

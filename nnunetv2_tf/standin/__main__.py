@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunetv2_tf.arguments import parse_fold
 from nnunetv2_tf.errors import run_command
-from nnunetv2_tf.folders import parse_fold
 
 
 def main() -> int:

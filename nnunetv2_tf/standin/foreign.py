@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.folders import Dataset, Fold
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.standin.spheres import Spheres
 from nnunetv2_tf.work import write_json

@@ -25,7 +25,9 @@ def draw(rng: np.random.Generator):
     labels = ["g0", "g1", "g2", *cases]  # a group may be called like a case
     groups = {case: str(rng.choice(labels)) for case in cases if rng.random() < 0.5}
     sides = rng.choice(["train", "val", "neither"], size=len(cases), p=[0.6, 0.25, 0.15])
-    split = Split(*(tuple(case for case, side in zip(cases, sides, strict=True) if side == wanted) for wanted in ("train", "val")))
+    split = Split(
+        *(tuple(case for case, side in zip(cases, sides, strict=True) if side == wanted) for wanted in ("train", "val"))
+    )
     ancestries = [tuple(rng.choice(cases, size=rng.integers(0, 4)).tolist()) for _ in range(rng.integers(1, 4))]
     return cases, groups, split, ancestries
 
@@ -36,9 +38,7 @@ def test_never_a_leak_accepted_never_a_clean_set_refused():
     for _ in range(DRAWS):
         cases, groups, split, ancestries = draw(rng)
         synthetic = [sidecar(f"s{index}", ancestors) for index, ancestors in enumerate(ancestries)]
-        leaking = {
-            s.case for s in synthetic for a in s.ancestors for v in split.val if same_patient(a, v, groups)
-        }
+        leaking = {s.case for s in synthetic for a in s.ancestors for v in split.val if same_patient(a, v, groups)}
         found = find_leaks(synthetic, split, Groups(groups), cases)
         assert {leak.case for leak in found} == leaking
         assert find_leaks(synthetic, split, Groups(groups), cases, everything_trains=True) == []

@@ -1,13 +1,16 @@
 """TFBaselineTrainer: nnU-Net with seeds, epochs and a portable checkpoint."""
 
+import importlib
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 
-import nnunetv2_tf.trainers as trainers
 from tests.trainers.conftest import add_set
-from tests.workspace import TINY, Workspace
+from tests.workspace import TINY, Workspace, log_of
+
+trainers = importlib.import_module("nnunetv2_tf.trainers")
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
@@ -58,7 +61,9 @@ def run_epoch(trainer) -> None:
     trainer.on_train_epoch_end(steps)
     with torch.no_grad():
         trainer.on_validation_epoch_start()
-        steps = [trainer.validation_step(next(trainer.dataloader_val)) for _ in range(trainer.num_val_iterations_per_epoch)]
+        steps = [
+            trainer.validation_step(next(trainer.dataloader_val)) for _ in range(trainer.num_val_iterations_per_epoch)
+        ]
         trainer.on_validation_epoch_end(steps)
     trainer.on_epoch_end()
 
@@ -116,4 +121,4 @@ def test_with_augmentation_workers(workspace: Workspace, monkeypatch):
     add_set(workspace, "demo")
     trainer = workspace.trainer("TFEnrichedTrainer_demo", num_iterations_per_epoch=5)
     trainer.run_training()
-    assert "Drawn this epoch:" in open(trainer.log_file).read()
+    assert "Drawn this epoch:" in log_of(Path(trainer.output_folder))

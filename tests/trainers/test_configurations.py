@@ -15,7 +15,9 @@ def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = 
     """One step of each kind with a set, and the final validation's network settings."""
     trainer = workspace.trainer("TFEnrichedTrainer_demo_seed0", configuration=configuration, plans=plans)
     trainer.run_training()
-    assert (workspace.results / f"TFEnrichedTrainer_demo_seed0__{plans}__{configuration}" / "fold_0" / "progress.png").exists()
+    assert (
+        workspace.results / f"TFEnrichedTrainer_demo_seed0__{plans}__{configuration}" / "fold_0" / "progress.png"
+    ).exists()
     return trainer
 
 
@@ -75,6 +77,19 @@ def test_the_cascade_is_refused_before_anything_is_written(workspace: Workspace,
     sentence = refused(capsys, lambda: workspace.trainer("TFEnrichedTrainer_demo", configuration="3d_cascade_fullres"))
     assert "cannot train 3d_cascade_fullres: synthetic cases have no predictions of its previous stage" in sentence
     assert not workspace.results.exists()
-    command = ("nnUNetv2_tf_sets", "-d", 501, "--preprocess", "-s", "demo", "-f", 0, "-c", "3d_cascade_fullres", "-p", TINY)
+    command = (
+        "nnUNetv2_tf_sets",
+        "-d",
+        501,
+        "--preprocess",
+        "-s",
+        "demo",
+        "-f",
+        0,
+        "-c",
+        "3d_cascade_fullres",
+        "-p",
+        TINY,
+    )
     add_set(workspace, "demo")
     assert "needs predictions of its previous stage" in workspace.run(*command, expect=2).stderr

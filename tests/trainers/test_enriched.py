@@ -2,13 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nnunetv2_tf.sets import actions
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.foreign import write_foreign_cases
-from nnunetv2_tf.sets import actions
 from nnunetv2_tf.work import read_json, write_json
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of
@@ -35,9 +36,9 @@ def test_trains_on_both_and_validates_on_real_cases(enriched: Workspace):
     log = log_of(enriched.results / f"TFEnrichedTrainer_demo__{TINY}__3d_fullres" / "fold_0")
     assert "Real cases: 8 train, 2 validate." in log
     assert "Synthetic cases: 4 of set demo (method foreign) train, drawn like real ones." in log
-    real, synthetic = map(int, re.search(r"Drawn this epoch: (\d+) real .* (\d+) synthetic", log).groups())
-    assert real + synthetic == 20
-    assert synthetic > 0
+    ((real, synthetic),) = re.findall(r"Drawn this epoch: (\d+) real .* (\d+) synthetic", log)
+    assert int(real) + int(synthetic) == 20
+    assert int(synthetic) > 0
 
 
 def test_the_log_tells_what_was_really_drawn(enriched: Workspace):
@@ -111,12 +112,12 @@ def test_trusted_cases_train_with_a_warning_in_the_log(workspace: Workspace):
     actions.add(workspace.id, workspace.foreign_cases(), "trusted", [0], None, ["3d_fullres"], TINY, 1)
     trainer = workspace.trainer("TFEnrichedTrainer_trusted")
     trainer.get_tr_and_val_datasets()
-    assert "WARNING: the ancestors of 4 are unknown" in open(trainer.log_file).read()
+    assert "WARNING: the ancestors of 4 are unknown" in log_of(Path(trainer.output_folder))
 
 
 def test_not_preprocessed_for_this_configuration_names_the_command(enriched: Workspace, capsys):
     sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").get_tr_and_val_datasets)
-    command = re.search(r"nnUNetv2_tf_sets .*", sentence)[0]
+    (command,) = re.findall(r"nnUNetv2_tf_sets .*", sentence)
     assert command == f"nnUNetv2_tf_sets -d Dataset501_Spheres --preprocess -s demo -f 0 -c 2d -p {TINY}"
     enriched.run(*command.split())
     enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").run_training()
@@ -138,7 +139,9 @@ def test_a_real_case_of_the_same_name_is_refused(enriched: Workspace, capsys):
     folder = enriched.dataset.preprocessed / "nnUNetPlans_3d_fullres"
     for path in list(folder.glob("case_000*")):
         path.rename(folder / path.name.replace("case_000", "synthetic_0001"))
-    write_json(enriched.dataset.preprocessed / "splits_final.json", [{"train": ["synthetic_0001"], "val": ["case_001"]}])
+    write_json(
+        enriched.dataset.preprocessed / "splits_final.json", [{"train": ["synthetic_0001"], "val": ["case_001"]}]
+    )
     sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets)
     assert "Synthetic case synthetic_0001 of set demo is called like a real case" in sentence
 

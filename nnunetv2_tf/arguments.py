@@ -1,0 +1,12 @@
+"""What users type, for argparse's `type`. Light: `-h` of every command imports it."""
+
+Fold = int | str  # a number, or "all"
+
+
+def parse_fold(text: str) -> Fold:
+    """`0`, `1`, ... or `all`, as nnU-Net's commands take it."""
+    if text == "all":
+        return text
+    if text.isdigit():
+        return int(text)
+    raise ValueError(f"a fold is a number or 'all', not {text!r}")

@@ -1,0 +1,72 @@
+"""Imports go one way, the map of the package is true, and no file grows beyond what one reads in one go."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nnunetv2_tf
+
+PACKAGE = Path(nnunetv2_tf.__file__).parent
+REPOSITORY = Path(__file__).parent.parent
+LAYERS = [
+    {"commands"},
+    {"trainers"},
+    {"benchmark"},
+    {"synthesis"},
+    {"quality", "sets"},
+    {"methods"},
+    {"training", "networks", "tumours", "dataset_conversion", "standin"},
+    {"preparation"},
+    {"baseline"},
+]
+FILES = sorted([*PACKAGE.rglob("*.py"), *(REPOSITORY / "trainers").glob("*.py")])
+
+
+def layer(name: str) -> int:
+    """0 for the root files, higher for what may import more."""
+    return next((len(LAYERS) - index for index, names in enumerate(LAYERS) if name in names), 0)
+
+
+def place(path: Path) -> str:
+    if path.parent.name == "trainers":
+        return "trainers"
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else "root"
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module == "nnunetv2_tf":
+            modules = [f"nnunetv2_tf.{alias.name}" for alias in node.names]
+        yield from (module.split(".")[1] for module in modules if module.startswith("nnunetv2_tf."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_upward_import(path: Path):
+    here = place(path)
+    if path.name == "nnunetv2_tf_discovery.py":
+        return  # stands in for the trainers
+    for name in imported(path):
+        assert name == here or layer(name) < layer(here) or layer(name) == 0, f"{path} imports {name}"
+
+
+def test_the_layers_are_the_folders_there_are():
+    known = set().union(*LAYERS) | {"_ext", "schemas"}
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} <= known
+
+
+def test_the_map_names_every_part():
+    named = set(re.findall(r"`(\w+)`", nnunetv2_tf.__doc__ or ""))
+    parts = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir()}
+    parts -= {"__pycache__", "__init__", "__main__", "py", "schemas"}
+    assert parts <= named, parts - named
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted((REPOSITORY / "tests").rglob("*.py"))], ids=lambda path: path.name)
+def test_no_file_over_300_lines(path: Path):
+    assert len(path.read_text().splitlines()) <= 300

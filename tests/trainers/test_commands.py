@@ -1,0 +1,117 @@
+"""The whole way by nnU-Net's own commands: two folds under one name, predict, share, compare, accumulate."""
+
+import json
+from typing import Any
+
+import pytest
+import SimpleITK as sitk
+
+from nnunetv2_tf.folders import VARIABLES
+from tests.environments import Environment
+from tests.trainers.conftest import add_set
+from tests.workspace import QUIET, TINY, Workspace, log_of
+
+pytestmark = pytest.mark.slow
+
+BASELINE, ENRICHED = "TFBaselineTrainer_1epochs", "TFEnrichedTrainer_demo_1epochs"
+
+
+def test_two_folds_from_training_to_sharing(workspace: Workspace, tmp_path):
+    for fold in (0, 1):
+        add_set(workspace, "demo", fold)
+    for trainer in (BASELINE, ENRICHED):
+        for fold in (0, 1):
+            train(workspace, trainer, fold, "--npz")
+    folds = ["-f", 0, 1, "-p", TINY]
+    predictions = predict(workspace, ENRICHED, tmp_path / "predicted", *folds)
+    shared_without_the_plugin(workspace, tmp_path, predictions)
+    compare(workspace, folds)
+    workspace.run("nnUNetv2_accumulate_crossval_results", 501, "-c", "3d_fullres", "-tr", ENRICHED, *folds)
+    merged = model(workspace, ENRICHED) / "crossval_results_folds_0_1" / "summary.json"
+    assert len(json.loads(merged.read_text())["metric_per_case"]) == 4
+
+
+def train(workspace: Workspace, trainer: str, fold: int, *options: str) -> None:
+    workspace.run("nnUNetv2_train", 501, "3d_fullres", fold, "-tr", trainer, "-p", TINY, "-device", "cpu", *options)
+    folder = model(workspace, trainer) / f"fold_{fold}"
+    validated = json.loads((folder / "validation" / "summary.json").read_text())["metric_per_case"]
+    splits = json.loads((workspace.dataset.preprocessed / "splits_final.json").read_text())
+    names = sorted(case["prediction_file"].split("/")[-1].removesuffix(".nii.gz") for case in validated)
+    assert names == splits[fold]["val"]  # real cases only
+    assert ("4 of 4 cases" in log_of(folder)) is (trainer == ENRICHED)
+
+
+def model(workspace: Workspace, trainer: str):
+    return workspace.results / f"{trainer}__{TINY}__3d_fullres"
+
+
+def predict(workspace: Workspace, trainer: str, output, *options: object) -> dict[str, bytes]:
+    inputs = workspace.root / "inputs"
+    inputs.mkdir()
+    for index in (0, 5):
+        name = f"case_{index:03d}_0000.nii.gz"
+        (inputs / name).symlink_to(workspace.dataset.raw / "imagesTr" / name)
+    arguments = ["-i", inputs, "-o", output, "-d", 501, "-c", "3d_fullres", "-tr", trainer, *options]
+    workspace.run("nnUNetv2_predict", *arguments, "-device", "cpu", "--disable_tta", "-npp", 1, "-nps", 1)
+    return voxels(output)
+
+
+def voxels(folder) -> dict[str, bytes]:
+    return {path.name: sitk.GetArrayFromImage(sitk.ReadImage(str(path))).tobytes() for path in folder.glob("*.nii.gz")}
+
+
+def shared_without_the_plugin(workspace: Workspace, tmp_path, predictions: dict[str, bytes]) -> None:
+    """Export as zip, install and predict where this package is not installed."""
+    archive = tmp_path / "model.zip"
+    options = ["-c", "3d_fullres", "-tr", ENRICHED, "-p", TINY, "-f", 0, 1]
+    workspace.run("nnUNetv2_export_model_to_zip", "-d", 501, "-o", archive, *options)
+    elsewhere = Environment.make(tmp_path / "elsewhere_root")
+    elsewhere.install_nnunet()
+    elsewhere.run("python", "-c", "import nnunetv2_tf", expect=1)
+    places: dict[str, Any] = {**elsewhere.places(), **QUIET}
+    elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", archive, **places)
+    output = tmp_path / "predicted_elsewhere"
+    arguments = ["-i", workspace.root / "inputs", "-o", output, "-d", 501, *options, "-device", "cpu", "--disable_tta"]
+    elsewhere.run("nnUNetv2_predict", *arguments, "-npp", 1, "-nps", 1, **places)
+    assert voxels(output) == predictions
+    assert set(places) >= set(VARIABLES)
+
+
+def compare(workspace: Workspace, folds: list[object]) -> None:
+    """Baseline and enriched trainer in one call."""
+    options = ["-c", "3d_fullres", "-tr", BASELINE, ENRICHED, *folds, "-np", 1]
+    output = workspace.run("nnUNetv2_find_best_configuration", 501, *options).stdout
+    for trainer in (BASELINE, ENRICHED):
+        assert f"{trainer}__{TINY}__3d_fullres: " in output
+    assert "Run inference like this" in output
+
+
+def test_val_and_continue(workspace: Workspace):
+    """--val needs no set, --c on a finished training runs its validation again."""
+    add_set(workspace, "demo")
+    train(workspace, ENRICHED, 0)
+    summary = model(workspace, ENRICHED) / "fold_0" / "validation" / "summary.json"
+    summary.unlink()
+    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "demo")
+    arguments = ["nnUNetv2_train", 501, "3d_fullres", 0, "-tr", ENRICHED, "-p", TINY, "-device", "cpu"]
+    workspace.run(*arguments, "--val")
+    assert summary.exists()
+    refused = workspace.run(*arguments, "--c", expect=2)
+    assert "There is no set demo for fold 0" in refused.stdout
+    assert "Traceback" not in refused.stderr
+    add_set(workspace, "demo")
+    workspace.run(*arguments, "--c")
+
+
+@pytest.mark.parametrize(
+    ("trainer", "sentence"),
+    [
+        ("TFEnrichedTrainer_seed1_n50", "use -tr TFEnrichedTrainer_n50_seed1"),
+        ("TFEnrichedTrainer", "needs exactly one set for fold 0, and there is: none"),
+    ],
+)
+def test_what_is_wrong_ends_with_one_sentence(workspace: Workspace, trainer, sentence):
+    arguments = ["nnUNetv2_train", 501, "3d_fullres", 0, "-tr", trainer, "-p", TINY, "-device", "cpu"]
+    done = workspace.run(*arguments, expect=2)
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
