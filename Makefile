@@ -27,7 +27,8 @@ types: $(VENV)/.installed
 	$(BIN)/pyright
 
 bench: $(VENV)/.installed  ## timings as ratios; results go to docs/results/
-	$(BIN)/python benchmarks/trainer_overhead.py
+	$(BIN)/python -m benchmarks.help_time
+	$(BIN)/python -m benchmarks.trainer_overhead
 
 clean:
 	rm -rf build dist *.egg-info

@@ -100,8 +100,9 @@ class SetPart:
         self.manifest_path.unlink(missing_ok=True)
         for folder in (self.folder, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
             shutil.rmtree(folder, ignore_errors=True)
-            if folder.parent.is_dir() and not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
+            for parent in (folder.parent, folder.parent.parent):  # <set> and tf
+                if parent.is_dir() and not any(parent.iterdir()):
+                    parent.rmdir()
 
     def _stamps_path(self, data_identifier: str) -> Path:
         return self.preprocessed(data_identifier).with_name(f"{data_identifier}.stamps.json")

@@ -1,0 +1,124 @@
+"""What TFEnrichedTrainer costs per epoch, against stock nnUNetTrainer on the same batches (goal: at most 1.05).
+
+The reference trains on the exported set (`nnUNetv2_tf_sets --export`), so both see the same cases; both are seeded
+alike before every epoch, and the cases they drew are compared. The network is tiny and augmentation runs in the
+training process, so whatever we add weighs as much as it ever can. An epoch is nnU-Net's: 250 steps, 50 for
+validation, log, progress.png, checkpoint. With -workers the draws happen elsewhere and are not compared.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.ratios import interleaved
+from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.sets import actions
+from nnunetv2_tf.standin.foreign import write_foreign_cases
+from nnunetv2_tf.standin.plans import NAME as PLANS
+from nnunetv2_tf.standin.plans import write_tiny_plans
+from nnunetv2_tf.standin.spheres import Spheres
+
+PAIRS = 20
+GOAL = 1.05
+
+
+class Epochs:
+    """One trainer, run epoch by epoch."""
+
+    def __init__(self, dataset: str, name: str, device: str) -> None:
+        from nnunetv2.run.run_training import get_trainer_from_args
+
+        np.random.seed(0)
+        torch.manual_seed(0)
+        self.trainer: Any = get_trainer_from_args(dataset, "3d_fullres", 0, name, PLANS, device=torch.device(device))
+        self.trainer.on_train_start()
+        self.drawn: list[str] = []
+        if hasattr(self.trainer.dataloader_train, "data_loader"):  # augmentation in this process
+            self._record_draws()
+
+    def run(self) -> float:
+        """Seconds for one epoch, the body of nnU-Net's run_training."""
+        trainer = self.trainer
+        np.random.seed(trainer.current_epoch)
+        torch.manual_seed(trainer.current_epoch)
+        start = perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            trainer.on_epoch_start()
+            trainer.on_train_epoch_start()
+            steps = trainer.num_iterations_per_epoch
+            trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in range(steps)])
+            with torch.no_grad():
+                trainer.on_validation_epoch_start()
+                steps = trainer.num_val_iterations_per_epoch
+                outputs = [trainer.validation_step(next(trainer.dataloader_val)) for _ in range(steps)]
+                trainer.on_validation_epoch_end(outputs)
+            trainer.on_epoch_end()
+        return perf_counter() - start
+
+    def _record_draws(self) -> None:
+        loader = self.trainer.dataloader_train.data_loader
+        draw = loader.get_indices
+
+        def recorded() -> Any:
+            keys = draw()
+            self.drawn += [key.removeprefix("demo_f0_") for key in keys]
+            return keys
+
+        loader.get_indices = recorded
+
+
+def prepare(root: Path) -> None:
+    """Dataset 501 with set `demo`, and its export 701, planned and preprocessed."""
+    for variable in VARIABLES:
+        os.environ[variable] = str(root / variable)
+        (root / variable).mkdir()
+    dataset = Dataset("Dataset501_Spheres")
+    Spheres().write_dataset(dataset.raw, 10, seed=0)
+    command("nnUNetv2_plan_and_preprocess", "-d", "501", "-c", "3d_fullres", "-np", "1", "-npfp", "1")
+    write_tiny_plans(dataset)
+    write_foreign_cases(dataset, 0, root / "foreign", 8, seed=0)
+    actions.add("501", root / "foreign", "demo", [0], root / "foreign" / "ancestors.json", ["3d_fullres"], PLANS, 1)
+    actions.export("501", "demo", 701, None, PLANS)
+    command("nnUNetv2_preprocess", "-d", "701", "-plans_name", PLANS, "-c", "3d_fullres", "-np", "1")
+
+
+def command(*arguments: str) -> None:
+    """Runs a console command of this environment."""
+    executable, *rest = arguments
+    environment = {**os.environ, "nnUNet_n_proc_DA": "1"}
+    path = Path(sys.executable).parent / executable
+    subprocess.run([str(path), *rest], check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def main() -> int:
+    """Prints the ratio; exit code 1 when the goal is missed or the batches differed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer_overhead", description=__doc__)
+    parser.add_argument("-device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("-workers", default="0", help="nnU-Net's augmentation processes (default: %(default)s)")
+    arguments = parser.parse_args()
+    os.environ["nnUNet_n_proc_DA"] = arguments.workers
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        stock = Epochs("701", "nnUNetTrainer", arguments.device)
+        ours = Epochs("501", "TFEnrichedTrainer_demo", arguments.device)
+        for epochs in (stock, ours):
+            epochs.run()  # warm-up: blur's own stopwatch, page cache
+        ratio = interleaved(stock.run, ours.run, PAIRS)
+    same = stock.drawn == ours.drawn
+    print(f"TFEnrichedTrainer against nnUNetTrainer, per epoch: {ratio}")
+    print(f"same {len(ours.drawn)} draws: {same}; upper bound at most {GOAL}: {ratio.high <= GOAL}")
+    return 0 if same and ratio.high <= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

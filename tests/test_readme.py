@@ -1,0 +1,76 @@
+"""The README is true: every command block in it runs, in the order in which it stands there."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nnunetv2_tf.standin.plans import write_tiny_plans
+from tests.environments import REPOSITORY, Environment
+from tests.workspace import BIN, Workspace
+
+pytestmark = pytest.mark.slow
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = [block.strip().splitlines() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)]
+INSTALL, BY_HAND, MAKE, *THE_WAY = BLOCKS
+
+
+def test_install(tmp_path: Path):
+    """pip install in a fresh environment; the diagnosis only misses nnU-Net's folders."""
+    environment = Environment.make(tmp_path)
+    checkout = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns(".venv", ".git", "build", "*.egg-info", "__pycache__", ".*_cache")
+    shutil.copytree(REPOSITORY, checkout, ignore=ignored)
+    assert INSTALL == ["pip install .", "python -m nnunetv2_tf"]
+    environment.run("pip", "install", "--quiet", checkout)
+    assert environment.finds_trainers()
+    assert BY_HAND == ["export nnUNet_extTrainer=$(python -m nnunetv2_tf --ext)"]
+    folder = environment.run("python", "-m", "nnunetv2_tf", "--ext").stdout.strip()
+    assert environment.finds_trainers(NNUNETV2_TF_NO_AUTOREG="1", nnUNet_extTrainer=folder)
+
+
+def test_make_targets_exist_and_the_demo_ends_with_table_and_pictures(tmp_path: Path):
+    """`make test` is what runs this test."""
+    assert MAKE == ["make demo", "make test"]
+    subprocess.run(["make", "--dry-run", "demo", "test"], cwd=REPOSITORY, check=True, capture_output=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")}
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "scripts/demo.sh", str(tmp_path / "demo")]
+    done = subprocess.run(command, cwd=REPOSITORY, env={**clean, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, header, _, baseline, enriched, first, second = done.stdout.splitlines()
+    assert header == "| model | fold | class 1 | class 2 | class 3 | mean Dice |"
+    assert baseline.startswith("| TFBaselineTrainer_2epochs_seed0 | 0 | ")
+    assert enriched.startswith("| TFEnrichedTrainer_demo_2epochs_seed0 | 0 | ")
+    assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in (first, second))
+
+
+def test_the_way_so_far(workspace: Workspace):
+    """With one epoch instead of 100, a tiny network, and the CPU."""
+    shutil.rmtree(workspace.dataset.preprocessed)
+    for block in THE_WAY:
+        for line in block:
+            run(workspace, line)
+            if "plan_and_preprocess" in line:
+                write_tiny_plans(workspace.dataset, name="nnUNetPlans")
+    assert not (workspace.dataset.raw / "tf").exists()  # the last but one command removed the set
+    assert (workspace.root / "nnUNet_raw" / "Dataset701_Spheres_mine" / "dataset.json").exists()
+    trainers = {path.name.split("__")[0] for path in workspace.results.iterdir()}
+    assert trainers == {"TFBaselineTrainer_1epochs", "TFEnrichedTrainer_mine_1epochs"}
+
+
+def run(workspace: Workspace, line: str) -> None:
+    words = line.replace("_100epochs", "_1epochs").split()
+    if words[0] == "nnUNetv2_train":
+        words += ["-device", "cpu"]
+    workspace.run(*words)
+
+
+def test_links_lead_somewhere():
+    for page in [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
