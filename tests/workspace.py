@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import blosc2
 import torch
 
 from nnunetv2_tf.folders import VARIABLES, Dataset
@@ -93,3 +94,16 @@ def tree(folder: Path, ignore: Iterable[str] = ()) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not any(part in path.parts for part in ignore)
     }
+
+
+def stored(folder: Path) -> dict[str, object]:
+    """What nnU-Net reads back from a folder of preprocessed cases, bit for bit.
+
+    Not the files' bytes: blosc2 compresses blocks in threads and writes them as they come, so those of larger arrays
+    differ each time nnU-Net itself stores the same case.
+    """
+    found: dict[str, object] = {path.name: path.read_bytes() for path in folder.glob("*.pkl")}
+    for path in folder.glob("*.b2nd"):
+        array = cast(Any, blosc2.open(str(path), mode="r"))
+        found[path.name] = (array.shape, array.dtype, array.blocks, array.chunks, array[:].tobytes())
+    return found

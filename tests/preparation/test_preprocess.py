@@ -1,4 +1,4 @@
-"""Promise 4: a synthetic case is preprocessed like a real one. Byte for byte against nnUNetv2_preprocess."""
+"""Promise 4: a synthetic case is preprocessed like a real one. Bit for bit against nnUNetv2_preprocess."""
 
 import shutil
 
@@ -8,19 +8,20 @@ from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.work import read_json
-from tests.workspace import TINY, Workspace, tree
+from tests.workspace import TINY, Workspace, stored, tree
 
 
 @pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_equals_what_nnunet_stores(workspace: Workspace, configuration, processes):
-    stock = tree(workspace.dataset.preprocessed / f"nnUNetPlans_{configuration}")
+    stock = stored(workspace.dataset.preprocessed / f"nnUNetPlans_{configuration}")
     cases = list(raw_cases(workspace.dataset).values())[:3]
     folder = workspace.root / "ours" / configuration
     done = list(preprocess_cases(workspace.plan(configuration, "nnUNetPlans"), cases, folder, processes))
     assert done == cases
-    ours = tree(folder)
+    ours = stored(folder)
     names = {case.identifier for case in cases}
+    assert len(ours) == 9
     assert ours == {name: data for name, data in stock.items() if name.split(".")[0].removesuffix("_seg") in names}
     assert [path.name for path in folder.parent.iterdir()] == [configuration]  # no scratch left
 

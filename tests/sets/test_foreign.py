@@ -137,7 +137,7 @@ BAD = {
     "unknown label": (lambda f: edit(f / LABEL, set_voxel(9), np.uint8), "that dataset.json does not know: 9"),
     "half a label": (lambda f: edit(f / LABEL, set_voxel(1.5)), "that dataset.json does not know: 1.5"),
     "no foreground": (lambda f: edit(f / LABEL, np.zeros_like, np.uint8), "has no foreground voxel"),
-    "negative voxels": (lambda f: edit(f / IMAGE, lambda a: a - 1), "of the voxels are below 0; set the background to 0"),
+    "negative voxels": (lambda f: edit(f / IMAGE, lambda a: a - 1), "of the voxels are below 0; set the background"),
     "background above 0": (lambda f: edit(f / IMAGE, lambda a: a + 1), "has no background of exactly 0"),
     "tumour in the background": (
         lambda f: edit(f / LABEL, lambda a: a.__setitem__((0, 0, slice(5)), 1), np.uint8), "has 5 foreground voxels",

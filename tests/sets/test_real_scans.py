@@ -11,7 +11,7 @@ from nnunetv2_tf.sets import actions
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.work import write_json
 from tests.conftest import enter
-from tests.workspace import Workspace, tree
+from tests.workspace import Workspace, stored
 
 DATA = os.environ.get("NNUNETV2_TF_REAL_DATA")
 
@@ -55,12 +55,12 @@ def test_real_scans_join_a_set_as_nnunet_would_store_them(workspace: Workspace):
     actions.add("501", foreign, "demo", clean, foreign / "ancestors.json", ["3d_fullres"], "nnUNetPlans4mm", 1)
     assert len(clean) == 4
     assert workspace.plan(name="nnUNetPlans4mm").masked_channels == [0]
-    stored = workspace.dataset.preprocessed / workspace.plan(name="nnUNetPlans4mm").data_identifier
-    part = SetPart(workspace.dataset, "demo", clean[0])
-    ours = tree(part.preprocessed(stored.name))
+    identifier = workspace.plan(name="nnUNetPlans4mm").data_identifier
+    ours = stored(SetPart(workspace.dataset, "demo", clean[0]).preprocessed(identifier))
+    assert len(ours) == 3
     assert ours == {
         name.replace(cases[0].name, "fabricated"): data
-        for name, data in tree(stored).items()
+        for name, data in stored(workspace.dataset.preprocessed / identifier).items()
         if name.startswith(cases[0].name)
     }
 
