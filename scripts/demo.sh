@@ -6,7 +6,7 @@ demo=$(realpath -m "${1:?usage: scripts/demo.sh FOLDER}")
 rm -rf "$demo"
 mkdir -p "$demo"/{nnUNet_raw,nnUNet_preprocessed,nnUNet_results}
 export nnUNet_raw=$demo/nnUNet_raw nnUNet_preprocessed=$demo/nnUNet_preprocessed nnUNet_results=$demo/nnUNet_results
-export nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1 PYTHONWARNINGS=ignore
+export nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1 PYTHONWARNINGS=ignore # planning wants one worker, seeds want none
 
 say() { printf '\n### %s\n' "$*"; }
 
@@ -21,7 +21,7 @@ nnUNetv2_tf_sets -d 999 --add "$demo/foreign" -s demo -f 0 -ancestors "$demo/for
 nnUNetv2_tf_sets -d 999
 for trainer in TFBaselineTrainer_2epochs_seed0 TFEnrichedTrainer_demo_2epochs_seed0; do
   say "$([ "${trainer:2:1}" = B ] && echo 4/6 || echo 5/6) $trainer"
-  nnUNetv2_train 999 3d_fullres 0 -tr "$trainer" -p nnUNetPlansTiny -device cpu
+  nnUNet_n_proc_DA=0 nnUNetv2_train 999 3d_fullres 0 -tr "$trainer" -p nnUNetPlansTiny -device cpu
 done
 say "6/6 fold 0, two epochs each, on spheres: shows that everything runs, not that it helps"
 folds=("$nnUNet_results"/Dataset999_Spheres/*/fold_0)

@@ -30,7 +30,8 @@ def table(id_or_name: str) -> str:
     if len(rows) == 1:
         return f"{dataset.name} has no sets yet; nnUNetv2_tf_sets -h shows how to add one."
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def add(

@@ -54,7 +54,7 @@ def test_parts_of_two_folds_and_a_second_helping(workspace: Workspace):
     assert [entry.case for entry in entries] == [f"{kind}_{i:04d}" for kind in ("synthetic", "more") for i in range(4)]
     assert actions.table("501").splitlines() == [
         "set   method   folds  cases  accepted",
-        "demo  foreign  0 1    8 4    8 4     ",
+        "demo  foreign  0 1    8 4    8 4",
     ]
 
 
