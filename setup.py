@@ -20,7 +20,8 @@ class BuildWithPth(build_py):
     """Puts the .pth file at the top of site-packages: in a wheel, and in an editable wheel too."""
 
     def run(self) -> None:
-        shutil.rmtree(self.build_lib, ignore_errors=True)  # or a module deleted from the source would reach the wheel
+        built_before = Path(self.build_lib) / "nnunetv2_tf"  # a module deleted from the source must not reach the wheel
+        shutil.rmtree(built_before, ignore_errors=True)
         super().run()
         self.copy_file(str(HERE / PTH), self._pth_target())
 

@@ -88,7 +88,7 @@ def prepare(root: Path) -> None:
     write_tiny_plans(dataset)
     write_foreign_cases(dataset, 0, root / "foreign", 8, seed=0)
     actions.add("501", root / "foreign", "demo", [0], root / "foreign" / "ancestors.json", ["3d_fullres"], PLANS, 1)
-    actions.export("501", "demo", 701, None, PLANS)
+    actions.export("501", "demo", None, 701, None, PLANS)
     command("nnUNetv2_preprocess", "-d", "701", "-plans_name", PLANS, "-c", "3d_fullres", "-np", "1")
 
 

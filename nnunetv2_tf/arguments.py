@@ -1,5 +1,7 @@
 """What users type, for argparse's `type`. Light: `-h` of every command imports it."""
 
+import argparse
+
 Fold = int | str  # a number, or "all"
 
 
@@ -9,4 +11,4 @@ def parse_fold(text: str) -> Fold:
         return text
     if text.isdigit():
         return int(text)
-    raise ValueError(f"a fold is a number or 'all', not {text!r}")
+    raise argparse.ArgumentTypeError(f"a fold is a number or 'all', not {text!r}")

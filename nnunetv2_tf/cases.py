@@ -34,6 +34,8 @@ def raw_cases(dataset: Dataset) -> dict[str, CaseFiles]:
     if "dataset" not in description and not (dataset.raw / "imagesTr").is_dir():
         raise UserError(f"{dataset.raw} has no folder imagesTr; copy the dataset's images there.")
     listed = get_filenames_of_train_images_and_targets(str(dataset.raw), description)
+    if not listed:
+        raise UserError(f"{dataset.raw} holds no training case; copy the dataset's images and labels there.")
     return {
         str(name): CaseFiles(str(name), tuple(Path(image) for image in files["images"]), Path(files["label"]))
         for name, files in sorted(listed.items())
@@ -79,9 +81,10 @@ def refuse_damaged(path: Path) -> None:
 
     try:
         volume = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+        finite = bool(np.isfinite(volume).all())
     except Exception:  # nibabel, gzip and zlib raise what they like for a damaged file
         raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
-    if not np.isfinite(volume).all():
+    if not finite:
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
 
 

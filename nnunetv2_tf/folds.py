@@ -14,6 +14,7 @@ import numpy as np
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.work import read_json, write_json
 
 NNUNET_SEED = 12345
@@ -25,6 +26,11 @@ class Split:
 
     train: tuple[str, ...]
     val: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same cases on the same sides."""
+        return digest([sorted(self.train), sorted(self.val)])
 
 
 class Groups:
@@ -46,6 +52,16 @@ class Groups:
 
     def __bool__(self) -> bool:
         return bool(self.group_of)
+
+    def remark(self, identifiers: Iterable[str]) -> str:
+        """What a user should know about the groups of these cases, in one line."""
+        if not self:
+            return "No groups.json: every case counts as a patient of its own."
+        strangers = sorted(set(self.group_of) - set(identifiers))
+        if strangers:
+            shown = ", ".join(strangers[:3])
+            return f"WARNING: groups.json names {len(strangers)} cases that the dataset lacks: {shown}"
+        return f"groups.json: {len(set(self.group_of.values()))} groups over {len(self.group_of)} cases."
 
     def __getitem__(self, case: str) -> tuple[str, str]:
         """The group of a case; ungrouped cases never meet a group that happens to carry their name."""
@@ -90,12 +106,18 @@ def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) 
 
 def refuse_cut_group(split: Split, groups: Groups, dataset: Dataset, fold: Fold) -> None:
     """Raises when a patient stands on both sides of the split."""
-    cut = None if fold == "all" else groups.cut_by(split)
+    if fold == "all":
+        return
+    where = f"Fold {fold} of {splits_file(dataset)}"
+    both = sorted(set(split.train) & set(split.val))
+    if both:
+        raise UserError(f"{where} trains and validates on {both[0]}; take it off one side.")
+    cut = groups.cut_by(split)
     if cut is not None:
         raise UserError(
-            f"Fold {fold} of {splits_file(dataset)} trains on {cut[0]} and validates on {cut[1]}, "
-            f"which are one group in {dataset.raw / 'groups.json'}; keep both on one side "
-            "(delete splits_final.json and group-safe folds are written)."
+            f"{where} trains on {cut[0]} and validates on {cut[1]}, which are one group in "
+            f"{dataset.raw / 'groups.json'}; keep both on one side. (Without splits_final.json group-safe folds are "
+            "written; models of the old folds do not belong to the new ones.)"
         )
 
 

@@ -35,6 +35,10 @@ class Sidecar:
     seed: int | None
     versions: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        if self.ancestors != "unknown" and not set(self.donors) <= set(self.ancestors):
+            raise ValueError(f"the donors of {self.case} must be among its ancestors")
+
     def write(self, path: Path) -> None:
         """Writes the sidecar, whole or not at all."""
         write_json(path, to_json(self))

@@ -40,6 +40,35 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Holds the lock file `path`; waits, and says so, while another process holds it. A killed process holds nothing.
+
+    On systems without fcntl (Windows) there is no lock.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting: another process works on {what}.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            break
+        os.close(file)  # whoever held it has removed it; take the new one
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, whole or not at all."""
     with whole_file(path) as temporary:
@@ -52,6 +81,8 @@ def read_json(path: Path, cure: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {cure}") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{path} is not a file; {cure}") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); {cure}") from None
 

@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
 # Enrich nnU-Net with synthetic cases, from raw data to a comparison, on stand-in data and the CPU.
-# usage: scripts/demo.sh FOLDER (everything is written there; an old demo in it is replaced)
+# usage: scripts/demo.sh FOLDER (everything is written there; only an earlier demo is replaced)
 set -euo pipefail
 demo=$(realpath -m "${1:?usage: scripts/demo.sh FOLDER}")
+if [ -e "$demo" ] && [ ! -e "$demo/.nnunetv2_tf_demo" ]; then
+  echo "Error: $demo exists and is not an earlier demo; name another folder." >&2
+  exit 2
+fi
 rm -rf "$demo"
 mkdir -p "$demo"/{nnUNet_raw,nnUNet_preprocessed,nnUNet_results}
+touch "$demo/.nnunetv2_tf_demo"
 export nnUNet_raw=$demo/nnUNet_raw nnUNet_preprocessed=$demo/nnUNet_preprocessed nnUNet_results=$demo/nnUNet_results
 export nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1 PYTHONWARNINGS=ignore # planning wants one worker, seeds want none
 

@@ -61,11 +61,17 @@ def test_a_cut_group_is_refused_naming_both_cases(dataset):
     write_json(dataset.raw / "groups.json", {"b": "P1", "c": "P1"})
     with pytest.raises(UserError, match="trains on b and validates on c, which are one group"):
         fold_split(dataset, 0, ["a", "b", "c"])
+    write_json(dataset.preprocessed / "splits_final.json", [{"train": ["a", "b"], "val": ["b"]}])
+    with pytest.raises(UserError, match="trains and validates on b; take it off one side"):
+        fold_split(dataset, 0, ["a", "b", "c"])
     assert fold_split(dataset, "all", ["a", "b", "c"]) == Split(("a", "b", "c"), ("a", "b", "c"))
 
 
 def test_a_case_outside_groups_json_is_its_own_group():
-    groups = Groups({"a": "b"})
+    groups = Groups({"a": "b", "z": "b"})
+    assert groups.remark(["a"]) == "WARNING: groups.json names 1 cases that the dataset lacks: z"
+    assert groups.remark(["a", "z"]) == "groups.json: 1 groups over 2 cases."
+    assert Groups().remark(["a"]) == "No groups.json: every case counts as a patient of its own."
     assert groups["a"] != groups["b"]
     assert groups.cut_by(Split(("a",), ("b",))) is None
     assert groups.cut_by(Split(("b",), ("b",))) == ("b", "b")

@@ -93,5 +93,11 @@ def test_a_manifest_changed_by_hand_is_refused(tmp_path):
         Manifest.read(tmp_path / "m.json")
 
 
+def test_donors_are_ancestors():
+    """The leak guard reads ancestors only, so no method may forget a donor there."""
+    with pytest.raises(ValueError, match="the donors of s must be among its ancestors"):
+        Sidecar("s", 3, None, ("a",), ("b",), (), None, {}, None, {})
+
+
 def test_versions_name_what_decides_a_case():
     assert set(versions()) == {"nnunetv2_tf", "nnunetv2", "torch", "numpy"}

@@ -4,7 +4,6 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,9 +15,12 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.sets.enrichment import EnrichmentRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import describe_draws
-from nnunetv2_tf.work import whole_file
+
+RECORD = "tf_training"  # our key in nnU-Net's checkpoint
 
 
 class TFBaselineTrainer(nnUNetTrainer):
@@ -39,6 +41,8 @@ class TFBaselineTrainer(nnUNetTrainer):
             self.num_epochs = self.options.epochs
         self.groups, self.split = Groups(), Split((), ())
         self.synthetic_identifiers: frozenset[str] = frozenset()
+        self.record: TrainingRecord | None = None
+        self.record_of_checkpoint: dict | None = None
 
     def initialize(self) -> None:
         """Seeds nnU-Net's global generators before the network's weights are drawn."""
@@ -46,7 +50,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         super().initialize()
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """nnU-Net's datasets, after making sure that no group is on both sides of the split."""
+        """nnU-Net's datasets, once it is sure that no patient is on both sides and that --c continues the same."""
         with self.refusals():
             self.groups = self._read_groups()
             if self.fold != "all":
@@ -54,8 +58,20 @@ class TFBaselineTrainer(nnUNetTrainer):
             training, validation = super().get_tr_and_val_datasets()
             self.split = Split(tuple(training.identifiers), tuple(validation.identifiers))
             refuse_cut_group(self.split, self.groups, self.tf_dataset, self.fold)
-        self.print_to_log_file(f"Real cases: {len(self.split.train)} train, {len(self.split.val)} validate.")
+            self.print_to_log_file(f"Real cases: {len(self.split.train)} train, {len(self.split.val)} validate.")
+            training = self.with_synthetic_cases(training)
         return training, validation
+
+    def with_synthetic_cases(self, training: Any) -> Any:
+        """The dataset to train with; here the real cases only."""
+        self.keep_record(None)
+        return training
+
+    def keep_record(self, enrichment: EnrichmentRecord | None) -> None:
+        """Remembers what this training is made of; refuses to continue one that was made of other things."""
+        self.record = TrainingRecord(self.split.digest, enrichment)
+        if self.current_epoch > 0:
+            self.record.refuse_other(self.record_of_checkpoint)
 
     def on_train_epoch_start(self) -> None:
         """Seeds anew for every epoch, so that a continued training draws what an undisturbed one would."""
@@ -107,9 +123,17 @@ class TFBaselineTrainer(nnUNetTrainer):
             "init_args": self.my_init_kwargs,
             "trainer_name": nnUNetTrainer.__name__,
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+            RECORD: to_json(self.record),
         }
-        with whole_file(Path(filename)) as temporary:
-            torch.save(checkpoint, temporary)
+        temporary = f"{filename}.tmp"  # always the same name, so a killed job leaves one at most
+        torch.save(checkpoint, temporary)
+        os.replace(temporary, filename)
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
+        """nnU-Net's (which only works with a file name), remembering what the weights were trained with."""
+        super().load_checkpoint(filename_or_checkpoint)
+        checkpoint = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True)
+        self.record_of_checkpoint = checkpoint.get(RECORD)
 
     @property
     def tf_dataset(self) -> Dataset:
@@ -131,15 +155,11 @@ class TFBaselineTrainer(nnUNetTrainer):
             raise SystemExit(2) from None
 
     def _read_groups(self) -> Groups:
-        dataset = self.tf_dataset
-        if "nnUNet_raw" not in os.environ or not Path(dataset.raw).is_dir():
-            self.print_to_log_file(f"WARNING: groups.json was not looked for: nnUNet_raw has no {dataset.name}.")
+        if not os.environ.get("nnUNet_raw") or not self.tf_dataset.raw.is_dir():
+            self.print_to_log_file(f"WARNING: no groups.json was looked for: nnUNet_raw has no {self.tf_dataset.name}.")
             return Groups()
-        groups = Groups.read(dataset)
-        strangers = sorted(set(groups.group_of) - set(self.all_identifiers()))
-        if strangers:
-            shown = ", ".join(strangers[:3])
-            self.print_to_log_file(f"WARNING: groups.json names {len(strangers)} cases the dataset lacks: {shown}")
+        groups = Groups.read(self.tf_dataset)
+        self.print_to_log_file(groups.remark(self.all_identifiers()))
         return groups
 
     def _seed(self, epoch: int = 0) -> None:

@@ -35,19 +35,20 @@ class TFEnrichedTrainer(TFBaselineTrainer):
             raise SystemExit(2)
         super().__init__(plans, configuration, fold, dataset_json, device)
 
-    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+    def with_synthetic_cases(self, training: Any) -> EnrichedDataset:
         """Adds the set to the training cases, after the checks that make it trustworthy."""
-        training, validation = super().get_tr_and_val_datasets()
         plan = Plan(self.plans_manager.plans, self.configuration_name, self.dataset_json)
-        with self.refusals():
-            enrichment = self._choose(plan)
-            self._keep_record(enrichment)
+        enrichment = self._choose(plan)
+        record = enrichment.record(len(self.split.train), self.options.percent)
+        self.keep_record(record)
+        if self.local_rank == 0:
+            record.write(Path(str(self.output_folder)) / "tf_enrichment.json")
         folder = str(enrichment.part.preprocessed(plan.data_identifier))
         synthetic = infer_dataset_class(folder)(folder, enrichment.identifiers)
         enriched = EnrichedDataset(training, synthetic, self.options.percent)
         self.synthetic_identifiers = enriched.synthetic_identifiers
         self.print_to_log_file(enrichment.describe(self.options.percent))
-        return enriched, validation
+        return enriched
 
     def _choose(self, plan: Plan) -> Enrichment:
         real = self.all_identifiers()
@@ -56,11 +57,3 @@ class TFEnrichedTrainer(TFBaselineTrainer):
         enrichment.refuse_leaks(self.split, self.groups, real)
         enrichment.refuse_stale(plan)
         return enrichment
-
-    def _keep_record(self, enrichment: Enrichment) -> None:
-        record = enrichment.record(len(self.split.train), self.options.percent)
-        path = Path(str(self.output_folder)) / "tf_enrichment.json"
-        if self.current_epoch > 0:  # continued, or finished before
-            record.refuse_other(path)
-        if self.local_rank == 0:
-            record.write(path)

@@ -63,11 +63,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_TAKES = {  # action: (options it needs, options it takes besides)
+    "add": ("s f", "ancestors trust c p np"),
+    "preprocess": ("s", "f c p np"),
+    "export": ("s o", "f p name"),
+    "remove": ("s", "f"),
+    None: ("", ""),
+}
+
+
 def _run(arguments: argparse.Namespace) -> None:
+    _check_options(arguments)
     from nnunetv2_tf.sets import actions
 
     if arguments.add:
-        _demand(arguments, "s", "f")
         if not (arguments.ancestors or arguments.trust):
             raise UserError(
                 "--add needs -ancestors FILE, which names the real cases behind each synthetic one so that none leaks "
@@ -78,22 +87,26 @@ def _run(arguments: argparse.Namespace) -> None:
             arguments.np,
         )  # fmt: skip
     elif arguments.preprocess:
-        _demand(arguments, "s")
         actions.preprocess(arguments.d, arguments.s, arguments.f, arguments.c, arguments.p, arguments.np)
     elif arguments.export:
-        _demand(arguments, "s", "o")
-        actions.export(arguments.d, arguments.s, arguments.o, arguments.name, arguments.p)
+        actions.export(arguments.d, arguments.s, arguments.f, arguments.o, arguments.name, arguments.p)
     elif arguments.remove:
-        _demand(arguments, "s")
         actions.remove(arguments.d, arguments.s, arguments.f)
     else:
         print(actions.table(arguments.d))
 
 
-def _demand(arguments: argparse.Namespace, *names: str) -> None:
-    missing = [f"-{name}" for name in names if getattr(arguments, name) is None]
+def _check_options(arguments: argparse.Namespace) -> None:
+    action = next((name for name in _TAKES if name and getattr(arguments, name)), None)
+    needed, taken = (options.split() for options in _TAKES[action])
+    missing = [f"-{name}" for name in needed if getattr(arguments, name) is None]
     if missing:
-        raise UserError(f"This needs {' and '.join(missing)} too; nnUNetv2_tf_sets -h shows examples.")
+        raise UserError(f"--{action} needs {' and '.join(missing)} too; nnUNetv2_tf_sets -h shows examples.")
+    given = {name for name, value in vars(arguments).items() if value != _parser().get_default(name)}
+    strangers = sorted(given - {"d", action, *needed, *taken})
+    if strangers:
+        whose = f"--{action}" if action else "the table of sets"
+        raise UserError(f"-{strangers[0]} does not belong to {whose}; nnUNetv2_tf_sets -h shows examples.")
 
 
 if __name__ == "__main__":

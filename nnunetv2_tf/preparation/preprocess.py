@@ -65,9 +65,9 @@ class Plan:
         )
 
     @property
-    def masked_channels(self) -> list[int]:
-        """The channels that are normalised inside the nonzero mask only."""
-        return [channel for channel, masked in enumerate(self.manager.use_mask_for_norm) if masked]
+    def masked(self) -> bool:
+        """Whether any channel is normalised inside the nonzero mask only."""
+        return any(self.manager.use_mask_for_norm)
 
 
 def read_plans(dataset: Dataset, plans_name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import Plan, read_plans
 from nnunetv2_tf.sets.export import export_set
 from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
-from nnunetv2_tf.sets.store import SetPart, all_parts
+from nnunetv2_tf.sets.store import SetPart, all_parts, parts_of, remove_set
 
 
 def table(id_or_name: str) -> str:
@@ -69,30 +69,33 @@ def preprocess(
     _preprocess(_parts(dataset, set_name, folds), _plans(dataset, plans_name, configurations), num_processes)
 
 
-def export(id_or_name: str, set_name: str, target_id: int, name: str | None, plans_name: str) -> None:
+def export(
+    id_or_name: str, set_name: str, folds: Sequence[Fold] | None, target_id: int, name: str | None, plans_name: str
+) -> None:
     """Writes a standalone dataset and says what to run next."""
-    target = export_set(Dataset.find(id_or_name), set_name, target_id, name, plans_name)
+    dataset = Dataset.find(id_or_name)
+    configurations = " ".join(plan.configuration for plan in _plans(dataset, plans_name, None))
+    exported = export_set(dataset, set_name, folds, target_id, name, plans_name)
+    numbers = " ".join(str(fold) for fold in exported.folds)
     print(
-        f"{target.raw} and {target.preprocessed} are written. Next, with nnU-Net alone:\n"
-        f"nnUNetv2_preprocess -d {target_id} -plans_name {plans_name} -c 3d_fullres\n"
-        f"nnUNetv2_train {target_id} 3d_fullres 0 -p {plans_name}"
+        f"{exported.dataset.raw} and {exported.dataset.preprocessed} are written. Next, with nnU-Net alone:\n"
+        f"nnUNetv2_preprocess -d {target_id} -plans_name {plans_name} -c {configurations}\n"
+        f"nnUNetv2_train {target_id} {configurations.split()[0]} {exported.folds[0]} -p {plans_name}\n"
+        f"Synthetic cases train in fold {numbers}. Do not train a fold that splits_final.json lacks, or `all`: nnU-Net "
+        f"would validate on synthetic cases. {' '.join(exported.warnings)}".rstrip()
     )
 
 
 def remove(id_or_name: str, set_name: str, folds: Sequence[Fold] | None) -> None:
     """Deletes a set, or some folds' parts of it."""
-    for part in _parts(Dataset.find(id_or_name), set_name, folds):
-        part.remove()
+    for part in remove_set(Dataset.find(id_or_name), set_name, folds):
         print(f"Removed set {set_name}, fold {part.fold}: {part.folder}")
 
 
 def _parts(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None) -> list[SetPart]:
     if folds is None:
-        parts = [part for part in all_parts(dataset) if part.set_name == set_name]
-        if not parts:
-            raise UserError(f"{dataset.name} has no set {set_name}; nnUNetv2_tf_sets -d {dataset.name} lists its sets.")
-        return parts
-    parts = [SetPart(dataset, set_name, fold) for fold in folds]
+        return parts_of(dataset, set_name)
+    parts = [SetPart(dataset, set_name, fold) for fold in dict.fromkeys(folds)]
     for part in parts:
         part.refuse_missing()
     return parts

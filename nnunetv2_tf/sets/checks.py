@@ -16,6 +16,7 @@ from nnunetv2_tf.provenance import CaseEntry
 from nnunetv2_tf.stamps import file_digest
 
 TOLERANCE = 1e-3  # of spacing, origin and direction
+PICTURES = ("NaturalImage2DIO", "Tiff3DIO")  # readers of formats whose geometry lies in other files, or nowhere
 RINGING = 0.01  # of voxels below 0 is fine: interpolation makes up to 0.2 % of them in real BraTS scans
 
 
@@ -27,6 +28,7 @@ class Rules:
     labels: frozenset[int]
     foreground: frozenset[int]
     masked: bool  # whether any plans in question normalise inside the nonzero mask
+    negatives: bool  # whether real cases are below 0 to a large part, as z-scored ones
     orientation: np.ndarray | None  # of the real cases; None: the reader turns all cases alike
 
     @classmethod
@@ -34,11 +36,15 @@ class Rules:
         """The rules of a dataset, read from its description and one of its images."""
         manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
         reader = determine_reader_writer_from_dataset_json(dataset_json, str(example), verbose=False)
+        if reader.__name__ in PICTURES:
+            raise UserError(f"{example.name}: sets take volumes such as .nii.gz, and this dataset is made of pictures.")
         turns = reader.__name__.endswith("WithReorient")
-        orientation = None if turns else _orientation(_read(reader, example)[1])
+        image, geometry = _read(reader, example)
+        orientation = None if turns else _orientation(geometry)
         labels = frozenset(int(label) for label in manager.all_labels)
         ignored = frozenset() if manager.ignore_label is None else {int(manager.ignore_label)}
-        return cls(reader, labels | ignored, labels - {0}, masked, orientation)
+        negatives = _below_zero(image) > RINGING
+        return cls(reader, labels | ignored, labels - {0}, masked, negatives, orientation)
 
 
 def check_case(rules: Rules, case: CaseFiles) -> CaseEntry | list[str]:
@@ -84,8 +90,8 @@ def _label_problems(rules: Rules, case: CaseFiles, label: np.ndarray) -> Iterato
 def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.ndarray) -> Iterator[str]:
     """nnU-Net crops to what is not 0 and normalises inside it, so 0 must mean background and nothing else."""
     first = case.images[0]
-    negative = float((images < 0).sum() / max(1, (images != 0).sum()))
-    if negative > RINGING:
+    negative = _below_zero(images)
+    if negative > RINGING and not rules.negatives:
         yield f"{first}: {negative:.0%} of the voxels are below 0; set the background to 0 and the organ above it."
         return
     inside = np.asarray(create_nonzero_mask(images), dtype=bool)
@@ -94,6 +100,11 @@ def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.
     outside = int((np.isin(label[0], list(rules.foreground)) & ~inside).sum())
     if outside:
         yield f"{case.label} has {outside} foreground voxels where the images are background (0); correct either."
+
+
+def _below_zero(images: np.ndarray) -> float:
+    """The share of voxels below 0 among those that are not 0."""
+    return float((images < 0).sum() / max(1, (images != 0).sum()))
 
 
 def _read(reader: type, path: Path) -> tuple[np.ndarray, dict[str, Any]]:

@@ -1,8 +1,9 @@
 """What an enriched training uses: the chosen cases of a set, checked for leaks and freshness, and a record of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
@@ -10,7 +11,7 @@ from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, Split
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.provenance import CaseEntry, Sidecar
-from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.store import SetPart, only_set_of
@@ -22,7 +23,7 @@ SHOWN = 3  # reasons in one message
 
 @dataclass(frozen=True)
 class EnrichmentRecord:
-    """tf_enrichment.json in a fold's result folder: what the model in it was trained with."""
+    """tf_enrichment.json in a fold's result folder: what the model in it is trained with."""
 
     set: str
     dataset: str
@@ -33,21 +34,33 @@ class EnrichmentRecord:
     percent: int | None
     hash: str  # over the entries of the cases used, so extending a set does not break a training with _n100
 
-    def refuse_other(self, path: Path) -> None:
-        """Raises when a training that is being continued began with other cases."""
-        if not path.exists():
-            raise UserError(f"{path} is missing, so this training did not begin with a set; start it anew without --c.")
-        before = read_record(EnrichmentRecord, path, "start the training anew without --c.")
-        if before != self:
-            differing = [key for key, value in to_json(self).items() if to_json(before)[key] != value]
-            raise UserError(
-                f"This training began with other synthetic cases than set {self.set} holds now ({path} differs in: "
-                f"{', '.join(differing)}); restore the set, or start the training anew without --c."
-            )
-
     def write(self, path: Path) -> None:
         """Writes the record, whole or not at all."""
         write_json(path, to_json(self))
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a checkpoint was trained with. It travels in the checkpoint, so it always speaks of these weights."""
+
+    split: str
+    enrichment: EnrichmentRecord | None
+
+    def refuse_other(self, before: Any) -> None:
+        """Raises when a training that is being continued began otherwise; `before` is what its checkpoint says."""
+        if before is None:
+            raise UserError("The checkpoint to continue from was written by another trainer; start anew without --c.")
+        differing = [key for key, value in to_json(self).items() if before.get(key) != value]
+        if "split" in differing:
+            raise UserError(
+                "This training began with other training and validation cases than splits_final.json has now, so cases "
+                "it has learnt could validate it; restore the file, or start the training anew without --c."
+            )
+        if differing:
+            raise UserError(
+                "This training began with other synthetic cases than its set holds now (checkpoint: "
+                f"{before['enrichment']}); restore the set, or start the training anew without --c."
+            )
 
 
 @dataclass(frozen=True)
@@ -85,10 +98,7 @@ class Enrichment:
         text = (
             f"Synthetic cases: {len(self.entries)} of set {self.part.set_name} (method {self.method}) train, {share}."
         )
-        unknown = sum(sidecar.ancestors == "unknown" for sidecar in self.sidecars)
-        if unknown:
-            text += f" WARNING: the ancestors of {unknown} are unknown (--trust), so nobody checked them for leaks."
-        return text
+        return " ".join([text, *warnings(self.sidecars)])
 
     def refuse_leaks(self, split: Split, groups: Groups, known: Collection[str]) -> None:
         """Raises when a chosen case carries anything of a validation case."""
@@ -129,3 +139,17 @@ class Enrichment:
             percent=percent,
             hash=digest([to_json(entry) for entry in self.entries]),
         )
+
+
+def warnings(sidecars: Sequence[Sidecar]) -> list[str]:
+    """What the leak guard cannot know about these cases."""
+    unknown = sum(sidecar.ancestors == "unknown" for sidecar in sidecars)
+    none = sum(not sidecar.ancestors for sidecar in sidecars)
+    sentences = []
+    if unknown:
+        sentences.append(
+            f"WARNING: the ancestors of {unknown} are unknown (--trust), so nobody checked them for leaks."
+        )
+    if none:
+        sentences.append(f"{none} are said to descend from no real case.")
+    return sentences

@@ -8,37 +8,53 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunetv2.utilities.dataset_name_id_conversion import find_candidate_datasets
 from tqdm import tqdm
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, channel_files, dataset_json, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset, place
 from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
 from nnunetv2_tf.preparation.preprocess import read_plans
-from nnunetv2_tf.sets.enrichment import Enrichment
+from nnunetv2_tf.sets.enrichment import Enrichment, warnings
 from nnunetv2_tf.sets.names import TrainerOptions
-from nnunetv2_tf.sets.store import SetPart, all_parts, refuse_changed
+from nnunetv2_tf.sets.store import SetPart, parts_of, refuse_changed
 from nnunetv2_tf.work import scratch_folder, write_json
 
 
-def export_set(dataset: Dataset, set_name: str, target_id: int, name: str | None, plans_name: str) -> Dataset:
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    dataset: Dataset
+    folds: tuple[Fold, ...]  # those with synthetic cases
+    warnings: tuple[str, ...]
+
+
+def export_set(
+    dataset: Dataset, set_name: str, folds: Sequence[Fold] | None, target_id: int, name: str | None, plans_name: str
+) -> Exported:
     """Writes the dataset; it appears whole or not at all."""
     target = Dataset(f"Dataset{target_id:03d}_{_checked_name(name or f'{dataset.name[11:]}_{set_name}')}")
-    _refuse_existing(target)
+    _refuse_existing(target_id)
     plans = {**read_plans(dataset, plans_name), "dataset_name": target.name}
     real = raw_cases(dataset)
     groups = Groups.read(dataset)
     splits = ensure_splits(dataset, list(real), groups)
-    chosen = _checked_parts(dataset, set_name, splits, groups, real)
+    chosen = _checked_parts(dataset, set_name, folds, splits, groups, real)
     description = dataset_json(dataset)
     with (
         scratch_folder(target.raw.with_name(f".{target.name}.exporting")) as raw,
         scratch_folder(target.preprocessed.with_name(f".{target.name}.exporting")) as preprocessed,
     ):
         fabricated = _copy_cases(chosen, raw, description["file_ending"])
+        for case in sorted(set(real) & set(fabricated)):
+            raise UserError(f"{case} would be the name of a real and of a synthetic case; rename one of them.")
         description["dataset"] = {**_references(real), **fabricated}
         description |= {"name": target.name, "numTraining": len(description["dataset"])}
         _write_descriptions(dataset, raw, preprocessed, description)
@@ -46,7 +62,8 @@ def export_set(dataset: Dataset, set_name: str, target_id: int, name: str | None
         write_json(preprocessed / "splits_final.json", _enriched_splits(splits, chosen))
         os.replace(preprocessed, target.preprocessed)
         os.replace(raw, target.raw)
-    return target
+    sidecars = [sidecar for enrichment in chosen for sidecar in enrichment.sidecars]
+    return Exported(target, tuple(enrichment.part.fold for enrichment in chosen), tuple(warnings(sidecars)))
 
 
 def exported_name(part: SetPart, case: str) -> str:
@@ -60,26 +77,32 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _refuse_existing(target: Dataset) -> None:
-    for folder in (target.raw, target.preprocessed):
-        taken = sorted(folder.parent.glob(f"{target.name[:10]}_*"))
-        if taken:
-            raise UserError(f"{taken[0]} exists already; choose another number than {target.name[7:10]} for -o.")
+def _refuse_existing(target_id: int) -> None:
+    if not 1 <= target_id <= 999:
+        raise UserError(f"A dataset's number goes from 1 to 999; choose another than {target_id} for -o.")
+    taken = find_candidate_datasets(target_id)
+    if len(taken):
+        raise UserError(
+            f"There is a dataset {taken[0]} already; choose another number than {target_id} for -o, or delete it first "
+            "in nnUNet_raw, nnUNet_preprocessed and nnUNet_results."
+        )
 
 
 def _checked_parts(
-    dataset: Dataset, set_name: str, splits: Sequence[Split], groups: Groups, real: Mapping[str, CaseFiles]
+    dataset: Dataset,
+    set_name: str,
+    folds: Sequence[Fold] | None,
+    splits: Sequence[Split],
+    groups: Groups,
+    real: Mapping[str, CaseFiles],
 ) -> list[Enrichment]:
     """The numbered parts of the set, each free of leaks into its fold."""
-    parts = [part for part in all_parts(dataset) if part.set_name == set_name]
-    if not parts:
-        raise UserError(f"{dataset.name} has no set {set_name}; nnUNetv2_tf_sets -d {dataset.name} lists its sets.")
     chosen = []
-    for part in parts:
+    for part in parts_of(dataset, set_name) if folds is None else [SetPart(dataset, set_name, k) for k in folds]:
         if part.fold == "all" or int(part.fold) >= len(splits):
             raise UserError(
-                f"Set {set_name} has a part for fold {part.fold}, which splits_final.json does not list, so stock "
-                "nnU-Net would validate on its cases; remove that part, or train it with TFEnrichedTrainer."
+                f"Part {part.fold} of set {set_name} is for a fold that splits_final.json does not list, so stock "
+                "nnU-Net would validate on its cases; choose other folds with -f, or train it with TFEnrichedTrainer."
             )
         refuse_cut_group(splits[int(part.fold)], groups, dataset, part.fold)
         enrichment = Enrichment.choose(dataset, part.fold, TrainerOptions(set_name))
@@ -96,7 +119,7 @@ def _references(real: Mapping[str, CaseFiles]) -> dict[str, Any]:
 
 
 def _portable(path: Path) -> str:
-    raw = place("nnUNet_raw").absolute()
+    path, raw = path.absolute(), place("nnUNet_raw").absolute()
     return f"$nnUNet_raw/{path.relative_to(raw)}" if path.is_relative_to(raw) else str(path)
 
 
@@ -114,6 +137,7 @@ def _copy_cases(chosen: Sequence[Enrichment], raw: Path, file_ending: str) -> di
         label = Path("labelsTr") / f"{name}{file_ending}"
         for source, copy in zip((*files.images, files.label), (*images, label), strict=True):
             shutil.copyfile(source, raw / copy)
+        part.sidecar(entry.case).write(raw / "sidecars" / f"{name}.json")
         entries[name] = {"images": [str(image) for image in images], "label": str(label)}
     return entries
 

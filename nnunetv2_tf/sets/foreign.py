@@ -18,6 +18,7 @@ from nnunetv2_tf.folds import Groups, fold_split
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
 from nnunetv2_tf.sets.checks import Rules, check_case
+from nnunetv2_tf.sets.enrichment import warnings
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
@@ -44,16 +45,22 @@ def add_cases(
     _same_meaning(folder, description, dataset)
     real = raw_cases(dataset)
     cases = folder_cases(folder, description["file_ending"], len(description["channel_names"]))
-    parts = [SetPart(dataset, set_name, fold) for fold in folds]
-    _refuse_conflicts(cases, real, parts)
+    for name in sorted({case.identifier for case in cases} & set(real)):
+        raise UserError(f"Case {name} is called like a real case of the dataset; rename the synthetic one.")
     sidecars = {case.identifier: _sidecar(case.identifier, ancestry) for case in cases}
+    parts = [SetPart(dataset, set_name, fold) for fold in dict.fromkeys(folds)]
     for part in parts:
         _refuse_leaks(part, sidecars, list(real))
-    masked = any(plan.masked_channels for plan in plans)
+    masked = any(plan.masked for plan in plans)
     rules = Rules.of(description, next(iter(real.values())).images[0], masked)
     entries = _checked(rules, cases, num_processes)
     for part in parts:
-        _join(part, cases, entries, sidecars)
+        _missing(part, entries, sidecars)  # what cannot join one fold joins none
+    for part in parts:
+        with part.lock:
+            missing = _missing(part, entries, sidecars)
+            _join(part, [case for case in cases if case.identifier in missing], missing, sidecars)
+    print(" ".join([Groups.read(dataset).remark(real), *warnings(list(sidecars.values()))]))
     return parts
 
 
@@ -72,25 +79,13 @@ def _same_meaning(folder: Path, description: dict[str, Any], dataset: Dataset) -
     if not path.exists():
         return
     foreign = read_json(path, "correct or delete it.")
+    if not isinstance(foreign, dict):
+        raise UserError(f"{path} must be a JSON object; correct or delete it.")
     for key in ("channel_names", "labels"):
         if key in foreign and foreign[key] != description[key]:
             raise UserError(
                 f"{path} says {key} {foreign[key]}, but {dataset.name} has {description[key]}; bring the cases into "
                 "the dataset's order and numbering."
-            )
-
-
-def _refuse_conflicts(cases: Sequence[CaseFiles], real: Mapping[str, CaseFiles], parts: Sequence[SetPart]) -> None:
-    names = {case.identifier for case in cases}
-    for name in sorted(names & set(real)):
-        raise UserError(f"Case {name} is called like a real case of the dataset; rename the synthetic one.")
-    for manifest, part in ((part.manifest(), part) for part in parts if part.exists()):
-        if manifest.method != METHOD:
-            raise UserError(f"Set {part.set_name} was made by {manifest.method}; add foreign cases under another name.")
-        for name in sorted(names & {entry.case for entry in manifest.cases}):
-            raise UserError(
-                f"Case {name} is in set {part.set_name} (fold {part.fold}) already; rename it, or remove the set first "
-                "(nnUNetv2_tf_sets --remove)."
             )
 
 
@@ -135,11 +130,32 @@ def _checked(rules: Rules, cases: Sequence[CaseFiles], num_processes: int) -> li
     return [entry for entry in results if isinstance(entry, CaseEntry)]
 
 
+def _missing(part: SetPart, entries: Sequence[CaseEntry], sidecars: Mapping[str, Sidecar]) -> dict[str, CaseEntry]:
+    """The cases that are not in the part yet; the same case may be added again, another of its name may not."""
+    wanted = {entry.case: entry for entry in entries}
+    if not part.exists():
+        return wanted
+    manifest = part.manifest()
+    if manifest.method != METHOD:
+        raise UserError(f"Set {part.set_name} was made by {manifest.method}; add foreign cases under another name.")
+    for entry in manifest.cases:
+        new = wanted.pop(entry.case, None)
+        if new is None:
+            continue
+        same_files = (new.image_sha256, new.label_sha256) == (entry.image_sha256, entry.label_sha256)
+        if not same_files or part.sidecar(entry.case).ancestors != sidecars[entry.case].ancestors:
+            raise UserError(
+                f"Another case {entry.case} is in set {part.set_name} (fold {part.fold}) already; rename yours, or "
+                "remove the set first (nnUNetv2_tf_sets --remove)."
+            )
+    return wanted
+
+
 def _join(
-    part: SetPart, cases: Sequence[CaseFiles], entries: Sequence[CaseEntry], sidecars: Mapping[str, Sidecar]
+    part: SetPart, cases: Sequence[CaseFiles], entries: Mapping[str, CaseEntry], sidecars: Mapping[str, Sidecar]
 ) -> None:
     """Copies beside the part, moves in, and makes it count by writing the manifest last."""
-    with scratch_folder(part.dataset.sets / f".{part.set_name}.{part.folder.name}.adding") as scratch:
+    with scratch_folder(part.scratch) as scratch:
         for case in cases:
             for source in (*case.images, case.label):
                 target = scratch / source.parent.name / source.name
@@ -151,7 +167,7 @@ def _join(
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
     before = part.manifest().cases if part.exists() else ()
-    _manifest(part, (*before, *entries)).write(part.manifest_path)
+    _manifest(part, (*before, *entries.values())).write(part.manifest_path)
 
 
 def _manifest(part: SetPart, entries: tuple[CaseEntry, ...]) -> Manifest:

@@ -2,17 +2,19 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_tf.arguments import Fold, parse_fold
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, channel_files
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import STORED, Plan, preprocess_cases
-from nnunetv2_tf.provenance import CaseEntry, Manifest, Sidecar
+from nnunetv2_tf.provenance import CURE, CaseEntry, Manifest, Sidecar
+from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.work import locked, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,13 @@ class SetPart:
     def manifest(self) -> Manifest:
         """Reads the manifest."""
         self.refuse_missing()
-        return Manifest.read(self.manifest_path)
+        manifest = Manifest.read(self.manifest_path)
+        if (manifest.dataset, manifest.set, manifest.fold) != (self.dataset.name, self.set_name, self.fold):
+            raise UserError(
+                f"{self.manifest_path} belongs to set {manifest.set}, fold {manifest.fold}, of {manifest.dataset}; "
+                "sets cannot be copied or renamed by hand, add the cases with nnUNetv2_tf_sets --add."
+            )
+        return manifest
 
     def sidecar_path(self, case: str) -> Path:
         """Where the sidecar of a case is."""
@@ -59,7 +67,10 @@ class SetPart:
 
     def sidecar(self, case: str) -> Sidecar:
         """Reads the sidecar of a case."""
-        return Sidecar.read(self.sidecar_path(case))
+        sidecar = Sidecar.read(self.sidecar_path(case))
+        if sidecar.case != case:
+            raise UserError(f"{self.sidecar_path(case)} speaks of {sidecar.case}; {CURE}")
+        return sidecar
 
     def files(self, entry: CaseEntry, file_ending: str) -> CaseFiles:
         """The NIfTI files of a case."""
@@ -84,25 +95,36 @@ class SetPart:
 
     def preprocess(self, plan: Plan, num_processes: int) -> int:
         """Preprocesses what is stale; returns how many cases that were."""
-        file_ending = plan.dataset_json["file_ending"]
-        entries = {entry.case: entry for entry in self.stale(plan, self.manifest().cases)}
-        cases = [self.files(entry, file_ending) for entry in entries.values()]
-        for case in cases:
-            refuse_changed(case, entries[case.identifier])
-        stamps, plan_stamp = self._stamps(plan.data_identifier), plan.stamp
-        for case in preprocess_cases(plan, cases, self.preprocessed(plan.data_identifier), num_processes):
-            stamps[case.identifier] = _stamp(plan_stamp, entries[case.identifier])
-            write_json(self._stamps_path(plan.data_identifier), stamps)
+        with self.lock:
+            entries = {entry.case: entry for entry in self.stale(plan, self.manifest().cases)}
+            cases = [self.files(entry, plan.dataset_json["file_ending"]) for entry in entries.values()]
+            for case in cases:
+                refuse_changed(case, entries[case.identifier])
+            plan_stamp, path = plan.stamp, self._stamps_path(plan.data_identifier)
+            stamps = {case: stamp for case, stamp in self._stamps(plan.data_identifier).items() if case not in entries}
+            write_json(path, stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
+            for case in preprocess_cases(plan, cases, self.preprocessed(plan.data_identifier), num_processes):
+                stamps[case.identifier] = _stamp(plan_stamp, entries[case.identifier])
+                write_json(path, stamps)
         return len(cases)
 
     def remove(self) -> None:
         """Deletes the part and its preprocessed arrays. The manifest goes first: what is left is never a set."""
         self.manifest_path.unlink(missing_ok=True)
-        for folder in (self.folder, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
-            shutil.rmtree(folder, ignore_errors=True)
-            for parent in (folder.parent, folder.parent.parent):  # <set> and tf
-                if parent.is_dir() and not any(parent.iterdir()):
-                    parent.rmdir()
+        for folder in (self.scratch, self.folder, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    @property
+    def scratch(self) -> Path:
+        """Where cases are put together before they join."""
+        return self.dataset.sets / f".{self.set_name}.{self.folder.name}.adding"
+
+    @property
+    def lock(self) -> AbstractContextManager[None]:
+        """To be held while writing to this part."""
+        path = self.dataset.sets / f".{self.set_name}.{self.folder.name}.lock"
+        return locked(path, f"set {self.set_name}, fold {self.fold}")
 
     def _stamps_path(self, data_identifier: str) -> Path:
         return self.preprocessed(data_identifier).with_name(f"{data_identifier}.stamps.json")
@@ -115,7 +137,38 @@ class SetPart:
 def all_parts(dataset: Dataset) -> Iterator[SetPart]:
     """Every part of every set of a dataset, by set and fold."""
     for manifest in sorted(dataset.sets.glob("*/fold_*/manifest.json")):
-        yield SetPart(dataset, manifest.parent.parent.name, parse_fold(manifest.parent.name.removeprefix("fold_")))
+        fold = _fold_of(manifest.parent)
+        if fold is not None:
+            yield SetPart(dataset, manifest.parent.parent.name, fold)
+
+
+def parts_of(dataset: Dataset, set_name: str) -> list[SetPart]:
+    """The parts of one set; refuses a set that has none."""
+    parts = [part for part in all_parts(dataset) if part.set_name == set_name]
+    if not parts:
+        raise UserError(f"{dataset.name} has no set {set_name}; nnUNetv2_tf_sets -d {dataset.name} lists its sets.")
+    return parts
+
+
+def remove_set(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None) -> list[SetPart]:
+    """Deletes a set or some folds' parts of it, also half-added and half-removed ones; returns what was there."""
+    check_set_name(set_name)
+    roots = (dataset.sets / set_name, dataset.preprocessed / "tf" / set_name)
+    found = {_fold_of(folder) for root in roots for folder in root.glob("fold_*")}
+    found |= {_fold_of(path, f".{set_name}.", ".adding") for path in dataset.sets.glob(f".{set_name}.fold_*.adding")}
+    there = {fold for fold in found if fold is not None}
+    wanted = there if folds is None else set(folds) & there
+    if not wanted:
+        parts_of(dataset, set_name)
+        raise UserError(f"Set {set_name} of {dataset.name} has no part for fold {' '.join(map(str, folds or []))}.")
+    parts = [SetPart(dataset, set_name, fold) for fold in sorted(wanted, key=str)]
+    for part in parts:
+        with part.lock:
+            part.remove()
+    for folder in (*roots, *(root.parent for root in roots)):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return parts
 
 
 def only_set_of(dataset: Dataset, fold: Fold) -> SetPart:
@@ -142,3 +195,11 @@ def refuse_changed(case: CaseFiles, entry: CaseEntry) -> None:
 
 def _stamp(plan_stamp: str, entry: CaseEntry) -> str:
     return digest([plan_stamp, list(entry.image_sha256), entry.label_sha256])
+
+
+def _fold_of(folder: Path, prefix: str = "", suffix: str = "") -> Fold | None:
+    """The fold a folder's name speaks of; None for names that are not ours."""
+    text = folder.name.removeprefix(prefix).removesuffix(suffix).removeprefix("fold_")
+    if text == "all":
+        return text
+    return int(text) if text.isdigit() and str(int(text)) == text else None

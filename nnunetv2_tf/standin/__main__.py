@@ -32,7 +32,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from nnunetv2_tf.standin import foreign, plans, spheres
 
     if arguments.action == "dataset":
-        spheres.Spheres().write_dataset(Dataset(arguments.name).raw, arguments.num_cases, arguments.seed)
+        spheres.new_dataset(Dataset(arguments.name), arguments.num_cases, arguments.seed)
     elif arguments.action == "plans":
         plans.write_tiny_plans(Dataset.find(arguments.d))
     else:

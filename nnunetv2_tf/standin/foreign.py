@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 
 from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.cases import dataset_json, raw_cases
+from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.standin.spheres import Spheres
@@ -14,9 +16,20 @@ from nnunetv2_tf.work import write_json
 
 def write_foreign_cases(dataset: Dataset, fold: Fold, folder: Path, num_cases: int, seed: int) -> None:
     """Writes imagesTr, labelsTr and ancestors.json (two training cases of the fold each)."""
-    training = fold_split(dataset, fold, raw_cases(dataset)).train
+    real = raw_cases(dataset)
+    training = fold_split(dataset, fold, real).train
     names = [f"synthetic_{index:04d}" for index in range(num_cases)]
-    Spheres().write_cases(folder, names, seed + 1000)
+    like(dataset, next(iter(real.values())).images[0]).write_cases(folder, names, seed + 1000)
     rng = np.random.default_rng(seed)
     ancestors = {name: sorted(rng.choice(training, 2, replace=False).tolist()) for name in names}
     write_json(folder / "ancestors.json", ancestors)
+
+
+def like(dataset: Dataset, example: Path) -> Spheres:
+    """Spheres with the channels, labels and orientation of a dataset."""
+    description = dataset_json(dataset)
+    if description["file_ending"] != ".nii.gz":
+        raise UserError(f"{dataset.name} has {description['file_ending']} files; stand-ins are .nii.gz only.")
+    labels = {name: value for name, value in description["labels"].items() if name != "ignore"}
+    direction = sitk.ReadImage(str(example)).GetDirection()
+    return Spheres(channel_names=tuple(description["channel_names"].values()), labels=labels, direction=direction)

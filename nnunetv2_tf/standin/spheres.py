@@ -3,6 +3,7 @@
 Out: nnU-Net raw datasets, folders of foreign cases. The same seed gives the same bytes.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.work import write_json
 
 CLASSES = {"background": 0, "NCR": 1, "ED": 2, "ET": 3}
@@ -43,11 +46,17 @@ class Spheres:
         outer = rng.uniform(0.3, 0.45)
         label = np.zeros(self.shape, np.uint8)
         for value, share in ((2, 1.0), (3, 0.7), (1, 0.4)):
-            label[(distance < share * outer) & organ] = value
+            label[(distance < share * outer) & organ] = min(value, self.classes)
         image = np.stack([self._channel(rng, label, organ, 1 + 0.3 * channel) for channel in range(self.channels)])
         if self.ignore is not None:
             label[0 : self.shape[0] // 6] = self.ignore
         return image, label
+
+    @property
+    def classes(self) -> int:
+        """How many classes the tumour has, three at most."""
+        values = [value if isinstance(value, list) else [value] for value in self.labels.values()]
+        return min(3, max(max(several) for several in values))
 
     @property
     def channels(self) -> int:
@@ -92,3 +101,12 @@ class Spheres:
         texture = gaussian_filter(rng.normal(size=self.shape), 3) * 250 + rng.normal(size=self.shape) * 15
         scanner = gain * rng.uniform(0.7, 1.3)
         return np.where(organ, np.clip(scanner * (bright + texture), 1, 32000), 0).astype(np.int16)
+
+
+def new_dataset(dataset: Dataset, num_cases: int, seed: int) -> None:
+    """Writes a dataset of its own; never into one that exists."""
+    if not re.fullmatch(r"Dataset\d{3}_\w+", dataset.name):
+        raise UserError(f"{dataset.name!r} is no name for a dataset; use one like Dataset999_Spheres.")
+    if dataset.raw.exists():
+        raise UserError(f"{dataset.raw} exists already, and stand-ins would be mixed with it; use another -name.")
+    Spheres().write_dataset(dataset.raw, num_cases, seed)

@@ -31,11 +31,13 @@ def test_help_teaches_by_example(command):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--add", "x"], "This needs -s and -f too"),
+        (["--add", "x"], "--add needs -s and -f too"),
         (["--add", "x", "-s", "a", "-f", "0"], "--add needs -ancestors FILE"),
-        (["--export", "-s", "a"], "This needs -o too"),
-        (["--remove"], "This needs -s too"),
-        (["--preprocess"], "This needs -s too"),
+        (["--export", "-s", "a"], "--export needs -o too"),
+        (["--remove"], "--remove needs -s too"),
+        (["--preprocess"], "--preprocess needs -s too"),
+        (["--export", "-s", "a", "-o", "7", "-c", "2d"], "-c does not belong to --export"),
+        (["-s", "a"], "-s does not belong to the table of sets"),
     ],
 )
 def test_missing_options_are_named(arguments, sentence, capsys, monkeypatch):
@@ -54,4 +56,6 @@ def test_contradictions_are_for_argparse(arguments, capsys, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "usage:" in said
+    assert ("a fold is a number or 'all', not 'first'" in said) is ("first" in arguments)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.cases import CaseFiles
+from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.provenance import CaseEntry
 from nnunetv2_tf.sets.checks import Rules, check_case
 from nnunetv2_tf.standin.spheres import Spheres
@@ -45,3 +46,13 @@ def test_the_entry_is_of_the_files(tmp_path):
     data = (tmp_path / "other" / "labelsTr" / "b.nii.gz").read_bytes()
     assert entry.label_sha256 == hashlib.sha256(data).hexdigest()
     assert np.unique(entry.image_sha256).size == 1
+
+
+def test_datasets_of_pictures_are_refused_honestly(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "a_0000.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    description = {**Spheres().description(1), "file_ending": ".png"}
+    with pytest.raises(UserError, match="sets take volumes such as .nii.gz, and this dataset is made of pictures"):
+        Rules.of(description, path, masked=True)

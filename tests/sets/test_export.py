@@ -1,6 +1,7 @@
 """A set as a dataset of its own: complete, portable, and without synthetic cases in any validation."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ def exported(workspace: Workspace) -> Dataset:
     add_set(workspace, "demo")
     add_set(workspace, "demo", fold=1)
     write_json(workspace.dataset.raw / "groups.json", {"case_000": "P"})
-    actions.export("501", "demo", 701, None, TINY)
+    actions.export("501", "demo", None, 701, None, TINY)
     return Dataset("Dataset701_Spheres_demo")
 
 
@@ -28,7 +29,7 @@ def test_real_cases_by_reference_synthetic_ones_in_train_only(workspace: Workspa
         "images": ["$nnUNet_raw/Dataset501_Spheres/imagesTr/case_003_0000.nii.gz"],
         "label": "$nnUNet_raw/Dataset501_Spheres/labelsTr/case_003.nii.gz",
     }
-    assert len(tree(exported.raw, ignore=["dataset.json", "groups.json"])) == 2 * 2 * 4
+    assert len(tree(exported.raw, ignore=["dataset.json", "groups.json"])) == 2 * 3 * 4  # image, label, sidecar
     before = read_json(workspace.dataset.preprocessed / "splits_final.json", "")
     after = read_json(exported.preprocessed / "splits_final.json", "")
     for fold, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -54,9 +55,11 @@ def test_stock_nnunet_trains_with_it(workspace: Workspace, exported: Dataset):
     assert len(summary["metric_per_case"]) == 2
 
 
-def refused(workspace: Workspace, sentence: str, number: int = 702, name: str | None = None, plans: str = TINY) -> None:
+def refused(
+    workspace: Workspace, sentence: str, number: int = 702, name: str | None = None, plans: str = TINY, folds=None
+):
     with pytest.raises(UserError, match=sentence):
-        actions.export("501", "demo", number, name, plans)
+        actions.export("501", "demo", folds, number, name, plans)
     for folder in ("nnUNet_raw", "nnUNet_preprocessed"):
         assert not [path for path in (workspace.root / folder).iterdir() if "702" in path.name]
 
@@ -64,7 +67,10 @@ def refused(workspace: Workspace, sentence: str, number: int = 702, name: str | 
 def test_what_cannot_be_exported_is_one_sentence_without_a_trace(workspace: Workspace):
     refused(workspace, "Dataset501_Spheres has no set demo")
     add_set(workspace, "demo")
-    refused(workspace, "Dataset501_Spheres exists already; choose another number than 501", number=501)
+    refused(workspace, "There is a dataset Dataset501_Spheres already; choose another number than 501", number=501)
+    refused(workspace, "number goes from 1 to 999", number=-5)
+    refused(workspace, "number goes from 1 to 999", number=9999)
+    refused(workspace, "There is no set demo for fold 3", folds=[3])
     refused(workspace, "A dataset cannot be called 'a/b'", name="a/b")
     refused(workspace, r"nnUNetPlansX\.json does not exist", plans="nnUNetPlansX")
     label = workspace.dataset.set_part("demo", 0) / "labelsTr" / "synthetic_0002.nii.gz"
@@ -77,5 +83,39 @@ def test_what_cannot_be_exported_is_one_sentence_without_a_trace(workspace: Work
     write_json(path, [{"train": splits[0]["val"], "val": splits[0]["train"]}])
     refused(workspace, "Set demo leaks validation cases of fold 0 into training")
     write_json(path, splits)
+    taken = workspace.root / "nnUNet_results" / "Dataset702_Trained"
+    taken.mkdir(parents=True)
+    with pytest.raises(UserError, match="There is a dataset Dataset702_Trained already"):
+        actions.export("501", "demo", None, 702, None, TINY)
+    taken.rmdir()
     add_set(workspace, "demo", fold="all")
-    refused(workspace, "has a part for fold all, which splits_final.json does not list")
+    refused(workspace, "Part all of set demo is for a fold that splits_final.json does not list")
+    actions.export("501", "demo", [0], 703, "chosen", TINY)
+    assert (workspace.root / "nnUNet_raw" / "Dataset703_chosen").is_dir()
+
+
+def test_a_real_case_called_like_an_exported_one_is_refused(workspace: Workspace):
+    """Or it would vanish, and the synthetic one stand in train and val."""
+    for path in list(workspace.dataset.raw.glob("*Tr/case_000*")):
+        path.rename(path.with_name(path.name.replace("case_000", "demo_f0_synthetic_0000")))
+    add_set(workspace, "demo")
+    refused(workspace, "demo_f0_synthetic_0000 would be the name of a real and of a synthetic case")
+
+
+def test_references_hold_for_a_relative_raw_folder(workspace: Workspace, monkeypatch):
+    add_set(workspace, "demo")
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.setenv("nnUNet_raw", "nnUNet_raw")
+    actions.export("501", "demo", None, 702, None, TINY)
+    description = read_json(Path("nnUNet_raw/Dataset702_Spheres_demo/dataset.json"), "")
+    assert description["dataset"]["case_003"]["label"] == "$nnUNet_raw/Dataset501_Spheres/labelsTr/case_003.nii.gz"
+
+
+def test_what_to_run_next_and_what_nobody_checked_are_said(workspace: Workspace, capsys):
+    actions.add("501", workspace.foreign_cases(), "demo", [0], None, ["3d_fullres"], TINY, 1)
+    capsys.readouterr()
+    actions.export("501", "demo", None, 702, None, TINY)
+    said = capsys.readouterr().out
+    assert f"nnUNetv2_preprocess -d 702 -plans_name {TINY} -c 3d_fullres 2d" in said
+    assert f"nnUNetv2_train 702 3d_fullres 0 -p {TINY}" in said
+    assert "WARNING: the ancestors of 4 are unknown" in said

@@ -145,6 +145,10 @@ BAD = {
     "no labelsTr": (lambda f: shutil.rmtree(f / "labelsTr"), "labelsTr does not exist"),
     "nothing in labelsTr": (lambda f: [p.unlink() for p in f.glob("labelsTr/*")], "holds no file ending in .nii.gz"),
     "no ancestors file": (lambda f: (f / "ancestors.json").unlink(), "ancestors.json does not exist"),
+    "a folder for the ancestors file": (
+        lambda f: ((f / "ancestors.json").unlink(), (f / "ancestors.json").mkdir()), "ancestors.json is not a file",
+    ),
+    "dataset.json of another kind": (lambda f: write_json(f / "dataset.json", [1]), "must be a JSON object"),
     "broken ancestors file": (lambda f: (f / "ancestors.json").write_text("{"), "is not valid JSON"),
     "swapped channels": (
         lambda f: write_json(f / "dataset.json", {"channel_names": {"0": "t2w"}}), "says channel_names {'0': 't2w'}",
@@ -171,10 +175,24 @@ def test_all_bad_cases_are_listed_at_once(workspace: Workspace):
 def test_names_that_are_taken(workspace: Workspace):
     folder = workspace.foreign_cases()
     add(workspace, folder)
-    refused_without_a_trace(workspace, folder, "Case synthetic_0000 is in set demo (fold 0) already")
+    other = workspace.foreign_cases(seed=1)
+    refused_without_a_trace(workspace, other, "Another case synthetic_0000 is in set demo (fold 0) already")
+    refused_without_a_trace(workspace, folder, "Another case synthetic_0000 is in", ancestors=False)
     renamed(folder, "synthetic_0001", "case_001")
     refused_without_a_trace(workspace, folder, "Case case_001 is called like a real case", name="other")
     refused_without_a_trace(workspace, folder, "A set cannot be called 'p50'", name="p50")
+
+
+def test_the_same_command_again_finishes_what_was_interrupted(workspace: Workspace):
+    """Fold 0 has joined, fold all has not; then nothing is left to do."""
+    folder = workspace.foreign_cases()
+    add(workspace, folder)
+    before = tree(workspace.dataset.set_part("demo", 0))
+    add(workspace, folder, folds=(0, "all", 0))
+    assert [part.fold for part in all_parts(workspace.dataset)] == [0, "all"]
+    add(workspace, folder, folds=(0, "all"))
+    assert tree(workspace.dataset.set_part("demo", 0)) == before
+    assert [len(part.manifest().cases) for part in all_parts(workspace.dataset)] == [4, 4]
 
 
 def test_a_set_of_another_method_is_left_alone(workspace: Workspace):
@@ -185,6 +203,14 @@ def test_a_set_of_another_method_is_left_alone(workspace: Workspace):
     type(manifest)(**{**vars(manifest), "method": "carvemix"}).write(part.manifest_path)
     renamed(folder, "synthetic", "more")
     refused_without_a_trace(workspace, folder, "Set demo was made by carvemix", ancestors=False)
+
+
+def test_cases_below_zero_are_fine_where_real_ones_are(workspace: Workspace):
+    """Datasets that were z-scored before nnU-Net saw them."""
+    folder = workspace.foreign_cases()
+    for path in (folder / IMAGE, next(workspace.dataset.raw.glob("imagesTr/case_000*"))):
+        edit(path, lambda array: np.where(array > 0, (array - array[array > 0].mean()) / 50, 0))
+    add(workspace, folder)
 
 
 def test_where_nothing_is_masked_zero_means_nothing(workspace: Workspace):

@@ -54,7 +54,7 @@ def test_real_scans_join_a_set_as_nnunet_would_store_them(workspace: Workspace):
     clean = [fold for fold in range(5) if cases[0].name in training_of(workspace, fold)]
     actions.add("501", foreign, "demo", clean, foreign / "ancestors.json", ["3d_fullres"], "nnUNetPlans4mm", 1)
     assert len(clean) == 4
-    assert workspace.plan(name="nnUNetPlans4mm").masked_channels == [0]
+    assert workspace.plan(name="nnUNetPlans4mm").masked
     identifier = workspace.plan(name="nnUNetPlans4mm").data_identifier
     ours = stored(SetPart(workspace.dataset, "demo", clean[0]).preprocessed(identifier))
     assert len(ours) == 3

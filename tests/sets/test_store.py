@@ -1,8 +1,11 @@
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.preparation.preprocess import preprocess_cases
 from nnunetv2_tf.sets import actions
 from nnunetv2_tf.sets.store import SetPart, all_parts
 from nnunetv2_tf.work import read_json, write_json
@@ -64,6 +67,70 @@ def test_a_set_whose_manifest_is_broken_can_be_removed(workspace: Workspace, par
         actions.table("501")
     actions.remove("501", "demo", [0])
     assert actions.table("501").startswith("Dataset501_Spheres has no sets yet")
+
+
+def test_no_kill_leaves_new_arrays_under_old_stamps(workspace: Workspace, part: SetPart, monkeypatch):
+    """Plans B share nnU-Net's data identifier with A; preprocessing for B stops when the arrays are replaced."""
+    path = workspace.dataset.preprocessed / "nnUNetPlansB.json"
+    plans = read_json(workspace.dataset.preprocessed / f"{TINY}.json", "")
+    plans["configurations"]["3d_fullres"]["spacing"] = [2.0, 2.0, 2.0]
+    write_json(path, {**plans, "plans_name": "nnUNetPlansB"})
+    assert stale(part, workspace) == []
+
+    def replaced_then_killed(*arguments):
+        list(preprocess_cases(*arguments))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("nnunetv2_tf.sets.store.preprocess_cases", replaced_then_killed)
+        part.preprocess(workspace.plan(name="nnUNetPlansB"), 1)
+    assert len(stale(part, workspace)) == 4
+    part.preprocess(workspace.plan(), 1)
+    assert stale(part, workspace) == []
+
+
+def test_two_processes_take_turns(workspace: Workspace, part: SetPart):
+    """Both are asked for the same; one works, the other waits and finds nothing to do."""
+    for path in part.preprocessed("nnUNetPlans_3d_fullres").glob("*.pkl"):
+        path.unlink()
+    command = ("nnUNetv2_tf_sets", "-d", 501, "--preprocess", "-s", "demo", "-c", "3d_fullres", "-p", TINY, "-np", 1)
+    with ThreadPoolExecutor(2) as pool, part.lock:
+        both = [pool.submit(workspace.run, *command) for _ in range(2)]
+        time.sleep(8)
+        assert not any(done.done() for done in both)
+        assert len(stale(part, workspace)) == 4
+    said = sorted(done.result().stdout for done in both)
+    assert sum("4 cases preprocessed" in text for text in said) == 1
+    assert sum("0 cases preprocessed" in text for text in said) == 1
+    assert stale(part, workspace) == []
+    assert not list(workspace.dataset.sets.glob(".*"))
+
+
+def test_folders_that_are_no_parts_are_passed_over(workspace: Workspace, part: SetPart):
+    shutil.copytree(part.folder, part.folder.with_name("fold_0_backup"))
+    shutil.copytree(part.folder, part.folder.with_name("fold_00"))
+    assert list(all_parts(workspace.dataset)) == [part]
+
+
+def test_a_part_copied_elsewhere_is_refused(workspace: Workspace, part: SetPart):
+    other = SetPart(workspace.dataset, "demo", 3)
+    shutil.copytree(part.folder, other.folder)
+    with pytest.raises(UserError, match="belongs to set demo, fold 0, of Dataset501_Spheres; sets cannot be copied"):
+        other.manifest()
+    shutil.copy(part.sidecar_path("synthetic_0000"), part.sidecar_path("synthetic_0001"))
+    with pytest.raises(UserError, match=r"synthetic_0001\.json speaks of synthetic_0000"):
+        part.sidecar("synthetic_0001")
+
+
+@pytest.mark.parametrize("half", ["adding", "removing"])
+def test_what_a_kill_left_can_be_removed(workspace: Workspace, part: SetPart, half: str):
+    part.manifest_path.unlink()
+    if half == "adding":
+        part.folder.rename(part.scratch)
+        shutil.rmtree(workspace.dataset.preprocessed / "tf")
+    actions.remove("501", "demo", None)
+    assert not (workspace.dataset.raw / "tf").exists()
+    assert not (workspace.dataset.preprocessed / "tf").exists()
 
 
 def test_configurations_default_to_those_of_the_real_cases(workspace: Workspace):

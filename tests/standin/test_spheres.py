@@ -2,9 +2,13 @@ import hashlib
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from nnunetv2_tf.standin.spheres import REGIONS, Spheres
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.standin.foreign import write_foreign_cases
+from nnunetv2_tf.standin.spheres import REGIONS, Spheres, new_dataset
+from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import tree
 
 
@@ -37,3 +41,32 @@ def test_descriptions(tmp_path):
     assert description["labels"]["ignore"] == 4
     assert description["regions_class_order"] == [2, 1, 3]
     assert "regions_class_order" not in Spheres().description(1)
+
+
+def test_stand_ins_never_join_an_existing_dataset(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    new_dataset(Dataset("Dataset999_Spheres"), 1, seed=0)
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match="exists already, and stand-ins would be mixed with it"):
+        new_dataset(Dataset("Dataset999_Spheres"), 2, seed=1)
+    with pytest.raises(UserError, match="'foo' is no name for a dataset"):
+        new_dataset(Dataset("foo"), 1, seed=0)
+    assert tree(tmp_path) == before
+
+
+def test_foreign_stand_ins_are_like_their_dataset(tmp_path, monkeypatch):
+    for name in ("nnUNet_raw", "nnUNet_preprocessed"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    dataset = Dataset("Dataset502_Liver")
+    turned = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
+    source = Spheres(channel_names=("a", "b"), labels={"background": 0, "liver": 1, "tumour": 2}, direction=turned)
+    source.write_dataset(dataset.raw, 5, seed=0)
+    write_foreign_cases(dataset, 0, tmp_path / "foreign", 1, seed=0)
+    assert len(list(tmp_path.glob("foreign/imagesTr/*"))) == 2
+    label = sitk.ReadImage(str(tmp_path / "foreign/labelsTr/synthetic_0000.nii.gz"))
+    assert set(np.unique(sitk.GetArrayFromImage(label))) == {0, 1, 2}
+    assert label.GetDirection() == turned
+    description = read_json(dataset.raw / "dataset.json", "")
+    write_json(dataset.raw / "dataset.json", {**description, "file_ending": ".nrrd"})
+    with pytest.raises(UserError, match="holds no training case"):
+        write_foreign_cases(dataset, 0, tmp_path / "other", 1, seed=0)

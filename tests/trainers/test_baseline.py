@@ -86,6 +86,7 @@ def test_the_checkpoint_is_nnunets_own_under_its_own_name(workspace: Workspace):
         trainer.save_checkpoint(str(path))
         checkpoints.append(torch.load(path, weights_only=False))
     stock, ours = checkpoints
+    assert ours.pop("tf_training") is None  # no training yet
     assert {key: type(value) for key, value in stock.items()} == {key: type(value) for key, value in ours.items()}
     assert list(stock["network_weights"]) == list(ours["network_weights"])
     assert stock["trainer_name"] == ours["trainer_name"] == "nnUNetTrainer"

@@ -179,8 +179,49 @@ class TestRecord:
         actions.add(enriched.id, folder, "demo", [0], folder / "ancestors.json", ["3d_fullres"], TINY, 1)
         capsys.readouterr()
         sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
-        assert "began with other synthetic cases than set demo holds now" in sentence
+        assert "began with other synthetic cases than its set holds now" in sentence
         assert path.read_bytes() == before
+
+    def test_the_record_is_the_checkpoints_not_the_folders(self, enriched: Workspace, capsys):
+        """A new training that stops before its first checkpoint leaves the old one's checkpoint behind."""
+        self.trained(enriched, "TFEnrichedTrainer_demo")
+        actions.remove(enriched.id, "demo", None)
+        folder = enriched.root / "others"
+        write_foreign_cases(enriched.dataset, 0, folder, 4, seed=1)
+        actions.add(enriched.id, folder, "demo", [0], folder / "ancestors.json", ["3d_fullres"], TINY, 1)
+        enriched.trainer("TFEnrichedTrainer_demo").on_train_start()  # started anew, then stopped
+        capsys.readouterr()
+        sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
+        assert "began with other synthetic cases" in sentence
+
+    @pytest.mark.parametrize("name", ["TFBaselineTrainer", "TFEnrichedTrainer_demo"])
+    def test_continuing_on_another_split_stops(self, enriched: Workspace, capsys, name):
+        """Or cases that the weights have learnt would validate them."""
+        workspace = enriched
+        trainer = workspace.trainer(name)
+        trainer.run_training()
+        self.continued(workspace, name).on_train_start()
+        path = workspace.dataset.preprocessed / "splits_final.json"
+        first, *others = read_json(path, "")
+        ancestors = {
+            a for s in range(4) for a in SetPart(workspace.dataset, "demo", 0).sidecar(f"synthetic_{s:04d}").ancestors
+        }
+        learnt = next(case for case in first["train"] if case not in ancestors)
+        swapped = {
+            "train": [first["val"][0], *(case for case in first["train"] if case != learnt)],
+            "val": [learnt, first["val"][1]],
+        }
+        write_json(path, [swapped, *others])
+        capsys.readouterr()
+        sentence = refused(capsys, self.continued(workspace, name).on_train_start)
+        assert "cases it has learnt could validate it" in sentence
+
+    def test_a_checkpoint_of_another_trainer_is_not_continued(self, enriched: Workspace, capsys):
+        stock = enriched.trainer("nnUNetTrainer")
+        stock.run_training()
+        trainer = enriched.trainer("TFBaselineTrainer", num_epochs=2, continue_training=True)
+        trainer.load_checkpoint(str(Path(stock.output_folder) / "checkpoint_final.pth"))
+        assert "was written by another trainer" in refused(capsys, trainer.on_train_start)
 
     def test_extending_a_set_does_not_break_a_count(self, enriched: Workspace, capsys):
         for name in ("TFEnrichedTrainer_demo", "TFEnrichedTrainer_demo_n2"):
@@ -192,4 +233,5 @@ class TestRecord:
         actions.add(enriched.id, folder, "demo", [0], None, ["3d_fullres"], TINY, 1)
         capsys.readouterr()
         self.continued(enriched, "TFEnrichedTrainer_demo_n2").on_train_start()
-        assert "num_synthetic" in refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
+        sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
+        assert "'num_synthetic': 4" in sentence
