@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast lint types bench clean
+.PHONY: demo test test-fast test-exhaustive lint types bench clean
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,9 @@ test: lint types $(VENV)/.installed  ## everything CI runs
 
 test-fast: $(VENV)/.installed  ## without the tests that run nnU-Net's commands
 	$(BIN)/python -m pytest -q -m "not slow"
+
+test-exhaustive: $(VENV)/.installed  ## besides, what takes too long for every day
+	NNUNETV2_TF_EXHAUSTIVE=1 $(BIN)/python -m pytest -q -k every_release_with_classes
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -47,6 +47,7 @@ def version() -> str:
     return found.group(1)
 
 
+COMMANDS = ("convert_brats", "sets")
 EXTRAS = {
     "skullstrip": ["deepbet"],
     "hdbet": ["HD_BET"],
@@ -70,7 +71,7 @@ setup(
     packages=[*find_packages(include=["nnunetv2_tf", "nnunetv2_tf.*"]), "nnunetv2_tf.trainers"],
     package_dir={"nnunetv2_tf.trainers": "trainers"},
     package_data={"nnunetv2_tf": ["_ext/*.py", "schemas/*.json", "py.typed"]},
-    entry_points={"console_scripts": ["nnUNetv2_tf_sets=nnunetv2_tf.commands.sets:main"]},
+    entry_points={"console_scripts": [f"nnUNetv2_tf_{name}=nnunetv2_tf.commands.{name}:main" for name in COMMANDS]},
     cmdclass={"build_py": BuildWithPth},
     classifiers=[
         "Development Status :: 3 - Alpha",

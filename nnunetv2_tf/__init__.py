@@ -4,7 +4,9 @@ The map of the package, in the order in which a case flows through it:
 
 * root files, which everybody may use: `errors` and `arguments` of commands; `work` (files whole or not at all),
   `stamps` (digests), `records` (dataclasses as JSON); `folders` (where things live), `cases` (what a case is), `folds`
-  (who trains, who validates), `provenance` (manifest and sidecar of synthetic cases); `diagnosis`.
+  (who trains, who validates), `labels` (what BraTS' numbers mean), `provenance` (manifest and sidecar of synthetic
+  cases); `diagnosis`.
+* `dataset_conversion`: other people's folders as nnU-Net datasets.
 * `preparation`: scans as nnU-Net stores them.
 * `standin`: data for tests and the demo.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.

@@ -75,17 +75,22 @@ def refuse_damaged(path: Path) -> None:
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; put it back.")
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return
+    if path.name.endswith((".nii", ".nii.gz")):
+        read_nifti(path)
+
+
+def read_nifti(path: Path) -> Any:
+    """A NIfTI file as nibabel image, its voxels read and sound."""
     import nibabel
 
     try:
-        volume = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
-        finite = bool(np.isfinite(volume).all())
+        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        finite = bool(np.isfinite(np.asanyarray(image.dataobj)).all())
     except Exception:  # nibabel, gzip and zlib raise what they like for a damaged file
         raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
     if not finite:
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
+    return image
 
 
 def _complete(cases: Sequence[CaseFiles], images: Path, file_ending: str) -> None:

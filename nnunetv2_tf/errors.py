@@ -39,5 +39,6 @@ _SENTENCES = {
     errno.EFBIG: "the file would be larger than this system allows (ulimit -f); raise the limit and run again.",
     errno.EACCES: "you may not read or write here; change the permissions or choose another folder.",
     errno.EPERM: "you may not read or write here; change the permissions or choose another folder.",
+    errno.ENOTDIR: "a part of this path is a file and no folder; correct the path.",
     errno.EROFS: "this file system is read-only; choose another folder.",
 }

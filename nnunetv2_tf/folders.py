@@ -1,6 +1,7 @@
 """Where things live. In: a dataset's id or name. Out: its folders in nnU-Net's three places, and those of its sets."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,25 @@ class Dataset:
         if not dataset.raw.is_dir():
             raise UserError(f"{dataset.raw} does not exist; check -d {id_or_name} and the variable nnUNet_raw.")
         return dataset
+
+    @classmethod
+    def new(cls, number: int, name: str) -> "Dataset":
+        """A dataset that does not exist yet; refuses numbers and names that nnU-Net could not tell apart."""
+        from nnunetv2.utilities.dataset_name_id_conversion import find_candidate_datasets
+
+        for variable in VARIABLES[:2]:
+            place(variable)
+        if not 1 <= number <= 999:
+            raise UserError(f"A dataset's number goes from 1 to 999; {number} does not.")
+        if not re.fullmatch(r"[A-Za-z0-9_\-]+", name):
+            raise UserError(f"A dataset cannot be called {name!r}; use letters, digits, _ and - for -name.")
+        taken = find_candidate_datasets(number)
+        if len(taken):
+            raise UserError(
+                f"There is a dataset {taken[0]} already; choose another number than {number}, or delete it first in "
+                "nnUNet_raw, nnUNet_preprocessed and nnUNet_results."
+            )
+        return cls(f"Dataset{number:03d}_{name}")
 
     @property
     def raw(self) -> Path:

@@ -5,14 +5,12 @@ splits_final.json in which synthetic cases train and never validate.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.utilities.dataset_name_id_conversion import find_candidate_datasets
 from tqdm import tqdm
 
 from nnunetv2_tf.arguments import Fold
@@ -40,8 +38,7 @@ def export_set(
     dataset: Dataset, set_name: str, folds: Sequence[Fold] | None, target_id: int, name: str | None, plans_name: str
 ) -> Exported:
     """Writes the dataset; it appears whole or not at all."""
-    target = Dataset(f"Dataset{target_id:03d}_{_checked_name(name or f'{dataset.name[11:]}_{set_name}')}")
-    _refuse_existing(target_id)
+    target = Dataset.new(target_id, name or f"{dataset.name[11:]}_{set_name}")
     plans = {**read_plans(dataset, plans_name), "dataset_name": target.name}
     real = raw_cases(dataset)
     groups = Groups.read(dataset)
@@ -69,23 +66,6 @@ def export_set(
 def exported_name(part: SetPart, case: str) -> str:
     """A case's name in the export: parts of different folds may hold cases of one name."""
     return f"{part.set_name}_f{part.fold}_{case}"
-
-
-def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_\-]+", name):
-        raise UserError(f"A dataset cannot be called {name!r}; use letters, digits, _ and - for -name.")
-    return name
-
-
-def _refuse_existing(target_id: int) -> None:
-    if not 1 <= target_id <= 999:
-        raise UserError(f"A dataset's number goes from 1 to 999; choose another than {target_id} for -o.")
-    taken = find_candidate_datasets(target_id)
-    if len(taken):
-        raise UserError(
-            f"There is a dataset {taken[0]} already; choose another number than {target_id} for -o, or delete it first "
-            "in nnUNet_raw, nnUNet_preprocessed and nnUNet_results."
-        )
 
 
 def _checked_parts(

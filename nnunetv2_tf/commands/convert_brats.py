@@ -1,0 +1,97 @@
+"""nnUNetv2_tf_convert_brats: BraTS downloads of any year become one nnU-Net dataset; predictions go back."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nnunetv2_tf.errors import UserError, run_command
+
+DESCRIPTION = """\
+Makes one nnU-Net dataset out of BraTS folders, also of several years. Channels are called t1n t1c t2w t2f and classes
+NCR ED ET whatever the year; labels are renumbered by each release's own table, never by value alone. Cases of one
+patient stay on one side of every split. Nothing is written unless all cases are sound."""
+
+EXAMPLES = """\
+sources: brats2018 brats2019 brats2020 brats2021 2023-gli 2023-ssa 2023-ped 2023-men 2023-met 2024-gli 2024-ped msd
+(msd is Task01_BrainTumour of the Medical Segmentation Decathlon). Told by the names of the cases where only one release
+uses them; BraTS-GLI and BraTS-PED of 2023 and 2024 look alike and number differently, so say which.
+
+examples:
+  nnUNetv2_tf_convert_brats -i BraTS2023-GLI -source 2023-gli -d 501 -name BraTS23T1 -modalities t1n
+      the paper's dataset: T1 without contrast agent; images stay where they are and are referenced
+  nnUNetv2_tf_convert_brats -i BraTS2021 BraTS-Africa -d 502 -name Merged
+      two releases with different numbers in one dataset, all four modalities
+  nnUNetv2_tf_convert_brats -i BraTS2023-GLI -source 2023-gli -d 503 -name Paper -modalities t1n \\
+      -num_train 100 -num_val 200
+      one fold with 100 cases to train and 200 to validate, as in the paper
+  nnUNetv2_tf_convert_brats --back -i PREDICTIONS -o FOR_UPLOAD -source 2021
+      label files in the numbering of BraTS 2021, ET 4
+"""
+
+
+def main() -> int:
+    """Entry point of the console command."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_tf_convert_brats",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-i", nargs="+", type=Path, required=True, metavar="FOLDER", help="folders that hold the cases")
+    parser.add_argument("-d", type=int, metavar="ID", help="number of the new dataset")
+    parser.add_argument("-name", help="its name, without number")
+    parser.add_argument(
+        "-source", nargs="+", metavar="SOURCE", help="what the folders are: one for all, or one for each"
+    )
+    parser.add_argument(
+        "-modalities", nargs="+", default=["t1n", "t1c", "t2w", "t2f"], metavar="M",
+        help="which, in this order (default: t1n t1c t2w t2f; the paper uses t1n, and healthy t1c hardly exists)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-labels", choices=["classes", "regions"], default="classes",
+        help="train on NCR ED ET, or on the overlapping regions WT TC ET (default: classes)",
+    )  # fmt: skip
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--copy", action="store_true", help="copy the images (default: dataset.json refers to them)")
+    how.add_argument("--symlink", action="store_true", help="link to the images")
+    parser.add_argument(
+        "-groups", type=Path, metavar="FILE", help="CSV file case,group: who is one patient, where names do not say"
+    )
+    parser.add_argument("-num_train", type=int, metavar="N", help="with -num_val: one fold with so many training cases")
+    parser.add_argument("-num_val", type=int, metavar="N", help="with -num_train: and so many validation cases")
+    parser.add_argument("-split_seed", type=int, default=0, metavar="K", help="draws another such fold (default: 0)")
+    parser.add_argument("--back", action="store_true", help="turn predictions into a source's numbering instead")
+    parser.add_argument("-o", type=Path, metavar="FOLDER", help="with --back: where to write")
+    parser.add_argument("-np", type=int, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    needed = ["o", "source"] if arguments.back else ["d", "name"]
+    missing = [f"-{name}" for name in needed if getattr(arguments, name) is None]
+    if missing:
+        raise UserError(f"This needs {' and '.join(missing)} too; nnUNetv2_tf_convert_brats -h shows examples.")
+    if (arguments.num_train is None) is not (arguments.num_val is None):
+        raise UserError("-num_train and -num_val go together; give both, or none for five folds.")
+    from nnunetv2_tf.dataset_conversion import actions
+
+    if arguments.back:
+        if len(arguments.i) > 1 or len(arguments.source) > 1:
+            raise UserError("--back takes one folder and one source; run it once for each.")
+        actions.convert_back(arguments.i[0], arguments.o, arguments.source[0], arguments.np)
+        return
+    one_fold = None if arguments.num_train is None else (arguments.num_train, arguments.num_val, arguments.split_seed)
+    how = "copy" if arguments.copy else "symlink" if arguments.symlink else "reference"
+    actions.convert_brats(
+        arguments.i, arguments.d, arguments.name, arguments.source, arguments.modalities,
+        arguments.labels == "regions", how, arguments.groups, one_fold, arguments.np,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""BraTS folders become an nnU-Net raw dataset: one numbering, one set of channel names, patients kept together.
+
+Everything is checked before the dataset appears, and it appears whole or not at all.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from nnunetv2_tf.cases import read_nifti
+from nnunetv2_tf.dataset_conversion.layouts import Found, find_cases
+from nnunetv2_tf.dataset_conversion.patients import duplicates, group_cases, one_fold, read_groups_file
+from nnunetv2_tf.dataset_conversion.placing import How, gzip_file, place_file
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folds import Groups, ensure_splits, splits_file
+from nnunetv2_tf.labels import SOURCES, dataset_labels, to_ours
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.work import in_parallel, scratch_folder, write_json
+
+TOLERANCE = 1e-2  # mm, between the affines of a case's files
+SHOWN = 5  # bad cases in one message
+REORIENTING_READER = "NibabelIOWithReorient"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for."""
+
+    folders: tuple[Path, ...]
+    sources: tuple[str, ...] | None
+    modalities: tuple[str, ...]
+    regions: bool
+    how: How
+    groups_file: Path | None
+    one_fold: tuple[int, int, int] | None  # cases to train, cases to validate, seed
+    num_processes: int
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One case of the new dataset, as in conversion_report.json."""
+
+    case: str
+    source: str
+    group: str
+    images: tuple[str, ...]  # as in dataset.json
+    label: str
+    orientation: str
+    voxels_sha256: str  # of the first image, in one orientation
+    relabelled: bool
+
+
+def convert(dataset: Dataset, request: Request) -> list[Converted]:
+    """Writes the raw dataset, groups.json and splits_final.json; returns its cases."""
+    found = find_cases(request.folders, request.sources, request.modalities)
+    given = {}
+    if request.groups_file is not None:
+        given = read_groups_file(request.groups_file, [case.identifier for case in found])
+    with scratch_folder(dataset.raw.with_name(f".{dataset.name}.converting")) as raw:
+        converted = _converted(found, request, raw)
+        hashes = {case.case: case.voxels_sha256 for case in converted}
+        groups = group_cases({case.identifier: case.patient for case in found}, given, hashes)
+        converted = [Converted(**{**vars(case), "group": groups[case.case]}) for case in converted]
+        write_json(raw / "dataset.json", description(dataset, request, converted))
+        write_json(raw / "groups.json", groups)
+        write_json(raw / "conversion_report.json", [to_json(case) for case in converted])
+        split = None
+        if request.one_fold is not None:
+            split = one_fold(Groups(groups), list(groups), *request.one_fold)
+        os.replace(raw, dataset.raw)
+    if split is not None:
+        write_json(splits_file(dataset), [split])
+    elif len(set(groups.values())) >= 5:
+        ensure_splits(dataset, sorted(groups), Groups(groups))
+    return converted
+
+
+def description(dataset: Dataset, request: Request, converted: Sequence[Converted]) -> dict[str, Any]:
+    """The dataset.json."""
+    value: dict[str, Any] = {
+        "name": dataset.name,
+        "channel_names": {str(channel): name for channel, name in enumerate(request.modalities)},
+        **dataset_labels(sorted({case.source for case in converted}), request.regions),
+        "numTraining": len(converted),
+        "file_ending": ".nii.gz",
+    }
+    if len({case.orientation for case in converted}) > 1:
+        value["overwrite_image_reader_writer"] = REORIENTING_READER
+    if request.how == "reference":
+        value["dataset"] = {case.case: {"images": list(case.images), "label": case.label} for case in converted}
+    return value
+
+
+def summary(converted: Sequence[Converted]) -> str:
+    """What a user should know about what came out."""
+    lines = [f"{len(converted)} cases of {', '.join(sorted({case.source for case in converted}))}."]
+    lines.append(f"{sum(case.relabelled for case in converted)} label files were renumbered.")
+    orientations = sorted({case.orientation for case in converted})
+    if len(orientations) > 1:
+        lines.append(f"Scans lie in {' and '.join(orientations)}, so nnU-Net reads them with {REORIENTING_READER}.")
+    lines.append(f"{len({case.group for case in converted})} patients.")
+    for same in duplicates({case.case: case.voxels_sha256 for case in converted}):
+        lines.append(f"The same scan voxel by voxel, so one patient: {', '.join(same)}; you may want to leave one out.")
+    return "\n".join(lines)
+
+
+def _converted(found: Sequence[Found], request: Request, raw: Path) -> list[Converted]:
+    for folder in ("imagesTr", "labelsTr"):
+        (raw / folder).mkdir()
+    work = partial(_convert_case, request.modalities, request.how, raw)
+    results = list(in_parallel(work, found, request.num_processes, "Converting"))
+    bad = [sentence for sentence in results if isinstance(sentence, str)]
+    if bad:
+        raise UserError(f"{len(bad)} of {len(found)} cases cannot be used:\n" + "\n".join(bad[:SHOWN]))
+    return [case for case in results if isinstance(case, Converted)]
+
+
+def _convert_case(modalities: Sequence[str], how: How, raw: Path, found: Found) -> Converted | str:
+    """Converts one case into the folder `raw`; a sentence says why it cannot be."""
+    try:
+        label = read_nifti(found.label)
+        volumes = [read_nifti(path) for path in found.images]
+        for path, volume in zip(found.images, volumes, strict=True):
+            _refuse_other_grid(path, volume, found.label, label)
+        label_entry, relabelled = _place_label(found, label, how, raw)
+        if found.source == "msd":
+            volumes, entries = _split_msd(found, volumes[0], modalities, raw)
+        else:
+            names = [f"imagesTr/{found.identifier}_{channel:04d}.nii.gz" for channel in range(len(found.images))]
+            entries = [place_file(path, raw, name, how) for path, name in zip(found.images, names, strict=True)]
+    except UserError as error:
+        return str(error)
+    return Converted(
+        case=found.identifier,
+        source=found.source,
+        group="",
+        images=tuple(entries),
+        label=label_entry,
+        orientation="".join(nibabel.aff2axcodes(label.affine)),  # type: ignore[attr-defined]
+        voxels_sha256=_voxel_hash(volumes[0]),
+        relabelled=relabelled,
+    )
+
+
+def _refuse_other_grid(path: Path, volume: Any, label_path: Path, label: Any) -> None:
+    if volume.shape[:3] != label.shape[:3] or label.ndim != 3:
+        raise UserError(f"{path} has shape {volume.shape}, but {label_path.name} has {label.shape}; replace one.")
+    if not np.allclose(volume.affine, label.affine, atol=TOLERANCE):
+        raise UserError(f"{path} and {label_path.name} do not lie in the same place (affines differ); correct one.")
+
+
+def _place_label(found: Found, label: Any, how: How, raw: Path) -> tuple[str, bool]:
+    """Writes the label where its values change, and places the source's file where they do not."""
+    values = np.asanyarray(label.dataobj)
+    try:
+        ours = to_ours(values, SOURCES[found.source])
+    except ValueError as error:
+        known = ", ".join(f"{value} {name}" for value, name in SOURCES[found.source].values.items())
+        raise UserError(
+            f"{found.label} holds {error}, but labels of {found.source} are {known}; check -source, or mend the file."
+        ) from None
+    if not ours.any():
+        raise UserError(f"{found.label} has no tumour voxel; leave the case out.")
+    name = f"labelsTr/{found.identifier}.nii.gz"
+    if np.array_equal(ours, values):
+        if how == "reference" and found.label.name.endswith(".nii"):  # nnU-Net copies it under the name .nii.gz
+            gzip_file(found.label, raw / name)
+            return name, False
+        return place_file(found.label, raw, name, how), False
+    header = label.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    nibabel.save(nibabel.Nifti1Image(ours, label.affine, header), raw / name)  # type: ignore[attr-defined]
+    return name, True
+
+
+def _split_msd(found: Found, image: Any, modalities: Sequence[str], raw: Path) -> tuple[list[Any], list[str]]:
+    """One file per modality out of the 4D file."""
+    if image.ndim != 4 or image.shape[3] != 4:
+        raise UserError(
+            f"{found.images[0]} has shape {image.shape}, so it does not end in four modalities; replace it."
+        )
+    volumes, names = [], []
+    for channel, modality in enumerate(modalities):
+        volume = image.slicer[..., int(SOURCES["msd"].modalities[modality])]
+        names.append(f"imagesTr/{found.identifier}_{channel:04d}.nii.gz")
+        nibabel.save(volume, raw / names[-1])  # type: ignore[attr-defined]
+        volumes.append(volume)
+    return volumes, names
+
+
+def _voxel_hash(volume: Any) -> str:
+    """The same for the same scan, however its file is turned or compressed."""
+    canonical = np.asanyarray(nibabel.as_closest_canonical(volume).dataobj)  # type: ignore[attr-defined]
+    sha = hashlib.sha256(str(canonical.shape).encode())
+    sha.update(np.ascontiguousarray(canonical, dtype=np.float32).tobytes())
+    return sha.hexdigest()
