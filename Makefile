@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,demo]"
 	touch $@
 
 demo: $(VENV)/.installed  ## real + synthetic training on stand-in data, on the CPU

@@ -23,10 +23,10 @@ import torch
 from benchmarks.ratios import interleaved
 from nnunetv2_tf.folders import VARIABLES, Dataset
 from nnunetv2_tf.sets import actions
+from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as PLANS
 from nnunetv2_tf.standin.plans import write_tiny_plans
-from nnunetv2_tf.standin.spheres import Spheres
 
 PAIRS = 20
 GOAL = 1.05
@@ -82,8 +82,8 @@ def prepare(root: Path) -> None:
     for variable in VARIABLES:
         os.environ[variable] = str(root / variable)
         (root / variable).mkdir()
-    dataset = Dataset("Dataset501_Spheres")
-    Spheres().write_dataset(dataset.raw, 10, seed=0)
+    dataset = Dataset("Dataset501_StandIns")
+    Brains().write_dataset(dataset.raw, 10, seed=0)
     command("nnUNetv2_plan_and_preprocess", "-d", "501", "-c", "3d_fullres", "-np", "1", "-npfp", "1")
     write_tiny_plans(dataset)
     write_foreign_cases(dataset, 0, root / "foreign", 8, seed=0)

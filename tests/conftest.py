@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.plans import write_tiny_plans
-from nnunetv2_tf.standin.spheres import Spheres
 from tests.workspace import Workspace
 
 
@@ -18,14 +18,14 @@ from tests.workspace import Workspace
 def make_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Workspace]:
     """Makes a stand-in dataset and lets nnU-Net's own commands plan and preprocess it."""
 
-    def make(spheres: Spheres, configurations: str = "3d_fullres", num_cases: int = 10) -> Workspace:
+    def make(brains: Brains, configurations: str = "3d_fullres", num_cases: int = 10) -> Workspace:
         root = tmp_path_factory.mktemp("workspace")
-        workspace = Workspace(root, Dataset("Dataset501_Spheres"))
+        workspace = Workspace(root, Dataset("Dataset501_StandIns"))
         with pytest.MonkeyPatch.context() as patch:
             enter(workspace, patch)
             for folder in workspace.variables.values():
                 Path(folder).mkdir()
-            spheres.write_dataset(workspace.dataset.raw, num_cases, seed=0)
+            brains.write_dataset(workspace.dataset.raw, num_cases, seed=0)
             arguments = ["-d", "501", "-c", *configurations.split(), "-np", "1", "-npfp", "1"]
             workspace.run("nnUNetv2_plan_and_preprocess", *arguments, "--verify_dataset_integrity")
             write_tiny_plans(workspace.dataset)
@@ -37,7 +37,7 @@ def make_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Wo
 @pytest.fixture(scope="session")
 def template(make_workspace: Callable[..., Workspace]) -> Workspace:
     """Ten planned and preprocessed cases; not to be changed."""
-    return make_workspace(Spheres(), "2d 3d_fullres")
+    return make_workspace(Brains(), "2d 3d_fullres")
 
 
 @pytest.fixture

@@ -6,9 +6,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.labels import MODALITIES
+from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.plans import write_tiny_plans
+from tests.conftest import enter
+from tests.dataset_conversion.releases import write_case
 from tests.environments import REPOSITORY, Environment
 from tests.workspace import BIN, Workspace
 
@@ -16,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)]
+COHORT = Brains(channel_names=MODALITIES)
 INSTALL, BY_HAND, MAKE, *THE_WAY = BLOCKS
 
 
@@ -42,25 +49,33 @@ def test_make_targets_exist_and_the_demo_ends_with_table_and_pictures(tmp_path: 
     command = ["bash", "scripts/demo.sh", str(tmp_path / "demo")]
     done = subprocess.run(command, cwd=REPOSITORY, env={**clean, "PATH": path}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    *_, header, _, baseline, enriched, first, second = done.stdout.splitlines()
+    *_, header, _, baseline, enriched, sheet, first, second = done.stdout.splitlines()
     assert header == "| model | fold | class 1 | class 2 | class 3 | mean Dice |"
     assert baseline.startswith("| TFBaselineTrainer_2epochs_seed0 | 0 | ")
     assert enriched.startswith("| TFEnrichedTrainer_demo_2epochs_seed0 | 0 | ")
     again = subprocess.run(["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True)
     assert (again.returncode, "is not an earlier demo" in again.stderr) == (2, True)
-    assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in (first, second))
+    assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in (sheet, first, second))
 
 
-def test_the_way_so_far(workspace: Workspace):
-    """With one epoch instead of 100, a tiny network, and the CPU."""
-    shutil.rmtree(workspace.dataset.preprocessed)
+def test_the_way_so_far(tmp_path: Path):
+    """On six stand-in patients named as in BraTS 2023, with one epoch instead of 100, a tiny network, and the CPU."""
+    workspace = Workspace(tmp_path, Dataset("Dataset501_BraTS23T1"))
+    for variable in VARIABLES:
+        (tmp_path / variable).mkdir()
+    for index in range(6):
+        image, label = COHORT.draw(np.random.default_rng(index))
+        write_case(tmp_path / "BraTS2023-GLI", "2023-gli", f"BraTS-GLI-{index:05d}-000", COHORT, image, label)
     for block in THE_WAY:
         for line in block:
             run(workspace, line)
             if "plan_and_preprocess" in line:
-                write_tiny_plans(workspace.dataset, name="nnUNetPlans")
-    assert not (workspace.dataset.raw / "tf").exists()  # the last but one command removed the set
-    assert (workspace.root / "nnUNet_raw" / "Dataset701_Spheres_mine" / "dataset.json").exists()
+                with pytest.MonkeyPatch.context() as patch:
+                    enter(workspace, patch)
+                    write_tiny_plans(workspace.dataset, name="nnUNetPlans")
+    raw = tmp_path / "nnUNet_raw"
+    assert not (raw / workspace.dataset.name / "tf").exists()  # the last but one command removed the set
+    assert (raw / "Dataset701_BraTS23T1_mine" / "dataset.json").exists()
     trainers = {path.name.split("__")[0] for path in workspace.results.iterdir()}
     assert trainers == {"TFBaselineTrainer_1epochs", "TFEnrichedTrainer_mine_1epochs"}
 

@@ -10,34 +10,59 @@ from nnunetv2_tf.errors import run_command
 
 def main() -> int:
     """Entry point."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m nnunetv2_tf.standin", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    dataset = actions.add_parser("dataset", help="an nnU-Net raw dataset of spheres in ellipsoids")
-    dataset.add_argument("-name", default="Dataset999_Spheres", help="its folder in nnUNet_raw (default: %(default)s)")
+    dataset = actions.add_parser("dataset", help="an nnU-Net raw dataset of stand-ins")
+    dataset.add_argument("-name", default="Dataset999_StandIns", help="its folder in nnUNet_raw (default: %(default)s)")
     plans = actions.add_parser("plans", help="nnUNetPlansTiny, for networks that train in seconds on a CPU")
     plans.add_argument("-d", default="999", help="dataset id or name (default: %(default)s)")
     cases = actions.add_parser("cases", help="synthetic cases as if from another program, with their ancestors.json")
     cases.add_argument("-d", default="999", help="the dataset they are for (default: %(default)s)")
     cases.add_argument("-f", type=parse_fold, default=0, help="the fold whose training cases are the ancestors")
     cases.add_argument("-o", type=Path, required=True, help="folder to write imagesTr, labelsTr, ancestors.json into")
+    sheet = actions.add_parser("sheet", help="a picture of stand-in patients and healthy people")
+    sheet.add_argument("-o", type=Path, required=True, help="PNG file to write")
     for action in (dataset, cases):
         action.add_argument("-num_cases", type=int, default=10, help="how many (default: %(default)s)")
+    for action in (dataset, cases, sheet):
         action.add_argument("-seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
-    arguments = parser.parse_args()
-    return run_command(lambda: _run(arguments))
+    for action in (dataset, sheet):
+        action.add_argument("-shape", type=int, nargs=3, default=[64, 76, 64], metavar=("Z", "Y", "X"), help="voxels")
+        action.add_argument(
+            "-kind", default="mni152", choices=["mni152", "procedural"],
+            help="anatomy: the MNI152 average (needs the extra `demo`), or from formulas (default: %(default)s)",
+        )  # fmt: skip
+    dataset.add_argument("-channels", nargs="+", default=["t1n"], help="of t1n t1c t2w t2f (default: t1n)")
+    dataset.add_argument("--healthy", action="store_true", help="healthy people on another scanner; label = brain")
+    return parser
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from nnunetv2_tf.folders import Dataset
-    from nnunetv2_tf.standin import foreign, plans, spheres
+    from nnunetv2_tf.standin import foreign, plans, sheet
+    from nnunetv2_tf.standin.brains import Brains, healthy
 
-    if arguments.action == "dataset":
-        spheres.new_dataset(Dataset(arguments.name), arguments.num_cases, arguments.seed)
-    elif arguments.action == "plans":
+    if arguments.action == "plans":
         plans.write_tiny_plans(Dataset.find(arguments.d))
-    else:
+        return
+    if arguments.action == "cases":
         dataset = Dataset.find(arguments.d)
         foreign.write_foreign_cases(dataset, arguments.f, arguments.o, arguments.num_cases, arguments.seed)
+        return
+    z, y, x = arguments.shape
+    # the brain is some 180 mm long, whatever the grid
+    spacing = (180 / (0.88 * y),) * 3
+    if arguments.action == "sheet":
+        sheet.write_sheet(arguments.o, arguments.kind, (z, y, x), arguments.seed)
+        return
+    make = healthy if arguments.healthy else Brains
+    cohort = make(shape=(z, y, x), spacing=spacing, kind=arguments.kind, channel_names=tuple(arguments.channels))
+    cohort.new_dataset(Dataset(arguments.name), arguments.num_cases, arguments.seed)
 
 
 if __name__ == "__main__":

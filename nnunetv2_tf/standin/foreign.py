@@ -10,7 +10,7 @@ from nnunetv2_tf.cases import dataset_json, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.standin.spheres import Spheres
+from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.work import write_json
 
 
@@ -25,11 +25,16 @@ def write_foreign_cases(dataset: Dataset, fold: Fold, folder: Path, num_cases: i
     write_json(folder / "ancestors.json", ancestors)
 
 
-def like(dataset: Dataset, example: Path) -> Spheres:
-    """Spheres with the channels, labels and orientation of a dataset."""
+def like(dataset: Dataset, example: Path) -> Brains:
+    """A cohort with the grid, channels, labels and orientation of a dataset."""
     description = dataset_json(dataset)
     if description["file_ending"] != ".nii.gz":
         raise UserError(f"{dataset.name} has {description['file_ending']} files; stand-ins are .nii.gz only.")
-    labels = {name: value for name, value in description["labels"].items() if name != "ignore"}
-    direction = sitk.ReadImage(str(example)).GetDirection()
-    return Spheres(channel_names=tuple(description["channel_names"].values()), labels=labels, direction=direction)
+    image = sitk.ReadImage(str(example))
+    return Brains(
+        shape=image.GetSize()[::-1],
+        spacing=image.GetSpacing()[::-1],
+        direction=image.GetDirection(),
+        channel_names=tuple(description["channel_names"].values()),
+        labels={name: value for name, value in description["labels"].items() if name != "ignore"},
+    )

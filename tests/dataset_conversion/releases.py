@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_tf.labels import MODALITIES, OURS, SOURCES
-from nnunetv2_tf.standin.spheres import Spheres
+from nnunetv2_tf.standin.brains import Brains
 
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 NAMES = {
@@ -23,18 +23,18 @@ NAMES = {
     "2024-ped": ["BraTS-PED-00005-000", "BraTS-PED-00006-000"],
     "msd": ["BRATS_001", "BRATS_002"],
 }
-SMALL = Spheres(shape=(16, 20, 18), channel_names=MODALITIES)
+SMALL = Brains(shape=(24, 26, 25), channel_names=MODALITIES)
 
 
-def write_release(folder: Path, source: str, spheres: Spheres = SMALL, seed: int = 0) -> dict[str, np.ndarray]:
+def write_release(folder: Path, source: str, brains: Brains = SMALL, seed: int = 0) -> dict[str, np.ndarray]:
     """Writes two cases as the release has them; returns their label maps in our numbering, (Z, Y, X)."""
     truths = {}
     for index, name in enumerate(NAMES[source]):
         rng = np.random.default_rng([seed, index])
-        image, label = spheres.draw(rng)
+        image, label = brains.draw(rng)
         if "RC" in SOURCES[source].values.values():
             label[label.shape[0] // 2 :][label[label.shape[0] // 2 :] == OURS["NCR"]] = OURS["RC"]
-        write_case(folder, source, name, spheres, image, their_numbers(label, source))
+        write_case(folder, source, name, brains, image, their_numbers(label, source))
         truths[Path(name).name] = label
     return truths
 
@@ -47,18 +47,18 @@ def their_numbers(label: np.ndarray, source: str) -> np.ndarray:
     return np.vectorize(lambda value: table.get(value, 0), otypes=[np.uint8])(label)
 
 
-def write_case(folder: Path, source: str, name: str, spheres: Spheres, image: np.ndarray, label: np.ndarray) -> None:
+def write_case(folder: Path, source: str, name: str, brains: Brains, image: np.ndarray, label: np.ndarray) -> None:
     if source == "msd":
         order = [image[MODALITIES.index(modality)] for modality in ("t2f", "t1n", "t1c", "t2w")]
         joined = sitk.JoinSeries([sitk.GetImageFromArray(volume) for volume in order])
         (folder / "imagesTr").mkdir(parents=True, exist_ok=True)
         sitk.WriteImage(joined, str(folder / "imagesTr" / f"{name}.nii.gz"))
-        spheres.write(label, folder / "labelsTr" / f"{name}.nii.gz")
+        brains.write(label, folder / "labelsTr" / f"{name}.nii.gz")
         return
     known = SOURCES[source]
     case, stem = folder / name, Path(name).name
     ending = ".nii" if source == "brats2020" else ".nii.gz"
     for channel, modality in enumerate(MODALITIES):
-        spheres.write(image[channel], case / f"{stem}{known.separator}{known.modalities[modality]}{ending}")
+        brains.write(image[channel], case / f"{stem}{known.separator}{known.modalities[modality]}{ending}")
     odd = stem == "BraTS20_Training_355"  # the one case of 2020 whose label is named otherwise
-    spheres.write(label, case / ("W39_1998.09.19_Segm.nii" if odd else f"{stem}{known.separator}seg{ending}"))
+    brains.write(label, case / ("W39_1998.09.19_Segm.nii" if odd else f"{stem}{known.separator}seg{ending}"))

@@ -68,7 +68,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "empty tumour map": (
         lambda f: edit(file(f, "seg"), np.zeros_like, np.uint8), NONE, "seg.nii.gz has no tumour voxel; leave the case",
     ),
-    "other shape": (lambda f: edit(file(f, "t1n"), lambda a: a[1:]), NONE, "t1n.nii.gz has shape (18, 20, 15), but"),
+    "other shape": (lambda f: edit(file(f, "t1n"), lambda a: a[1:]), NONE, "t1n.nii.gz has shape (25, 26, 23), but"),
     "other place": (lambda f: move(file(f, "seg")), NONE, "do not lie in the same place (affines differ); correct one"),
     "one name twice": (
         lambda f: shutil.copytree(f / CASE, f / "again" / CASE), NONE, f"are both called {CASE}; leave one of them out",

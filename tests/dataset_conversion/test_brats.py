@@ -12,7 +12,7 @@ from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.dataset_conversion import actions
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.labels import MODALITIES, SOURCES
-from nnunetv2_tf.standin.spheres import Spheres
+from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.work import read_json
 from tests.dataset_conversion.releases import NAMES, RAS, SMALL, write_release
 from tests.workspace import Workspace, tree
@@ -79,7 +79,7 @@ def test_modalities_in_the_order_asked_for(nnunet: Path):
 def test_years_and_orientations_merge(nnunet: Path, capsys):
     """RAS and LPS, ET 3 and 4: one numbering, and nnU-Net's reader turns both to one orientation."""
     truths = write_release(nnunet / "lps", "brats2021")
-    write_release(nnunet / "ras", "2023-ssa", Spheres(shape=(16, 20, 18), channel_names=MODALITIES, direction=RAS))
+    write_release(nnunet / "ras", "2023-ssa", Brains(shape=SMALL.shape, channel_names=MODALITIES, direction=RAS))
     dataset = convert([nnunet / "lps", nnunet / "ras"])
     assert read_json(dataset.raw / "dataset.json", "")["overwrite_image_reader_writer"] == "NibabelIOWithReorient"
     assert "Scans lie in LPS and RAS" in capsys.readouterr().out

@@ -7,16 +7,16 @@ from nnunetv2_tf.cases import CaseFiles
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.provenance import CaseEntry
 from nnunetv2_tf.sets.checks import Rules, check_case
-from nnunetv2_tf.standin.spheres import Spheres
+from nnunetv2_tf.standin.brains import Brains
 
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 TILTED = (0.995, -0.0998, 0.0, 0.0998, 0.995, 0.0, 0.0, 0.0, 1.0)
 
 
 def checked(tmp_path, direction: tuple[float, ...], reader: str | None):
-    Spheres().write_cases(tmp_path / "real", ["a"], seed=0)
-    Spheres(direction=direction).write_cases(tmp_path / "other", ["b"], seed=1)
-    description = Spheres().description(1) | ({"overwrite_image_reader_writer": reader} if reader else {})
+    Brains().write_cases(tmp_path / "real", ["a"], seed=0)
+    Brains(direction=direction).write_cases(tmp_path / "other", ["b"], seed=1)
+    description = Brains().description(1) | ({"overwrite_image_reader_writer": reader} if reader else {})
     rules = Rules.of(description, tmp_path / "real" / "imagesTr" / "a_0000.nii.gz", masked=True)
     folder = tmp_path / "other"
     return check_case(rules, CaseFiles("b", (folder / "imagesTr/b_0000.nii.gz",), folder / "labelsTr/b.nii.gz"))
@@ -41,7 +41,7 @@ def test_a_tilted_head_is_not_a_turned_one(tmp_path):
 def test_the_entry_is_of_the_files(tmp_path):
     import hashlib
 
-    entry = checked(tmp_path, Spheres().direction, None)
+    entry = checked(tmp_path, Brains().direction, None)
     assert isinstance(entry, CaseEntry)
     data = (tmp_path / "other" / "labelsTr" / "b.nii.gz").read_bytes()
     assert entry.label_sha256 == hashlib.sha256(data).hexdigest()
@@ -53,6 +53,6 @@ def test_datasets_of_pictures_are_refused_honestly(tmp_path):
 
     path = tmp_path / "a_0000.png"
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
-    description = {**Spheres().description(1), "file_ending": ".png"}
+    description = {**Brains().description(1), "file_ending": ".png"}
     with pytest.raises(UserError, match="sets take volumes such as .nii.gz, and this dataset is made of pictures"):
         Rules.of(description, path, masked=True)

@@ -19,15 +19,15 @@ def exported(workspace: Workspace) -> Dataset:
     add_set(workspace, "demo", fold=1)
     write_json(workspace.dataset.raw / "groups.json", {"case_000": "P"})
     actions.export("501", "demo", None, 701, None, TINY)
-    return Dataset("Dataset701_Spheres_demo")
+    return Dataset("Dataset701_StandIns_demo")
 
 
 def test_real_cases_by_reference_synthetic_ones_in_train_only(workspace: Workspace, exported: Dataset):
     description = read_json(exported.raw / "dataset.json", "")
     assert description["numTraining"] == len(description["dataset"]) == 10 + 2 * 4
     assert description["dataset"]["case_003"] == {
-        "images": ["$nnUNet_raw/Dataset501_Spheres/imagesTr/case_003_0000.nii.gz"],
-        "label": "$nnUNet_raw/Dataset501_Spheres/labelsTr/case_003.nii.gz",
+        "images": ["$nnUNet_raw/Dataset501_StandIns/imagesTr/case_003_0000.nii.gz"],
+        "label": "$nnUNet_raw/Dataset501_StandIns/labelsTr/case_003.nii.gz",
     }
     assert len(tree(exported.raw, ignore=["dataset.json", "groups.json"])) == 2 * 3 * 4  # image, label, sidecar
     before = read_json(workspace.dataset.preprocessed / "splits_final.json", "")
@@ -65,9 +65,9 @@ def refused(
 
 
 def test_what_cannot_be_exported_is_one_sentence_without_a_trace(workspace: Workspace):
-    refused(workspace, "Dataset501_Spheres has no set demo")
+    refused(workspace, "Dataset501_StandIns has no set demo")
     add_set(workspace, "demo")
-    refused(workspace, "There is a dataset Dataset501_Spheres already; choose another number than 501", number=501)
+    refused(workspace, "There is a dataset Dataset501_StandIns already; choose another number than 501", number=501)
     refused(workspace, "number goes from 1 to 999", number=-5)
     refused(workspace, "number goes from 1 to 999", number=9999)
     refused(workspace, "There is no set demo for fold 3", folds=[3])
@@ -107,8 +107,8 @@ def test_references_hold_for_a_relative_raw_folder(workspace: Workspace, monkeyp
     monkeypatch.chdir(workspace.root)
     monkeypatch.setenv("nnUNet_raw", "nnUNet_raw")
     actions.export("501", "demo", None, 702, None, TINY)
-    description = read_json(Path("nnUNet_raw/Dataset702_Spheres_demo/dataset.json"), "")
-    assert description["dataset"]["case_003"]["label"] == "$nnUNet_raw/Dataset501_Spheres/labelsTr/case_003.nii.gz"
+    description = read_json(Path("nnUNet_raw/Dataset702_StandIns_demo/dataset.json"), "")
+    assert description["dataset"]["case_003"]["label"] == "$nnUNet_raw/Dataset501_StandIns/labelsTr/case_003.nii.gz"
 
 
 def test_what_to_run_next_and_what_nobody_checked_are_said(workspace: Workspace, capsys):

@@ -66,7 +66,7 @@ def test_a_set_whose_manifest_is_broken_can_be_removed(workspace: Workspace, par
     with pytest.raises(UserError, match="remove this part of the set"):
         actions.table("501")
     actions.remove("501", "demo", [0])
-    assert actions.table("501").startswith("Dataset501_Spheres has no sets yet")
+    assert actions.table("501").startswith("Dataset501_StandIns has no sets yet")
 
 
 def test_no_kill_leaves_new_arrays_under_old_stamps(workspace: Workspace, part: SetPart, monkeypatch):
@@ -115,7 +115,7 @@ def test_folders_that_are_no_parts_are_passed_over(workspace: Workspace, part: S
 def test_a_part_copied_elsewhere_is_refused(workspace: Workspace, part: SetPart):
     other = SetPart(workspace.dataset, "demo", 3)
     shutil.copytree(part.folder, other.folder)
-    with pytest.raises(UserError, match="belongs to set demo, fold 0, of Dataset501_Spheres; sets cannot be copied"):
+    with pytest.raises(UserError, match="belongs to set demo, fold 0, of Dataset501_StandIns; sets cannot be copied"):
         other.manifest()
     shutil.copy(part.sidecar_path("synthetic_0000"), part.sidecar_path("synthetic_0001"))
     with pytest.raises(UserError, match=r"synthetic_0001\.json speaks of synthetic_0000"):

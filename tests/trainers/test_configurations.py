@@ -2,8 +2,8 @@
 
 import pytest
 
+from nnunetv2_tf.standin.brains import REGIONS, Brains
 from nnunetv2_tf.standin.plans import write_tiny_plans
-from nnunetv2_tf.standin.spheres import REGIONS, Spheres
 from nnunetv2_tf.work import read_json, write_json
 from tests.conftest import enter
 from tests.trainers.conftest import add_set
@@ -24,12 +24,12 @@ def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = 
 @pytest.mark.slow
 @pytest.mark.parametrize("ignore", [None, 4])
 def test_regions_with_and_without_ignore_label(make_workspace, tmp_path, monkeypatch, ignore):
-    spheres = Spheres(shape=(24, 30, 28), channel_names=("t1n", "t2f"), labels=REGIONS, ignore=ignore)
-    template = make_workspace(spheres, num_cases=5)
+    brains = Brains(shape=(24, 30, 28), channel_names=("t1n", "t2f"), labels=REGIONS, ignore=ignore)
+    template = make_workspace(brains, num_cases=5)
     workspace = template.copy(tmp_path)
     enter(workspace, monkeypatch)
     folder = workspace.root / "foreign"
-    spheres.write_cases(folder, ["synthetic_0000"], seed=5)
+    brains.write_cases(folder, ["synthetic_0000"], seed=5)
     run = ("nnUNetv2_tf_sets", "-d", 501, "--add", folder, "-s", "demo", "-f", 0, "--trust", "-p", TINY)
     workspace.run(*run)
     trainer = train(workspace)

@@ -118,7 +118,7 @@ def test_trusted_cases_train_with_a_warning_in_the_log(workspace: Workspace):
 def test_not_preprocessed_for_this_configuration_names_the_command(enriched: Workspace, capsys):
     sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").get_tr_and_val_datasets)
     (command,) = re.findall(r"nnUNetv2_tf_sets .*", sentence)
-    assert command == f"nnUNetv2_tf_sets -d Dataset501_Spheres --preprocess -s demo -f 0 -c 2d -p {TINY}"
+    assert command == f"nnUNetv2_tf_sets -d Dataset501_StandIns --preprocess -s demo -f 0 -c 2d -p {TINY}"
     enriched.run(*command.split())
     enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").run_training()
 

@@ -1,0 +1,90 @@
+"""What all stand-in cohorts share: a grid, channels, labels, and how their cases are written.
+
+Out: nnU-Net raw datasets and folders of cases. Case i depends on (seed, i) only; the same seed gives the same bytes.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.work import write_json
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Cohort(ABC):
+    """Cases that share a grid and a meaning."""
+
+    shape: tuple[int, int, int] = (32, 40, 36)  # Z, Y, X
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # Z, Y, X, in mm
+    channel_names: tuple[str, ...] = ("t1n",)
+    labels: Mapping[str, int | list[int]] = field(default_factory=dict)
+    direction: tuple[float, ...] = IDENTITY
+    ignore: int | None = None  # value of voxels that nobody labelled
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One case: (C, Z, Y, X) image and (Z, Y, X) uint8 label."""
+
+    @property
+    def regions_class_order(self) -> list[int] | None:
+        """For labels that are overlapping regions."""
+        return None
+
+    def description(self, num_cases: int) -> dict[str, Any]:
+        """The dataset.json."""
+        labels = dict(self.labels) | ({} if self.ignore is None else {"ignore": self.ignore})
+        order = self.regions_class_order
+        return {
+            "channel_names": {str(channel): name for channel, name in enumerate(self.channel_names)},
+            "labels": labels,
+            **({} if order is None else {"regions_class_order": order}),
+            "numTraining": num_cases,
+            "file_ending": ".nii.gz",
+        }
+
+    def write(self, array: np.ndarray, path: Path) -> None:
+        """Writes one volume (Z, Y, X) with this cohort's geometry."""
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(self.spacing[::-1])
+        image.SetDirection(self.direction)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(image, str(path), useCompression=True)
+
+    def write_cases(self, folder: Path, names: Sequence[str], seed: int) -> None:
+        """Writes imagesTr and labelsTr."""
+        for index, name in enumerate(names):
+            image, label = self.draw(np.random.default_rng([seed, index]))
+            for channel, volume in enumerate(image):
+                self.write(volume, folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz")
+            self.write(label, folder / "labelsTr" / f"{name}.nii.gz")
+
+    def write_dataset(self, folder: Path, num_cases: int, seed: int, prefix: str = "case") -> None:
+        """Writes a whole nnU-Net raw dataset."""
+        self.write_cases(folder, [f"{prefix}_{index:03d}" for index in range(num_cases)], seed)
+        write_json(folder / "dataset.json", self.description(num_cases))
+
+    def new_dataset(self, dataset: Dataset, num_cases: int, seed: int) -> None:
+        """Writes a dataset of its own; never into one that exists."""
+        if not re.fullmatch(r"Dataset\d{3}_\w+", dataset.name):
+            raise UserError(f"{dataset.name!r} is no name for a dataset; use one like Dataset999_StandIns.")
+        if dataset.raw.exists():
+            raise UserError(f"{dataset.raw} exists already, and stand-ins would be mixed with it; use another -name.")
+        self.write_dataset(dataset.raw, num_cases, seed)
+
+
+def smooth_field(rng: np.random.Generator, shape: Sequence[int], knots: int = 4) -> np.ndarray:
+    """A smooth random field of about unit amplitude, (Z, Y, X): cubic through `knots` random values per axis."""
+    from scipy.ndimage import zoom
+
+    coarse = rng.normal(size=(knots,) * len(shape))
+    return np.asarray(zoom(coarse, [size / knots for size in shape], order=3, mode="nearest", grid_mode=True))
