@@ -31,6 +31,7 @@ types: $(VENV)/.installed
 
 bench: $(VENV)/.installed  ## timings as ratios; results go to docs/results/
 	$(BIN)/python -m benchmarks.help_time
+	$(BIN)/python -m benchmarks.standin_time
 	$(BIN)/python -m benchmarks.trainer_overhead
 
 clean:

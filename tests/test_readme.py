@@ -51,8 +51,8 @@ def test_make_targets_exist_and_the_demo_ends_with_table_and_pictures(tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     *_, header, _, baseline, enriched, sheet, first, second = done.stdout.splitlines()
     assert header == "| model | fold | class 1 | class 2 | class 3 | mean Dice |"
-    assert baseline.startswith("| TFBaselineTrainer_2epochs_seed0 | 0 | ")
-    assert enriched.startswith("| TFEnrichedTrainer_demo_2epochs_seed0 | 0 | ")
+    assert baseline.startswith("| TFBaselineTrainer_5epochs_seed0 | 0 | ")
+    assert enriched.startswith("| TFEnrichedTrainer_demo_5epochs_seed0 | 0 | ")
     again = subprocess.run(["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True)
     assert (again.returncode, "is not an earlier demo" in again.stderr) == (2, True)
     assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in (sheet, first, second))

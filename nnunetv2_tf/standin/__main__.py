@@ -31,12 +31,13 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("-num_cases", type=int, default=10, help="how many (default: %(default)s)")
     for action in (dataset, cases, sheet):
         action.add_argument("-seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
-    for action in (dataset, sheet):
-        action.add_argument("-shape", type=int, nargs=3, default=[64, 76, 64], metavar=("Z", "Y", "X"), help="voxels")
+    for action in (dataset, cases, sheet):
         action.add_argument(
-            "-kind", default="mni152", choices=["mni152", "procedural"],
+            "-kind", default="procedural", choices=["mni152", "procedural"],
             help="anatomy: the MNI152 average (needs the extra `demo`), or from formulas (default: %(default)s)",
         )  # fmt: skip
+    for action in (dataset, sheet):
+        action.add_argument("-shape", type=int, nargs=3, default=[64, 76, 64], metavar=("Z", "Y", "X"), help="voxels")
     dataset.add_argument("-channels", nargs="+", default=["t1n"], help="of t1n t1c t2w t2f (default: t1n)")
     dataset.add_argument("--healthy", action="store_true", help="healthy people on another scanner; label = brain")
     return parser
@@ -52,7 +53,9 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     if arguments.action == "cases":
         dataset = Dataset.find(arguments.d)
-        foreign.write_foreign_cases(dataset, arguments.f, arguments.o, arguments.num_cases, arguments.seed)
+        foreign.write_foreign_cases(
+            dataset, arguments.f, arguments.o, arguments.num_cases, arguments.seed, arguments.kind
+        )
         return
     z, y, x = arguments.shape
     # the brain is some 180 mm long, whatever the grid

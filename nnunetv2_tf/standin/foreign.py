@@ -10,22 +10,25 @@ from nnunetv2_tf.cases import dataset_json, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.standin.anatomy import Kind
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.work import write_json
 
 
-def write_foreign_cases(dataset: Dataset, fold: Fold, folder: Path, num_cases: int, seed: int) -> None:
+def write_foreign_cases(
+    dataset: Dataset, fold: Fold, folder: Path, num_cases: int, seed: int, kind: Kind = "procedural"
+) -> None:
     """Writes imagesTr, labelsTr and ancestors.json (two training cases of the fold each)."""
     real = raw_cases(dataset)
     training = fold_split(dataset, fold, real).train
     names = [f"synthetic_{index:04d}" for index in range(num_cases)]
-    like(dataset, next(iter(real.values())).images[0]).write_cases(folder, names, seed + 1000)
+    like(dataset, next(iter(real.values())).images[0], kind).write_cases(folder, names, seed + 1000)
     rng = np.random.default_rng(seed)
     ancestors = {name: sorted(rng.choice(training, 2, replace=False).tolist()) for name in names}
     write_json(folder / "ancestors.json", ancestors)
 
 
-def like(dataset: Dataset, example: Path) -> Brains:
+def like(dataset: Dataset, example: Path, kind: Kind) -> Brains:
     """A cohort with the grid, channels, labels and orientation of a dataset."""
     description = dataset_json(dataset)
     if description["file_ending"] != ".nii.gz":
@@ -35,6 +38,7 @@ def like(dataset: Dataset, example: Path) -> Brains:
         shape=image.GetSize()[::-1],
         spacing=image.GetSpacing()[::-1],
         direction=image.GetDirection(),
+        kind=kind,
         channel_names=tuple(description["channel_names"].values()),
         labels={name: value for name, value in description["labels"].items() if name != "ignore"},
     )
