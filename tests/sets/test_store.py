@@ -10,7 +10,7 @@ from nnunetv2_tf.sets import actions
 from nnunetv2_tf.sets.store import SetPart, all_parts
 from nnunetv2_tf.work import read_json, write_json
 from tests.trainers.conftest import add_set
-from tests.workspace import TINY, Workspace, tree
+from tests.workspace import TINY, Workspace, stored
 
 
 @pytest.fixture
@@ -26,16 +26,16 @@ def stale(part: SetPart, workspace: Workspace) -> list[str]:
 def test_a_second_run_makes_the_missing_files_and_only_those(workspace: Workspace, part: SetPart):
     folder = part.preprocessed("nnUNetPlans_3d_fullres")
     assert stale(part, workspace) == []
+    before = stored(folder)
     (folder / "synthetic_0002_seg.b2nd").unlink()
     assert stale(part, workspace) == ["synthetic_0002"]
     times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    before = tree(folder)
     time.sleep(0.01)
     assert part.preprocess(workspace.plan(), 1) == 1
     assert part.preprocess(workspace.plan(), 1) == 0
     touched = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != times.get(path.name)}
     assert touched == {f"synthetic_0002{ending}" for ending in (".b2nd", "_seg.b2nd", ".pkl")}
-    assert before.items() < tree(folder).items()
+    assert stored(folder) == before
 
 
 def test_changed_files_are_noticed(workspace: Workspace, part: SetPart):
