@@ -16,7 +16,7 @@ import numpy as np
 
 from nnunetv2_tf.cases import read_nifti
 from nnunetv2_tf.dataset_conversion.layouts import Found, find_cases
-from nnunetv2_tf.dataset_conversion.patients import duplicates, group_cases, one_fold, read_groups_file
+from nnunetv2_tf.dataset_conversion.patients import duplicates, group_cases, one_fold, read_groups_file, refuse_too_few
 from nnunetv2_tf.dataset_conversion.placing import How, gzip_file, place_file
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
@@ -61,6 +61,8 @@ class Converted:
 def convert(dataset: Dataset, request: Request) -> list[Converted]:
     """Writes the raw dataset, groups.json and splits_final.json; returns its cases."""
     found = find_cases(request.folders, request.sources, request.modalities)
+    if request.one_fold is not None:
+        refuse_too_few(len(found), *request.one_fold[:2])
     given = {}
     if request.groups_file is not None:
         given = read_groups_file(request.groups_file, [case.identifier for case in found])
@@ -72,14 +74,11 @@ def convert(dataset: Dataset, request: Request) -> list[Converted]:
         write_json(raw / "dataset.json", description(dataset, request, converted))
         write_json(raw / "groups.json", groups)
         write_json(raw / "conversion_report.json", [to_json(case) for case in converted])
-        split = None
         if request.one_fold is not None:
-            split = one_fold(Groups(groups), list(groups), *request.one_fold)
-        os.replace(raw, dataset.raw)
-    if split is not None:
-        write_json(splits_file(dataset), [split])
-    elif len(set(groups.values())) >= 5:
-        ensure_splits(dataset, sorted(groups), Groups(groups))
+            write_json(splits_file(dataset), [one_fold(Groups(groups), list(groups), *request.one_fold)])
+        elif len(set(groups.values())) >= 5:
+            ensure_splits(dataset, sorted(groups), Groups(groups))
+        os.replace(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
     return converted
 
 

@@ -60,15 +60,17 @@ def duplicates(hashes: Mapping[str, str]) -> list[list[str]]:
     return [cases for cases in cases_of.values() if len(cases) > 1]
 
 
+def refuse_too_few(num_cases: int, num_train: int, num_val: int) -> None:
+    """Raises when a split asks for more cases than there are."""
+    if num_train + num_val > num_cases:
+        raise UserError(f"-num_train {num_train} and -num_val {num_val} are more than the {num_cases} cases there are.")
+
+
 def one_fold(groups: Groups, cases: Sequence[str], num_train: int, num_val: int, seed: int) -> dict[str, list[str]]:
     """The paper's split: so many cases to train, so many others to validate, drawn by whole patients.
 
     Patients come in seeded order; one that does not fit any more is passed over.
     """
-    if num_train + num_val > len(cases):
-        raise UserError(
-            f"-num_train {num_train} and -num_val {num_val} are more than the {len(cases)} cases there are."
-        )
     members = defaultdict(list)
     for case in sorted(cases):
         members[groups[case]].append(case)

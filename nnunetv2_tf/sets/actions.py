@@ -66,7 +66,7 @@ def preprocess(
 ) -> None:
     """Preprocesses what is missing or out of date for the configurations."""
     dataset = Dataset.find(id_or_name)
-    _preprocess(_parts(dataset, set_name, folds), _plans(dataset, plans_name, configurations), num_processes)
+    _preprocess(parts_of(dataset, set_name, folds), _plans(dataset, plans_name, configurations), num_processes)
 
 
 def export(
@@ -90,15 +90,6 @@ def remove(id_or_name: str, set_name: str, folds: Sequence[Fold] | None) -> None
     """Deletes a set, or some folds' parts of it."""
     for part in remove_set(Dataset.find(id_or_name), set_name, folds):
         print(f"Removed set {set_name}, fold {part.fold}: {part.folder}")
-
-
-def _parts(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None) -> list[SetPart]:
-    if folds is None:
-        return parts_of(dataset, set_name)
-    parts = [SetPart(dataset, set_name, fold) for fold in dict.fromkeys(folds)]
-    for part in parts:
-        part.refuse_missing()
-    return parts
 
 
 def _plans(dataset: Dataset, plans_name: str, configurations: Sequence[str] | None) -> list[Plan]:

@@ -78,7 +78,7 @@ def _checked_parts(
 ) -> list[Enrichment]:
     """The numbered parts of the set, each free of leaks into its fold."""
     chosen = []
-    for part in parts_of(dataset, set_name) if folds is None else [SetPart(dataset, set_name, k) for k in folds]:
+    for part in parts_of(dataset, set_name, folds):
         if part.fold == "all" or int(part.fold) >= len(splits):
             raise UserError(
                 f"Part {part.fold} of set {set_name} is for a fold that splits_final.json does not list, so stock "

@@ -142,8 +142,13 @@ def all_parts(dataset: Dataset) -> Iterator[SetPart]:
             yield SetPart(dataset, manifest.parent.parent.name, fold)
 
 
-def parts_of(dataset: Dataset, set_name: str) -> list[SetPart]:
-    """The parts of one set; refuses a set that has none."""
+def parts_of(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None = None) -> list[SetPart]:
+    """The parts of one set, or those for some folds; refuses a set that has none and a fold that has none."""
+    if folds is not None:
+        parts = [SetPart(dataset, set_name, fold) for fold in dict.fromkeys(folds)]
+        for part in parts:
+            part.refuse_missing()
+        return parts
     parts = [part for part in all_parts(dataset) if part.set_name == set_name]
     if not parts:
         raise UserError(f"{dataset.name} has no set {set_name}; nnUNetv2_tf_sets -d {dataset.name} lists its sets.")
