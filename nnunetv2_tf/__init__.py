@@ -4,11 +4,14 @@ The map of the package, in the order in which a case flows through it:
 
 * root files, which everybody may use: `errors` and `arguments` of commands; `work` (files whole or not at all),
   `stamps` (digests), `records` (dataclasses as JSON); `folders` (where things live), `cases` (what a case is), `folds`
-  (who trains, who validates), `labels` (what BraTS' numbers mean), `provenance` (manifest and sidecar of synthetic
-  cases); `diagnosis`.
+  (who trains, who validates), `labels` (what BraTS' numbers mean), `meaning` (which labels are tumour), `provenance`
+  (manifest and sidecar of synthetic cases); `panels` (pictures); `diagnosis`.
 * `dataset_conversion`: other people's folders as nnU-Net datasets.
-* `preparation`: scans as nnU-Net stores them.
+* `preparation`: scans as nnU-Net stores them, the space in which all methods work.
 * `standin`: data for tests and the demo.
+* `tumours`: the recipe (who gets whose tumour), and the way of a tumour onto its host.
+* `methods`: one file or folder per method, `carvemix` so far; `methods.base` is the contract.
+* `synthesis`: recipes become cases; the only place that knows native images.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.
 * `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`.
 * `benchmark`: did it help?

@@ -12,3 +12,10 @@ def parse_fold(text: str) -> Fold:
     if text.isdigit():
         return int(text)
     raise argparse.ArgumentTypeError(f"a fold is a number or 'all', not {text!r}")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"this is a whole number of at least 1, not {text!r}")

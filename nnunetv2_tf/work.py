@@ -1,7 +1,9 @@
 """How files come to be: whole or not at all; and how many cases are worked on at once."""
 
+import glob
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,14 +21,34 @@ Result = TypeVar("Result")
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` to write to; it takes the place of `path` only when all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Yields a temporary path beside `path` to write to; it takes the place of `path` only when all went well.
+
+    Temporary files that killed processes of this machine left of the same file are removed.
+    """
+    prefix = f".{path.name}.{platform.node()}."
+    temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp*"):
+        if not _runs(left.name.removeprefix(prefix).split(".")[0]):
+            left.unlink(missing_ok=True)
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    """Whether a process of this number exists; where one cannot know, yes."""
+    if os.name != "posix" or not process.isdigit():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

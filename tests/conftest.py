@@ -3,6 +3,7 @@ import os
 os.environ["nnUNet_def_n_proc"] = "1"  # read when nnunetv2 is imported
 os.environ["nnUNet_n_proc_DA"] = "0"
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.plans import write_tiny_plans
+from tests.scenes import SCENES, Builder, Built, build_scene
 from tests.workspace import Workspace
+
+__all__ = ["build_scene"]
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +50,20 @@ def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     copy = template.copy(tmp_path)
     enter(copy, monkeypatch)
     return copy
+
+
+@pytest.fixture(scope="session")
+def scenes(build_scene: Builder) -> Callable[[str], Built]:
+    """The scenes by name, each built once; not to be changed."""
+    return functools.cache(lambda name: build_scene(SCENES[name]))
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, scenes: Callable[[str], Built], monkeypatch: pytest.MonkeyPatch) -> Built:
+    """A scene, with the environment set to it; the first one unless a test asks for others by name."""
+    built = scenes(getattr(request, "param", "one channel"))
+    enter(built.workspace, monkeypatch)
+    return built
 
 
 def enter(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,9 +42,14 @@ class Plan:
         return plan
 
     @property
+    def plans_manager(self) -> PlansManager:
+        """nnU-Net's view of the plans."""
+        return PlansManager(self.plans)
+
+    @property
     def manager(self) -> Any:
         """nnU-Net's view of the configuration."""
-        return PlansManager(self.plans).get_configuration(self.configuration)
+        return self.plans_manager.get_configuration(self.configuration)
 
     @property
     def data_identifier(self) -> str:
@@ -85,8 +90,7 @@ def preprocess_cases(plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_p
 
 
 def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -> CaseFiles:
-    manager = PlansManager(plan.plans)
-    configuration = manager.get_configuration(plan.configuration)
+    manager, configuration = plan.plans_manager, plan.manager
     preprocessor = configuration.preprocessor_class(verbose=False)
     images = [str(image) for image in case.images]
     truncated = str(scratch / case.identifier)

@@ -133,6 +133,8 @@ def _checked(rules: Rules, cases: Sequence[CaseFiles], num_processes: int) -> li
 def _missing(part: SetPart, entries: Sequence[CaseEntry], sidecars: Mapping[str, Sidecar]) -> dict[str, CaseEntry]:
     """The cases that are not in the part yet; the same case may be added again, another of its name may not."""
     wanted = {entry.case: entry for entry in entries}
+    if part.config_path.exists():
+        raise UserError(f"Set {part.set_name} is made by nnUNetv2_tf_synthesize; add foreign cases under another name.")
     if not part.exists():
         return wanted
     manifest = part.manifest()

@@ -47,7 +47,7 @@ class SetPart:
         others = f"fold {self.fold} has: {', '.join(known)}" if known else f"fold {self.fold} has no set yet"
         raise UserError(
             f"There is no set {self.set_name} for fold {self.fold} of {self.dataset.name} ({self.folder}); {others}. "
-            "Add cases with nnUNetv2_tf_sets --add."
+            "Make cases with nnUNetv2_tf_synthesize, or add some with nnUNetv2_tf_sets --add."
         )
 
     def manifest(self) -> Manifest:
@@ -72,10 +72,19 @@ class SetPart:
             raise UserError(f"{self.sidecar_path(case)} speaks of {sidecar.case}; {CURE}")
         return sidecar
 
-    def files(self, entry: CaseEntry, file_ending: str) -> CaseFiles:
+    @property
+    def config_path(self) -> Path:
+        """What nnUNetv2_tf_synthesize makes the part of; foreign parts have none."""
+        return self.folder / "config.json"
+
+    def case_files(self, case: str, file_ending: str, channels: int) -> CaseFiles:
         """The NIfTI files of a case."""
-        images = channel_files(self.folder / "imagesTr", entry.case, file_ending, len(entry.image_sha256))
-        return CaseFiles(entry.case, images, self.folder / "labelsTr" / f"{entry.case}{file_ending}")
+        images = channel_files(self.folder / "imagesTr", case, file_ending, channels)
+        return CaseFiles(case, images, self.folder / "labelsTr" / f"{case}{file_ending}")
+
+    def files(self, entry: CaseEntry, file_ending: str) -> CaseFiles:
+        """The NIfTI files of a case in the manifest."""
+        return self.case_files(entry.case, file_ending, len(entry.image_sha256))
 
     def preprocessed(self, data_identifier: str) -> Path:
         """Where the arrays of a configuration are; holds nothing else, as nnU-Net demands."""

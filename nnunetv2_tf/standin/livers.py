@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -17,6 +18,10 @@ class Livers(Cohort):
 
     channel_names: tuple[str, ...] = ("CT",)
     labels: Mapping[str, int | list[int]] = field(default_factory=lambda: {"background": 0, "liver": 1, "tumour": 2})
+
+    def description(self, num_cases: int) -> dict[str, Any]:
+        """The dataset.json: the liver is the organ in which tumours grow."""
+        return {**super().description(num_cases), "tf": {"tumour": ["tumour"], "organ": ["liver"]}}
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One abdomen: (1, Z, Y, X) int16 from -1000 to 400, and liver 1 with tumour 2."""

@@ -1,0 +1,99 @@
+"""nnUNetv2_tf_synthesize: makes a set of synthetic cases, with labels, for a fold."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nnunetv2_tf.arguments import parse_fold, positive
+from nnunetv2_tf.errors import UserError, run_command
+
+DESCRIPTION = """\
+Makes synthetic tumour cases out of a fold's training cases and keeps them as a set, preprocessed and ready for
+nnUNetv2_train -tr TFEnrichedTrainer_<set>. Nothing of a fold's validation cases is used. Run it again to continue after
+an interruption, or with a larger -num_cases to add to the set."""
+
+EXAMPLES = """\
+methods: carvemix (the region around another patient's lesion replaces the same region; real hosts, nothing to learn);
+or module:Class, your own, derived from nnunetv2_tf.methods.base.Method.
+
+examples:
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 100 -s cm100
+      100 cases for fold 0 of Dataset501, in nnUNet_raw/Dataset501_X/tf/cm100/fold_0
+  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_cm100
+      trains with them
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 1 2 3 4 -m carvemix -num_cases 100 -s cm100 -np 8
+      all folds, eight cases at once
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 1000 -s cm1000 -num_parts 10 -part_id 3
+      the fourth of ten jobs on a cluster; the one that ends last finishes the set
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 20 -s plan --recipe_only
+      only writes recipe.jsonl: which host gets whose tumour; change it, and use it with -recipe
+"""
+
+
+def main() -> int:
+    """Entry point of the console command."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_tf_synthesize",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, 2d, ...")
+    parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
+    parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, or module:Class")
+    parser.add_argument("-s", required=True, metavar="SET", help="the set's name: lower-case letters and digits")
+    parser.add_argument(
+        "-num_cases", type=positive, metavar="N", help="cases per fold (with -recipe, if left out: all its lines)"
+    )
+    parser.add_argument("-preset", default="default", metavar="PRESET", help="default, or paper: as published")
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
+    parser.add_argument("-recipe", type=Path, metavar="FILE", help="a recipe.jsonl to follow instead of drawing one")
+    parser.add_argument("--recipe_only", action="store_true", help="write the recipe and stop")
+    parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same cases (default: 0)")
+    parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the work")
+    parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the folds' parts of this set and make them anew"
+    )
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.num_cases is None and arguments.recipe is None:
+        raise UserError("Say how many cases: -num_cases N (or give a recipe with -recipe FILE).")
+    if not 0 <= arguments.part_id < arguments.num_parts:
+        raise UserError(f"-part_id goes from 0 to {arguments.num_parts - 1}, not {arguments.part_id}.")
+    if arguments.overwrite and arguments.num_parts > 1:
+        raise UserError("--overwrite would delete what other parts have made; remove the set first (nnUNetv2_tf_sets).")
+    if arguments.seed < 0:
+        raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    from nnunetv2_tf.synthesis import actions
+    from nnunetv2_tf.synthesis.run import Share
+
+    actions.synthesize(
+        arguments.dataset,
+        arguments.configuration,
+        arguments.folds,
+        arguments.m,
+        arguments.s,
+        num_cases=arguments.num_cases,
+        preset=arguments.preset,
+        plans_name=arguments.p,
+        recipe=arguments.recipe,
+        recipe_only=arguments.recipe_only,
+        seed=arguments.seed,
+        share=Share(arguments.num_parts, arguments.part_id),
+        num_processes=arguments.np,
+        overwrite=arguments.overwrite,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

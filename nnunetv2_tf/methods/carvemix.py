@@ -1,0 +1,94 @@
+"""CarveMix (Zhang et al. 2021, 2023): the region around another patient's lesion replaces the same region here.
+
+The region is where the signed distance phi to the lesion (minus the depth inside, the distance outside) is below a
+random lambda, so it is the lesion's core, or the lesion with a margin. With D, the greatest depth: half of the time
+lambda is uniform in (-D/2, 0), else in (0, D). Several classes count as one lesion. In working space both cases are
+normalised, so intensities are harmonised as in the published variant for heterogeneous data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt, find_objects
+
+from nnunetv2_tf.methods.base import Donor, Edited, Method, Site
+
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class CarveMixConfig:
+    """The span of lambda, in depths D of the lesion."""
+
+    inward: float = 0.5
+    outward: float = 1.0
+
+
+class CarveMix(Method):
+    """Pastes donors whole; learns nothing."""
+
+    hosts = "real"
+    pastes = True
+    reach_mm = 0.0
+    config: CarveMixConfig
+
+    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+        """Carves every donor's lesion and pastes it."""
+        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
+
+    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
+        image, label = site.image.clone(), site.label.clone()
+        region = torch.zeros_like(site.organ)
+        thresholds = []
+        for donor in site.donors:
+            lesion = (donor.tumour > 0) & site.organ
+            box, mask, threshold = carve(lesion.numpy(), site.spacing, rng, self.config)
+            thresholds.append(threshold)
+            inside = torch.from_numpy(mask) & site.organ[box] & donor.organ[box]
+            paste(image, label, donor, box, inside)
+            region[box] |= inside
+        return Edited(image, label, max(0.0, *thresholds), region, {"lambda_mm": thresholds})
+
+
+def paste(image: torch.Tensor, label: torch.Tensor, donor: Donor, box: Box, inside: torch.Tensor) -> None:
+    """Writes the donor's image and label over the host's, inside a mask of a box."""
+    image[(slice(None), *box)] = torch.where(inside, donor.image[(slice(None), *box)], image[(slice(None), *box)])
+    label[box] = torch.where(inside, donor.label[box], label[box])
+
+
+def carve(
+    lesion: np.ndarray,
+    spacing: Sequence[float],
+    rng: np.random.Generator,
+    config: CarveMixConfig = CarveMixConfig(),
+) -> tuple[Box, np.ndarray, float]:
+    """Draws lambda and returns a box, the region phi < lambda in it, and lambda in mm.
+
+    Distances are computed in a box that holds all voxels that matter, and are the same there as in the whole volume.
+    """
+    core = _box(lesion, [1, 1, 1])
+    depth = np.asarray(distance_transform_edt(lesion[core], sampling=spacing))
+    deepest = depth.max()
+    drawn = (rng.beta(1, 1) - 0.5) * 2  # Beta(1, 1) is uniform
+    if drawn > 0:
+        threshold = -drawn * (deepest * config.inward)
+        return core, (depth > -threshold) & lesion[core], float(threshold)
+    threshold = -drawn * (deepest * config.outward)
+    around = _box(lesion, [int(threshold / size) + 1 for size in spacing])
+    distance = np.asarray(distance_transform_edt(~lesion[around], sampling=spacing))
+    return around, (distance < threshold) | lesion[around], float(threshold)
+
+
+def _box(lesion: np.ndarray, margin: Sequence[int]) -> Box:
+    """The lesion's bounding box, widened as far as the volume goes."""
+    found = find_objects(lesion.view(np.uint8))[0]
+    return tuple(
+        slice(max(0, part.start - more), min(size, part.stop + more))
+        for part, more, size in zip(found, margin, lesion.shape, strict=True)
+    )
+
+
+METHOD = CarveMix
+PRESETS = {"paper": CarveMixConfig(), "default": CarveMixConfig()}

@@ -1,0 +1,94 @@
+"""What nnU-Net's normalisation subtracts and divides by, case by case. nnU-Net itself does not keep it.
+
+Computed on first need from the raw images, exactly as nnU-Net does, and kept in
+nnUNet_preprocessed/<dataset>/tf/intensity/<data_identifier>/<case>.json for as long as images and plans stay the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
+
+from nnunetv2_tf.cases import CaseFiles, refuse_damaged
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.work import write_json
+
+SMALLEST = 1e-8  # nnU-Net divides by no less
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Native value = mean + sd * stored value, per channel."""
+
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    n: int  # voxels that mean and sd are taken over
+    source: str  # digest of the images and the plans
+
+    @classmethod
+    def of(cls, dataset: Dataset, plan: Plan, case: CaseFiles) -> "Intensity":
+        """The kept record, or a new one where images or plans have changed since."""
+        for image in case.images:
+            if not image.is_file():
+                refuse_damaged(image)
+        source = digest([plan.stamp, [file_digest(image) for image in case.images]])
+        path = intensity_path(dataset, plan, case.identifier)
+        if path.is_file():
+            kept = read_record(cls, path, "delete it, it is made anew.")
+            if kept.source == source:
+                return kept
+        for image in case.images:
+            refuse_damaged(image)
+        record = _measured(plan, case, source)
+        write_json(path, to_json(record))
+        return record
+
+
+def intensity_path(dataset: Dataset, plan: Plan, identifier: str) -> Path:
+    """Where the record of a case is."""
+    return dataset.preprocessed / "tf" / "intensity" / plan.data_identifier / f"{identifier}.json"
+
+
+def _measured(plan: Plan, case: CaseFiles, source: str) -> Intensity:
+    reader: Any = plan.plans_manager.image_reader_writer_class()
+    images, _ = reader.read_images([str(image) for image in case.images])
+    axes = plan.plans_manager.transpose_forward
+    images, mask, _ = crop_to_nonzero(images.transpose([0, *[axis + 1 for axis in axes]]))
+    inside = mask[0] >= 0
+    settings = plan.manager
+    properties = plan.plans_manager.foreground_intensity_properties_per_channel
+    channels = [
+        _channel(scheme, image, inside if masked else None, properties[str(index)])
+        for index, (scheme, masked, image) in enumerate(
+            zip(settings.normalization_schemes, settings.use_mask_for_norm, images, strict=True)
+        )
+    ]
+    masked = bool(settings.use_mask_for_norm[0])
+    means, deviations = zip(*channels, strict=True)
+    return Intensity(means, deviations, int(inside.sum()) if masked else inside.size, source)
+
+
+def _channel(
+    scheme: str, image: np.ndarray, inside: np.ndarray | None, properties: dict[str, float]
+) -> tuple[float, float]:
+    """Mean and sd by nnU-Net's normalisation schemes."""
+    if scheme == "ZScoreNormalization":
+        values: Sequence | np.ndarray = image if inside is None else image[inside]
+        return float(np.mean(values)), max(float(np.std(values)), SMALLEST)
+    if scheme == "CTNormalization":
+        return float(properties["mean"]), max(float(properties["std"]), SMALLEST)
+    if scheme == "RescaleTo01Normalization":
+        low, high = float(image.min()), float(image.max())
+        return low, max(high - low, SMALLEST)
+    if scheme == "RGBTo01Normalization":
+        return 0.0, 255.0
+    if scheme == "NoNormalization":
+        return 0.0, 1.0
+    raise UserError(f"Synthetic cases cannot be made for plans with {scheme}: nobody knows how to turn it back.")

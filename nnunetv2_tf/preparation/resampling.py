@@ -1,0 +1,96 @@
+"""Arrays on another grid. Where the other grid only lies some whole voxels away, values are copied, bit for bit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import affine_transform
+
+NEARLY = 1e-4  # of a voxel: what differs by less is the same place
+REACH = {0: 1, 1: 2, 3: 14}  # voxels around the wanted ones that a spline of this order looks at
+
+
+def resample(volume: np.ndarray, affine: np.ndarray, shape: Sequence[int], order: int, outside: float) -> np.ndarray:
+    """A volume (Z, Y, X) on a grid of `shape`.
+
+    Args:
+        volume: any type; the result has the same, or float32 when values are interpolated
+        affine: voxel of the new grid to voxel of the old one, 4x4
+        shape: of the new grid
+        order: of the spline: 0, 1 or 3
+        outside: value beyond the old grid
+    """
+    shift = _whole_shift(affine)
+    if shift is not None:
+        return _shifted(volume, shift, shape, outside)
+    box = _needed(affine, shape, volume.shape, REACH[order])
+    result = np.full(shape, outside, np.float32 if order else volume.dtype)
+    if box is None:
+        return result
+    moved = affine.copy()
+    moved[:3, 3] -= [part.start for part in box]
+    matrix, offset = moved[:3, :3], moved[:3, 3].tolist()
+    scaling = np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-9)
+    source = volume[box].astype(np.float32) if order else volume[box]
+    affine_transform(source, np.diag(matrix) if scaling else matrix, offset, output=result, order=order, mode="nearest")
+    result[~_inside(affine, shape, volume.shape)] = outside
+    return result
+
+
+def resample_label(label: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """A label map on another grid: of the linearly interpolated classes the strongest; 0 beyond the old grid."""
+    if _whole_shift(affine) is not None:
+        return resample(label, affine, shape, 0, 0)
+    result = np.zeros(shape, label.dtype)
+    strongest = None
+    for value in np.unique(label).tolist():
+        share = resample((label == value).astype(np.float32), affine, shape, 1, float(value == 0))
+        if strongest is None:
+            strongest = share
+            result[:] = value
+            continue
+        better = share > strongest
+        result[better] = value
+        strongest = np.maximum(strongest, share)
+    return result
+
+
+def _whole_shift(affine: np.ndarray) -> np.ndarray | None:
+    shift = np.rint(affine[:3, 3])
+    same = np.eye(4)
+    same[:3, 3] = shift
+    return shift.astype(int) if np.allclose(affine, same, atol=NEARLY, rtol=0) else None
+
+
+def _shifted(volume: np.ndarray, shift: np.ndarray, shape: Sequence[int], outside: float) -> np.ndarray:
+    result = np.full(shape, outside, volume.dtype)
+    low = np.maximum(0, -shift)
+    high = np.minimum(shape, np.array(volume.shape) - shift)
+    if (low < high).all():
+        target = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        source = tuple(slice(a + s, b + s) for a, b, s in zip(low, high, shift, strict=True))
+        result[target] = volume[source]
+    return result
+
+
+def _needed(
+    affine: np.ndarray, shape: Sequence[int], old: Sequence[int], reach: int
+) -> tuple[slice, slice, slice] | None:
+    """The part of the old grid that the new one looks at."""
+    corners = np.array(np.meshgrid(*([-0.5, size - 0.5] for size in shape), indexing="ij")).reshape(3, -1)
+    places = affine[:3, :3] @ corners + affine[:3, 3:]
+    low = np.maximum(0, np.floor(places.min(axis=1)).astype(int) - reach)
+    high = np.minimum(old, np.ceil(places.max(axis=1)).astype(int) + reach + 1)
+    if (low >= high).any():
+        return None
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return z, y, x
+
+
+def _inside(affine: np.ndarray, shape: Sequence[int], old: Sequence[int]) -> np.ndarray:
+    """Which voxels of the new grid have their centre within a voxel of the old one."""
+    axes = [np.arange(size, dtype=np.float64) for size in shape]
+    inside = np.ones(tuple(shape), bool)
+    for row, size in zip(affine[:3], old, strict=True):
+        place = row[3] + row[0] * axes[0][:, None, None] + row[1] * axes[1][:, None] + row[2] * axes[2]
+        inside &= (place > -0.5 - NEARLY) & (place < size - 0.5 + NEARLY)
+    return inside

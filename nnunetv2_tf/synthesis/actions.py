@@ -1,0 +1,79 @@
+"""What `nnUNetv2_tf_synthesize` does. In: what the user typed. Out: sets, and a sentence on the screen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnunetv2_tf.arguments import Fold
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.methods.lookup import FoundMethod, find_method
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.sets.names import check_set_name
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.pictures import write_overview
+from nnunetv2_tf.synthesis.run import Run, Share
+
+
+def synthesize(
+    id_or_name: str,
+    configuration: str,
+    folds: Sequence[Fold],
+    method_name: str,
+    set_name: str,
+    *,
+    num_cases: int | None,
+    preset: str,
+    plans_name: str,
+    recipe: Path | None,
+    recipe_only: bool,
+    seed: int,
+    share: Share,
+    num_processes: int,
+    overwrite: bool,
+) -> None:
+    """Makes the parts of a set for some folds, or this job's share of them."""
+    check_set_name(set_name)
+    dataset = Dataset.find(id_or_name)
+    method = _usable(find_method(method_name, preset))
+    plan = Plan.read(dataset, plans_name, configuration)
+    runs = [
+        Run(SetPart(dataset, set_name, fold), plan, method, num_cases, seed, recipe, num_processes)
+        for fold in dict.fromkeys(folds)
+    ]
+    for run in runs:
+        run.start(overwrite)
+        if recipe_only:
+            print(f"Fold {run.part.fold}: {len(run.lines())} lines in {run.recipe_path}")
+            continue
+        run.make(share)
+        waiting = run.finish(share)
+        if waiting:
+            print(
+                f"Fold {run.part.fold}: part {share.part_id} of {share.num_parts} is done; {waiting} lines are left to "
+                "other parts, and the part that ends last finishes the set."
+            )
+            continue
+        _complete(run, num_processes)
+
+
+def _usable(method: FoundMethod) -> FoundMethod:
+    if method.kind.hosts != "real":
+        raise UserError(f"{method.name} needs healthy hosts, which this version cannot use yet; take another method.")
+    return method
+
+
+def _complete(run: Run, num_processes: int) -> None:
+    """Preprocesses, paints the overview, and says what to do next."""
+    part, plan = run.part, run.plan
+    part.preprocess(plan, num_processes)
+    overview = write_overview(run)
+    entries = part.manifest().accepted
+    skipped = run.skipped(run.lines())
+    replaced = f" ({len(skipped)} unusable lines left out, see {part.folder / 'skipped'})" if skipped else ""
+    plans = plan.plans["plans_name"]
+    options = f"-tr TFEnrichedTrainer_{part.set_name}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
+    print(
+        f"Set {part.set_name}, fold {part.fold}: {len(entries)} cases in {part.folder}{replaced}\n"
+        f"Look at some: {overview}\n"
+        f"Train with: nnUNetv2_train {part.dataset.name} {plan.configuration} {part.fold} {options}"
+    )

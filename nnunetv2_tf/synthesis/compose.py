@@ -1,0 +1,186 @@
+"""An edited site becomes a native case: native = host + sd_host * w * resample(z_edited - z_host).
+
+Together with `native`, the only place that knows native images. w says where the edit counts: 1 in a method's region
+and 0 elsewhere; else, with d = distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm, 1))) / 2; and
+without a reach 1 in the organ. Where w is 0 the host's files keep their values bit for bit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
+from scipy.ndimage import distance_transform_edt
+
+from nnunetv2_tf.cases import channel_files
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.methods.base import Edited, Site
+from nnunetv2_tf.preparation.resampling import resample, resample_label
+from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.synthesis.native import Volume, read_volume
+from nnunetv2_tf.synthesis.sites import Unusable
+
+Box = tuple[slice, slice, slice]
+
+MARGIN = 3  # voxels that a resampled edit spreads
+TINY = 1e-3  # of the sd: a value of type float that is certainly not 0
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A finished case, in memory."""
+
+    images: tuple[Volume, ...]
+    label: Volume
+
+    def write(self, folder: Path, identifier: str, file_ending: str) -> None:
+        """Writes imagesTr and labelsTr of a folder, each file whole or not at all."""
+        targets = channel_files(folder / "imagesTr", identifier, file_ending, len(self.images))
+        for volume, target in zip(self.images, targets, strict=True):
+            volume.write(target)
+        self.label.write(folder / "labelsTr" / f"{identifier}{file_ending}")
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """The edit on a box of the native grid, axes as in working space."""
+
+    delta: np.ndarray  # (C, Z, Y, X) z_edited - z_host
+    weight: np.ndarray  # (Z, Y, X) w
+    before: np.ndarray  # (Z, Y, X) the host's label, resampled as the edited one is
+    after: np.ndarray  # (Z, Y, X) the edited label
+
+
+def compose(host: Case, site: Site, edited: Edited) -> Composed:
+    """Puts the edit of a whole case into the host's files. Raises Unusable when no tumour is left of it."""
+    reader = host.plan.plans["image_reader_writer"]
+    images = tuple(read_volume(path, reader) for path in host.files.images)
+    label = read_volume(host.files.label, reader)
+    _renumber(label, host)
+    box = _native_box(host, site, edited)
+    written = np.zeros(0)
+    if box is not None:
+        edit = _on_native_grid(host, site, edited, box)
+        if host.has_background:
+            edit = replace(edit, weight=edit.weight * _content(host, images)[_within_crop(box, host)])
+        for image, delta, sd in zip(images, edit.delta, host.intensity.sd, strict=True):
+            _write_image(image, _turned(image, host)[box], delta, edit.weight, sd, host.has_background)
+        written = _write_label(label, _turned(label, host)[box], edit)
+    if not np.isin(written, host.meaning.tumour).any():
+        raise Unusable(f"nothing of the tumour is left on {host.identifier}")
+    return Composed(images, label)
+
+
+def _turned(volume: Volume, host: Case) -> np.ndarray:
+    """The stored voxels with the plans' axes; a view."""
+    return volume.stored.transpose(host.plan.plans_manager.transpose_forward)
+
+
+def _renumber(label: Volume, host: Case) -> None:
+    """The host's own label in the target's numbering (a healthy host's organ is nothing there)."""
+    values = label.native(label.stored).copy() if host.numbering else label.stored
+    for value, target in host.numbering.items():
+        label.stored[values == value] = label.fitting(np.array(float(target)))
+
+
+def _native_box(host: Case, site: Site, edited: Edited) -> Box | None:
+    """The part of the scan that the edit may touch; None when there is no edit."""
+    changed = (edited.image != site.image).any(dim=0) | (edited.label != site.label)
+    if edited.region is not None:
+        changed &= edited.region
+    if not changed.any():
+        return None
+    if edited.region is None:
+        changed |= site.tumour > 0  # what the distance counts from
+    grid = host.grid
+    found = _bounds(changed.numpy())
+    around = MARGIN if grid.resampled else 0
+    corners = found + np.array([[-0.5 - around], [around - 0.5]])  # outer edges of the voxels
+    places = corners * np.diag(grid.to_native)[:3] + grid.to_native[:3, 3]
+    low = np.maximum(np.round(places[0] + 0.5), grid.start).astype(int)
+    high = np.minimum(np.round(places[1] + 0.5), np.array(grid.start) + grid.cropped).astype(int)
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return z, y, x
+
+
+def _bounds(mask: np.ndarray) -> np.ndarray:
+    """The first index of what is True, and one past the last, (2, 3)."""
+    places = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return np.array([[axis[0] for axis in places], [axis[-1] + 1 for axis in places]])
+
+
+def _on_native_grid(host: Case, site: Site, edited: Edited, box: Box) -> _Edit:
+    affine = np.linalg.inv(host.grid.to_native)
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    shape = [part.stop - part.start for part in box]
+    delta = [resample(channel, affine, shape, 3, 0.0) for channel in (edited.image - site.image).numpy()]
+    organ = resample(site.organ.numpy().astype(np.float32), affine, shape, 1, 0.0) >= 0.5
+    return _Edit(
+        delta=np.stack(delta),
+        weight=_weight(host, site, edited, affine, box) * organ,
+        before=resample_label(site.label.numpy(), affine, shape),
+        after=resample_label(edited.label.numpy(), affine, shape),
+    )
+
+
+def _weight(host: Case, site: Site, edited: Edited, affine: np.ndarray, box: Box) -> np.ndarray:
+    shape = [part.stop - part.start for part in box]
+    if edited.region is not None:
+        return (resample(edited.region.numpy().astype(np.float32), affine, shape, 1, 0.0) >= 0.5).astype(np.float32)
+    if edited.reach_mm is None:
+        return np.ones(shape, np.float32)
+    spacing = host.grid.native_spacing
+    tumour = resample_label(site.tumour.numpy(), affine, shape) > 0
+    return feather(tumour, edited.reach_mm, spacing)
+
+
+def feather(tumour: np.ndarray, reach_mm: float, spacing: Sequence[float]) -> np.ndarray:
+    """1 in the tumour map, 0 from `reach_mm` on, half a cosine between; (Z, Y, X) float32."""
+    if not tumour.any():
+        return np.zeros(tumour.shape, np.float32)
+    if reach_mm <= 0:
+        return tumour.astype(np.float32)
+    distance = np.asarray(distance_transform_edt(~tumour, sampling=spacing))
+    weight = (1 + np.cos(np.pi * np.minimum(distance / reach_mm, 1))) / 2
+    return np.where(distance < reach_mm, weight, 0).astype(np.float32)
+
+
+def _content(host: Case, images: Sequence[Volume]) -> np.ndarray:
+    """The crop's voxels that nnU-Net takes for the body: not 0 in some channel, or enclosed by such."""
+    crop = tuple(slice(a, a + size) for a, size in zip(host.grid.start, host.grid.cropped, strict=True))
+    return np.asarray(
+        create_nonzero_mask(np.stack([image.native(_turned(image, host)[crop]) != 0 for image in images]))
+    )
+
+
+def _within_crop(box: Box, host: Case) -> Box:
+    z, y, x = (slice(part.start - a, part.stop - a) for part, a in zip(box, host.grid.start, strict=True))
+    return z, y, x
+
+
+def _write_image(
+    volume: Volume, part: np.ndarray, delta: np.ndarray, weight: np.ndarray, sd: float, background: bool
+) -> None:
+    """Adds the change to a part of a volume. With a background of 0 nothing inside may become 0, or newly negative."""
+    change = sd * weight * delta
+    where = change != 0
+    native = volume.native(part[where]).astype(np.float64) + change[where]
+    smallest = volume.step or TINY * sd
+    if background and volume.native(volume.stored.min()) >= 0:
+        native = np.maximum(native, smallest)
+    fitting = volume.fitting(native)
+    if background:
+        fitting[volume.native(fitting) == 0] = volume.fitting(np.array(smallest))
+    part[where] = fitting
+
+
+def _write_label(volume: Volume, part: np.ndarray, edit: _Edit) -> np.ndarray:
+    """Writes the label where the edit changed it; returns the values written."""
+    where = (edit.after != edit.before) & (edit.weight > 0)
+    written = edit.after[where]
+    fitting = volume.fitting(written.astype(np.float64))
+    if not np.array_equal(volume.native(fitting), written):
+        raise UserError(f"The labels of the host are stored as {volume.dtype}, which cannot hold the tumour's classes.")
+    part[where] = fitting
+    return written

@@ -1,0 +1,89 @@
+"""One line of the recipe becomes one case on disk. In: a task. Out: images, label and sidecar, or why there are none.
+
+The sidecar is written last: a case that has one is finished.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nnunetv2_tf.methods.base import Method
+from nnunetv2_tf.methods.lookup import FoundMethod
+from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.provenance import Sidecar, versions
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.compose import Composed, compose
+from nnunetv2_tf.synthesis.sites import Unusable, make_site
+from nnunetv2_tf.tumours.recipe import Line
+from nnunetv2_tf.work import write_json
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that it takes to make one case."""
+
+    line: Line
+    host: Case
+    donors: Mapping[str, Case]
+    method: FoundMethod
+    part: SetPart
+    geometry_ancestors: tuple[str, ...]
+
+    @property
+    def identifier(self) -> str:
+        """The case's name."""
+        return case_name(self.part, self.line.index)
+
+
+def case_name(part: SetPart, index: int) -> str:
+    """The name of the case that a line becomes."""
+    return f"{part.set_name}_{index:05d}"
+
+
+def skipped_path(part: SetPart, index: int) -> Path:
+    """Says why a line became no case."""
+    return part.folder / "skipped" / f"{case_name(part, index)}.json"
+
+
+def make_case(task: Task) -> None:
+    """Makes and writes the case, or notes that the line is unusable."""
+    try:
+        composed, sidecar = synthesize_case(task)
+    except Unusable as reason:
+        write_json(skipped_path(task.part, task.line.index), {"line": task.line.index, "reason": str(reason)})
+        return
+    ending = task.host.plan.dataset_json["file_ending"]
+    composed.write(task.part.folder, task.identifier, ending)
+    sidecar.write(task.part.sidecar_path(task.identifier))
+
+
+def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
+    """The case in memory, and what it descends from. Raises Unusable."""
+    host = replace(task.host)  # fresh ones hold no arrays of earlier tasks
+    donors = {name: replace(donor) for name, donor in task.donors.items()}
+    method = build(task.method)
+    site = make_site(task.line, host, donors, method.pastes)
+    (edited,) = method.edit([site], [np.random.default_rng(task.line.seed)])
+    composed = compose(host, site, edited)
+    ancestors = sorted({host.identifier, *donors})
+    sidecar = Sidecar(
+        case=task.identifier,
+        line=task.line.index,
+        host=host.identifier,
+        donors=tuple(tumour.donor for tumour in task.line.tumours),
+        ancestors=tuple(ancestors),
+        geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in ancestors),
+        reach_mm=edited.reach_mm,
+        controls=edited.controls,
+        seed=task.line.seed,
+        versions=versions(),
+    )
+    return composed, sidecar
+
+
+def build(found: FoundMethod) -> Method:
+    """The method, ready to edit."""
+    return found.kind(found.config, torch.device("cpu"), {})

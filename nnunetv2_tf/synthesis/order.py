@@ -1,0 +1,82 @@
+"""What a part of a set is made of and by: config.json in its folder. Another order may not continue it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_tf.arguments import Fold
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.methods.lookup import FoundMethod
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.tumours.recipe import Cohort
+from nnunetv2_tf.work import write_json
+
+CURE = "remove the set (nnUNetv2_tf_sets --remove) or make it anew with --overwrite."
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that decides what a set's cases look like, except how many they are."""
+
+    dataset: str
+    fold: Fold
+    method: str
+    preset: str
+    config: Mapping[str, Any]
+    plans: str
+    configuration: str
+    plan_stamp: str
+    cohort: str  # digest of who may be host and donor
+    seed: int | None  # None: the recipe was given
+
+    @classmethod
+    def of(cls, dataset: str, fold: Fold, method: FoundMethod, plan: Plan, cohort: Cohort, seed: int | None) -> "Order":
+        """The order that these make."""
+        members = [sorted((name, list(group)) for name, group in cohort.groups.items()), sorted(cohort.donors)]
+        return cls(
+            dataset=dataset,
+            fold=fold,
+            method=method.name,
+            preset=method.preset,
+            config=to_json(method.config),
+            plans=str(plan.plans["plans_name"]),
+            configuration=plan.configuration,
+            plan_stamp=plan.stamp,
+            cohort=digest([*members, sorted(cohort.healthy)]),
+            seed=seed,
+        )
+
+    @property
+    def hash(self) -> str:
+        """The manifest's config_hash."""
+        return digest(to_json(self))
+
+    def place(self, path: Path, set_name: str) -> None:
+        """Writes the order, or compares with the one there and refuses what differs."""
+        if not path.exists():
+            write_json(path, to_json(self))
+            return
+        before, now = to_json(read_record(Order, path, CURE)), to_json(self)
+        for key, sentence in _DIFFERS.items():
+            if before[key] != now[key]:
+                raise UserError(
+                    f"Set {set_name} of fold {self.fold} was begun with {sentence.format(before[key], now[key])} "
+                    f"({path}); take another name with -s, or make this set anew with --overwrite."
+                )
+
+
+_DIFFERS = {
+    "dataset": "dataset {}, not {}",
+    "fold": "fold {}, not {}",
+    "method": "method {}, not {}",
+    "preset": "preset {}, not {}",
+    "config": "config {}, not {}",
+    "plans": "plans {}, not {}",
+    "configuration": "configuration {}, not {}",
+    "plan_stamp": "other content of the plans (plan_stamp) than now",
+    "cohort": "other training cases, groups or donors (cohort) than now",
+    "seed": "seed {}, not {} (None: a recipe was given)",
+}

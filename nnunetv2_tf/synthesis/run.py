@@ -1,0 +1,230 @@
+"""Makes one fold's part of a set from a recipe: all of it, or the share of one of several jobs; again and again.
+
+What is there is kept, what is missing is made. Lines that cannot be used (a tumour outside the host's organ) are
+replaced by further lines, so that a set holds as many cases as promised: the first so many usable ones in line order,
+whatever the parts, workers and interruptions. The manifest comes last and makes the cases count.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from nnunetv2_tf.cases import CaseFiles, raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.methods.lookup import FoundMethod
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.preparation.stored import Case, training_cases
+from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, versions
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.synthesis.making import Task, case_name, make_case, skipped_path
+from nnunetv2_tf.synthesis.order import Order
+from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, read_recipe, refuse_outsiders, write_recipe
+from nnunetv2_tf.work import in_parallel, read_json
+
+TRIES = 10  # lines per promised case before giving up
+SHOWN = 3  # reasons in one message
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which lines this job makes."""
+
+    num_parts: int = 1
+    part_id: int = 0
+
+    def __contains__(self, line: Line) -> bool:
+        return line.index % self.num_parts == self.part_id
+
+
+@dataclass(frozen=True)
+class Run:
+    """The making of one part of a set."""
+
+    part: SetPart
+    plan: Plan
+    method: FoundMethod
+    num_cases: int | None  # None: every line of the given recipe
+    seed: int
+    given: Path | None  # a recipe to use instead of drawing one
+    num_processes: int
+
+    def start(self, overwrite: bool = False) -> None:
+        """Checks the order against an earlier one and writes config.json and recipe.jsonl."""
+        order, lines = self.order, self.lines()
+        with self.part.lock:
+            if overwrite:
+                self.part.remove()
+                lines = self.lines()
+            if self.part.exists() and not self.part.config_path.exists():
+                raise UserError(
+                    f"Set {self.part.set_name} of fold {self.part.fold} holds cases from elsewhere "
+                    f"({self.part.manifest().method}); take another name with -s."
+                )
+            order.place(self.part.config_path, self.part.set_name)
+            self._store_recipe(lines)
+
+    def make(self, share: Share) -> None:
+        """Makes what is missing of this job's share."""
+        self._make([line for line in self.lines() if line in share])
+
+    def finish(self, share: Share) -> int:
+        """Writes the manifest once all lines are done; returns how many other jobs have not done yet."""
+        with self.part.lock:
+            while True:
+                lines = self.lines()
+                missing = [line for line in lines if self._missing(line)]
+                if not missing:
+                    break
+                others = [line for line in missing if line not in share and line.index < (self._promised or len(lines))]
+                if others:
+                    return len(others)
+                self._store_recipe(lines)
+                self._make(missing)
+            self._write_manifest(lines)
+        return 0
+
+    def lines(self) -> list[Line]:
+        """The first lines of the recipe of which, as far as is known, enough can be used."""
+        given = None if self.given is None else self._given_lines(self.given)
+        wanted = self._promised
+        if wanted is None:
+            return given or []
+        length = wanted
+        while True:
+            lines = [draw_line(self.cohort, self.seed, index) for index in range(length)]
+            if given is not None:
+                lines = given[:length]
+            usable = sum(not self.skipped_path(line).exists() for line in lines)
+            if usable >= wanted:
+                return lines
+            if length >= TRIES * wanted or len(lines) < length:
+                raise UserError(
+                    f"Only {usable} of the {len(lines)} lines of the recipe can be used for set {self.part.set_name}, "
+                    f"fold {self.part.fold}, and {wanted} cases were asked for; ask for fewer, or give another recipe. "
+                    f"Reasons: {'; '.join(sorted(set(self.skipped(lines)))[:SHOWN])}"
+                )
+            length += wanted - usable
+
+    def skipped(self, lines: Sequence[Line]) -> list[str]:
+        """Why some lines became no case."""
+        paths = [self.skipped_path(line) for line in lines]
+        return [read_json(path, "delete it.")["reason"] for path in paths if path.exists()]
+
+    def skipped_path(self, line: Line) -> Path:
+        """Where it says why a line became no case."""
+        return skipped_path(self.part, line.index)
+
+    def made_case(self, line: Line) -> Case:
+        """The finished and preprocessed case of a line."""
+        folder = self.part.preprocessed(self.plan.data_identifier)
+        return replace(self.cases[line.real_host or ""], files=self._files(line), folder=folder)
+
+    @property
+    def recipe_path(self) -> Path:
+        """recipe.jsonl of the part."""
+        return self.part.folder / "recipe.jsonl"
+
+    @cached_property
+    def cases(self) -> Mapping[str, Case]:
+        """The fold's training cases."""
+        return {case.identifier: case for case in training_cases(self.part.dataset, self.plan, self.part.fold)}
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """Who may be host and donor."""
+        groups = {name: case.group for name, case in self.cases.items()}
+        return Cohort(groups, [name for name, case in self.cases.items() if case.has_tumour])
+
+    @cached_property
+    def order(self) -> Order:
+        """What config.json says."""
+        seed = self.seed if self.given is None else None
+        return Order.of(self.part.dataset.name, self.part.fold, self.method, self.plan, self.cohort, seed)
+
+    @property
+    def _promised(self) -> int | None:
+        """How many cases the set is to have, never fewer than it has; None: what a given recipe yields."""
+        if self.num_cases is None:
+            return None
+        return max(self.num_cases, len(self.part.manifest().accepted) if self.part.exists() else 0)
+
+    def _given_lines(self, path: Path) -> list[Line]:
+        lines = read_recipe(path)
+        refuse_outsiders(lines, self.cohort, path)
+        return lines
+
+    def _store_recipe(self, lines: Sequence[Line]) -> None:
+        """Writes recipe.jsonl; it may only grow longer."""
+        there = read_recipe(self.recipe_path) if self.recipe_path.exists() else []
+        for old, new in zip(there, lines, strict=False):
+            if old != new:
+                raise UserError(
+                    f"{self.recipe_path} differs from what is asked in line {old.index + 1}; a recipe may only grow "
+                    "longer. Take another set name with -s, or make this set anew with --overwrite."
+                )
+        if len(lines) > len(there):
+            write_recipe(lines, self.recipe_path)
+
+    def _missing(self, line: Line) -> bool:
+        return not self.skipped_path(line).exists() and not self._made(line)
+
+    def _made(self, line: Line) -> bool:
+        files = self._files(line)
+        paths = (self.part.sidecar_path(files.identifier), files.label, *files.images)
+        return all(path.is_file() for path in paths)
+
+    def _files(self, line: Line) -> CaseFiles:
+        description = self.plan.dataset_json
+        channels = len(description["channel_names"])
+        return self.part.case_files(case_name(self.part, line.index), description["file_ending"], channels)
+
+    def _make(self, lines: Sequence[Line]) -> None:
+        tasks = [self._task(line) for line in lines if self._missing(line)]
+        description = f"Making {self.part.set_name}, fold {self.part.fold}"
+        for _ in in_parallel(make_case, tasks, self.num_processes, description):
+            pass
+
+    def _task(self, line: Line) -> Task:
+        assert line.real_host is not None
+        donors = {tumour.donor: self.cases[tumour.donor] for tumour in line.tumours}
+        return Task(line, self.cases[line.real_host], donors, self.method, self.part, self._everyone)
+
+    @cached_property
+    def _everyone(self) -> tuple[str, ...]:
+        """All cases of the dataset: nnU-Net's fingerprint and plans are made of them."""
+        return tuple(raw_cases(self.part.dataset))
+
+    def _write_manifest(self, lines: Sequence[Line]) -> None:
+        before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}
+        made = [line for line in lines if self._made(line)][: self._promised]
+        entries = tuple(before.get(case_name(self.part, line.index)) or self._entry(line) for line in made)
+        if not entries:
+            raise UserError(
+                f"No line of {self.recipe_path} could be used; give other ones. "
+                f"Reasons: {'; '.join(sorted(set(self.skipped(lines)))[:SHOWN])}"
+            )
+        if tuple(before.values()) == entries:
+            return
+        manifest = Manifest(
+            format=FORMAT,
+            set=self.part.set_name,
+            dataset=self.part.dataset.name,
+            fold=self.part.fold,
+            method=self.method.name,
+            preset=self.method.preset,
+            config_hash=self.order.hash,
+            recipe_hash=digest([to_json(line) for line in lines]),
+            healthy=None,
+            baseline=None,
+            versions=versions(),
+            cases=entries,
+        )
+        manifest.write(self.part.manifest_path)
+
+    def _entry(self, line: Line) -> CaseEntry:
+        files = self._files(line)
+        hashes = tuple(file_digest(image) for image in files.images)
+        return CaseEntry(files.identifier, line.index, True, hashes, file_digest(files.label))

@@ -1,0 +1,135 @@
+"""What to make: one line per synthetic case, everything resolved, whatever the method.
+
+A line depends only on the seed, its index and the cohort, so a longer recipe extends a shorter one. Hosts run through
+one seeded permutation after the other, so that none comes twice before all came once.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.records import checked, to_json
+from nnunetv2_tf.work import whole_file
+
+REAL, HEALTHY, DONOR, SEED = range(4)  # streams of random numbers
+CURE = "write one JSON object per line, as --recipe_only does."
+
+
+@dataclass(frozen=True)
+class Tumour:
+    """A donor's tumour and how it is transformed on its way to the host. The defaults leave it where it is."""
+
+    donor: str
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
+    rotation: tuple[float, ...] = (0.0, 0.0, 0.0)  # degrees about Z, Y, X
+    flip: bool = False  # left to right
+    shift: tuple[float, ...] = (0.0, 0.0, 0.0)  # mm
+    elastic_seed: int | None = None
+
+    @property
+    def untransformed(self) -> bool:
+        """Whether it stays where and as it is."""
+        return self == Tumour(self.donor)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One synthetic case."""
+
+    index: int
+    healthy_host: str | None
+    real_host: str | None
+    tumours: tuple[Tumour, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Who may be host and donor: a fold's training cases and the healthy ones."""
+
+    groups: Mapping[str, tuple[str, str]]  # real case: its patient
+    donors: Sequence[str]  # the real cases that have a tumour
+    healthy: Sequence[str] = ()
+
+    def refuse_unmixable(self) -> None:
+        """Raises when there is a real case for which no other patient has a tumour."""
+        patients = {self.groups[donor] for donor in self.donors}
+        if len(patients | set(self.groups.values())) < 2 or not patients:
+            raise UserError(
+                f"Donor and host must be different patients, and this fold trains with {len(self.groups)} cases of "
+                f"{len(set(self.groups.values()))} patients, {len(patients)} of them with a tumour; use more."
+            )
+
+
+def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
+    """Line number `index` of the recipe with this seed."""
+    real = _in_turn(sorted(cohort.groups), [seed, REAL], index)
+    donors = [name for name in sorted(cohort.donors) if real is None or cohort.groups[name] != cohort.groups[real]]
+    if not donors:
+        raise UserError(f"No other patient of this fold has a tumour to give to {real}; use more training cases.")
+    donor = donors[np.random.default_rng([seed, DONOR, index]).integers(len(donors))]
+    return Line(
+        index=index,
+        healthy_host=_in_turn(sorted(cohort.healthy), [seed, HEALTHY], index),
+        real_host=real,
+        tumours=(Tumour(donor),),
+        seed=int(np.random.default_rng([seed, SEED, index]).integers(2**32)),
+    )
+
+
+def write_recipe(lines: Sequence[Line], path: Path) -> None:
+    """Writes recipe.jsonl, whole or not at all."""
+    with whole_file(path) as temporary:
+        text = "".join(json.dumps(to_json(line)) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_recipe(path: Path) -> list[Line]:
+    """Reads recipe.jsonl; the lines count from 0."""
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path} cannot be read; {CURE}") from None
+    lines = []
+    for number, text in enumerate(texts):
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number + 1} is not valid JSON ({error}); {CURE}") from None
+        line = checked(Line, value, path, CURE)
+        if line.index != number:
+            raise UserError(f"{path}, line {number + 1} has index {line.index}, not {number}; lines count from 0.")
+        lines.append(line)
+    if not lines:
+        raise UserError(f"{path} is empty; {CURE}")
+    return lines
+
+
+def refuse_outsiders(lines: Sequence[Line], cohort: Cohort, path: Path) -> None:
+    """Raises when a recipe names a case that does not train in this fold, or mixes a patient with itself."""
+    for line in lines:
+        where = f"{path}, line {line.index + 1}"
+        hosts = [line.real_host] if line.real_host is not None else []
+        for name in [*hosts, *(tumour.donor for tumour in line.tumours)]:
+            if name not in cohort.groups:
+                raise UserError(f"{where} uses {name}, which does not train in this fold; use its training cases only.")
+        for tumour in line.tumours:
+            if tumour.donor not in cohort.donors:
+                raise UserError(f"{where}: donor {tumour.donor} has no tumour; choose another.")
+            if line.real_host is not None and cohort.groups[tumour.donor] == cohort.groups[line.real_host]:
+                raise UserError(f"{where}: donor {tumour.donor} and host {line.real_host} are one patient; mix two.")
+        if not line.tumours:
+            raise UserError(f"{where} has no tumour; give it one.")
+
+
+def _in_turn(names: list[str], stream: Sequence[int], index: int) -> str | None:
+    """The name whose turn it is in consecutive seeded permutations."""
+    if not names:
+        return None
+    round_, place = divmod(index, len(names))
+    order = np.random.default_rng([*stream, round_]).permutation(len(names)).tolist()
+    return names[order[place]]

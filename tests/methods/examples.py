@@ -1,0 +1,29 @@
+"""Methods as anybody might write them, for what carvemix does not do: feathered edits, edits in all of the organ."""
+
+import numpy as np
+import torch
+
+from nnunetv2_tf.methods.base import Edited, Method, Site
+
+
+class Stamp(Method):
+    """Brightens the placed tumour and what is around it, with noise of its own."""
+
+    hosts = "real"
+
+    def edit(self, sites, rngs) -> list[Edited]:
+        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
+
+    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
+        noise = torch.from_numpy(rng.normal(1.0, 0.2, site.image.shape).astype(np.float32))
+        image = torch.where(site.organ, site.image + noise, site.image)
+        return Edited(image, torch.where(site.tumour > 0, site.tumour, site.label), self.reach_mm)
+
+
+class Tint(Stamp):
+    """Changes all of the organ."""
+
+    reach_mm = None
+
+
+PRESETS = {"paper": None, "default": None}

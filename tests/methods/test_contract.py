@@ -1,0 +1,171 @@
+"""What every method must keep, whatever it does: the promises, on every kind of data.
+
+Methods of the package are found by name; `examples` adds two that edit as carvemix does not. Methods with healthy
+hosts come under test together with healthy datasets.
+"""
+
+import gzip
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
+from scipy.ndimage import distance_transform_edt
+
+from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.lookup import find_method, method_names
+from nnunetv2_tf.preparation.preprocess import preprocess_cases
+from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.synthesis.making import build, make_case, synthesize_case
+from nnunetv2_tf.synthesis.sites import make_site
+from tests.scenes import SCENES, Built
+from tests.workspace import tree
+
+METHODS = [*method_names(), "tests.methods.examples:Stamp", "tests.methods.examples:Tint"]
+PAIRS = [(0, 1), (1, 2), (3, 0)]  # hosts and donors
+
+pytestmark = [
+    pytest.mark.parametrize("method", METHODS),
+    pytest.mark.parametrize("scene", SCENES, indirect=True),
+]
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+
+
+def site_of(scene: Built, method: str, host: int, donor: int):
+    task = scene.task(host, donor, method)
+    return make_site(task.line, task.host, task.donors, build(task.method).pastes)
+
+
+def made(
+    scene: Built, method: str, host: int, donor: int, folder: Path
+) -> tuple[list[np.ndarray], np.ndarray, float | None]:
+    """Native images and label of a case, and how far its edit may reach."""
+    task = scene.task(host, donor, method)
+    composed, sidecar = synthesize_case(task)
+    composed.write(folder, "made", ".nii.gz")
+    images = [read(path) for path in sorted((folder / "imagesTr").iterdir())]
+    return images, read(folder / "labelsTr" / "made.nii.gz"), sidecar.reach_mm
+
+
+@pytest.mark.parametrize(("host", "donor"), PAIRS)
+def test_the_host_is_untouched_beyond_the_reach(scene: Built, method, host, donor, tmp_path):
+    images, label, reach = made(scene, method, host, donor, tmp_path)
+    case = scene.cases[host]
+    before, own = [read(path) for path in case.files.images], read(case.files.label)
+    changed = np.any([new != old for new, old in zip(images, before, strict=True)], axis=0)
+    assert changed.any()
+    assert ((label != own) & np.isin(label, case.meaning.tumour)).any()
+    organ = np.isin(own, (*case.meaning.organ, *case.meaning.tumour)) if case.meaning.organ else before[0] != 0
+    slack = np.linalg.norm(case.grid.spacing) if case.grid.resampled else 0
+    if case.meaning.organ or not case.grid.resampled:
+        assert not (changed & ~organ).any()
+    if reach is not None:
+        distance = np.asarray(distance_transform_edt(~np.isin(label, case.meaning.tumour), sampling=scanned(case)))
+        assert distance[changed].max() <= reach + slack
+        assert not (label != own)[distance > reach + slack].any()
+
+
+def scanned(case: Case) -> list[float]:
+    """The scan's spacing in the order of nibabel's axes."""
+    return [float(size) for size in nibabel.load(case.files.label).header.get_zooms()]  # type: ignore[attr-defined]
+
+
+def test_background_and_organ_stay_what_they_are(scene: Built, method, tmp_path):
+    images, label, _ = made(scene, method, 0, 1, tmp_path)
+    case = scene.cases[0]
+    if case.has_background:
+        before = np.asarray(create_nonzero_mask(np.stack([read(path) for path in case.files.images])))
+        np.testing.assert_array_equal(create_nonzero_mask(np.stack(images)), before)
+        assert not label[~before].any()
+        assert min(image.min() for image in images) >= 0  # as in these hosts
+
+
+def test_files_keep_header_and_type(scene: Built, method, tmp_path):
+    made(scene, method, 0, 1, tmp_path)
+    files = scene.cases[0].files
+    written = [*sorted((tmp_path / "imagesTr").iterdir()), tmp_path / "labelsTr" / "made.nii.gz"]
+    for old, new in zip([*files.images, files.label], written, strict=True):
+        assert header(old) == header(new)
+
+
+def header(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes())[:352]
+
+
+def test_same_line_same_bytes(scene: Built, method, tmp_path):
+    for name in ("one", "two"):
+        make_case_in(scene, method, tmp_path / name)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    make_case_in(scene, method, tmp_path / "three", seed=1)
+    assert tree(tmp_path / "one") != tree(tmp_path / "three")
+
+
+def make_case_in(scene: Built, method: str, folder: Path, seed: int = 0) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        task = scene.task(0, 1, method, seed)
+        patch.setattr(type(task.part), "folder", folder)
+        make_case(task)
+
+
+def test_a_batch_is_edited_like_one_by_one(scene: Built, method):
+    found = build(find_method(method))
+    sites = [site_of(scene, method, host, donor) for host, donor in PAIRS]
+    generators = lambda: [np.random.default_rng(index) for index in range(len(sites))]  # noqa: E731
+    together = found.edit(sites, generators())
+    alone = [found.edit([site], [rng])[0] for site, rng in zip(sites, generators(), strict=True)]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.label, other.label)
+        assert (one.reach_mm, one.controls) == (other.reach_mm, other.controls)
+
+
+def test_editing_leaves_the_site_alone(scene: Built, method):
+    site = site_of(scene, method, 0, 1)
+    fields = ("image", "label", "organ", "tumour")
+    before = {name: getattr(site, name).clone() for name in fields}
+    (edited,) = build(find_method(method)).edit([site], [np.random.default_rng(0)])
+    assert all(torch.equal(getattr(site, name), before[name]) for name in fields)
+    assert (edited.image.dtype, edited.image.shape) == (torch.float32, site.image.shape)
+    assert (edited.label.dtype, edited.label.shape) == (torch.int16, site.label.shape)
+    assert torch.equal(edited.image[:, ~site.organ], site.image[:, ~site.organ])
+
+
+def test_fitting_and_loading_leave_it_ready(scene: Built, method, tmp_path):
+    found = build(find_method(method))
+    data = FitData(scene.cases, [], lambda rng: site_of(scene, method, 0, 1), None, np.random.default_rng(0))
+    found.fit(data, tmp_path)
+    again = build(find_method(method))
+    again.load(tmp_path)
+    assert len(again.edit([data.sample_site(data.rng)], [np.random.default_rng(0)])) == 1
+
+
+def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
+    """What nnU-Net makes of the finished case is the edited site, normalised anew; exact where nothing is resampled."""
+    case = scene.cases[0]
+    if case.grid.resampled:
+        pytest.skip("resampled twice")
+    task = scene.task(0, 1, method)
+    make_case_in(scene, method, tmp_path)
+    files = task.part.case_files(task.identifier, ".nii.gz", len(case.files.images))
+    files = type(files)(
+        files.identifier, tuple(tmp_path / "imagesTr" / path.name for path in files.images),
+        tmp_path / "labelsTr" / files.label.name,
+    )  # fmt: skip
+    list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
+    result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
+    site = make_site(task.line, case, task.donors, build(task.method).pastes)
+    (edited,) = build(task.method).edit([site], [np.random.default_rng(0)])
+    where = edited.region if edited.region is not None else site.tumour > 0
+    where = (where & site.organ).numpy()
+    mean, sd = (np.array(values)[:, None] for values in (result.intensity.mean, result.intensity.sd))
+    own_mean, own_sd = (np.array(values)[:, None] for values in (case.intensity.mean, case.intensity.sd))
+    native, expected = result.image()[:, where] * sd + mean, edited.image.numpy()[:, where] * own_sd + own_mean
+    low, high = (0.5, np.inf) if case.has_background else (-150, 250)
+    assert np.abs(native - np.clip(expected, low, high)).max() <= 1.0  # rounded to whole numbers, and never to 0
+    if edited.region is not None:
+        assert (result.label()[where] == edited.label.numpy()[where]).all()

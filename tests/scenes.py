@@ -1,0 +1,146 @@
+"""Small planned and preprocessed datasets of every kind that methods must cope with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion
+
+from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
+from nnunetv2_tf.preparation.stored import Case, training_cases
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.standin.brains import CLASSES, Brains
+from nnunetv2_tf.standin.cohort import Cohort
+from nnunetv2_tf.standin.livers import Livers
+from nnunetv2_tf.synthesis.making import Task
+from nnunetv2_tf.tumours.recipe import Line, Tumour
+from nnunetv2_tf.work import read_json, write_json
+from tests.workspace import Workspace
+
+NUM_CASES = 5  # the last one validates
+
+
+@dataclass(frozen=True)
+class FourClasses(Brains):
+    """Brains whose edema is two classes, one before and one behind the middle."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        image, label = super().draw(rng)
+        behind = np.arange(label.shape[1])[:, None] > label.shape[1] // 2
+        return image, np.where((label == 2) & behind, 4, label).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class AtTheBorder(Brains):
+    """Brains with a tumour that touches the edge of the brain, which all brains have at another place."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        image, _ = super().draw(rng)
+        brain = image[0] != 0
+        rim = np.argwhere(brain & (np.asarray(binary_erosion(brain)) == 0))
+        centre = rim[len(rim) // 3]
+        distance = np.linalg.norm(np.indices(brain.shape) - centre[:, None, None, None], axis=0)
+        label = np.select([brain & (distance < 3), brain & (distance < 5), brain & (distance < 7)], [3, 1, 2])
+        return np.where(label > 0, np.maximum(image // 2, 1), image), label.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A dataset and the plans to look at it with."""
+
+    cohort: Cohort
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the plans
+    scheme: str = "ZScoreNormalization"
+    masked: bool = True
+    axes: tuple[int, int, int] = (0, 1, 2)  # the plans' transpose_forward
+    extra: dict = field(default_factory=dict)  # in dataset.json
+
+
+LPS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
+SCENES = {
+    "one channel": Scene(Brains()),
+    "four channels, two classes": Scene(
+        Brains(channel_names=("t1n", "t1c", "t2w", "t2f"), labels={"background": 0, "NCR": 1, "ED": 2})
+    ),
+    "four classes": Scene(FourClasses(labels={**CLASSES, "ED2": 4})),
+    "CT": Scene(Livers(), scheme="CTNormalization", masked=False),
+    "thick slices": Scene(Brains(shape=(12, 40, 36), spacing=(4.0, 1.0, 1.0)), spacing=(4.0, 1.0, 1.0)),
+    "thick slices, coarser": Scene(Brains(shape=(12, 40, 36), spacing=(4.0, 1.0, 1.0)), spacing=(4.0, 1.5, 1.5)),
+    "coarser": Scene(Brains(), spacing=(1.6, 1.6, 1.6)),
+    "finer": Scene(Brains(spacing=(1.5, 1.5, 1.5)), spacing=(1.0, 1.0, 1.0)),
+    "turned": Scene(Brains(direction=LPS), axes=(2, 0, 1)),
+    "border": Scene(AtTheBorder()),
+    "border, coarser": Scene(AtTheBorder(), spacing=(1.4, 1.4, 1.4)),
+    "unmasked": Scene(Brains(), masked=False),
+    "rescaled": Scene(Brains(), scheme="RescaleTo01Normalization", masked=False),
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A scene on disk."""
+
+    workspace: Workspace
+    dataset: Dataset
+    plan: Plan
+    cases: list[Case]
+
+    def task(self, host: int, donor: int, method: str, seed: int = 0) -> Task:
+        """Host and donor by their number."""
+        tumour = Tumour(self.cases[donor].identifier)
+        line = Line(0, None, self.cases[host].identifier, (tumour,), seed)
+        part = SetPart(self.dataset, "made", 0)
+        return Task(line, self.cases[host], {tumour.donor: self.cases[donor]}, find_method(method), part, ())
+
+
+Builder = Callable[[Scene], Built]
+
+
+@pytest.fixture(scope="session")
+def build_scene(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    """Writes a scene's cases, plans them by hand, and preprocesses them."""
+
+    def build(scene: Scene) -> Built:
+        root: Path = tmp_path_factory.mktemp("scene")
+        with pytest.MonkeyPatch.context() as patch:
+            for variable in VARIABLES:
+                patch.setenv(variable, str(root / variable))
+                (root / variable).mkdir()
+            dataset = Dataset("Dataset777_Scene")
+            scene.cohort.write_dataset(dataset.raw, NUM_CASES, seed=0)
+            description = read_json(dataset.raw / "dataset.json", "") | scene.extra
+            write_json(dataset.raw / "dataset.json", description)
+            write_json(dataset.preprocessed / "dataset.json", description)
+            planned = template.root / "nnUNet_preprocessed" / template.dataset.name / "nnUNetPlans.json"
+            plans = read_json(planned, "")
+            _adapt(plans, scene, len(description["channel_names"]))
+            write_json(dataset.preprocessed / "nnUNetPlans.json", plans)
+            plan = Plan.read(dataset, "nnUNetPlans", "3d_fullres")
+            files = raw_cases(dataset)
+            list(preprocess_cases(plan, list(files.values()), dataset.preprocessed / plan.data_identifier, 1))
+            names = list(files)
+            write_json(dataset.preprocessed / "splits_final.json", [{"train": names[:-1], "val": names[-1:]}])
+            return Built(Workspace(root, dataset), dataset, plan, training_cases(dataset, plan, 0))
+
+    return build
+
+
+def _adapt(plans: dict, scene: Scene, channels: int) -> None:
+    settings = plans["configurations"]["3d_fullres"]
+    settings |= {
+        "spacing": list(scene.spacing),
+        "normalization_schemes": [scene.scheme] * channels,
+        "use_mask_for_norm": [scene.masked] * channels,
+    }
+    properties = {"mean": 50.0, "std": 60.0, "percentile_00_5": -150.0, "percentile_99_5": 250.0}
+    plans["foreground_intensity_properties_per_channel"] = {
+        str(channel): {**properties, "min": -1000.0, "max": 400.0, "median": 40.0} for channel in range(channels)
+    }
+    plans["transpose_forward"] = list(scene.axes)
+    plans["transpose_backward"] = [scene.axes.index(axis) for axis in range(3)]
+    plans["image_reader_writer"] = scene.extra.get("overwrite_image_reader_writer", "SimpleITKIO")
