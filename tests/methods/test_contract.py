@@ -145,10 +145,8 @@ def test_fitting_and_loading_leave_it_ready(scene: Built, method, tmp_path):
 
 
 def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
-    """What nnU-Net makes of the finished case is the edited site, normalised anew; exact where nothing is resampled."""
+    """What nnU-Net makes of the finished case is the edited site, normalised anew; exactly, if nothing is resampled."""
     case = scene.cases[0]
-    if case.grid.resampled:
-        pytest.skip("resampled twice")
     task = scene.task(0, 1, method)
     make_case_in(scene, method, tmp_path)
     files = task.part.case_files(task.identifier, ".nii.gz", len(case.files.images))
@@ -166,6 +164,10 @@ def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
     own_mean, own_sd = (np.array(values)[:, None] for values in (case.intensity.mean, case.intensity.sd))
     native, expected = result.image()[:, where] * sd + mean, edited.image.numpy()[:, where] * own_sd + own_mean
     low, high = (0.5, np.inf) if case.has_background else (-150, 250)
-    assert np.abs(native - np.clip(expected, low, high)).max() <= 1.0  # rounded to whole numbers, and never to 0
+    error = np.abs(native - np.clip(expected, low, high))
+    if case.grid.resampled:
+        assert np.median(error / own_sd) < 0.15  # there and back again
+        return
+    assert error.max() <= 1.0  # rounded to whole numbers, and never to 0
     if edited.region is not None:
         assert (result.label()[where] == edited.label.numpy()[where]).all()

@@ -1,0 +1,54 @@
+"""Grids against SimpleITK's geometry and against nnU-Net's own resampling."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.preparation.grid import Grid
+from tests.scenes import SCENES, Built
+
+
+@pytest.mark.parametrize("scene", SCENES, indirect=True)
+def test_voxels_lie_where_simpleitk_says(scene: Built):
+    case = scene.cases[0]
+    image = sitk.ReadImage(str(case.files.images[0]))
+    for index in ((0, 0, 0), (3, 5, 7)):
+        native = case.grid.to_native @ [*index, 1]
+        reader = np.empty(3)  # (Z, Y, X) of the reader
+        reader[list(case.plan.plans_manager.transpose_forward)] = native[:3]
+        expected = image.TransformContinuousIndexToPhysicalPoint(reader[::-1].tolist())
+        np.testing.assert_allclose((case.grid.affine @ [*index, 1])[:3], expected, atol=1e-6)
+    assert case.grid.resampled is (case.grid.shape != case.grid.cropped)
+
+
+@pytest.mark.parametrize("scene", SCENES, indirect=True)
+def test_spacing_is_that_of_the_plans(scene: Built):
+    """As far as whole numbers of voxels allow."""
+    case = scene.cases[0]
+    slack = np.array(case.plan.manager.spacing) / np.array(case.grid.shape)
+    assert (np.abs(np.array(case.grid.spacing) - case.plan.manager.spacing) <= slack).all()
+    assert case.grid.fits(case.plan.manager.spacing)
+    assert not case.grid.fits([3.3, 3.3, 3.3])
+
+
+@pytest.mark.parametrize("scene", ["coarser", "finer", "turned"], indirect=True)
+def test_stored_arrays_lie_on_the_grid(scene: Built):
+    """A ramp over the scan, resampled by nnU-Net, has at every voxel the value of the place the grid gives it."""
+    case = scene.cases[0]
+    ramp = np.indices(case.grid.cropped).astype(np.float32)
+    plan = scene.plan.manager
+    resampled = plan.resampling_fn_data(ramp, case.grid.shape, case.grid.native_spacing, plan.spacing)
+    inner = (slice(4, -4),) * 3
+    for axis, (scale, offset, start) in enumerate(
+        zip(np.diag(case.grid.to_native), case.grid.to_native[:3, 3], case.grid.start, strict=False)
+    ):
+        expected = np.indices(case.grid.shape)[axis] * scale + offset - start
+        np.testing.assert_allclose(np.asarray(resampled)[axis][inner], expected[inner], atol=0.05)
+
+
+def test_pictures_have_no_place():
+    properties = {"spacing": [1, 1, 1], "bbox_used_for_cropping": [[0, 1], [0, 4], [0, 4]]}
+    sizes = {"shape_after_cropping_and_before_resampling": (1, 4, 4), "shape_before_cropping": (1, 4, 4)}
+    with pytest.raises(UserError, match="not of pictures"):
+        Grid.of(properties | sizes, (1, 4, 4), (0, 1, 2))

@@ -1,0 +1,217 @@
+"""Sets come out the same whatever the parts, workers and interruptions, and nothing is mixed silently."""
+
+import pytest
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folds import Groups, fold_split
+from nnunetv2_tf.sets.leakage import find_leaks
+from nnunetv2_tf.synthesis import making
+from nnunetv2_tf.synthesis.run import Share
+from nnunetv2_tf.synthesis.sites import Unusable
+from nnunetv2_tf.tumours.recipe import read_recipe, write_recipe
+from nnunetv2_tf.work import read_json, write_json
+from tests.synthesis.making import cases_in, make_set, temporary_files, written
+from tests.workspace import Workspace, stored
+
+
+def test_a_set_with_all_that_belongs_to_it(workspace: Workspace, capsys):
+    part = make_set(workspace, num_cases=4)
+    names = [f"cm_{index:05d}" for index in range(4)]
+    assert cases_in(part) == names
+    files = written(part)
+    expected = {"config.json", "manifest.json", "recipe.jsonl", "overview.png"}
+    for name in names:
+        expected |= {f"imagesTr/{name}_0000.nii.gz", f"labelsTr/{name}.nii.gz", f"sidecars/{name}.json"}
+    assert set(files) == expected
+    assert files["overview.png"].startswith(b"\x89PNG")
+    manifest = part.manifest()
+    assert (manifest.method, manifest.preset, manifest.healthy, manifest.baseline) == (
+        "carvemix",
+        "default",
+        None,
+        None,
+    )
+    assert len(stored(part.preprocessed("nnUNetPlans_3d_fullres"))) == 12
+    assert temporary_files(workspace.root) == []
+    said = capsys.readouterr().out
+    assert "Set cm, fold 0: 4 cases in" in said
+    assert "nnUNetv2_train Dataset501_StandIns 3d_fullres 0 -tr TFEnrichedTrainer_cm -p nnUNetPlansTiny" in said
+
+
+def test_sidecars_name_every_ancestor_and_none_leaks(workspace: Workspace):
+    part = make_set(workspace, num_cases=12)
+    split = fold_split(workspace.dataset, 0, [f"case_{index:03d}" for index in range(10)])
+    sidecars = [part.sidecar(name) for name in cases_in(part)]
+    lines = read_recipe(part.folder / "recipe.jsonl")
+    for sidecar, line in zip(sidecars, lines, strict=True):
+        assert (sidecar.host, sidecar.donors) == (line.real_host, (line.tumours[0].donor,))
+        assert set(sidecar.ancestors) == {sidecar.host, *sidecar.donors} <= set(split.train)
+        assert set(sidecar.geometry_ancestors) | set(sidecar.ancestors) == set(split.train + split.val)
+        assert sidecar.reach_mm == max(0, sidecar.controls["lambda_mm"][0])
+    assert not find_leaks(sidecars, split, Groups(), set(split.train + split.val))
+
+
+def test_a_second_run_makes_what_is_missing_and_only_that(workspace: Workspace):
+    part = make_set(workspace)
+    before, times = written(part), modified(part)
+    make_set(workspace)
+    assert modified(part) == times
+    (part.folder / "labelsTr" / "cm_00001.nii.gz").unlink()
+    part.sidecar_path("cm_00002").unlink()
+    make_set(workspace)
+    assert written(part) == before
+    again = {path.name for path, time in modified(part).items() if times[path] != time}
+    assert again == {f"cm_0000{index}{end}" for index in (1, 2) for end in ("_0000.nii.gz", ".nii.gz", ".json")}
+
+
+def modified(part) -> dict:
+    return {
+        path: path.stat().st_mtime_ns for path in part.folder.rglob("*") if path.is_file() and path.suffix != ".png"
+    }
+
+
+def test_more_cases_extend_a_set_and_fewer_leave_it(workspace: Workspace):
+    whole = make_set(workspace, "whole", num_cases=5)
+    part = make_set(workspace, "grown", num_cases=2)
+    first = part.manifest().cases
+    make_set(workspace, "grown", num_cases=5)
+    assert part.manifest().cases[:2] == first
+    assert [strip(entry) for entry in part.manifest().cases] == [strip(entry) for entry in whole.manifest().cases]
+    make_set(workspace, "grown", num_cases=3)
+    assert len(part.manifest().cases) == 5
+
+
+def strip(entry) -> tuple:
+    return entry.line, entry.image_sha256, entry.label_sha256
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_three_parts_equal_one(workspace: Workspace, order, capsys):
+    reference = written(make_set(workspace, num_cases=5))
+    make_set(workspace, num_cases=5, overwrite=True, recipe_only=True)
+    for part_id in order:
+        part = make_set(workspace, num_cases=5, share=Share(3, part_id))
+        assert part.exists() is (part_id == order[-1])
+    assert written(part) == reference
+    assert "and the part that ends last finishes the set" in capsys.readouterr().out
+
+
+def test_workers_do_not_matter(workspace: Workspace):
+    alone = written(make_set(workspace, num_cases=3))
+    assert written(make_set(workspace, num_cases=3, num_processes=2, overwrite=True)) == alone
+
+
+@pytest.fixture
+def some_unusable(monkeypatch):
+    """Lines 1 and 5 cannot be used."""
+    original = making.synthesize_case
+
+    def synthesize(task):
+        if task.line.index in (1, 5):
+            raise Unusable("the moon is full")
+        return original(task)
+
+    monkeypatch.setattr(making, "synthesize_case", synthesize)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_unusable_lines_are_replaced_by_further_ones(workspace: Workspace, some_unusable, parts, capsys):
+    for part_id in range(parts):
+        part = make_set(workspace, num_cases=5, share=Share(parts, part_id))
+    assert cases_in(part) == [f"cm_{index:05d}" for index in (0, 2, 3, 4, 6)]
+    assert len(read_recipe(part.folder / "recipe.jsonl")) == 7
+    assert read_json(part.folder / "skipped" / "cm_00005.json", "") == {"line": 5, "reason": "the moon is full"}
+    assert "2 unusable lines left out" in capsys.readouterr().out
+    before = written(part)
+    make_set(workspace, num_cases=5)
+    assert written(part) == before
+
+
+def test_a_set_that_cannot_be_made_gives_up(workspace: Workspace, monkeypatch):
+    monkeypatch.setattr(making, "synthesize_case", lambda task: (_ for _ in ()).throw(Unusable("no room")))
+    with pytest.raises(
+        UserError, match="Only 0 of the 20 lines .* 2 cases were asked for; ask for fewer.*Reasons: no room"
+    ):
+        make_set(workspace, num_cases=2)
+    assert not list(workspace.dataset.sets.rglob("manifest.json"))
+
+
+def test_a_given_recipe_is_followed(workspace: Workspace, tmp_path):
+    part = make_set(workspace, "planned", num_cases=4, recipe_only=True)
+    assert not part.exists()
+    lines = read_recipe(part.folder / "recipe.jsonl")
+    chosen = [lines[2], lines[0]]
+    mine = tmp_path / "mine.jsonl"
+    write_recipe([type(line)(index, *list(vars(line).values())[1:]) for index, line in enumerate(chosen)], mine)
+    made = make_set(workspace, "mine", num_cases=None, recipe=mine)
+    assert [made.sidecar(name).host for name in cases_in(made)] == [line.real_host for line in chosen]
+    with pytest.raises(UserError, match="Only 2 of the 2 lines of the recipe can be used .* 3 cases were asked for"):
+        make_set(workspace, "more", num_cases=3, recipe=mine)
+
+
+def test_a_given_recipe_may_lose_lines(workspace: Workspace, tmp_path, some_unusable):
+    given = make_set(workspace, "planned", num_cases=8, recipe_only=True).folder / "recipe.jsonl"
+    assert len(cases_in(make_set(workspace, "all", num_cases=None, recipe=given))) == 6
+    assert cases_in(make_set(workspace, "five", num_cases=5, recipe=given))[-1] == "five_00006"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seed": 1}, "Set cm of fold 0 was begun with seed 0, not 1"),
+        ({"preset": "paper"}, "was begun with preset default, not paper"),
+        ({"method": "tests.methods.examples:Stamp"}, "was begun with method carvemix, not tests.methods"),
+        ({"plans_name": "nnUNetPlans"}, "was begun with plans nnUNetPlansTiny, not nnUNetPlans"),
+    ],
+)
+def test_another_order_may_not_continue_a_set(workspace: Workspace, changes, sentence):
+    part = make_set(workspace, num_cases=2)
+    before = written(part)
+    with pytest.raises(UserError, match=sentence):
+        make_set(workspace, num_cases=2, **changes)
+    assert written(part) == before
+    make_set(workspace, num_cases=2, overwrite=True, **changes)
+    assert written(part)["config.json"] != before["config.json"]
+
+
+def test_another_cohort_may_not_continue_a_set(workspace: Workspace):
+    make_set(workspace, num_cases=2)
+    names = [f"case_{index:03d}" for index in range(10)]
+    write_json(workspace.dataset.preprocessed / "splits_final.json", [{"train": names[1:], "val": names[:1]}])
+    with pytest.raises(UserError, match="was begun with other training cases, groups or donors"):
+        make_set(workspace, num_cases=2)
+
+
+def test_sets_from_elsewhere_are_not_mixed_with_ours(workspace: Workspace):
+    from nnunetv2_tf.sets import actions as sets
+
+    folder = workspace.foreign_cases()
+    arguments = (folder / "ancestors.json", ["3d_fullres"], "nnUNetPlansTiny", 1)
+    sets.add(workspace.id, folder, "foreign", [0], *arguments)
+    with pytest.raises(UserError, match="Set foreign of fold 0 holds cases from elsewhere"):
+        make_set(workspace, "foreign", num_cases=2)
+    make_set(workspace, "ours", num_cases=2, recipe_only=True)
+    with pytest.raises(UserError, match="Set ours is made by nnUNetv2_tf_synthesize"):
+        sets.add(workspace.id, folder, "ours", [0], *arguments)
+
+
+def test_several_folds_have_their_own_parts(workspace: Workspace):
+    make_set(workspace, num_cases=2, folds=[0, 1])
+    hosts = []
+    for fold in (0, 1):
+        from nnunetv2_tf.sets.store import SetPart
+
+        part = SetPart(workspace.dataset, "cm", fold)
+        train = fold_split(workspace.dataset, fold, [f"case_{index:03d}" for index in range(10)]).train
+        ancestors = {name for case in cases_in(part) for name in part.sidecar(case).ancestors}
+        assert ancestors <= set(train)
+        hosts.append([part.sidecar(case).host for case in cases_in(part)])
+    assert hosts[0] != hosts[1]
+
+
+def test_methods_with_healthy_hosts_are_not_there_yet(workspace: Workspace, monkeypatch):
+    from nnunetv2_tf.methods.carvemix import CarveMix
+
+    monkeypatch.setattr(CarveMix, "hosts", "healthy")
+    with pytest.raises(UserError, match="carvemix needs healthy hosts"):
+        make_set(workspace)
