@@ -125,7 +125,7 @@ def build_scene(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -
             list(preprocess_cases(plan, list(files.values()), dataset.preprocessed / plan.data_identifier, 1))
             names = list(files)
             write_json(dataset.preprocessed / "splits_final.json", [{"train": names[:-1], "val": names[-1:]}])
-            return Built(Workspace(root, dataset), dataset, plan, training_cases(dataset, plan, 0))
+            return Built(Workspace(root, dataset), dataset, plan, training_cases(files, dataset, plan, 0))
 
     return build
 

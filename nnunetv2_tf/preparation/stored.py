@@ -11,7 +11,7 @@ import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 
 from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import CaseFiles, raw_cases
+from nnunetv2_tf.cases import CaseFiles
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, fold_split
@@ -136,9 +136,8 @@ class Case:
         return image, label, properties
 
 
-def training_cases(dataset: Dataset, plan: Plan, fold: Fold) -> list[Case]:
-    """The real cases that train in a fold, by name."""
-    files = raw_cases(dataset)
+def training_cases(files: Mapping[str, CaseFiles], dataset: Dataset, plan: Plan, fold: Fold) -> list[Case]:
+    """The real cases that train in a fold, in the order of their names; `files` are all of the dataset's."""
     groups = Groups.read(dataset)
     meaning = Meaning.of(plan.dataset_json)
     split = fold_split(dataset, fold, list(files))

@@ -130,7 +130,13 @@ class Run:
     @cached_property
     def cases(self) -> Mapping[str, Case]:
         """The fold's training cases."""
-        return {case.identifier: case for case in training_cases(self.part.dataset, self.plan, self.part.fold)}
+        cases = training_cases(self.files, self.part.dataset, self.plan, self.part.fold)
+        return {case.identifier: case for case in cases}
+
+    @cached_property
+    def files(self) -> Mapping[str, CaseFiles]:
+        """All real cases of the dataset; nnU-Net's fingerprint and plans are made of them."""
+        return raw_cases(self.part.dataset)
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -190,12 +196,7 @@ class Run:
     def _task(self, line: Line) -> Task:
         assert line.real_host is not None
         donors = {tumour.donor: self.cases[tumour.donor] for tumour in line.tumours}
-        return Task(line, self.cases[line.real_host], donors, self.method, self.part, self._everyone)
-
-    @cached_property
-    def _everyone(self) -> tuple[str, ...]:
-        """All cases of the dataset: nnU-Net's fingerprint and plans are made of them."""
-        return tuple(raw_cases(self.part.dataset))
+        return Task(line, self.cases[line.real_host], donors, self.method, self.part, tuple(self.files))
 
     def _write_manifest(self, lines: Sequence[Line]) -> None:
         before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.intensity import Intensity, intensity_path
 from nnunetv2_tf.preparation.stored import Case, training_cases
@@ -60,4 +61,6 @@ def test_damaged_images_are_refused(workspace: Workspace):
 
 
 def first_case(workspace: Workspace) -> Case:
-    return training_cases(workspace.dataset, workspace.plan("3d_fullres", "nnUNetPlans"), 0)[0]
+    return training_cases(
+        raw_cases(workspace.dataset), workspace.dataset, workspace.plan("3d_fullres", "nnUNetPlans"), 0
+    )[0]

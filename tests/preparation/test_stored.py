@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.stored import Case, training_cases
 from nnunetv2_tf.work import read_json, write_json
@@ -11,7 +12,9 @@ from tests.workspace import Workspace
 
 
 def cases_of(workspace: Workspace) -> list[Case]:
-    return training_cases(workspace.dataset, workspace.plan("3d_fullres", "nnUNetPlans"), 0)
+    return training_cases(
+        raw_cases(workspace.dataset), workspace.dataset, workspace.plan("3d_fullres", "nnUNetPlans"), 0
+    )
 
 
 @pytest.mark.parametrize("scene", SCENES, indirect=True)

@@ -1,0 +1,53 @@
+"""Eight real T1 scans with gliomas (BraTS-Africa) as an nnU-Net dataset, made by the product's commands and nnU-Net's.
+
+The scans are those in NNUNETV2_TF_REAL_DATA/BraTS-Africa; the first eight by name; four train and four validate.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from nnunetv2_tf.folders import VARIABLES, Dataset
+
+BIN = Path(sys.executable).parent
+DATASET = "Dataset508_Africa8"
+QUIET = {"nnUNet_def_n_proc": "2"}
+
+
+def enter(root: Path) -> None:
+    """Sets nnU-Net's variables to folders below `root`."""
+    for variable in VARIABLES:
+        os.environ[variable] = str(root / variable)
+        (root / variable).mkdir(parents=True, exist_ok=True)
+
+
+def prepare(root: Path, spacing: float | None = None) -> Dataset:
+    """Converts, plans and preprocesses what is not there yet; with a spacing for plans called nnUNetPlansCoarse."""
+    enter(root)
+    dataset = Dataset(DATASET)
+    name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
+    if not dataset.raw.exists():
+        source = Path(os.environ["NNUNETV2_TF_REAL_DATA"]) / "BraTS-Africa"
+        folder = root / "source"
+        folder.mkdir()
+        for case in sorted(path for path in source.iterdir() if path.is_dir())[:8]:
+            (folder / case.name).symlink_to(case)
+        options = ["-source", "2023-ssa", "-modalities", "t1n", "-num_train", "4", "-num_val", "4"]
+        run("nnUNetv2_tf_convert_brats", "-i", str(folder), "-d", "508", "-name", "Africa8", *options)
+    if not (dataset.preprocessed / f"{name}_3d_fullres").exists():
+        coarse = []
+        if spacing is not None:
+            coarse = ["-overwrite_target_spacing", *[f"{spacing:g}"] * 3, "-overwrite_plans_name", name]
+        run("nnUNetv2_plan_and_preprocess", "-d", "508", "-c", "3d_fullres", "-np", "2", "-npfp", "2", *coarse)
+    return dataset
+
+
+def run(*command: str, **extra: str) -> None:
+    """Runs a console command of this environment without its output."""
+    executable, *arguments = command
+    done = subprocess.run(
+        [str(BIN / executable), *arguments], env={**os.environ, **QUIET, **extra}, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

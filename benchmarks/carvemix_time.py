@@ -1,0 +1,208 @@
+"""Our CarveMix against the published procedure (benchmarks/reference_carvemix.py), on eight real T1 scans at 1 mm.
+
+Two figures, each of interleaved pairs in one run, in processes that do nothing else, with one thread:
+
+* core: carving and pasting on the same arrays with the same random numbers, no intensities harmonised; bit-equal.
+* end to end: read NIfTI, edit, compose, write NIfTI, one case after the other. Preprocessing is on neither side: ours
+  reads its working arrays as nnU-Net stored them, and each case's intensities as kept since their first use, which is
+  timed apart. Goal: at least 4 times faster, at most half the peak memory above that after the imports.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.africa import enter, prepare
+from benchmarks.ratios import Ratio, interleaved
+
+PAIRS = 16
+FASTER, LEANER = 4.0, 0.5
+
+
+def core(dataset_root: Path) -> Ratio:
+    """Prints whether the results are the same, and how long they take."""
+    from benchmarks.reference_carvemix import carve_mix
+    from nnunetv2_tf.methods.carvemix import carve
+
+    cases = _arrays(dataset_root)
+    equal = []
+
+    def published(pair: int) -> tuple[np.ndarray, np.ndarray, float]:
+        (host, host_label), (donor, donor_label) = cases[pair % 8], cases[(pair + 1) % 8]
+        start = perf_counter()
+        image, label, _, _ = carve_mix(
+            host[None], donor[None], host_label, donor_label, (1.0, 1.0, 1.0), np.random.default_rng(pair)
+        )
+        return image[0], label, perf_counter() - start
+
+    def ours(pair: int) -> tuple[np.ndarray, np.ndarray, float]:
+        (host, host_label), (donor, donor_label) = cases[pair % 8], cases[(pair + 1) % 8]
+        start = perf_counter()
+        box, mask, _ = carve(donor_label > 0, (1.0, 1.0, 1.0), np.random.default_rng(pair))
+        image, label = host.copy(), host_label.copy()
+        np.copyto(image[box], donor[box], where=mask)
+        np.copyto(label[box], donor_label[box], where=mask)
+        return image, label, perf_counter() - start
+
+    for pair in range(8):
+        one, other = published(pair), ours(pair)
+        equal.append(np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1]))
+    print(f"core: {sum(equal)} of {len(equal)} cases bit-equal")
+    turns = iter(range(10**6))
+    ratio = interleaved(lambda: published(next(turns))[2], lambda: ours(next(turns))[2], PAIRS)
+    print(f"core: {ratio}; {1 / ratio.median:.1f} times faster")
+    return ratio
+
+
+def _arrays(root: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images and whole-tumour labels as the published script holds them: double precision, one class."""
+    import nibabel
+
+    from nnunetv2_tf.cases import raw_cases
+
+    loaded = []
+    for case in raw_cases(prepare(root)).values():
+        image, label = (nibabel.load(path).get_fdata() for path in (case.images[0], case.label))  # type: ignore[attr-defined]
+        loaded.append((image, (label > 0).astype(np.float64)))
+    return loaded
+
+
+def worker(kind: str, root: Path) -> None:
+    """A process that makes one case per line read, and answers with seconds and peak memory above the imports."""
+    enter(root)
+    make = _published_maker(root) if kind == "published" else _our_maker()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now
+    before = _memory("VmRSS")
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        start = perf_counter()
+        make(int(line))
+        seconds = perf_counter() - start
+        print(json.dumps([seconds, _memory("VmHWM") - before]), flush=True)
+
+
+def _memory(key: str) -> float:
+    """MB, as Linux counts it."""
+    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found.group(1)) / 1024
+
+
+def _published_maker(root: Path) -> Callable[[int], None]:
+    from benchmarks.reference_carvemix import mix_files
+    from nnunetv2_tf.cases import raw_cases
+    from nnunetv2_tf.folders import Dataset
+
+    cases = list(raw_cases(Dataset.find("508")).values())
+
+    def make(pair: int) -> None:
+        host, donor = cases[pair % 8], cases[(pair + 1) % 8]
+        targets = [root / "published_0000.nii.gz"]
+        rng = np.random.default_rng(pair)
+        mix_files(host.images, donor.images, host.label, donor.label, targets, root / "published.nii.gz", rng)
+
+    return make
+
+
+def _our_maker() -> Callable[[int], None]:
+    import torch
+
+    from nnunetv2_tf.cases import raw_cases
+    from nnunetv2_tf.folders import Dataset
+    from nnunetv2_tf.methods.lookup import find_method
+    from nnunetv2_tf.preparation.preprocess import Plan
+    from nnunetv2_tf.preparation.stored import training_cases
+    from nnunetv2_tf.sets.store import SetPart
+    from nnunetv2_tf.synthesis.making import Task, make_case
+    from nnunetv2_tf.tumours.recipe import Line, Tumour
+
+    torch.set_num_threads(1)
+    dataset = Dataset.find("508")
+    files = raw_cases(dataset)
+    cases = training_cases(files, dataset, Plan.read(dataset, "nnUNetPlans", "3d_fullres"), "all")
+    found, part = find_method("carvemix"), SetPart(dataset, "benchmark", "all")
+
+    def make(pair: int) -> None:
+        host, donor = cases[pair % 8], cases[(pair + 1) % 8]
+        line = Line(pair, None, host.identifier, (Tumour(donor.identifier),), pair)
+        make_case(Task(line, host, {donor.identifier: donor}, found, part, tuple(files)))
+
+    return make
+
+
+class Process:
+    """A worker, asked case by case."""
+
+    def __init__(self, kind: str, root: Path) -> None:
+        command = [sys.executable, "-m", "benchmarks.carvemix_time", "-worker", kind, "-o", str(root)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        )
+        self.turn, self.peak = 0, 0.0
+        self._answer()
+
+    def run(self) -> float:
+        """Makes the next case; returns the seconds it took."""
+        assert self.process.stdin is not None
+        print(self.turn, file=self.process.stdin, flush=True)
+        self.turn += 1
+        seconds, self.peak = self._answer()
+        return seconds
+
+    def close(self) -> None:
+        """Ends the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _answer(self):
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+
+def end_to_end(root: Path) -> tuple[Ratio, float]:
+    """Prints time and memory of making whole cases; returns both ratios."""
+    published, ours = Process("published", root), Process("ours", root)
+    published.run()
+    first = [ours.run() for _ in range(8)]  # measures every case's intensities, too
+    ours.turn = published.turn = 0
+    ratio = interleaved(published.run, ours.run, PAIRS)
+    memory = ours.peak / published.peak
+    published.close()
+    ours.close()
+    print(f"end to end: {ratio}; {1 / ratio.median:.1f} times faster (goal: {FASTER:g})")
+    print(f"end to end: peak above imports {ours.peak:.0f} MB against {published.peak:.0f} MB, {memory:.2f} of it")
+    print(f"end to end: on first use, with intensities measured, a case took us {np.median(first):.2f} s (median of 8)")
+    return ratio, memory
+
+
+def main() -> int:
+    """Exit code 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.carvemix_time", description=__doc__)
+    parser.add_argument(
+        "-o", type=Path, metavar="FOLDER", help="where the dataset is or goes (default: a temporary one)"
+    )
+    parser.add_argument("-worker", choices=["published", "ours"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        worker(arguments.worker, arguments.o)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        root = arguments.o or Path(folder)
+        core(root)
+        ratio, memory = end_to_end(root)
+    return 0 if ratio.median <= 1 / FASTER and memory <= LEANER else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
