@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast test-exhaustive lint types bench clean
+.PHONY: demo test test-fast test-exhaustive lint types bench bench-real clean
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ bench: $(VENV)/.installed  ## timings as ratios; results go to docs/results/
 	$(BIN)/python -m benchmarks.help_time
 	$(BIN)/python -m benchmarks.standin_time
 	$(BIN)/python -m benchmarks.trainer_overhead
+
+bench-real: $(VENV)/.installed  ## on the real scans in NNUNETV2_TF_REAL_DATA: CarveMix against its reference, and kills
+	$(BIN)/python -m benchmarks.carvemix_time
+	$(BIN)/python -m benchmarks.kills
 
 clean:
 	rm -rf build dist *.egg-info

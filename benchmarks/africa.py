@@ -12,7 +12,7 @@ from nnunetv2_tf.folders import VARIABLES, Dataset
 
 BIN = Path(sys.executable).parent
 DATASET = "Dataset508_Africa8"
-QUIET = {"nnUNet_def_n_proc": "2"}
+SETTINGS = {"nnUNet_def_n_proc": "2", "nnUNet_n_proc_DA": "1"}  # planning wants a worker
 
 
 def enter(root: Path) -> None:
@@ -47,7 +47,7 @@ def run(*command: str, **extra: str) -> None:
     """Runs a console command of this environment without its output."""
     executable, *arguments = command
     done = subprocess.run(
-        [str(BIN / executable), *arguments], env={**os.environ, **QUIET, **extra}, capture_output=True, text=True
+        [str(BIN / executable), *arguments], env={**os.environ, **SETTINGS, **extra}, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

@@ -21,15 +21,15 @@ python -m nnunetv2_tf.standin sheet -o "$demo/standins.png" -kind mni152 -shape 
 say "2/6 nnU-Net plans and preprocesses them"
 nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 1 -npfp 1 --verify_dataset_integrity
 python -m nnunetv2_tf.standin plans -d 999
-say "3/6 twenty synthetic cases from another program join as set demo"
-python -m nnunetv2_tf.standin cases -d 999 -f 0 -num_cases 20 -kind mni152 -o "$demo/foreign"
-nnUNetv2_tf_sets -d 999 --add "$demo/foreign" -s demo -f 0 -ancestors "$demo/foreign/ancestors.json" -p nnUNetPlansTiny
+say "3/6 CarveMix makes twenty synthetic cases of fold 0's training cases: set carvemix"
+nnUNetv2_tf_synthesize 999 3d_fullres 0 -m carvemix -num_cases 20 -s carvemix -p nnUNetPlansTiny -np 1
 nnUNetv2_tf_sets -d 999
-for trainer in TFBaselineTrainer_5epochs_seed0 TFEnrichedTrainer_demo_5epochs_seed0; do
+for trainer in TFBaselineTrainer_5epochs_seed0 TFEnrichedTrainer_carvemix_5epochs_seed0; do
   say "$([ "${trainer:2:1}" = B ] && echo 4/6 || echo 5/6) $trainer"
   nnUNet_n_proc_DA=0 nnUNetv2_train 999 3d_fullres 0 -tr "$trainer" -p nnUNetPlansTiny -device cpu
 done
 say "6/6 fold 0, five epochs each, on stand-ins: shows that everything runs, not that it helps"
 folds=("$nnUNet_results"/Dataset999_StandIns/*/fold_0)
 python -m nnunetv2_tf.benchmark.tables "${folds[@]}"
-printf '%s\n' "$demo/standins.png" "${folds[@]/%//progress.png}"
+overview=$nnUNet_raw/Dataset999_StandIns/tf/carvemix/fold_0/overview.png
+printf '%s\n' "$demo/standins.png" "$overview" "${folds[@]/%//progress.png}"

@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -53,3 +56,22 @@ def test_results_come_in_order(processes):
 def test_a_killed_worker_is_explained():
     with pytest.raises(UserError, match="killed while dying, .* smaller -np than 2"):
         list(in_parallel(die, range(4), 2, "Dying"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no process numbers")
+def test_what_a_killed_process_left_of_the_same_file_is_removed(tmp_path):
+    path = tmp_path / "file.txt"
+    program = (
+        "import os, signal, sys; from pathlib import Path; from nnunetv2_tf.work import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as t: t.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)])
+    (left,) = tmp_path.iterdir()
+    living = tmp_path / f".file.txt.{platform.node()}.{os.getpid()}.tmp.other"
+    elsewhere = tmp_path / ".file.txt.elsewhere.1.tmp"
+    for other in (living, elsewhere):
+        other.touch()
+    with whole_file(path) as temporary:
+        temporary.write_text("whole")
+    assert not left.exists()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file.txt", living.name, elsewhere.name}

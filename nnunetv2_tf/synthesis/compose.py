@@ -54,9 +54,8 @@ class _Edit:
 
 def compose(host: Case, site: Site, edited: Edited) -> Composed:
     """Puts the edit of a whole case into the host's files. Raises Unusable when no tumour is left of it."""
-    reader = host.plan.plans["image_reader_writer"]
-    images = tuple(read_volume(path, reader) for path in host.files.images)
-    label = read_volume(host.files.label, reader)
+    images = tuple(_read(path, host) for path in host.files.images)
+    label = _read(host.files.label, host)
     _renumber(label, host)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
@@ -70,6 +69,16 @@ def compose(host: Case, site: Site, edited: Edited) -> Composed:
     if not np.isin(written, host.meaning.tumour).any():
         raise Unusable(f"nothing of the tumour is left on {host.identifier}")
     return Composed(images, label)
+
+
+def _read(path: Path, host: Case) -> Volume:
+    volume = read_volume(path, host.plan.plans["image_reader_writer"])
+    if _turned(volume, host).shape != host.grid.native_shape:
+        raise UserError(
+            f"{path} is not the scan that was preprocessed (its size is {volume.stored.shape}); put that back, or run "
+            "nnUNetv2_preprocess again."
+        )
+    return volume
 
 
 def _turned(volume: Volume, host: Case) -> np.ndarray:
@@ -162,16 +171,16 @@ def _within_crop(box: Box, host: Case) -> Box:
 def _write_image(
     volume: Volume, part: np.ndarray, delta: np.ndarray, weight: np.ndarray, sd: float, background: bool
 ) -> None:
-    """Adds the change to a part of a volume. With a background of 0 nothing inside may become 0, or newly negative."""
+    """Adds the change to a part of a volume. With a background of 0 no voxel becomes 0, or darker than all others."""
     change = sd * weight * delta
     where = change != 0
     native = volume.native(part[where]).astype(np.float64) + change[where]
-    smallest = volume.step or TINY * sd
-    if background and volume.native(volume.stored.min()) >= 0:
-        native = np.maximum(native, smallest)
-    fitting = volume.fitting(native)
     if background:
+        smallest, darkest = volume.step or TINY * sd, float(volume.native(volume.stored.min()))
+        fitting = volume.fitting(np.maximum(native, darkest if darkest < 0 else smallest))
         fitting[volume.native(fitting) == 0] = volume.fitting(np.array(smallest))
+    else:
+        fitting = volume.fitting(native)
     part[where] = fitting
 
 

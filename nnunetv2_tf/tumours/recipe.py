@@ -55,22 +55,17 @@ class Cohort:
     donors: Sequence[str]  # the real cases that have a tumour
     healthy: Sequence[str] = ()
 
-    def refuse_unmixable(self) -> None:
-        """Raises when there is a real case for which no other patient has a tumour."""
-        patients = {self.groups[donor] for donor in self.donors}
-        if len(patients | set(self.groups.values())) < 2 or not patients:
-            raise UserError(
-                f"Donor and host must be different patients, and this fold trains with {len(self.groups)} cases of "
-                f"{len(set(self.groups.values()))} patients, {len(patients)} of them with a tumour; use more."
-            )
-
 
 def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
     """Line number `index` of the recipe with this seed."""
     real = _in_turn(sorted(cohort.groups), [seed, REAL], index)
     donors = [name for name in sorted(cohort.donors) if real is None or cohort.groups[name] != cohort.groups[real]]
     if not donors:
-        raise UserError(f"No other patient of this fold has a tumour to give to {real}; use more training cases.")
+        patients = len(set(cohort.groups.values()))
+        raise UserError(
+            f"No other patient of this fold has a tumour to give to {real}: {len(cohort.groups)} cases of {patients} "
+            f"patients train, {len(cohort.donors)} of them with a tumour; use more training cases."
+        )
     donor = donors[np.random.default_rng([seed, DONOR, index]).integers(len(donors))]
     return Line(
         index=index,

@@ -93,11 +93,15 @@ def test_a_recipe_may_not_leave_the_fold(tmp_path, host, tumours, sentence):
         refuse_outsiders([line], COHORT, tmp_path)
 
 
-def test_one_patient_cannot_be_mixed():
-    with pytest.raises(UserError, match="must be different patients, and this fold trains with 2 cases of 1 patients"):
-        Cohort({"a": ("group", "x"), "b": ("group", "x")}, ["a", "b"]).refuse_unmixable()
-    with pytest.raises(UserError, match="0 of them with a tumour"):
-        Cohort({"a": ("group", "x"), "b": ("group", "y")}, []).refuse_unmixable()
-    alone = Cohort({"a": ("group", "x"), "b": ("group", "y")}, ["a"])
-    with pytest.raises(UserError, match="No other patient of this fold has a tumour to give to a"):
-        [draw_line(alone, 0, index) for index in range(2)]
+@pytest.mark.parametrize(
+    ("groups", "donors", "sentence"),
+    [
+        ({"a": "x", "b": "x"}, ["a", "b"], "2 cases of 1 patients train, 2 of them with a tumour"),
+        ({"a": "x", "b": "y"}, [], "2 cases of 2 patients train, 0 of them with a tumour"),
+        ({"a": "x", "b": "y"}, ["a"], "tumour to give to a: 2 cases of 2 patients train, 1 of them with a tumour"),
+    ],
+)
+def test_one_patient_cannot_be_mixed(groups, donors, sentence):
+    cohort = Cohort({name: ("group", group) for name, group in groups.items()}, donors)
+    with pytest.raises(UserError, match=sentence):
+        [draw_line(cohort, 0, index) for index in range(2)]

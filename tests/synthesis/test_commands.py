@@ -1,0 +1,108 @@
+"""The command as users type it, next to nnU-Net's own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.work import read_json, write_json
+from tests.synthesis.making import cases_in, make_set, temporary_files, written
+from tests.workspace import BIN, QUIET, TINY, Workspace, stored
+
+pytestmark = pytest.mark.slow
+
+MAKE = ["nnUNetv2_tf_synthesize", "501", "3d_fullres", "0", "-m", "carvemix", "-p", TINY]
+
+
+def test_a_stored_case_is_what_stock_preprocessing_makes_of_it(workspace: Workspace):
+    """Promise 4, against nnUNetv2_preprocess on a dataset made of the set's NIfTI files and the same plans."""
+    workspace.run(*MAKE[:-1], "nnUNetPlans", "-num_cases", 4, "-s", "cm4", "-np", 2)
+    part = SetPart(workspace.dataset, "cm4", 0)
+    stock = Dataset("Dataset601_Stock")
+    for folder in ("imagesTr", "labelsTr"):
+        shutil.copytree(part.folder / folder, stock.raw / folder)
+    description = read_json(workspace.dataset.raw / "dataset.json", "") | {"numTraining": 4}
+    for folder in (stock.raw, stock.preprocessed):
+        write_json(folder / "dataset.json", description)
+    plans = read_json(workspace.dataset.preprocessed / "nnUNetPlans.json", "")
+    write_json(stock.preprocessed / "nnUNetPlans.json", plans | {"dataset_name": stock.name})
+    workspace.run("nnUNetv2_preprocess", "-d", 601, "-plans_name", "nnUNetPlans", "-c", "3d_fullres", "-np", 1)
+    ours = stored(part.preprocessed("nnUNetPlans_3d_fullres"))
+    assert len(ours) == 12
+    assert ours == stored(stock.preprocessed / "nnUNetPlans_3d_fullres")
+
+
+def test_listed_exported_removed(workspace: Workspace):
+    """Like any other set. Training with it by command is in test_readme and test_real_scans."""
+    make_set(workspace, "cm3", num_cases=3)
+    assert "carvemix" in workspace.run("nnUNetv2_tf_sets", "-d", 501).stdout
+    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--export", "-s", "cm3", "-o", 701)
+    assert len(list(workspace.root.glob("nnUNet_raw/Dataset701_*/imagesTr/*cm3_0000*"))) == 3
+    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "cm3")
+    assert not (workspace.dataset.sets / "cm3").exists()
+
+
+def test_killed_and_continued(workspace: Workspace):
+    """One kill among many in benchmarks/kills.py: when the first cases are there and others are being written."""
+    part = make_set(workspace, "killed", num_cases=12)
+    expected, arrays = written(part), stored(part.preprocessed("nnUNetPlans_3d_fullres"))
+    part.remove()
+    command = [*MAKE, "-num_cases", "12", "-s", "killed", "-np", "2"]
+    process = subprocess.Popen(
+        [str(BIN / command[0]), *command[1:]], env={**os.environ, **QUIET, **workspace.variables},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while not list(part.folder.glob("sidecars/*.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not part.exists()
+    workspace.run(*command)
+    assert written(part) == expected
+    assert stored(part.preprocessed("nnUNetPlans_3d_fullres")) == arrays
+    assert temporary_files(workspace.root) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-s", "a"], "Say how many cases: -num_cases N"),
+        (["-s", "a", "-num_cases", "0"], "a whole number of at least 1, not '0'"),
+        (["-s", "n50", "-num_cases", "1"], "A set cannot be called 'n50'"),
+        (["-s", "a", "-num_cases", "1", "-num_parts", "2", "-part_id", "2"], "-part_id goes from 0 to 1, not 2"),
+        (["-s", "a", "-num_cases", "1", "-num_parts", "2", "--overwrite"], "would delete what other parts have made"),
+        (["-s", "a", "-num_cases", "1", "-seed", "-1"], "A seed is 0 or more"),
+    ],
+)
+def test_arguments_that_make_no_sense(workspace: Workspace, arguments, sentence):
+    assert sentence in workspace.run(*MAKE, *arguments, expect=2).stderr
+    assert not workspace.dataset.sets.exists()
+
+
+def test_a_method_of_ones_own_by_command(workspace: Workspace):
+    (workspace.root / "mine.py").write_text(
+        "from nnunetv2_tf.methods.carvemix import PRESETS, CarveMix\n\n\nclass Mine(CarveMix):\n    pass\n"
+    )
+    command = [
+        "nnUNetv2_tf_synthesize",
+        501,
+        "3d_fullres",
+        0,
+        "-m",
+        "mine:Mine",
+        "-num_cases",
+        2,
+        "-s",
+        "own",
+        "-p",
+        TINY,
+    ]
+    workspace.run(*command, PYTHONPATH=str(workspace.root))
+    part = SetPart(workspace.dataset, "own", 0)
+    assert (part.manifest().method, len(cases_in(part))) == ("mine:Mine", 2)

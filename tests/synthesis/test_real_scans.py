@@ -1,0 +1,77 @@
+"""Eight real gliomas: cases made of them, and an enriched training on them, by command line."""
+
+import gzip
+import os
+
+import nibabel
+import numpy as np
+import pytest
+from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
+
+from benchmarks.africa import DATASET, prepare
+from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.standin.plans import NAME, write_tiny_plans
+from nnunetv2_tf.work import read_json
+from tests.conftest import enter
+from tests.synthesis.making import cases_in
+from tests.workspace import Workspace
+
+DATA = os.environ.get("NNUNETV2_TF_REAL_DATA")
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA, reason="NNUNETV2_TF_REAL_DATA is not set")]
+
+
+@pytest.fixture(scope="module")
+def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Planned at 2.5 mm, four train and four validate, with the set cm20."""
+    workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
+    before = {variable: os.environ.get(variable) for variable in VARIABLES}
+    prepare(workspace.root, spacing=2.5)
+    write_tiny_plans(workspace.dataset, source="nnUNetPlansCoarse", patch=32)
+    workspace.run(
+        "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 20, "-s", "cm20", "-p", NAME
+    )
+    for variable, value in before.items():
+        os.environ.pop(variable) if value is None else os.environ.update({variable: value})
+    return workspace
+
+
+def volume(path) -> np.ndarray:
+    return np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+
+
+def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspace, monkeypatch):
+    enter(africa, monkeypatch)
+    part, real = SetPart(africa.dataset, "cm20", 0), raw_cases(africa.dataset)
+    training = set(read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["train"])
+    assert len(cases_in(part)) == 20
+    for name in cases_in(part):
+        sidecar = part.sidecar(name)
+        assert set(sidecar.ancestors) <= training
+        host, files = real[str(sidecar.host)], part.case_files(name, ".nii.gz", 1)
+        before, after = volume(host.images[0]), volume(files.images[0])
+        changed = before != after
+        label = volume(files.label)
+        assert 100 < changed.sum() < 0.6 * (before != 0).sum()
+        assert before.dtype == after.dtype
+        assert gzip.decompress(host.images[0].read_bytes())[:352] == gzip.decompress(files.images[0].read_bytes())[:352]
+        np.testing.assert_array_equal(create_nonzero_mask(after[None]), create_nonzero_mask(before[None]))
+        assert after.min() >= min(0, before.min())
+        assert set(np.unique(label)) <= {0, 1, 2, 3}
+        donor = volume(real[sidecar.donors[0]].label)
+        pasted = (label != volume(host.label)) & (label > 0)
+        assert (donor[pasted] > 0).mean() > 0.9  # the donor's tumour, in the donor's place; 2.5 mm blurs its edge
+
+
+def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):
+    enter(africa, monkeypatch)
+    trainer = "TFEnrichedTrainer_cm20_2epochs"
+    africa.run("nnUNetv2_train", 508, "3d_fullres", 0, "-tr", trainer, "-p", NAME, "-device", "cpu")
+    folder = africa.results / f"{trainer}__{NAME}__3d_fullres" / "fold_0"
+    record = read_json(folder / "tf_enrichment.json", "")
+    assert (record["num_real"], record["num_synthetic"]) == (4, 20)
+    summary = read_json(folder / "validation" / "summary.json", "")
+    validated = {os.path.basename(case["reference_file"]).split(".")[0] for case in summary["metric_per_case"]}
+    assert validated == set(read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["val"])
