@@ -9,6 +9,7 @@ import numpy as np
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.work import read_json
 
 
@@ -65,6 +66,14 @@ def folder_cases(folder: Path, file_ending: str, channels: int) -> list[CaseFile
 def channel_files(images: Path, identifier: str, file_ending: str, channels: int) -> tuple[Path, ...]:
     """The image files of a case, <case>_0000<ending> and so on."""
     return tuple(images / f"{identifier}_{channel:04d}{file_ending}" for channel in range(channels))
+
+
+def case_digest(case: CaseFiles) -> str:
+    """The same for the same files."""
+    for path in (*case.images, case.label):
+        if not path.is_file():
+            refuse_damaged(path)
+    return digest([file_digest(path) for path in (*case.images, case.label)])
 
 
 def refuse_damaged(path: Path) -> None:

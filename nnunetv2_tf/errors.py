@@ -37,6 +37,7 @@ _SENTENCES = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EFBIG: "the file would be larger than this system allows (ulimit -f); raise the limit and run again.",
+    errno.EMFILE: "this system allows no more open files (ulimit -n); raise the limit or use a smaller -np.",
     errno.EACCES: "you may not read or write here; change the permissions or choose another folder.",
     errno.EPERM: "you may not read or write here; change the permissions or choose another folder.",
     errno.ENOTDIR: "a part of this path is a file and no folder; correct the path.",

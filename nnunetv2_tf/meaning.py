@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nnunetv2_tf.cases import dataset_json
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
 
 
 @dataclass(frozen=True)
@@ -18,31 +20,44 @@ class Meaning:
     organ: tuple[int, ...] = ()  # without the tumour; empty: whatever is not background of exactly 0
 
     @classmethod
-    def of(cls, dataset_json: Mapping[str, Any]) -> "Meaning":
-        """Reads dataset.json's `labels` and `tf`."""
-        values = {name: _values(value) for name, value in dataset_json["labels"].items() if name != "ignore"}
-        described = dataset_json.get("tf")
+    def read(cls, dataset: Dataset) -> "Meaning":
+        """Reads the raw dataset.json, which is the one that people edit."""
+        try:
+            return cls.of(dataset_json(dataset))
+        except ValueError as error:
+            raise UserError(f"{dataset.raw / 'dataset.json'}: {error}; correct it.") from None
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any]) -> "Meaning":
+        """From the keys `labels` and `tf`; raises ValueError with half a sentence when they make no sense."""
+        values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
+        described = description.get("tf")
         if described is None:
             return cls(tuple(sorted({value for several in values.values() for value in several} - {0})))
+        if not isinstance(described, dict):
+            raise ValueError(f"tf must be an object, not {described!r}")
         regions = described.get("regions", {})
-        tumour = _named(described.get("tumour", []), values, regions, "tumour")
+        if not isinstance(regions, dict):
+            raise ValueError(f"tf.regions must be an object, not {regions!r}")
+        tumour = _named(described, "tumour", values, regions)
         if not tumour:
-            raise UserError("dataset.json: its key tf names no tumour; list the tumour's labels under tf.tumour.")
-        return cls(tumour, _named(described.get("organ", []), values, regions, "organ"))
+            raise ValueError("tf names no tumour, and the tumour's labels belong under tf.tumour")
+        return cls(tumour, _named(described, "organ", values, regions))
 
 
 def _named(
-    names: Sequence[str], values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]], what: str
+    described: Mapping[str, Any], key: str, values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]]
 ) -> tuple[int, ...]:
     """The values of some labels. Where labels are overlapping regions, classes are found through those made of them."""
+    names = described.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"tf.{key} must be a list of labels' names, not {names!r}")
     whole = [region for region, members in regions.items() if region in values and set(members) <= set(names)]
     found: set[int] = set()
     for name in names:
         holders = [name] if name in values else [region for region in whole if name in regions[region]]
         if not holders:
-            raise UserError(
-                f"dataset.json: tf.{what} names {name}, which is none of its labels ({', '.join(values)}); correct it."
-            )
+            raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
         found |= set().union(*(values[holder] for holder in holders))
     return tuple(sorted(found))
 

@@ -31,6 +31,7 @@ class Sidecar:
     ancestors: tuple[str, ...] | Literal["unknown"]  # real cases of the dataset; unknown: added with --trust
     geometry_ancestors: tuple[str, ...]  # cases that only shaped plans or the registration target
     reach_mm: float | None  # edits stay within this distance of the tumour map; None: anywhere in the organ
+    sources: Mapping[str, str]  # digests of the raw files that went in; empty for foreign cases
     controls: Mapping[str, Any]
     seed: int | None
     versions: Mapping[str, str]

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import VARIABLES, Dataset
@@ -50,6 +51,30 @@ class AtTheBorder(Brains):
 
 
 @dataclass(frozen=True)
+class Gas(Livers):
+    """Abdomens with pockets of gas, darker than what nnU-Net's limits leave of it."""
+
+    def description(self, num_cases: int) -> dict[str, Any]:
+        return {**super().description(num_cases), "tf": {"tumour": ["tumour"]}}
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        image, label = super().draw(rng)
+        image[0][rng.random(label.shape) < 0.3] = -900
+        return image, label
+
+
+@dataclass(frozen=True)
+class LabelledOutside(Brains):
+    """Brains whose label reaches into the background here and there."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        image, label = super().draw(rng)
+        brain = image[0] != 0
+        rim = np.asarray(binary_dilation(brain)) & ~brain
+        return image, np.where(rim & (rng.random(label.shape) < 0.5), 2, label).astype(np.uint8)
+
+
+@dataclass(frozen=True)
 class Scene:
     """A dataset and the plans to look at it with."""
 
@@ -61,6 +86,7 @@ class Scene:
     extra: dict = field(default_factory=dict)  # in dataset.json
 
 
+OBLIQUE = (0.9553364891256061, -0.2955202066613395, 0.0, 0.2955202066613395, 0.9553364891256061, 0.0, 0.0, 0.0, 1.0)
 LPS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 SCENES = {
     "one channel": Scene(Brains()),
@@ -68,6 +94,10 @@ SCENES = {
         Brains(channel_names=("t1n", "t1c", "t2w", "t2f"), labels={"background": 0, "NCR": 1, "ED": 2})
     ),
     "four classes": Scene(FourClasses(labels={**CLASSES, "ED2": 4})),
+    "CT with gas": Scene(Gas(), scheme="CTNormalization", masked=False),
+    "oblique, odd": Scene(
+        Brains(shape=(25, 33, 29), spacing=(0.5, 0.5, 0.5), direction=OBLIQUE), spacing=(1.0, 1.0, 1.0)
+    ),
     "CT": Scene(Livers(), scheme="CTNormalization", masked=False),
     "thick slices": Scene(Brains(shape=(12, 40, 36), spacing=(4.0, 1.0, 1.0)), spacing=(4.0, 1.0, 1.0)),
     "thick slices, coarser": Scene(Brains(shape=(12, 40, 36), spacing=(4.0, 1.0, 1.0)), spacing=(4.0, 1.5, 1.5)),
@@ -79,6 +109,8 @@ SCENES = {
     "unmasked": Scene(Brains(), masked=False),
     "rescaled": Scene(Brains(), scheme="RescaleTo01Normalization", masked=False),
 }
+
+SAME_GRID = [name for name, scene in SCENES.items() if scene.spacing == scene.cohort.spacing]  # nothing is resampled
 
 
 @dataclass(frozen=True)

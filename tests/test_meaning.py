@@ -1,8 +1,12 @@
+import re
+
 import pytest
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.labels import dataset_labels
 from nnunetv2_tf.meaning import Meaning
+from nnunetv2_tf.work import write_json
 
 
 def test_without_the_key_all_foreground_is_tumour():
@@ -22,8 +26,21 @@ def test_an_organ_by_name():
     assert Meaning.of(described) == Meaning((2,), (1, 3))
 
 
-def test_names_that_are_no_labels_are_refused():
-    with pytest.raises(UserError, match="tf.tumour names lesion, which is none of its labels"):
-        Meaning.of({"labels": {"background": 0, "tumour": 1}, "tf": {"tumour": ["lesion"]}})
-    with pytest.raises(UserError, match="its key tf names no tumour"):
-        Meaning.of({"labels": {"background": 0, "tumour": 1}, "tf": {}})
+@pytest.mark.parametrize(
+    ("described", "sentence"),
+    [
+        ({"tumour": ["lesion"]}, "tf.tumour names lesion, which is none of the labels"),
+        ({}, "tf names no tumour"),
+        ([], "tf must be an object"),
+        ({"tumour": "tumour"}, "tf.tumour must be a list of labels' names, not 'tumour'"),
+        ({"tumour": None}, "tf.tumour must be a list"),
+        ({"tumour": [["tumour"]]}, "tf.tumour must be a list"),
+        ({"tumour": ["tumour"], "regions": []}, "tf.regions must be an object"),
+    ],
+)
+def test_what_makes_no_sense_is_explained(described, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    dataset = Dataset("Dataset501_X")
+    write_json(dataset.raw / "dataset.json", {"labels": {"background": 0, "tumour": 1}, "tf": described})
+    with pytest.raises(UserError, match=f"Dataset501_X/dataset.json: {re.escape(sentence)}.*; correct it"):
+        Meaning.read(dataset)

@@ -11,8 +11,10 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.provenance import BaselineUse, CaseEntry, Manifest, Sidecar, versions
 
 HASH = "0123456789abcdef" * 4
-SIDECAR = Sidecar("s", 3, "healthy_7", ("a",), ("a", "b"), ("c",), 6.0, {"volume_ml": [5, 40]}, 1, {"numpy": "2"})
-FOREIGN = Sidecar("s", None, None, (), "unknown", (), None, {}, None, {})
+SIDECAR = Sidecar(
+    "s", 3, "healthy_7", ("a",), ("a", "b"), ("c",), 6.0, {"a": "0"}, {"volume_ml": [5, 40]}, 1, {"numpy": "2"}
+)
+FOREIGN = Sidecar("s", None, None, (), "unknown", (), None, {}, {}, None, {})
 MANIFEST = Manifest(
     format=1,
     set="tf100",
@@ -96,7 +98,7 @@ def test_a_manifest_changed_by_hand_is_refused(tmp_path):
 def test_donors_are_ancestors():
     """The leak guard reads ancestors only, so no method may forget a donor there."""
     with pytest.raises(ValueError, match="the donors of s must be among its ancestors"):
-        Sidecar("s", 3, None, ("a",), ("b",), (), None, {}, None, {})
+        Sidecar("s", 3, None, ("a",), ("b",), (), None, {}, {}, None, {})
 
 
 def test_versions_name_what_decides_a_case():

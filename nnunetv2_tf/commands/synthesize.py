@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument("-recipe", type=Path, metavar="FILE", help="a recipe.jsonl to follow instead of drawing one")
     parser.add_argument("--recipe_only", action="store_true", help="write the recipe and stop")
-    parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same cases (default: 0)")
+    parser.add_argument("-seed", type=int, metavar="K", help="same seed, same cases (default: 0)")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the work")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
@@ -72,7 +72,11 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"-part_id goes from 0 to {arguments.num_parts - 1}, not {arguments.part_id}.")
     if arguments.overwrite and arguments.num_parts > 1:
         raise UserError("--overwrite would delete what other parts have made; remove the set first (nnUNetv2_tf_sets).")
-    if arguments.seed < 0:
+    if arguments.overwrite and arguments.recipe_only:
+        raise UserError("--overwrite deletes cases and --recipe_only makes none; choose one of them.")
+    if arguments.seed is not None and arguments.recipe is not None:
+        raise UserError("A recipe has its own seeds; give -seed or -recipe.")
+    if arguments.seed is not None and arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
     from nnunetv2_tf.synthesis import actions
     from nnunetv2_tf.synthesis.run import Share
@@ -88,7 +92,7 @@ def _run(arguments: argparse.Namespace) -> None:
         plans_name=arguments.p,
         recipe=arguments.recipe,
         recipe_only=arguments.recipe_only,
-        seed=arguments.seed,
+        seed=arguments.seed or 0,
         share=Share(arguments.num_parts, arguments.part_id),
         num_processes=arguments.np,
         overwrite=arguments.overwrite,

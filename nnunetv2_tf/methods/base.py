@@ -69,7 +69,7 @@ class Method(ABC):
     hosts: Literal["healthy", "real"] = "healthy"
     needs: tuple[str, ...] = ()  # methods fitted before this one
     pastes: bool = False  # whether sites carry their donors
-    reach_mm: float | None = 6.0  # edits stay within this distance of the tumour map; None: anywhere in the organ
+    reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
 
     def __init__(self, config: Any, device: torch.device, fitted: Mapping[str, "Method"]) -> None:
         self.config = config

@@ -31,7 +31,6 @@ class CarveMix(Method):
 
     hosts = "real"
     pastes = True
-    reach_mm = 0.0
     config: CarveMixConfig
 
     def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:

@@ -1,6 +1,7 @@
 """From `-m` to a method: `carvemix` is nnunetv2_tf.methods.carvemix; `their.module:Class` is anybody's."""
 
 import importlib
+import inspect
 import pkgutil
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from nnunetv2_tf import methods
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.methods.base import Method
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.stamps import digest
 
 HELPERS = ("base", "lookup")
 
@@ -38,10 +41,17 @@ def find_method(name: str, preset: str = "default") -> FoundMethod:
         module = importlib.import_module(path if class_name else f"{methods.__name__}.{name}")
         kind = getattr(module, class_name or "METHOD")
         presets = module.PRESETS
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"-m {name}: {error}; the module must be importable and hold the class and PRESETS.") from None
-    if not (isinstance(kind, type) and issubclass(kind, Method)):
-        raise UserError(f"-m {name} is no method; derive it from nnunetv2_tf.methods.base.Method.")
-    if preset not in presets:
-        raise UserError(f"{name} has no preset {preset}, only {', '.join(presets)}.")
+    except Exception as error:  # somebody else's module raises what it likes
+        raise UserError(
+            f"-m {name}: {type(error).__name__}: {error}; the module must be importable (PYTHONPATH) and hold the "
+            "class and PRESETS."
+        ) from None
+    if not (isinstance(kind, type) and issubclass(kind, Method)) or inspect.isabstract(kind):
+        raise UserError(f"-m {name} is no method; derive it from nnunetv2_tf.methods.base.Method and write its edit.")
+    if not isinstance(presets, dict) or preset not in presets:
+        raise UserError(f"{name} has no preset {preset}; its module has PRESETS = {presets}.")
+    try:
+        digest(to_json(presets[preset]))
+    except TypeError as error:
+        raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
     return FoundMethod(name, kind, preset, presets[preset])

@@ -25,6 +25,7 @@ class Grid:
     cropped: Shape  # the crop before it was resampled
     start: Shape  # its first voxel in the scan
     native_shape: Shape  # of the scan, axes transposed
+    native_spacing: tuple[float, float, float]  # of the scan, as nnU-Net counts it
     native_affine: np.ndarray  # voxel of the scan (transposed axes) to millimetres, 4x4
 
     @classmethod
@@ -33,11 +34,13 @@ class Grid:
         start = [int(low) for low, _ in properties["bbox_used_for_cropping"]]
         affine = _affine_of_reader(properties)
         columns = [2 - axis for axis in transpose_forward]  # readers give (Z, Y, X), affines take (x, y, z)
+        z, y, x = (float(properties["spacing"][axis]) for axis in transpose_forward)
         return cls(
             _three(shape),
             _three(properties["shape_after_cropping_and_before_resampling"]),
             _three(start),
             _three(properties["shape_before_cropping"]),
+            (z, y, x),
             affine[:, [*columns, 3]],
         )
 
@@ -65,12 +68,9 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Millimetres between voxels here."""
-        return _lengths(self.affine)
-
-    @property
-    def native_spacing(self) -> tuple[float, float, float]:
-        """Millimetres between voxels of the scan."""
-        return _lengths(self.native_affine)
+        factor = np.array(self.cropped) / np.array(self.shape)
+        z, y, x = (np.array(self.native_spacing) * factor).tolist()
+        return z, y, x
 
 
 def _affine_of_reader(properties: Mapping[str, Any]) -> np.ndarray:
@@ -91,11 +91,6 @@ def _diagonal(factor: np.ndarray, offset: np.ndarray) -> np.ndarray:
     matrix = np.diag([*factor, 1.0])
     matrix[:3, 3] = offset
     return matrix
-
-
-def _lengths(affine: np.ndarray) -> tuple[float, float, float]:
-    z, y, x = np.linalg.norm(affine[:3, :3], axis=0).tolist()
-    return z, y, x
 
 
 def _three(values: Sequence[int]) -> Shape:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 
-from nnunetv2_tf.cases import CaseFiles, refuse_damaged
+from nnunetv2_tf.cases import CaseFiles, case_digest, refuse_damaged
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
-from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.work import write_json
 
 SMALLEST = 1e-8  # nnU-Net divides by no less
@@ -29,23 +29,20 @@ class Intensity:
 
     mean: tuple[float, ...]
     sd: tuple[float, ...]
-    n: int  # voxels that mean and sd are taken over
-    source: str  # digest of the images and the plans
+    n: int  # voxels of the scan that mean and sd of the first channel are taken over
+    source: str  # digest of images, label and plans
 
     @classmethod
     def of(cls, dataset: Dataset, plan: Plan, case: CaseFiles) -> "Intensity":
         """The kept record, or a new one where images or plans have changed since."""
-        for image in case.images:
-            if not image.is_file():
-                refuse_damaged(image)
-        source = digest([plan.stamp, [file_digest(image) for image in case.images]])
+        source = digest([plan.stamp, case_digest(case)])
         path = intensity_path(dataset, plan, case.identifier)
         if path.is_file():
             kept = read_record(cls, path, "delete it, it is made anew.")
             if kept.source == source:
                 return kept
-        for image in case.images:
-            refuse_damaged(image)
+        for file in (*case.images, case.label):
+            refuse_damaged(file)
         record = _measured(plan, case, source)
         write_json(path, to_json(record))
         return record
@@ -59,20 +56,20 @@ def intensity_path(dataset: Dataset, plan: Plan, identifier: str) -> Path:
 def _measured(plan: Plan, case: CaseFiles, source: str) -> Intensity:
     reader: Any = plan.plans_manager.image_reader_writer_class()
     images, _ = reader.read_images([str(image) for image in case.images])
-    axes = plan.plans_manager.transpose_forward
-    images, mask, _ = crop_to_nonzero(images.transpose([0, *[axis + 1 for axis in axes]]))
-    inside = mask[0] >= 0
+    label, _ = reader.read_seg(str(case.label))
+    axes = [0, *[axis + 1 for axis in plan.plans_manager.transpose_forward]]
+    images, label, _ = crop_to_nonzero(images.transpose(axes), label.transpose(axes))
+    inside = label[0] >= 0  # the nonzero mask, and what is labelled outside it
     settings = plan.manager
     properties = plan.plans_manager.foreground_intensity_properties_per_channel
     channels = [
-        _channel(scheme, image, inside if masked else None, properties[str(index)])
-        for index, (scheme, masked, image) in enumerate(
+        _channel(scheme, image, inside if by_mask else None, properties[str(index)])
+        for index, (scheme, by_mask, image) in enumerate(
             zip(settings.normalization_schemes, settings.use_mask_for_norm, images, strict=True)
         )
     ]
-    masked = bool(settings.use_mask_for_norm[0])
     means, deviations = zip(*channels, strict=True)
-    return Intensity(means, deviations, int(inside.sum()) if masked else inside.size, source)
+    return Intensity(means, deviations, int(inside.sum()) if settings.use_mask_for_norm[0] else inside.size, source)
 
 
 def _channel(

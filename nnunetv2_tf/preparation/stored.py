@@ -1,9 +1,11 @@
 """Cases as nnU-Net stores them: the space in which all methods work. Arrays are read when asked for."""
 
+import errno
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +90,19 @@ class Case:
             return np.isin(self.stored_label, (*self.meaning.organ, *self.meaning.tumour))
         return self.stored_label >= 0
 
-    @property
     def has_tumour(self) -> bool:
-        """Whether any of it is tumour, by the voxels nnU-Net keeps for oversampling."""
+        """Whether any of it is tumour, by the voxels nnU-Net keeps for oversampling. Keeps nothing in memory."""
         wanted = set(self.meaning.tumour)
+        locations = self._read_properties().get("class_locations", {})
         return any(
             len(places) and wanted >= set(np.atleast_1d(np.asarray(values, dtype=int)).tolist())
-            for values, places in self.properties["class_locations"].items()
+            for values, places in locations.items()
         )
+
+    @property
+    def n_norm(self) -> int:
+        """Voxels here that nnU-Net normalises over."""
+        return int((self.stored_label >= 0).sum()) if self.plan.manager.use_mask_for_norm[0] else self.stored_label.size
 
     @cached_property
     def has_background(self) -> bool:
@@ -122,24 +129,43 @@ class Case:
     @cached_property
     def _read(self) -> tuple[Any, Any, dict[str, Any]]:
         """Handles of image and label, which read when they are sliced, and the properties."""
-        if not (self.folder / f"{self.identifier}.pkl").is_file():
+        properties = self._read_properties()
+        with self._explained():
+            kind = _dataset_class(str(self.folder))
+            image, label, *_ = kind(str(self.folder), [self.identifier]).load_case(self.identifier)
+        return image, label, properties
+
+    def _read_properties(self) -> dict[str, Any]:
+        path = self.folder / f"{self.identifier}.pkl"
+        if not path.is_file():
             raise UserError(
                 f"{self.identifier} is not preprocessed for {self.plan.configuration} ({self.folder}); {self._cure}"
             )
+        with self._explained(), open(path, "rb") as file:
+            return pickle.load(file)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            kind = infer_dataset_class(str(self.folder))
-            image, label, _, properties = kind(str(self.folder), [self.identifier]).load_case(self.identifier)
+            yield
         except (AssertionError, OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EMFILE:
+                raise
             raise UserError(
                 f"{self.identifier} in {self.folder} cannot be read ({error}), it is damaged; {self._cure}"
             ) from None
-        return image, label, properties
+
+
+@cache
+def _dataset_class(folder: str) -> Any:
+    """nnU-Net's way to read a folder; it lists the folder to find out."""
+    return infer_dataset_class(folder)
 
 
 def training_cases(files: Mapping[str, CaseFiles], dataset: Dataset, plan: Plan, fold: Fold) -> list[Case]:
     """The real cases that train in a fold, in the order of their names; `files` are all of the dataset's."""
     groups = Groups.read(dataset)
-    meaning = Meaning.of(plan.dataset_json)
+    meaning = Meaning.read(dataset)
     split = fold_split(dataset, fold, list(files))
     _refuse_strangers(split.train, files, dataset)
     folder = dataset.preprocessed / plan.data_identifier

@@ -103,6 +103,7 @@ def _sidecar(case: str, ancestry: Ancestry) -> Sidecar:
         ancestors="unknown" if ancestry == "unknown" else ancestry[case],
         geometry_ancestors=(),
         reach_mm=None,
+        sources={},
         controls={},
         seed=None,
         versions=versions(),

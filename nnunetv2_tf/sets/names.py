@@ -11,6 +11,7 @@ from nnunetv2_tf.errors import UserError
 
 BASELINE = "TFBaselineTrainer"
 ENRICHED = "TFEnrichedTrainer"
+INTENSITY = "intensity"  # nnUNet_preprocessed/<dataset>/tf/intensity
 DEFAULT_EPOCHS = 1000  # nnU-Net's
 
 
@@ -55,6 +56,8 @@ def is_ours(name: str) -> bool:
 
 def check_set_name(name: str) -> None:
     """Raises when a set may not be called that: a trainer's name must still say which part is the set."""
+    if name == INTENSITY:
+        raise UserError(f"A set cannot be called {name!r}, a folder of that name is ours already; choose another.")
     if not _SET_NAME.fullmatch(name) or _option(name) is not None:
         raise UserError(
             f"A set cannot be called {name!r}: use lower-case letters and digits, a letter first, and nothing that "

@@ -120,7 +120,11 @@ class SetPart:
     def remove(self) -> None:
         """Deletes the part and its preprocessed arrays. The manifest goes first: what is left is never a set."""
         self.manifest_path.unlink(missing_ok=True)
-        for folder in (self.scratch, self.folder, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
+        self.config_path.unlink(missing_ok=True)
+        if self.folder.exists():
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.folder.rename(self.scratch)  # what a kill leaves is never taken for cases
+        for folder in (self.scratch, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
             if folder.exists():
                 shutil.rmtree(folder)
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import FoundMethod, find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.pictures import write_overview
 from nnunetv2_tf.synthesis.run import Run, Share
+from nnunetv2_tf.tumours.recipe import read_recipe, refuse_outsiders
 
 
 def synthesize(
@@ -36,12 +38,17 @@ def synthesize(
     dataset = Dataset.find(id_or_name)
     method = _usable(find_method(method_name, preset))
     plan = Plan.read(dataset, plans_name, configuration)
+    given = None if recipe is None else tuple(read_recipe(recipe))
     runs = [
-        Run(SetPart(dataset, set_name, fold), plan, method, num_cases, seed, recipe, num_processes)
+        Run(SetPart(dataset, set_name, fold), plan, method, num_cases, seed, given, num_processes)
         for fold in dict.fromkeys(folds)
     ]
+    for run in runs:  # what is wrong with one fold stops all before anything is written
+        if recipe is not None:
+            refuse_outsiders(given or (), run.cohort, recipe)
     for run in runs:
         run.start(overwrite)
+    for run in runs:
         if recipe_only:
             print(f"Fold {run.part.fold}: {len(run.lines())} lines in {run.recipe_path}")
             continue
@@ -59,6 +66,8 @@ def synthesize(
 def _usable(method: FoundMethod) -> FoundMethod:
     if method.kind.hosts != "real":
         raise UserError(f"{method.name} needs healthy hosts, which this version cannot use yet; take another method.")
+    if method.kind.needs or method.kind.fit is not Method.fit:
+        raise UserError(f"{method.name} has to be fitted first, which this version cannot do yet; take another method.")
     return method
 
 

@@ -50,12 +50,31 @@ class _Edit:
     weight: np.ndarray  # (Z, Y, X) w
     before: np.ndarray  # (Z, Y, X) the host's label, resampled as the edited one is
     after: np.ndarray  # (Z, Y, X) the edited label
+    whole: bool  # the edit replaces what was there
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """How one channel of the host is normalised."""
+
+    index: int
+    sd: float
+    limits: tuple[float, float] | None  # CT: nnU-Net limits values before it normalises them
+    background: bool  # whether 0 is background
+
+    @classmethod
+    def of(cls, host: Case, index: int) -> "_Channel":
+        properties = host.plan.plans["foreground_intensity_properties_per_channel"].get(str(index), {})
+        clipped = host.plan.manager.normalization_schemes[index] == "CTNormalization"
+        limits = (properties["percentile_00_5"], properties["percentile_99_5"]) if clipped else None
+        return cls(index, host.intensity.sd[index], limits, host.has_background)
 
 
 def compose(host: Case, site: Site, edited: Edited) -> Composed:
     """Puts the edit of a whole case into the host's files. Raises Unusable when no tumour is left of it."""
     images = tuple(_read(path, host) for path in host.files.images)
     label = _read(host.files.label, host)
+    _refuse_replaced(host, site, images, label)
     _renumber(label, host)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
@@ -63,8 +82,8 @@ def compose(host: Case, site: Site, edited: Edited) -> Composed:
         edit = _on_native_grid(host, site, edited, box)
         if host.has_background:
             edit = replace(edit, weight=edit.weight * _content(host, images)[_within_crop(box, host)])
-        for image, delta, sd in zip(images, edit.delta, host.intensity.sd, strict=True):
-            _write_image(image, _turned(image, host)[box], delta, edit.weight, sd, host.has_background)
+        for channel, image in enumerate(images):
+            _write_image(image, _turned(image, host)[box], edit, _Channel.of(host, channel))
         written = _write_label(label, _turned(label, host)[box], edit)
     if not np.isin(written, host.meaning.tumour).any():
         raise Unusable(f"nothing of the tumour is left on {host.identifier}")
@@ -74,10 +93,7 @@ def compose(host: Case, site: Site, edited: Edited) -> Composed:
 def _read(path: Path, host: Case) -> Volume:
     volume = read_volume(path, host.plan.plans["image_reader_writer"])
     if _turned(volume, host).shape != host.grid.native_shape:
-        raise UserError(
-            f"{path} is not the scan that was preprocessed (its size is {volume.stored.shape}); put that back, or run "
-            "nnUNetv2_preprocess again."
-        )
+        raise _replaced(path, f"its size is {volume.stored.shape}")
     return volume
 
 
@@ -125,23 +141,27 @@ def _on_native_grid(host: Case, site: Site, edited: Edited, box: Box) -> _Edit:
     shape = [part.stop - part.start for part in box]
     delta = [resample(channel, affine, shape, 3, 0.0) for channel in (edited.image - site.image).numpy()]
     organ = resample(site.organ.numpy().astype(np.float32), affine, shape, 1, 0.0) >= 0.5
+    after = resample_label(edited.label.numpy(), affine, shape)
     return _Edit(
         delta=np.stack(delta),
-        weight=_weight(host, site, edited, affine, box) * organ,
+        weight=_weight(host, site, edited, affine, after) * organ,
         before=resample_label(site.label.numpy(), affine, shape),
-        after=resample_label(edited.label.numpy(), affine, shape),
+        after=after,
+        whole=edited.region is not None,
     )
 
 
-def _weight(host: Case, site: Site, edited: Edited, affine: np.ndarray, box: Box) -> np.ndarray:
-    shape = [part.stop - part.start for part in box]
-    if edited.region is not None:
-        return (resample(edited.region.numpy().astype(np.float32), affine, shape, 1, 0.0) >= 0.5).astype(np.float32)
-    if edited.reach_mm is None:
-        return np.ones(shape, np.float32)
+def _weight(host: Case, site: Site, edited: Edited, affine: np.ndarray, after: np.ndarray) -> np.ndarray:
     spacing = host.grid.native_spacing
-    tumour = resample_label(site.tumour.numpy(), affine, shape) > 0
-    return feather(tumour, edited.reach_mm, spacing)
+    if edited.region is not None:
+        region = resample(edited.region.numpy().astype(np.float32), affine, after.shape, 1, 0.0) >= 0.5
+        tumour = region & np.isin(after, host.meaning.tumour)
+        if host.grid.resampled and edited.reach_mm is not None and tumour.any():  # interpolation may overstep the reach
+            region &= np.asarray(distance_transform_edt(~tumour, sampling=spacing)) <= edited.reach_mm
+        return region.astype(np.float32)
+    if edited.reach_mm is None:
+        return np.ones(after.shape, np.float32)
+    return feather(resample_label(site.tumour.numpy(), affine, after.shape) > 0, edited.reach_mm, spacing)
 
 
 def feather(tumour: np.ndarray, reach_mm: float, spacing: Sequence[float]) -> np.ndarray:
@@ -156,10 +176,41 @@ def feather(tumour: np.ndarray, reach_mm: float, spacing: Sequence[float]) -> np
 
 
 def _content(host: Case, images: Sequence[Volume]) -> np.ndarray:
-    """The crop's voxels that nnU-Net takes for the body: not 0 in some channel, or enclosed by such."""
-    crop = tuple(slice(a, a + size) for a, size in zip(host.grid.start, host.grid.cropped, strict=True))
-    return np.asarray(
-        create_nonzero_mask(np.stack([image.native(_turned(image, host)[crop]) != 0 for image in images]))
+    """The crop's voxels that nnU-Net takes for the body: not 0 in some channel, or enclosed by such.
+
+    Raises when the crop is not the one that was preprocessed.
+    """
+    filled = np.any([image.native(_turned(image, host)) != 0 for image in images], axis=0)
+    expected = np.cumsum([host.grid.start, host.grid.cropped], axis=0)
+    if not filled.any() or not np.array_equal(_bounds(filled), expected):
+        raise _replaced(host.files.images[0], "its background is another")
+    return np.asarray(create_nonzero_mask(filled[_crop(host)][None]))
+
+
+def _refuse_replaced(host: Case, site: Site, images: Sequence[Volume], label: Volume) -> None:
+    """Raises when a file is not what was preprocessed. Voxel by voxel, so only where nothing was resampled."""
+    if host.grid.resampled:
+        return
+    own, crop = host.stored_label, _crop(host)
+    if not np.array_equal(np.maximum(own, 0), label.native(_turned(label, host)[crop])):
+        raise _replaced(host.files.label, "its labels are others")
+    some = (slice(None, None, 4),) * 3
+    for index, image in enumerate(images):
+        if _Channel.of(host, index).limits is None:
+            mean, sd = host.intensity.mean[index], host.intensity.sd[index]
+            difference = image.native(_turned(image, host)[crop][some]) - (site.image[index].numpy()[some] * sd + mean)
+            if np.abs(difference[own[some] >= 0]).max(initial=0) > TINY * sd + 1e-5 * abs(mean):
+                raise _replaced(host.files.images[index], "its values are others")
+
+
+def _crop(host: Case) -> Box:
+    z, y, x = (slice(a, a + size) for a, size in zip(host.grid.start, host.grid.cropped, strict=True))
+    return z, y, x
+
+
+def _replaced(path: Path, how: str) -> UserError:
+    return UserError(
+        f"{path} is not the scan that was preprocessed ({how}); put that back, or run nnUNetv2_preprocess again."
     )
 
 
@@ -168,15 +219,16 @@ def _within_crop(box: Box, host: Case) -> Box:
     return z, y, x
 
 
-def _write_image(
-    volume: Volume, part: np.ndarray, delta: np.ndarray, weight: np.ndarray, sd: float, background: bool
-) -> None:
-    """Adds the change to a part of a volume. With a background of 0 no voxel becomes 0, or darker than all others."""
-    change = sd * weight * delta
+def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: _Channel) -> None:
+    """Adds the edit to a part of a volume. With a background of 0 no voxel becomes 0, or darker than all others."""
+    change = channel.sd * edit.weight * edit.delta[channel.index]
     where = change != 0
-    native = volume.native(part[where]).astype(np.float64) + change[where]
-    if background:
-        smallest, darkest = volume.step or TINY * sd, float(volume.native(volume.stored.min()))
+    native = volume.native(part[where]).astype(np.float64)
+    if channel.limits is not None:
+        native += edit.weight[where] * (np.clip(native, *channel.limits) - native)
+    native += change[where]
+    if channel.background:
+        smallest, darkest = volume.step or TINY * channel.sd, float(volume.native(volume.stored.min()))
         fitting = volume.fitting(np.maximum(native, darkest if darkest < 0 else smallest))
         fitting[volume.native(fitting) == 0] = volume.fitting(np.array(smallest))
     else:
@@ -185,11 +237,13 @@ def _write_image(
 
 
 def _write_label(volume: Volume, part: np.ndarray, edit: _Edit) -> np.ndarray:
-    """Writes the label where the edit changed it; returns the values written."""
-    where = (edit.after != edit.before) & (edit.weight > 0)
-    written = edit.after[where]
-    fitting = volume.fitting(written.astype(np.float64))
-    if not np.array_equal(volume.native(fitting), written):
-        raise UserError(f"The labels of the host are stored as {volume.dtype}, which cannot hold the tumour's classes.")
+    """Writes the label where the edit changed it, or all of a region; returns the label where the edit counts."""
+    counts = edit.weight > 0
+    where = counts if edit.whole else counts & (edit.after != edit.before)
+    fitting = volume.fitting(edit.after[where].astype(np.float64))
+    if not np.array_equal(volume.native(fitting), edit.after[where]):
+        raise UserError(
+            f"{volume.path} is stored as {volume.dtype}, which cannot hold the tumour's classes; store it as int16."
+        )
     part[where] = fitting
-    return written
+    return edit.after[counts]

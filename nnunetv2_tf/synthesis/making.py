@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nnunetv2_tf.cases import case_digest
 from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import FoundMethod
 from nnunetv2_tf.preparation.stored import Case
@@ -77,6 +78,7 @@ def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
         ancestors=tuple(ancestors),
         geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in ancestors),
         reach_mm=edited.reach_mm,
+        sources={host.identifier: case_digest(host.files)},
         controls=edited.controls,
         seed=task.line.seed,
         versions=versions(),

@@ -19,6 +19,7 @@ COMPRESSION = 1  # of gzip; 6 takes four times as long and saves 8 %
 class Volume:
     """One 3D file. `stored` is its voxels as written in the file, turned as nnU-Net's reader turns them."""
 
+    path: Path
     stored: np.ndarray  # (Z, Y, X), writable; native value = slope * stored + intercept
     slope: float = 1.0
     intercept: float = 0.0
@@ -58,6 +59,7 @@ def read_volume(path: Path, reader: str) -> Volume:
         raise UserError(f"{path} does not exist; put it back.")
     kind = _Nifti if path.name.endswith((".nii", ".nii.gz")) else _Other
     volume = kind(path, reader.endswith("WithReorient"))
+    volume.path = path
     if not np.isfinite(volume.stored).all():
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
     return volume
@@ -78,7 +80,7 @@ class _Nifti(Volume):
         except (OSError, EOFError, zlib.error, TypeError, ValueError, HeaderDataError):
             raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
         if voxels.ndim != 3:
-            raise UserError(f"{path} is {voxels.ndim}-dimensional; write one 3D file per channel.")
+            raise UserError(f"{path} is {voxels.ndim}-dimensional; write it as one 3D file per channel.")
         self.content = content
         slope, intercept = self.header.get_slope_inter()
         self.slope, self.intercept = float(slope or 1), float(intercept or 0)

@@ -1,15 +1,16 @@
 """What a part of a set is made of and by: config.json in its folder. Another order may not continue it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.methods.lookup import FoundMethod
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.tumours.recipe import Cohort
 from nnunetv2_tf.work import write_json
@@ -25,26 +26,32 @@ class Order:
     fold: Fold
     method: str
     preset: str
-    config: Mapping[str, Any]
+    config: Any  # of the method
     plans: str
     configuration: str
     plan_stamp: str
+    tumour: tuple[int, ...]  # label values
+    organ: tuple[int, ...]
     cohort: str  # digest of who may be host and donor
     seed: int | None  # None: the recipe was given
 
     @classmethod
-    def of(cls, dataset: str, fold: Fold, method: FoundMethod, plan: Plan, cohort: Cohort, seed: int | None) -> "Order":
+    def of(
+        cls, part: SetPart, method: FoundMethod, plan: Plan, meaning: Meaning, cohort: Cohort, seed: int | None
+    ) -> "Order":
         """The order that these make."""
         members = [sorted((name, list(group)) for name, group in cohort.groups.items()), sorted(cohort.donors)]
         return cls(
-            dataset=dataset,
-            fold=fold,
+            dataset=part.dataset.name,
+            fold=part.fold,
             method=method.name,
             preset=method.preset,
             config=to_json(method.config),
             plans=str(plan.plans["plans_name"]),
             configuration=plan.configuration,
             plan_stamp=plan.stamp,
+            tumour=meaning.tumour,
+            organ=meaning.organ,
             cohort=digest([*members, sorted(cohort.healthy)]),
             seed=seed,
         )
@@ -56,9 +63,13 @@ class Order:
 
     def place(self, path: Path, set_name: str) -> None:
         """Writes the order, or compares with the one there and refuses what differs."""
-        if not path.exists():
+        if path.exists():
+            self.refuse_other(path, set_name)
+        else:
             write_json(path, to_json(self))
-            return
+
+    def refuse_other(self, path: Path, set_name: str) -> None:
+        """Raises when the set is not, or no longer, made to this order."""
         before, now = to_json(read_record(Order, path, CURE)), to_json(self)
         for key, sentence in _DIFFERS.items():
             if before[key] != now[key]:
@@ -77,6 +88,8 @@ _DIFFERS = {
     "plans": "plans {}, not {}",
     "configuration": "configuration {}, not {}",
     "plan_stamp": "other content of the plans (plan_stamp) than now",
+    "tumour": "tumour labels {} in dataset.json, not {}",
+    "organ": "organ labels {} in dataset.json, not {}",
     "cohort": "other training cases, groups or donors (cohort) than now",
     "seed": "seed {}, not {} (None: a recipe was given)",
 }

@@ -1,6 +1,6 @@
 """overview.png of a set's part: for its first cases host, donor, result, and the result with its label."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ ROWS = 6
 def write_overview(run: Run) -> Path:
     """Paints the first cases, first channel, in the slice in which most of the label has changed."""
     path = run.part.folder / "overview.png"
+    if path.exists() and path.stat().st_mtime_ns > run.part.manifest_path.stat().st_mtime_ns:
+        return path
     accepted = {entry.line: entry.case for entry in run.part.manifest().accepted[:ROWS]}
     lines = {line.index: line for line in run.lines()}
     rows = [list(_row(run, lines[index])) for index in accepted if index is not None]
@@ -47,7 +49,7 @@ def _row(run: Run, line: Line) -> Iterator[Panel]:
     yield panel(result.image(), result.organ(), "", label)
 
 
-def _upright(case: Case):
+def _upright(case: Case) -> Callable[[np.ndarray], np.ndarray]:
     """Turns a slice so that the front of the body is up, for scans cut across the body."""
     forward = case.grid.affine[1, 1] * (-1 if "sitk_stuff" in case.properties else 1)
     return lambda picture: picture[::-1] if forward > 0 else picture

@@ -6,22 +6,23 @@ whatever the parts, workers and interruptions. The manifest comes last and makes
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from nnunetv2_tf.cases import CaseFiles, raw_cases
+from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.methods.lookup import FoundMethod
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.preparation.stored import Case, training_cases
-from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, versions
+from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.synthesis.making import Task, case_name, make_case, skipped_path
 from nnunetv2_tf.synthesis.order import Order
-from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, read_recipe, refuse_outsiders, write_recipe
+from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, read_recipe, write_recipe
 from nnunetv2_tf.work import in_parallel, read_json
 
 TRIES = 10  # lines per promised case before giving up
@@ -48,23 +49,25 @@ class Run:
     method: FoundMethod
     num_cases: int | None  # None: every line of the given recipe
     seed: int
-    given: Path | None  # a recipe to use instead of drawing one
+    given: tuple[Line, ...] | None  # a recipe to follow instead of drawing one
     num_processes: int
+    remade: set[str] = field(default_factory=set)  # cases made by this run
 
     def start(self, overwrite: bool = False) -> None:
         """Checks the order against an earlier one and writes config.json and recipe.jsonl."""
-        order, lines = self.order, self.lines()
+        order = self.order
+        self._first_lines(self.num_cases or 1)  # before anything is deleted: can there be a recipe?
         with self.part.lock:
-            if overwrite:
-                self.part.remove()
-                lines = self.lines()
             if self.part.exists() and not self.part.config_path.exists():
                 raise UserError(
                     f"Set {self.part.set_name} of fold {self.part.fold} holds cases from elsewhere "
                     f"({self.part.manifest().method}); take another name with -s."
                 )
+            if overwrite:
+                self.part.remove()
             order.place(self.part.config_path, self.part.set_name)
-            self._store_recipe(lines)
+            self._store_recipe(self.lines())
+            self._refuse_other_sources()
 
     def make(self, share: Share) -> None:
         """Makes what is missing of this job's share."""
@@ -73,6 +76,7 @@ class Run:
     def finish(self, share: Share) -> int:
         """Writes the manifest once all lines are done; returns how many other jobs have not done yet."""
         with self.part.lock:
+            self.order.refuse_other(self.part.config_path, self.part.set_name)
             while True:
                 lines = self.lines()
                 missing = [line for line in lines if self._missing(line)]
@@ -88,19 +92,16 @@ class Run:
 
     def lines(self) -> list[Line]:
         """The first lines of the recipe of which, as far as is known, enough can be used."""
-        given = None if self.given is None else self._given_lines(self.given)
         wanted = self._promised
         if wanted is None:
-            return given or []
+            return list(self.given or ())
         length = wanted
         while True:
-            lines = [draw_line(self.cohort, self.seed, index) for index in range(length)]
-            if given is not None:
-                lines = given[:length]
+            lines = self._first_lines(length)
             usable = sum(not self.skipped_path(line).exists() for line in lines)
             if usable >= wanted:
                 return lines
-            if length >= TRIES * wanted or len(lines) < length:
+            if length >= TRIES * max(TRIES, wanted) or len(lines) < length:
                 raise UserError(
                     f"Only {usable} of the {len(lines)} lines of the recipe can be used for set {self.part.set_name}, "
                     f"fold {self.part.fold}, and {wanted} cases were asked for; ask for fewer, or give another recipe. "
@@ -142,13 +143,14 @@ class Run:
     def cohort(self) -> Cohort:
         """Who may be host and donor."""
         groups = {name: case.group for name, case in self.cases.items()}
-        return Cohort(groups, [name for name, case in self.cases.items() if case.has_tumour])
+        return Cohort(groups, [name for name, case in self.cases.items() if case.has_tumour()])
 
     @cached_property
     def order(self) -> Order:
         """What config.json says."""
         seed = self.seed if self.given is None else None
-        return Order.of(self.part.dataset.name, self.part.fold, self.method, self.plan, self.cohort, seed)
+        meaning = next(iter(self.cases.values())).meaning if self.cases else Meaning(())
+        return Order.of(self.part, self.method, self.plan, meaning, self.cohort, seed)
 
     @property
     def _promised(self) -> int | None:
@@ -157,10 +159,25 @@ class Run:
             return None
         return max(self.num_cases, len(self.part.manifest().accepted) if self.part.exists() else 0)
 
-    def _given_lines(self, path: Path) -> list[Line]:
-        lines = read_recipe(path)
-        refuse_outsiders(lines, self.cohort, path)
-        return lines
+    def _first_lines(self, number: int) -> list[Line]:
+        """The first so many lines of the recipe, or all there are of a given one."""
+        if self.given is not None:
+            return list(self.given[:number])
+        return [draw_line(self.cohort, self.seed, index) for index in range(number)]
+
+    def _refuse_other_sources(self) -> None:
+        """Raises when scans that finished cases were made of have changed since."""
+        current: dict[str, str] = {}
+        for line in self.lines():
+            sidecar = self._sidecar(line)
+            for name, source in ({} if sidecar is None else sidecar.sources).items():
+                if name not in current:
+                    current[name] = case_digest(self.cases[name].files)
+                if current[name] != source:
+                    raise UserError(
+                        f"The files of {name} have changed since set {self.part.set_name} of fold {self.part.fold} was "
+                        "begun; put them back, take another set name with -s, or make the set anew with --overwrite."
+                    )
 
     def _store_recipe(self, lines: Sequence[Line]) -> None:
         """Writes recipe.jsonl; it may only grow longer."""
@@ -173,14 +190,29 @@ class Run:
                 )
         if len(lines) > len(there):
             write_recipe(lines, self.recipe_path)
+        elif self.num_cases is None and len(lines) < len(there):
+            raise UserError(
+                f"Set {self.part.set_name} of fold {self.part.fold} follows {len(there)} lines of a longer recipe "
+                f"({self.recipe_path}) already; give that one, or take another name with -s."
+            )
 
     def _missing(self, line: Line) -> bool:
         return not self.skipped_path(line).exists() and not self._made(line)
 
     def _made(self, line: Line) -> bool:
         files = self._files(line)
-        paths = (self.part.sidecar_path(files.identifier), files.label, *files.images)
-        return all(path.is_file() for path in paths)
+        return self._sidecar(line) is not None and all(path.is_file() for path in (files.label, *files.images))
+
+    def _sidecar(self, line: Line) -> Sidecar | None:
+        """The sidecar of a finished case; None when there is none, or one of another line."""
+        case = case_name(self.part, line.index)
+        try:
+            sidecar = self.part.sidecar(case)
+        except UserError:
+            return None
+        donors = tuple(tumour.donor for tumour in line.tumours)
+        found = (sidecar.line, sidecar.host, sidecar.donors, sidecar.seed)
+        return sidecar if found == (line.index, line.real_host, donors, line.seed) else None
 
     def _files(self, line: Line) -> CaseFiles:
         description = self.plan.dataset_json
@@ -190,8 +222,10 @@ class Run:
     def _make(self, lines: Sequence[Line]) -> None:
         tasks = [self._task(line) for line in lines if self._missing(line)]
         description = f"Making {self.part.set_name}, fold {self.part.fold}"
-        for _ in in_parallel(make_case, tasks, self.num_processes, description):
-            pass
+        self.remade.update(task.identifier for task in tasks)
+        if tasks:
+            for _ in in_parallel(make_case, tasks, self.num_processes, description):
+                pass
 
     def _task(self, line: Line) -> Task:
         assert line.real_host is not None
@@ -200,8 +234,9 @@ class Run:
 
     def _write_manifest(self, lines: Sequence[Line]) -> None:
         before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}
+        kept = {case: entry for case, entry in before.items() if case not in self.remade}
         made = [line for line in lines if self._made(line)][: self._promised]
-        entries = tuple(before.get(case_name(self.part, line.index)) or self._entry(line) for line in made)
+        entries = tuple(kept.get(case_name(self.part, line.index)) or self._entry(line) for line in made)
         if not entries:
             raise UserError(
                 f"No line of {self.recipe_path} could be used; give other ones. "
@@ -217,7 +252,7 @@ class Run:
             method=self.method.name,
             preset=self.method.preset,
             config_hash=self.order.hash,
-            recipe_hash=digest([to_json(line) for line in lines]),
+            recipe_hash=digest([to_json(line) for line in read_recipe(self.recipe_path)]),
             healthy=None,
             baseline=None,
             versions=versions(),

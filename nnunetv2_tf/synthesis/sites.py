@@ -36,7 +36,7 @@ def make_site(line: Line, host: Case, donors: Mapping[str, Case], with_donors: b
         tumour=torch.from_numpy(_together([one.tumour for one in placed], organ)),
         donors=tuple(_donor(one) for one in placed) if with_donors else (),
         spacing=host.grid.spacing,
-        n_norm=host.intensity.n,
+        n_norm=host.n_norm,
     )
 
 

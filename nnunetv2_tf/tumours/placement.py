@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.resampling import resample, resample_label
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.tumours.recipe import Tumour
@@ -22,11 +21,7 @@ class Placed:
 
 def place(tumour: Tumour, donor: Case, host: Case, with_image: bool) -> Placed:
     """Brings a donor onto the host's grid."""
-    if not tumour.untransformed:
-        raise UserError(
-            f"This version leaves tumours where and as they are, and the recipe transforms that of {tumour.donor}; "
-            "keep to scale 1, rotation 0, no flip, shift 0 and no elastic seed."
-        )
+    assert tumour.untransformed  # recipes that transform are refused when they are read
     affine = np.linalg.inv(donor.grid.affine) @ host.grid.affine
     shape = host.grid.shape
     label = resample_label(donor.label(), affine, shape)

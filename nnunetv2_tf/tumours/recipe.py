@@ -7,12 +7,13 @@ one seeded permutation after the other, so that none comes twice before all came
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.records import checked, to_json
+from nnunetv2_tf.records import from_json, to_json
 from nnunetv2_tf.work import whole_file
 
 REAL, HEALTHY, DONOR, SEED = range(4)  # streams of random numbers
@@ -46,6 +47,10 @@ class Line:
     tumours: tuple[Tumour, ...]
     seed: int
 
+    def __post_init__(self) -> None:
+        if self.seed < 0 or not self.tumours:
+            raise ValueError("a line has a seed of 0 or more, and at least one tumour")
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -58,6 +63,8 @@ class Cohort:
 
 def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
     """Line number `index` of the recipe with this seed."""
+    if not cohort.groups:
+        raise UserError("No real case trains in this fold; check splits_final.json.")
     real = _in_turn(sorted(cohort.groups), [seed, REAL], index)
     donors = [name for name in sorted(cohort.donors) if real is None or cohort.groups[name] != cohort.groups[real]]
     if not donors:
@@ -95,7 +102,10 @@ def read_recipe(path: Path) -> list[Line]:
             value = json.loads(text)
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1} is not valid JSON ({error}); {CURE}") from None
-        line = checked(Line, value, path, CURE)
+        try:
+            line = from_json(Line, value)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number + 1}: {error}; {CURE}") from None
         if line.index != number:
             raise UserError(f"{path}, line {number + 1} has index {line.index}, not {number}; lines count from 0.")
         lines.append(line)
@@ -108,17 +118,21 @@ def refuse_outsiders(lines: Sequence[Line], cohort: Cohort, path: Path) -> None:
     """Raises when a recipe names a case that does not train in this fold, or mixes a patient with itself."""
     for line in lines:
         where = f"{path}, line {line.index + 1}"
-        hosts = [line.real_host] if line.real_host is not None else []
-        for name in [*hosts, *(tumour.donor for tumour in line.tumours)]:
+        if line.real_host is None:
+            raise UserError(f"{where} has no real_host; name one.")
+        for name in (line.real_host, *(tumour.donor for tumour in line.tumours)):
             if name not in cohort.groups:
                 raise UserError(f"{where} uses {name}, which does not train in this fold; use its training cases only.")
         for tumour in line.tumours:
             if tumour.donor not in cohort.donors:
                 raise UserError(f"{where}: donor {tumour.donor} has no tumour; choose another.")
-            if line.real_host is not None and cohort.groups[tumour.donor] == cohort.groups[line.real_host]:
+            if cohort.groups[tumour.donor] == cohort.groups[line.real_host]:
                 raise UserError(f"{where}: donor {tumour.donor} and host {line.real_host} are one patient; mix two.")
-        if not line.tumours:
-            raise UserError(f"{where} has no tumour; give it one.")
+            if not tumour.untransformed:
+                raise UserError(
+                    f"{where} transforms the tumour of {tumour.donor}, and this version leaves tumours where and as "
+                    "they are; keep to scale 1, rotation 0, no flip, shift 0 and no elastic seed."
+                )
 
 
 def _in_turn(names: list[str], stream: Sequence[int], index: int) -> str | None:
@@ -126,5 +140,9 @@ def _in_turn(names: list[str], stream: Sequence[int], index: int) -> str | None:
     if not names:
         return None
     round_, place = divmod(index, len(names))
-    order = np.random.default_rng([*stream, round_]).permutation(len(names)).tolist()
-    return names[order[place]]
+    return names[_permutation((*stream, round_), len(names))[place]]
+
+
+@lru_cache(maxsize=64)
+def _permutation(seed: tuple[int, ...], length: int) -> list[int]:
+    return np.random.default_rng(seed).permutation(length).tolist()

@@ -22,10 +22,13 @@ def test_a_method_of_ones_own():
     [
         ("carvmix", "default", "There is no method carvmix; choose from .*carvemix"),
         ("base", "default", "There is no method base"),
-        ("carvemix", "fancy", "carvemix has no preset fancy, only paper, default"),
-        ("not.there:Class", "default", "No module named 'not'; the module must be importable"),
+        ("carvemix", "fancy", "carvemix has no preset fancy; its module has PRESETS"),
+        ("not.there:Class", "default", "ModuleNotFoundError: No module named 'not'; the module must be importable"),
         ("tests.methods.examples:Nothing", "default", "has no attribute 'Nothing'"),
         ("tests.methods.examples:np", "default", "is no method; derive it from"),
+        (":X", "default", "the module must be importable"),
+        ("nnunetv2_tf.methods.base:Method", "default", "has no attribute 'PRESETS'"),
+        ("tests.methods.broken:Raises", "default", "RuntimeError: at import"),
     ],
 )
 def test_a_wrong_name_is_explained(name, preset, sentence):

@@ -10,14 +10,24 @@ from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.intensity import Intensity, intensity_path
 from nnunetv2_tf.preparation.stored import Case, training_cases
-from tests.scenes import SCENES, Built
+from tests.conftest import enter
+from tests.scenes import SAME_GRID, Builder, Built, LabelledOutside, Scene
 from tests.workspace import Workspace
-
-SAME_GRID = [name for name in SCENES if "coarser" not in name and name != "finer"]
 
 
 @pytest.mark.parametrize("scene", SAME_GRID, indirect=True)
 def test_turns_nnunets_normalisation_back(scene: Built):
+    turned_back(scene)
+
+
+def test_labels_outside_the_nonzero_mask_count_as_inside(build_scene: Builder, monkeypatch):
+    """As nnU-Net has it."""
+    built = build_scene(Scene(LabelledOutside()))
+    enter(built.workspace, monkeypatch)
+    turned_back(built)
+
+
+def turned_back(scene: Built) -> None:
     for case in scene.cases:
         reader: Any = scene.plan.plans_manager.image_reader_writer_class()
         native, _ = reader.read_images([str(path) for path in case.files.images])

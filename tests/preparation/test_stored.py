@@ -23,7 +23,7 @@ def test_arrays_agree_with_each_other(scene: Built):
     assert case.image().shape[1:] == case.label().shape == case.organ().shape == case.grid.shape
     assert (case.image().dtype, case.label().dtype, case.organ().dtype) == (np.float32, np.int16, bool)
     assert set(np.unique(case.tumour())) == {0, *case.meaning.tumour}
-    assert case.has_tumour
+    assert case.has_tumour()
     assert not (case.tumour() > 0)[~case.organ()].any()
     assert case.has_background is (scene.plan.manager.normalization_schemes[0] != "CTNormalization")
 
@@ -35,7 +35,7 @@ def test_the_validation_cases_are_not_among_them(scene: Built):
 
 def test_a_case_without_tumour_is_known_without_reading_it(scene: Built):
     other = Case(**{**vars_of(scene.cases[0]), "meaning": type(scene.cases[0].meaning)((9,))})
-    assert not other.has_tumour
+    assert not other.has_tumour()
 
 
 def test_own_numbers_become_the_targets(scene: Built):

@@ -11,7 +11,7 @@ DRAWS = 10_000
 
 
 def sidecar(case: str, ancestors) -> Sidecar:
-    return Sidecar(case, None, None, (), ancestors, (), None, {}, None, {})
+    return Sidecar(case, None, None, (), ancestors, (), None, {}, {}, None, {})
 
 
 def same_patient(one: str, other: str, groups: dict[str, str]) -> bool:

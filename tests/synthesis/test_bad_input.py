@@ -61,6 +61,26 @@ def test_damaged_cases(workspace: Workspace, spoil, sentence):
     assert temporary_files(workspace.root) == []
 
 
+def test_raw_images_swapped_after_preprocessing(workspace: Workspace):
+    one, other = (image_of(workspace, name) for name in ("case_001", "case_002"))
+    swapped = other.read_bytes(), one.read_bytes()
+    for path, content in zip((one, other), swapped, strict=True):
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="is not the scan that was preprocessed .*put that back"):
+        make_set(workspace, num_cases=12)
+
+
+def test_a_raw_label_moved_after_preprocessing(workspace: Workspace):
+    for case in range(10):
+        path = workspace.dataset.raw / "labelsTr" / f"case_{case:03d}.nii.gz"
+        image = sitk.ReadImage(str(path))
+        moved = sitk.GetImageFromArray(np.roll(sitk.GetArrayFromImage(image), 2, axis=1))
+        moved.CopyInformation(image)
+        sitk.WriteImage(moved, str(path))
+    with pytest.raises(UserError, match="is not the scan that was preprocessed .its labels are others."):
+        make_set(workspace)
+
+
 def test_a_raw_image_of_another_size(workspace: Workspace):
     """The scan was replaced after preprocessing."""
     for case in range(10):
@@ -96,7 +116,7 @@ def test_two_patients_at_least(workspace: Workspace):
 
 
 def test_no_tumour_anywhere(workspace: Workspace):
-    path = workspace.dataset.preprocessed / "dataset.json"
+    path = workspace.dataset.raw / "dataset.json"
     write_json(path, read_json(path, "") | {"tf": {"tumour": ["NCR"]}, "labels": {"background": 0, "NCR": 9}})
     with pytest.raises(UserError, match="8 cases of 8 patients train, 0 of them with a tumour"):
         make_set(workspace)

@@ -78,6 +78,9 @@ def test_killed_and_continued(workspace: Workspace):
         (["-s", "a", "-num_cases", "1", "-num_parts", "2", "-part_id", "2"], "-part_id goes from 0 to 1, not 2"),
         (["-s", "a", "-num_cases", "1", "-num_parts", "2", "--overwrite"], "would delete what other parts have made"),
         (["-s", "a", "-num_cases", "1", "-seed", "-1"], "A seed is 0 or more"),
+        (["-s", "a", "-num_cases", "1", "--overwrite", "--recipe_only"], "choose one of them"),
+        (["-s", "a", "-recipe", "x", "-seed", "1"], "A recipe has its own seeds"),
+        (["-s", "intensity", "-num_cases", "1"], "a folder of that name is ours already"),
     ],
 )
 def test_arguments_that_make_no_sense(workspace: Workspace, arguments, sentence):

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.records import to_json
 from nnunetv2_tf.tumours.recipe import (
     Cohort,
     Line,
@@ -52,6 +55,10 @@ def test_healthy_cases_change_nothing_for_real_hosts():
         assert other.healthy_host is None
 
 
+def line_text(**changes) -> str:
+    return json.dumps(to_json(draw_line(COHORT, 0, 0)) | changes)
+
+
 def test_written_and_read(tmp_path):
     lines = [draw_line(COHORT, 0, index) for index in range(5)]
     write_recipe(lines, tmp_path / "recipe.jsonl")
@@ -64,8 +71,11 @@ def test_written_and_read(tmp_path):
     [
         ("", "is empty"),
         ("{", "line 1 is not valid JSON"),
-        ("{}", "Line lacks or does not know"),
-        ('{"index": 1, "healthy_host": null, "real_host": "a", "tumours": [], "seed": 0}', "has index 1, not 0"),
+        ("{}", "line 1: Line lacks or does not know"),
+        (line_text(index=1), "line 1 has index 1, not 0"),
+        (line_text(seed=-1), "line 1: a line has a seed of 0 or more"),
+        (line_text(tumours=[]), "line 1: .*at least one tumour"),
+        (line_text(real_host=3), "line 1: Line.real_host must be text, not 3"),
     ],
 )
 def test_broken_recipes_are_explained(tmp_path, text, sentence):
@@ -84,13 +94,24 @@ def test_broken_recipes_are_explained(tmp_path, text, sentence):
         ("case_0", ("stranger",), "line 1 uses stranger, which does not train in this fold"),
         ("case_0", ("case_1",), "donor case_1 and host case_0 are one patient"),
         ("case_0", ("case_3",), "donor case_3 has no tumour"),
-        ("case_0", (), "line 1 has no tumour"),
+        (None, ("case_1",), "line 1 has no real_host"),
     ],
 )
 def test_a_recipe_may_not_leave_the_fold(tmp_path, host, tumours, sentence):
     line = Line(0, None, host, tuple(Tumour(name) for name in tumours), 0)
     with pytest.raises(UserError, match=sentence):
         refuse_outsiders([line], COHORT, tmp_path)
+
+
+def test_transforms_are_refused_and_not_ignored(tmp_path):
+    line = Line(0, None, "case_0", (Tumour("case_2", flip=True),), 0)
+    with pytest.raises(UserError, match="line 1 transforms the tumour of case_2, and this version leaves tumours"):
+        refuse_outsiders([line], COHORT, tmp_path)
+
+
+def test_a_fold_without_cases():
+    with pytest.raises(UserError, match="No real case trains in this fold"):
+        draw_line(Cohort({}, []), 0, 0)
 
 
 @pytest.mark.parametrize(
