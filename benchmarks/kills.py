@@ -135,7 +135,8 @@ def kill_and_continue(root: Path, rng: np.random.Generator) -> int:
         print(f"| {moment:.2f} | {'yes' if writing else 'no'} | {done} | {lying} | {left} | {equal} |", flush=True)
     clear(dataset)
     jobs = [start("-num_parts", "3", "-part_id", str(part_id)) for part_id in range(3)]
-    if any([job.wait() for job in jobs]):
+    codes = [job.wait() for job in jobs]
+    if any(codes):
         raise RuntimeError("a part failed")
     parts = content(dataset, part) == expected
     print(f"-num_parts 3, all at once, equals one part: {parts}")

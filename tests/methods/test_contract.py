@@ -172,3 +172,6 @@ def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
     assert error.max() <= 1.0  # rounded to whole numbers, and never to 0
     if edited.region is not None:
         assert (result.label()[where] == edited.label.numpy()[where]).all()
+        if scene.plan.manager.normalization_schemes[0] == "ZScoreNormalization":
+            moved = (edited.image - site.image).numpy().sum(axis=(1, 2, 3)) / site.n_norm
+            np.testing.assert_allclose(own_mean[:, 0] + own_sd[:, 0] * moved, mean[:, 0], atol=0.2)
