@@ -1,0 +1,145 @@
+"""Is a difference between two arms more than noise? In: numbers per seed and case. Out: tests, intervals, a sentence.
+
+Scores are arrays (seeds, cases): every model validates on the same cases, so cases are paired between arms and seeds
+are not. The paper's own tests, over three seeds' means, are here to reproduce its table.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import optimize, stats
+
+
+@dataclass(frozen=True)
+class Significance:
+    """A two-sided test."""
+
+    statistic: float
+    p: float
+    df: float | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against another on the same cases."""
+
+    difference: Interval  # mean of the arm minus mean of the reference, by crossed bootstrap
+    wilcoxon: Significance  # over cases, each the mean over its seeds
+    effect: float  # mean of the cases' differences in units of their standard deviation
+    adjusted_p: float | None = None  # after Holm's correction over all arms
+
+
+def student_from_summary(m1: float, s1: float, n1: int, m2: float, s2: float, n2: int) -> Significance:
+    """Student's t-test of two means with a pooled variance, from means, standard deviations and numbers."""
+    df = n1 + n2 - 2
+    pooled = ((n1 - 1) * s1**2 + (n2 - 1) * s2**2) / df
+    return _t_test(m1 - m2, pooled * (1 / n1 + 1 / n2), df)
+
+
+def welch_from_summary(m1: float, s1: float, n1: int, m2: float, s2: float, n2: int) -> Significance:
+    """Welch's t-test of two means, which does not take their variances for equal."""
+    a, b = s1**2 / n1, s2**2 / n2
+    spread = a**2 / (n1 - 1) + b**2 / (n2 - 1)
+    df = (a + b) ** 2 / spread if spread else float(n1 + n2 - 2)
+    return _t_test(m1 - m2, a + b, df)
+
+
+def _t_test(difference: float, variance: float, df: float) -> Significance:
+    if variance == 0:
+        return Significance(math.copysign(math.inf, difference), 0.0, df) if difference else Significance(0.0, 1.0, df)
+    statistic = difference / math.sqrt(variance)
+    return Significance(statistic, float(2 * stats.t.sf(abs(statistic), df)), df)
+
+
+def wilcoxon(arm: np.ndarray, reference: np.ndarray) -> Significance:
+    """Wilcoxon's signed-rank test over cases, each the mean over its arm's seeds; p is 1 where nothing differs."""
+    differences = _case_means(arm) - _case_means(reference)
+    if not differences.any():
+        return Significance(0.0, 1.0)
+    found: Any = stats.wilcoxon(differences)
+    return Significance(float(found.statistic), float(found.pvalue))
+
+
+def crossed_bootstrap(
+    arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator, draws: int = 10_000
+) -> Interval:
+    """The difference of means: cases are drawn once for both arms, seeds for each arm by itself."""
+    seeds, cases = len(arm), arm.shape[1]
+    others = len(reference)
+    drawn = rng.integers(cases, size=(draws, cases))
+    differences = np.empty(draws)
+    for index in range(draws):
+        ours = arm[rng.integers(seeds, size=seeds)].mean(axis=0)
+        theirs = reference[rng.integers(others, size=others)].mean(axis=0)
+        differences[index] = (ours - theirs)[drawn[index]].mean()
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return Interval(float(arm.mean() - reference.mean()), float(low), float(high))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment, in the order given."""
+    order = np.argsort(ps, kind="stable")
+    adjusted = [0.0] * len(ps)
+    highest = 0.0
+    for rank, index in enumerate(order.tolist()):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def effect_size(arm: np.ndarray, reference: np.ndarray) -> float:
+    """Cohen's d of paired cases; 0 where nothing differs."""
+    differences = _case_means(arm) - _case_means(reference)
+    spread = float(differences.std(ddof=1)) if differences.size > 1 else 0.0
+    return float(differences.mean()) / spread if spread else 0.0
+
+
+def detectable_difference(sd: float, cases: int, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest true difference that a paired t-test over so many cases finds with this power.
+
+    Args:
+        sd: standard deviation of the cases' differences
+        cases: how many
+        power: how often it is to be found
+        alpha: two-sided level
+    """
+    df = cases - 1
+    critical = float(stats.t.isf(alpha / 2, df))
+
+    def missed(shift: float) -> float:  # differences found in the wrong direction do not count
+        return power - float(stats.nct.sf(critical, df, shift))
+
+    shift = float(optimize.brentq(missed, 1e-9, 3 * critical + 5))  # type: ignore[arg-type]
+    return sd * shift / math.sqrt(cases)
+
+
+def compare(arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> Comparison:
+    """Everything about one arm and its reference."""
+    return Comparison(crossed_bootstrap(arm, reference, rng), wilcoxon(arm, reference), effect_size(arm, reference))
+
+
+def sentence(name: str, comparison: Comparison, metric: str = "Dice") -> str:
+    """What a comparison says, in plain words; claims nothing that chance explains."""
+    difference = comparison.difference
+    p = comparison.wilcoxon.p if comparison.adjusted_p is None else comparison.adjusted_p
+    numbers = f"{difference.estimate:+.3f} {metric}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
+    if p < 0.05 and (difference.low > 0 or difference.high < 0):
+        direction = "better" if difference.estimate > 0 else "worse"
+        return f"{name} is {direction} than its reference ({numbers}, p = {p:.3g})."
+    return f"There is no evidence that {name} differs from its reference ({numbers}, p = {p:.3g})."
+
+
+def _case_means(scores: np.ndarray) -> np.ndarray:
+    return scores.mean(axis=0)

@@ -1,0 +1,141 @@
+"""Against scipy, against the paper's printed numbers, against brute force."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from nnunetv2_tf.benchmark.statistics import (
+    Comparison,
+    Interval,
+    Significance,
+    compare,
+    crossed_bootstrap,
+    detectable_difference,
+    effect_size,
+    holm,
+    sentence,
+    student_from_summary,
+    welch_from_summary,
+    wilcoxon,
+)
+
+MEANS = {"nnU-Net": (66.57, 0.52), "CarveMix": (66.72, 0.25), "Pix2Pix": (66.23, 0.44), "TF": (67.77, 0.08)}
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(("arm", "printed"), [("CarveMix", 0.676), ("Pix2Pix", 0.436), ("TF", 0.017)])
+def test_the_papers_table_1(arm, printed):
+    """Three seeds each; the paper pools the variances."""
+    assert student_from_summary(*MEANS[arm], 3, *MEANS["nnU-Net"], 3).p == pytest.approx(printed, abs=5e-4)
+
+
+def test_without_equal_variances_the_papers_gain_is_not_significant():
+    assert welch_from_summary(*MEANS["TF"], 3, *MEANS["nnU-Net"], 3).p == pytest.approx(0.054, abs=5e-4)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=6), st.lists(st.floats(-5, 5), min_size=3, max_size=6))
+def test_t_tests_from_summaries_are_scipys_from_data(one, other):
+    one, other = np.array(one) + RNG.normal(size=len(one)), np.array(other) + RNG.normal(size=len(other))
+    summary = (one.mean(), one.std(ddof=1), len(one), other.mean(), other.std(ddof=1), len(other))
+    for ours, equal in ((student_from_summary, True), (welch_from_summary, False)):
+        expected: Any = stats.ttest_ind(one, other, equal_var=equal)
+        found = ours(*summary)
+        assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+        assert found.statistic == pytest.approx(expected.statistic, rel=1e-9)
+        assert found.df == pytest.approx(expected.df, rel=1e-9)
+
+
+def test_t_tests_without_any_variance():
+    for test in (student_from_summary, welch_from_summary):
+        assert test(1.0, 0.0, 3, 1.0, 0.0, 3).p == 1
+        assert test(2.0, 0.0, 3, 1.0, 0.0, 3).p == 0
+
+
+def test_wilcoxon_takes_the_mean_over_seeds():
+    arm, reference = RNG.random((3, 12)), RNG.random((4, 12))
+    expected: Any = stats.wilcoxon(arm.mean(0), reference.mean(0))
+    assert wilcoxon(arm, reference).p == pytest.approx(expected.pvalue)
+    assert wilcoxon(arm, arm).p == 1
+
+
+def test_holm_by_hand_and_its_properties():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    assert holm([]) == []
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_lowers_and_keeps_the_order(ps):
+    adjusted = holm(ps)
+    assert all(new >= old for new, old in zip(adjusted, ps, strict=True))
+    assert max(adjusted) <= 1
+    for one in range(len(ps)):
+        assert all(adjusted[one] <= adjusted[other] for other in range(len(ps)) if ps[one] < ps[other])
+
+
+def test_bootstrap_covers_the_truth_as_often_as_it_says():
+    """Cases and seeds vary, the true difference is .03; nine of ten intervals at least hold it."""
+    held = 0
+    for trial in range(60):
+        rng = np.random.default_rng(trial)
+        cases = rng.normal(0.6, 0.2, 40)
+        arm, reference = (
+            cases + gain + rng.normal(0, 0.02, (6, 1)) + rng.normal(0, 0.05, (6, 40)) for gain in (0.03, 0.0)
+        )
+        interval = crossed_bootstrap(arm, reference, rng, draws=400)
+        assert interval.estimate == pytest.approx(arm.mean() - reference.mean())
+        held += interval.low <= 0.03 <= interval.high
+    assert held >= 50
+
+
+def test_bootstrap_pairs_cases_but_not_seeds():
+    """What is the same in both arms of a case cancels out; what differs between seeds does not."""
+    cases = np.random.default_rng(1).normal(size=(1, 50)) * 100
+    paired = crossed_bootstrap(np.repeat(cases + 1, 3, 0), np.repeat(cases, 3, 0), np.random.default_rng(0), 200)
+    assert (paired.low, paired.high) == (pytest.approx(1), pytest.approx(1))
+    seeds = np.array([[-1.0], [0.0], [1.0]]) + np.zeros((3, 50))
+    unpaired = crossed_bootstrap(seeds, seeds, np.random.default_rng(0), 2000)
+    assert unpaired.low < -0.8
+    assert unpaired.high > 0.8
+
+
+def test_effect_size():
+    reference = np.zeros((2, 4))
+    arm = np.tile([1.0, 2.0, 3.0, 4.0], (2, 1))
+    assert effect_size(arm, reference) == pytest.approx(2.5 / np.std([1, 2, 3, 4], ddof=1))
+    assert effect_size(arm, arm) == 0
+
+
+@pytest.mark.parametrize(("sd", "cases"), [(0.1, 12), (0.2, 200)])
+def test_a_detectable_difference_is_detected_as_often_as_it_says(sd, cases):
+    difference = detectable_difference(sd, cases, power=0.8)
+    samples = np.random.default_rng(0).normal(difference, sd, (4000, cases))
+    tested: Any = stats.ttest_1samp(samples, 0, axis=1)
+    found = tested.pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    ("interval", "p", "expected"),
+    [
+        ((0.02, 0.01, 0.03), 0.01, "TF is better than its reference (+0.020 Dice, 95 % interval +0.010 to +0.030, p ="),
+        ((-0.02, -0.03, -0.01), 0.01, "TF is worse than its reference"),
+        ((0.02, -0.01, 0.03), 0.01, "There is no evidence that TF differs from its reference"),
+        ((0.02, 0.01, 0.03), 0.2, "There is no evidence that TF differs"),
+    ],
+)  # fmt: skip
+def test_the_sentence_claims_nothing_that_chance_explains(interval, p, expected):
+    comparison = Comparison(Interval(*interval), Significance(0.0, p), 0.1)
+    assert sentence("TF", comparison).startswith(expected)
+    adjusted = Comparison(Interval(*interval), Significance(0.0, p), 0.1, adjusted_p=0.5)
+    assert sentence("TF", adjusted).startswith("There is no evidence")
+
+
+def test_compare_is_reproducible():
+    arm, reference = RNG.random((3, 10)), RNG.random((3, 10))
+    one, other = (compare(arm, reference, np.random.default_rng(4)) for _ in range(2))
+    assert one == other
