@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Enrich nnU-Net with synthetic cases, from raw data to a comparison, on stand-in data and the CPU.
-# usage: scripts/demo.sh FOLDER (everything is written there; only an earlier demo is replaced)
+# usage: scripts/demo.sh FOLDER [EPOCHS] (everything is written there; only an earlier demo is replaced)
 set -euo pipefail
-demo=$(realpath -m "${1:?usage: scripts/demo.sh FOLDER}")
+demo=$(realpath -m "${1:?usage: scripts/demo.sh FOLDER [EPOCHS]}")
+epochs=${2:-5}
 if [ -e "$demo" ] && [ ! -e "$demo/.nnunetv2_tf_demo" ]; then
   echo "Error: $demo exists and is not an earlier demo; name another folder." >&2
   exit 2
@@ -24,11 +25,11 @@ python -m nnunetv2_tf.standin plans -d 999
 say "3/6 CarveMix makes twenty synthetic cases of fold 0's training cases: set carvemix"
 nnUNetv2_tf_synthesize 999 3d_fullres 0 -m carvemix -num_cases 20 -s carvemix -p nnUNetPlansTiny -np 1
 nnUNetv2_tf_sets -d 999
-for trainer in TFBaselineTrainer_5epochs_seed0 TFEnrichedTrainer_carvemix_5epochs_seed0; do
+for trainer in TFBaselineTrainer_${epochs}epochs_seed0 TFEnrichedTrainer_carvemix_${epochs}epochs_seed0; do
   say "$([ "${trainer:2:1}" = B ] && echo 4/6 || echo 5/6) $trainer"
   nnUNet_n_proc_DA=0 nnUNetv2_train 999 3d_fullres 0 -tr "$trainer" -p nnUNetPlansTiny -device cpu
 done
-say "6/6 fold 0, five epochs each, on stand-ins: shows that everything runs, not that it helps"
+say "6/6 fold 0, $epochs epochs each, on stand-ins: shows that everything runs, not that it helps"
 folds=("$nnUNet_results"/Dataset999_StandIns/*/fold_0)
 python -m nnunetv2_tf.benchmark.tables "${folds[@]}"
 overview=$nnUNet_raw/Dataset999_StandIns/tf/carvemix/fold_0/overview.png

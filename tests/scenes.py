@@ -23,8 +23,6 @@ from nnunetv2_tf.tumours.recipe import Line, Tumour
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import Workspace
 
-NUM_CASES = 5  # the last one validates
-
 
 @dataclass(frozen=True)
 class FourClasses(Brains):
@@ -84,6 +82,7 @@ class Scene:
     masked: bool = True
     axes: tuple[int, int, int] = (0, 1, 2)  # the plans' transpose_forward
     extra: dict = field(default_factory=dict)  # in dataset.json
+    num_cases: int = 5  # the last one validates
 
 
 OBLIQUE = (0.9553364891256061, -0.2955202066613395, 0.0, 0.2955202066613395, 0.9553364891256061, 0.0, 0.0, 0.0, 1.0)
@@ -144,7 +143,7 @@ def build_scene(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -
                 patch.setenv(variable, str(root / variable))
                 (root / variable).mkdir()
             dataset = Dataset("Dataset777_Scene")
-            scene.cohort.write_dataset(dataset.raw, NUM_CASES, seed=0)
+            scene.cohort.write_dataset(dataset.raw, scene.num_cases, seed=0)
             description = read_json(dataset.raw / "dataset.json", "") | scene.extra
             write_json(dataset.raw / "dataset.json", description)
             write_json(dataset.preprocessed / "dataset.json", description)

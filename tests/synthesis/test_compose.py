@@ -53,7 +53,7 @@ def test_an_edit_of_nothing_but_one_voxel_leaves_all_others(name, build_scene: B
     kind, direction, spacing, extra = HOSTS[name]
     cohort = Stored() if direction is None else Stored(direction=direction)
     monkeypatch.setattr(Stored, "kind_of_file", kind)
-    built = build_scene(Scene(cohort, spacing=(spacing, spacing, spacing), extra=extra))
+    built = build_scene(Scene(cohort, spacing=(spacing, spacing, spacing), extra=extra, num_cases=3))
     enter(built.workspace, monkeypatch)
     case, site = built.cases[0], site_of(built)
     with pytest.raises(Unusable, match="nothing of the tumour is left on case_000"):
