@@ -38,6 +38,15 @@ def test_a_case_without_tumour_is_known_without_reading_it(scene: Built):
     assert not other.has_tumour()
 
 
+def test_looking_for_tumours_keeps_nothing_open(scene: Built):
+    """Cohorts have more cases than a system allows open files."""
+    cases = [Case(**vars_of(case)) for case in scene.cases]
+    assert all(case.has_tumour() for case in cases)
+    assert not any("_read" in vars(case) for case in cases)
+    _ = cases[0].grid
+    assert "_read" in vars(cases[0])
+
+
 def test_own_numbers_become_the_targets(scene: Built):
     case = Case(**{**vars_of(scene.cases[0]), "numbering": {1: 0, 2: 5}})
     own = scene.cases[0].label()
