@@ -4,22 +4,12 @@ The scans are those in NNUNETV2_TF_REAL_DATA/BraTS-Africa; the first eight by na
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-from nnunetv2_tf.folders import VARIABLES, Dataset
+from benchmarks.commands import enter, run
+from nnunetv2_tf.folders import Dataset
 
-BIN = Path(sys.executable).parent
 DATASET = "Dataset508_Africa8"
-SETTINGS = {"nnUNet_def_n_proc": "2", "nnUNet_n_proc_DA": "1"}  # planning wants a worker
-
-
-def enter(root: Path) -> None:
-    """Sets nnU-Net's variables to folders below `root`."""
-    for variable in VARIABLES:
-        os.environ[variable] = str(root / variable)
-        (root / variable).mkdir(parents=True, exist_ok=True)
 
 
 def prepare(root: Path, spacing: float | None = None) -> Dataset:
@@ -34,20 +24,32 @@ def prepare(root: Path, spacing: float | None = None) -> Dataset:
         for case in sorted(path for path in source.iterdir() if path.is_dir())[:8]:
             (folder / case.name).symlink_to(case)
         options = ["-source", "2023-ssa", "-modalities", "t1n", "-num_train", "4", "-num_val", "4"]
-        run("nnUNetv2_tf_convert_brats", "-i", str(folder), "-d", "508", "-name", "Africa8", *options)
+        run(
+            "nnUNetv2_tf_convert_brats",
+            "-i",
+            str(folder),
+            "-d",
+            "508",
+            "-name",
+            "Africa8",
+            *options,
+            nnUNet_def_n_proc="2",
+        )
     if not (dataset.preprocessed / f"{name}_3d_fullres").exists():
         coarse = []
         if spacing is not None:
             coarse = ["-overwrite_target_spacing", *[f"{spacing:g}"] * 3, "-overwrite_plans_name", name]
-        run("nnUNetv2_plan_and_preprocess", "-d", "508", "-c", "3d_fullres", "-np", "2", "-npfp", "2", *coarse)
+        run(
+            "nnUNetv2_plan_and_preprocess",
+            "-d",
+            "508",
+            "-c",
+            "3d_fullres",
+            "-np",
+            "2",
+            "-npfp",
+            "2",
+            *coarse,
+            nnUNet_def_n_proc="2",
+        )
     return dataset
-
-
-def run(*command: str, **extra: str) -> None:
-    """Runs a console command of this environment without its output."""
-    executable, *arguments = command
-    done = subprocess.run(
-        [str(BIN / executable), *arguments], env={**os.environ, **SETTINGS, **extra}, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

@@ -21,7 +21,8 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.africa import enter, prepare
+from benchmarks.africa import prepare
+from benchmarks.commands import enter
 from benchmarks.ratios import Ratio, interleaved
 
 PAIRS = 16

@@ -22,7 +22,8 @@ from typing import Any, cast
 import blosc2
 import numpy as np
 
-from benchmarks.africa import BIN, prepare
+from benchmarks.africa import prepare
+from benchmarks.commands import BIN
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import file_digest

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import io
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.commands import enter, run
 from benchmarks.ratios import interleaved
-from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.sets import actions
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.foreign import write_foreign_cases
@@ -79,25 +79,15 @@ class Epochs:
 
 def prepare(root: Path) -> None:
     """Dataset 501 with set `demo`, and its export 701, planned and preprocessed."""
-    for variable in VARIABLES:
-        os.environ[variable] = str(root / variable)
-        (root / variable).mkdir()
+    enter(root)
     dataset = Dataset("Dataset501_StandIns")
     Brains().write_dataset(dataset.raw, 10, seed=0)
-    command("nnUNetv2_plan_and_preprocess", "-d", "501", "-c", "3d_fullres", "-np", "1", "-npfp", "1")
+    run("nnUNetv2_plan_and_preprocess", "-d", "501", "-c", "3d_fullres", "-np", "1", "-npfp", "1")
     write_tiny_plans(dataset)
     write_foreign_cases(dataset, 0, root / "foreign", 8, seed=0)
     actions.add("501", root / "foreign", "demo", [0], root / "foreign" / "ancestors.json", ["3d_fullres"], PLANS, 1)
     actions.export("501", "demo", None, 701, None, PLANS)
-    command("nnUNetv2_preprocess", "-d", "701", "-plans_name", PLANS, "-c", "3d_fullres", "-np", "1")
-
-
-def command(*arguments: str) -> None:
-    """Runs a console command of this environment."""
-    executable, *rest = arguments
-    environment = {**os.environ, "nnUNet_n_proc_DA": "1"}
-    path = Path(sys.executable).parent / executable
-    subprocess.run([str(path), *rest], check=True, env=environment, stdout=subprocess.DEVNULL)
+    run("nnUNetv2_preprocess", "-d", "701", "-plans_name", PLANS, "-c", "3d_fullres", "-np", "1")
 
 
 def main() -> int:

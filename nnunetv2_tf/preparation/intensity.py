@@ -14,7 +14,7 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 
 from nnunetv2_tf.cases import CaseFiles, case_digest, refuse_damaged
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folders import INTENSITY, Dataset
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.stamps import digest
@@ -50,7 +50,7 @@ class Intensity:
 
 def intensity_path(dataset: Dataset, plan: Plan, identifier: str) -> Path:
     """Where the record of a case is."""
-    return dataset.preprocessed / "tf" / "intensity" / plan.data_identifier / f"{identifier}.json"
+    return dataset.preprocessed / "tf" / INTENSITY / plan.data_identifier / f"{identifier}.json"
 
 
 def _measured(plan: Plan, case: CaseFiles, source: str) -> Intensity:

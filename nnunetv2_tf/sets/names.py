@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import INTENSITY
 
 BASELINE = "TFBaselineTrainer"
 ENRICHED = "TFEnrichedTrainer"
-INTENSITY = "intensity"  # nnUNet_preprocessed/<dataset>/tf/intensity
 DEFAULT_EPOCHS = 1000  # nnU-Net's
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nnunetv2_tf.work import whole_file
 COMPRESSION = 1  # of gzip; 6 takes four times as long and saves 8 %
 
 
-class Volume:
+class Volume(ABC):
     """One 3D file. `stored` is its voxels as written in the file, turned as nnU-Net's reader turns them."""
 
     path: Path
@@ -48,9 +49,9 @@ class Volume:
         limits = np.iinfo(self.dtype)
         return np.clip(np.rint(values), limits.min, limits.max).astype(self.dtype)
 
+    @abstractmethod
     def write(self, path: Path) -> None:
         """Writes the file, whole or not at all."""
-        raise NotImplementedError
 
 
 def read_volume(path: Path, reader: str) -> Volume:

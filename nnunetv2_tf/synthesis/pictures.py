@@ -20,10 +20,8 @@ def write_overview(run: Run) -> Path:
     path = run.part.folder / "overview.png"
     if path.exists() and path.stat().st_mtime_ns > run.part.manifest_path.stat().st_mtime_ns:
         return path
-    accepted = {entry.line: entry.case for entry in run.part.manifest().accepted[:ROWS]}
-    lines = {line.index: line for line in run.lines()}
-    rows = [list(_row(run, lines[index])) for index in accepted if index is not None]
-    write_panels(rows, path, inches=2.6)
+    first = {entry.line for entry in run.part.manifest().accepted[:ROWS]}
+    write_panels([list(_row(run, line)) for line in run.lines() if line.index in first], path, inches=2.6)
     return path
 
 
@@ -32,21 +30,22 @@ def _row(run: Run, line: Line) -> Iterator[Panel]:
     donor = place(tumour, replace(run.cases[tumour.donor]), host, with_image=True)
     result = run.made_case(line)
     assert donor.image is not None
+    before, after = host.image(), result.image()
     label, organ, view = result.label(), host.organ(), _upright(host)
     assert label.shape == organ.shape  # no edit changes what nnU-Net crops to
     changed = (label != host.label()).sum(axis=(1, 2))
     slice_ = int(changed.argmax()) if changed.any() else int((donor.tumour > 0).sum(axis=(1, 2)).argmax())
-    values = host.image()[0][organ]
+    values = before[0][organ]
     span = (float(np.quantile(values, 0.002)) - 0.1, float(np.quantile(values, 0.998)))
 
     def panel(image: np.ndarray, where: np.ndarray, title: str = "", outline: np.ndarray | None = None) -> Panel:
         shown = np.where(where[slice_], image[0][slice_], span[0])
         return Panel(view(shown), span, None if outline is None else view(outline[slice_]), title)
 
-    yield panel(host.image(), organ, f"host {host.identifier}")
+    yield panel(before, organ, f"host {host.identifier}")
     yield panel(donor.image, donor.organ, f"donor {tumour.donor}", donor.tumour)
-    yield panel(result.image(), result.organ(), result.identifier)
-    yield panel(result.image(), result.organ(), "", label)
+    yield panel(after, result.organ(), result.identifier)
+    yield panel(after, result.organ(), "", label)
 
 
 def _upright(case: Case) -> Callable[[np.ndarray], np.ndarray]:

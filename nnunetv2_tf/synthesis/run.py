@@ -77,12 +77,13 @@ class Run:
         """Writes the manifest once all lines are done; returns how many other jobs have not done yet."""
         with self.part.lock:
             self.order.refuse_other(self.part.config_path, self.part.set_name)
+            promised = self._promised
             while True:
                 lines = self.lines()
                 missing = [line for line in lines if self._missing(line)]
                 if not missing:
                     break
-                others = [line for line in missing if line not in share and line.index < (self._promised or len(lines))]
+                others = [line for line in missing if line not in share and line.index < (promised or len(lines))]
                 if others:
                     return len(others)
                 self._store_recipe(lines)
@@ -149,8 +150,7 @@ class Run:
     def order(self) -> Order:
         """What config.json says."""
         seed = self.seed if self.given is None else None
-        meaning = next(iter(self.cases.values())).meaning if self.cases else Meaning(())
-        return Order.of(self.part, self.method, self.plan, meaning, self.cohort, seed)
+        return Order.of(self.part, self.method, self.plan, Meaning.read(self.part.dataset), self.cohort, seed)
 
     @property
     def _promised(self) -> int | None:
