@@ -1,15 +1,26 @@
-"""Eight real T1 scans with gliomas (BraTS-Africa) as an nnU-Net dataset, made by the product's commands and nnU-Net's.
+"""Real T1 scans with gliomas (BraTS-Africa) as nnU-Net datasets, made by the product's commands and nnU-Net's.
 
-The scans are those in NNUNETV2_TF_REAL_DATA/BraTS-Africa; the first eight by name; four train and four validate.
+The scans are those in NNUNETV2_TF_REAL_DATA/BraTS-Africa. `prepare` takes the first eight by name, `prepare_all` all
+thirty at 2.5 mm, for a network that a CPU can train.
 """
 
+import csv
 import os
 from pathlib import Path
 
 from benchmarks.commands import enter, run
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.standin.plans import write_small_plans
 
 DATASET = "Dataset508_Africa8"
+ALL = "Dataset530_AfricaT1"
+ALL_PLANS = "nnUNetPlans_25mm"
+ALL_PATCH, ALL_FEATURES = (56, 72, 56), (16, 32, 64, 128)
+# very probably one patient each
+SAME_PATIENT = {
+    "P115": ("BraTS-SSA-00115-000", "BraTS-SSA-00121-000"),
+    "P76": ("BraTS-SSA-00076-000", "BraTS-SSA-00081-000"),
+}
 
 
 def prepare(root: Path, spacing: float | None = None) -> Dataset:
@@ -17,39 +28,52 @@ def prepare(root: Path, spacing: float | None = None) -> Dataset:
     enter(root)
     dataset = Dataset(DATASET)
     name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
-    if not dataset.raw.exists():
-        source = Path(os.environ["NNUNETV2_TF_REAL_DATA"]) / "BraTS-Africa"
+    _convert(dataset, root, 8, "-num_train", "4", "-num_val", "4")
+    if not (dataset.preprocessed / f"{name}_3d_fullres").exists():
+        _plan(dataset, *([] if spacing is None else _coarse(spacing, name)))
+    return dataset
+
+
+def prepare_all(root: Path) -> Dataset:
+    """All thirty scans with plans nnUNetPlans_25mm: 2.5 mm, the whole brain in one patch, 16 to 128 features.
+
+    One split, 18 train and 12 validate: on a CPU, five folds would cost five times the training.
+    """
+    enter(root)
+    dataset = Dataset(ALL)
+    groups = root / "groups.csv"
+    with groups.open("w", newline="", encoding="utf-8") as file:
+        rows = [(case, group) for group, cases in SAME_PATIENT.items() for case in cases]
+        csv.writer(file).writerows([("case", "group"), *rows])
+    _convert(dataset, root, None, "-groups", str(groups), "-num_train", "18", "-num_val", "12")
+    if not (dataset.preprocessed / f"{ALL_PLANS}_3d_fullres").exists():
+        _plan(dataset, "--no_pp", *_coarse(2.5, ALL_PLANS))
+        write_small_plans(dataset, ALL_PLANS, ALL_PLANS, ALL_PATCH, ALL_FEATURES)
+        options = ["-plans_name", ALL_PLANS, "-c", "3d_fullres", "-np", "2"]
+        run("nnUNetv2_preprocess", "-d", dataset.name[7:10], *options, nnUNet_def_n_proc="2")
+    return dataset
+
+
+def _convert(dataset: Dataset, root: Path, number: int | None, *options: str) -> None:
+    """The first so many cases; all without a number."""
+    if dataset.raw.exists():
+        return
+    folder = Path(os.environ["NNUNETV2_TF_REAL_DATA"]) / "BraTS-Africa"
+    if number is not None:
+        cases = sorted(path for path in folder.iterdir() if path.is_dir())[:number]
         folder = root / "source"
         folder.mkdir()
-        for case in sorted(path for path in source.iterdir() if path.is_dir())[:8]:
+        for case in cases:
             (folder / case.name).symlink_to(case)
-        options = ["-source", "2023-ssa", "-modalities", "t1n", "-num_train", "4", "-num_val", "4"]
-        run(
-            "nnUNetv2_tf_convert_brats",
-            "-i",
-            str(folder),
-            "-d",
-            "508",
-            "-name",
-            "Africa8",
-            *options,
-            nnUNet_def_n_proc="2",
-        )
-    if not (dataset.preprocessed / f"{name}_3d_fullres").exists():
-        coarse = []
-        if spacing is not None:
-            coarse = ["-overwrite_target_spacing", *[f"{spacing:g}"] * 3, "-overwrite_plans_name", name]
-        run(
-            "nnUNetv2_plan_and_preprocess",
-            "-d",
-            "508",
-            "-c",
-            "3d_fullres",
-            "-np",
-            "2",
-            "-npfp",
-            "2",
-            *coarse,
-            nnUNet_def_n_proc="2",
-        )
-    return dataset
+    identity = ["-i", str(folder), "-d", dataset.name[7:10], "-name", dataset.name[11:]]
+    settings = ["-source", "2023-ssa", "-modalities", "t1n", *options]
+    run("nnUNetv2_tf_convert_brats", *identity, *settings, nnUNet_def_n_proc="2")
+
+
+def _plan(dataset: Dataset, *options: str) -> None:
+    command = ["nnUNetv2_plan_and_preprocess", "-d", dataset.name[7:10], "-c", "3d_fullres", "-np", "2", "-npfp", "2"]
+    run(*command, *options, nnUNet_def_n_proc="2")
+
+
+def _coarse(spacing: float, name: str) -> list[str]:
+    return ["-overwrite_target_spacing", *[f"{spacing:g}"] * 3, "-overwrite_plans_name", name]

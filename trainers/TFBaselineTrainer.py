@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransfo
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from nnunetv2_tf.codebase import note_codebase
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
@@ -45,7 +47,14 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.record_of_checkpoint: dict | None = None
 
     def initialize(self) -> None:
-        """Seeds nnU-Net's global generators before the network's weights are drawn."""
+        """Seeds nnU-Net's global generators before the network's weights are drawn.
+
+        On the CPU nnU-Net takes all cores whatever OMP_NUM_THREADS says, and trainings side by side slow each other
+        down many times over; here the variable counts.
+        """
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        if self.device.type == "cpu" and threads.isdigit() and int(threads) > 0:
+            torch.set_num_threads(int(threads))
         self._seed()
         super().initialize()
 
@@ -72,6 +81,8 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.record = TrainingRecord(self.split.digest, enrichment)
         if self.current_epoch > 0:
             self.record.refuse_other(self.record_of_checkpoint)
+        if self.local_rank == 0 and self.current_epoch < self.num_epochs:
+            note_codebase(Path(str(self.output_folder)), continued=self.current_epoch > 0)
 
     def on_train_epoch_start(self) -> None:
         """Seeds anew for every epoch, so that a continued training draws what an undisturbed one would."""
