@@ -18,6 +18,12 @@ def enter(root: Path) -> None:
         (root / variable).mkdir(parents=True, exist_ok=True)
 
 
+def show(*command: str, **extra: str) -> int:
+    """Runs a console command of this environment and shows what it prints; returns its exit code."""
+    executable, *arguments = command
+    return subprocess.run([str(BIN / executable), *arguments], env={**os.environ, **extra}).returncode
+
+
 def run(*command: str, **extra: str) -> None:
     """Runs a console command of this environment without its output."""
     executable, *arguments = command

@@ -9,14 +9,14 @@ class UserError(Exception):
     """One sentence (or two): which file, what is wrong with it, what to do. Becomes exit code 2."""
 
 
-def run_command(command: Callable[[], None]) -> int:
-    """Runs a console command; returns its exit code: 0, or 2 after printing the sentence of a UserError.
+def run_command(command: Callable[[], int | None]) -> int:
+    """Runs a console command; returns its exit code: what it returns, or 2 after printing the sentence of a UserError.
 
     A full disk and a missing permission are the user's to mend as well; every other exception is our bug and keeps
     its traceback.
     """
     try:
-        command()
+        return command() or 0
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
@@ -29,7 +29,6 @@ def run_command(command: Callable[[], None]) -> int:
             raise
         print(f"Error: {error.filename or 'The target folder'}: {sentence}", file=sys.stderr)
         return 2
-    return 0
 
 
 _FULL = "no space is left on this disk; free some and run the same command again, nothing is lost."

@@ -45,6 +45,18 @@ class Meaning:
         return cls(tumour, _named(described, "organ", values, regions))
 
 
+def regions(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """What segmentations are judged by, name: label values: the regions of key `tf`, else every label by itself."""
+    values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
+    described = description.get("tf", {}).get("regions")
+    if not described:
+        return {name: tuple(sorted(several)) for name, several in values.items() if several != {0}}
+    return {
+        name: tuple(sorted(values[name] if name in values else set().union(*(values[member] for member in members))))
+        for name, members in described.items()
+    }
+
+
 def _named(
     described: Mapping[str, Any], key: str, values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]]
 ) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Frozen dataclasses to JSON and back. What is read is checked against the annotations, field by field.
 
-A dataclass checks what its annotations cannot say in `__post_init__`, by raising ValueError.
+A dataclass checks what its annotations cannot say in `__post_init__`, by raising ValueError. Fields that have a default
+may be left out of a file that people write.
 """
 
 import dataclasses
@@ -72,10 +73,12 @@ def _read(kind: Any, value: Any, name: str) -> Any:
 def _read_dataclass(kind: Any, value: Any, name: str) -> Any:
     _expect(isinstance(value, dict), value, name, "an object")
     hints = typing.get_type_hints(kind)
-    expected = [entry.name for entry in dataclasses.fields(kind)]
-    if set(value) != set(expected):
-        raise ValueError(f"{name} lacks or does not know: {', '.join(sorted(set(value) ^ set(expected)))}")
-    return kind(**{field: _read(hints[field], value[field], f"{name}.{field}") for field in expected})
+    fields = dataclasses.fields(kind)
+    needed = {entry.name for entry in fields if entry.default is dataclasses.MISSING}
+    wrong = (needed - set(value)) | (set(value) - {entry.name for entry in fields})
+    if wrong:
+        raise ValueError(f"{name} lacks or does not know: {', '.join(sorted(wrong))}")
+    return kind(**{field: _read(hints[field], entry, f"{name}.{field}") for field, entry in value.items()})
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, name: str) -> Any:

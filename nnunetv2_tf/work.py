@@ -63,15 +63,16 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str) -> Iterator[tuple[int, ...]]:
     """Holds the lock file `path`; waits, and says so, while another process holds it. A killed process holds nothing.
 
-    On systems without fcntl (Windows) there is no lock.
+    Yields the file descriptor of the lock: a process that inherits it holds the lock too. On systems without fcntl
+    (Windows) there is no lock, and no descriptor.
     """
     try:
         import fcntl
     except ImportError:
-        yield
+        yield ()
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -85,7 +86,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
             break
         os.close(file)  # whoever held it has removed it; take the new one
     try:
-        yield
+        yield (file,)
     finally:
         path.unlink(missing_ok=True)
         os.close(file)

@@ -16,21 +16,24 @@ export nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1 PYTHONWARNINGS=ignore # planning w
 
 say() { printf '\n### %s\n' "$*"; }
 
-say "1/6 ten stand-in patients (real anatomy, grown tumours) and what they look like"
+say "1/5 ten stand-in patients (real anatomy, grown tumours) and what they look like"
 python -m nnunetv2_tf.standin dataset -name Dataset999_StandIns -num_cases 10 -kind mni152 -shape 40 48 40 -channels t2f
 python -m nnunetv2_tf.standin sheet -o "$demo/standins.png" -kind mni152 -shape 96 116 96
-say "2/6 nnU-Net plans and preprocesses them"
+say "2/5 nnU-Net plans and preprocesses them"
 nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 1 -npfp 1 --verify_dataset_integrity
 python -m nnunetv2_tf.standin plans -d 999
-say "3/6 CarveMix makes twenty synthetic cases of fold 0's training cases: set carvemix"
-nnUNetv2_tf_synthesize 999 3d_fullres 0 -m carvemix -num_cases 20 -s carvemix -p nnUNetPlansTiny -np 1
+say "3/5 what is to be compared: nnU-Net with and without twenty cases that CarveMix makes of fold 0's training cases"
+cat > "$demo/demo.json" <<MATRIX
+{"datasets": [999], "configuration": "3d_fullres", "plans": "nnUNetPlansTiny", "folds": [0], "seeds": [0],
+ "epochs": $epochs, "baseline": "nnunet",
+ "arms": [{"name": "nnunet", "method": null}, {"name": "carvemix", "method": "carvemix", "num_cases": 20}]}
+MATRIX
+nnUNetv2_tf_benchmark plan "$demo/demo.json"
+say "4/5 the cases are made, both arms train"
+# a demo may run from a checkout that is being worked on
+nnUNet_n_proc_DA=0 nnUNetv2_tf_benchmark run "$demo/demo.json" -o "$demo/results" -device cpu -np 2 --allow_changes
 nnUNetv2_tf_sets -d 999
-for trainer in TFBaselineTrainer_${epochs}epochs_seed0 TFEnrichedTrainer_carvemix_${epochs}epochs_seed0; do
-  say "$([ "${trainer:2:1}" = B ] && echo 4/6 || echo 5/6) $trainer"
-  nnUNet_n_proc_DA=0 nnUNetv2_train 999 3d_fullres 0 -tr "$trainer" -p nnUNetPlansTiny -device cpu
-done
-say "6/6 fold 0, $epochs epochs each, on stand-ins: shows that everything runs, not that it helps"
-folds=("$nnUNet_results"/Dataset999_StandIns/*/fold_0)
-python -m nnunetv2_tf.benchmark.tables "${folds[@]}"
-overview=$nnUNet_raw/Dataset999_StandIns/tf/carvemix/fold_0/overview.png
-printf '%s\n' "$demo/standins.png" "$overview" "${folds[@]/%//progress.png}"
+say "5/5 fold 0, $epochs epochs each, on stand-ins: shows that everything runs, not that it helps"
+nnUNetv2_tf_benchmark collect "$demo/demo.json" -o "$demo/results"
+printf '%s\n' "$demo/standins.png" "$nnUNet_raw"/Dataset999_StandIns/tf/carvemixseed0/fold_0/overview.png \
+  "$demo"/results/*.png "$nnUNet_results"/Dataset999_StandIns/*/fold_0/progress.png

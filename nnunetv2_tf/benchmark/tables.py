@@ -1,34 +1,50 @@
-"""Tables from what nnU-Net wrote. `python -m nnunetv2_tf.benchmark.tables FOLDER ...` compares fold folders."""
+"""Tables in Markdown, LaTeX and HTML. In: cells as text. Out: text."""
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+import html
+from dataclasses import dataclass
 
-from nnunetv2_tf.errors import run_command
-from nnunetv2_tf.work import read_json
-
-
-def validation_table(folds: Sequence[Path]) -> str:
-    """One row per fold folder: the Dice of its final validation, per class and in the mean, in Markdown."""
-    summaries = [read_json(fold / "validation" / "summary.json", "train it first.") for fold in folds]
-    classes = list(summaries[0]["mean"])
-    rows = [["model", "fold", *(f"class {name}" for name in classes), "mean Dice"]]
-    for fold, summary in zip(folds, summaries, strict=True):
-        trainer = fold.parent.name.split("__")[0]
-        values = [summary["mean"][name]["Dice"] for name in classes] + [summary["foreground_mean"]["Dice"]]
-        rows.append([trainer, fold.name.removeprefix("fold_"), *(f"{value:.3f}" for value in values)])
-    rows.insert(1, ["---"] * len(rows[0]))
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "≥": r"$\ge$", "<": r"$<$", ">": r"$>$",
+    "³": r"$^3$",
+}  # fmt: skip
 
 
-def main() -> int:
-    """Entry point of the module."""
-    parser = argparse.ArgumentParser(prog="python -m nnunetv2_tf.benchmark.tables", description=__doc__)
-    parser.add_argument("folds", nargs="+", type=Path, metavar="FOLDER", help="fold folders in nnUNet_results")
-    arguments = parser.parse_args()
-    return run_command(lambda: print(validation_table(arguments.folds)))
+@dataclass(frozen=True)
+class Table:
+    """Cells as text, with a title above and notes below."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """A heading, a table, and paragraphs."""
+        rows = [self.header, ("---",) * len(self.header), *self.rows]
+        lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+        notes = "".join(f"\n{note}\n" for note in self.notes)
+        return "\n".join([f"### {self.title}", "", *lines, notes])
+
+    def latex(self) -> str:
+        """A table environment; needs no packages."""
+        columns = "l" + "r" * (len(self.header) - 1)
+        lines = [" & ".join(map(_latex, row)) + r" \\" for row in (self.header, *self.rows)]
+        body = "\n".join([lines[0], r"\hline", *lines[1:]])
+        caption = " ".join(map(_latex, (f"{self.title}.", *self.notes)))
+        return (
+            f"\\begin{{table}}\n\\centering\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
+            f"\\caption{{{caption}}}\n\\end{{table}}\n"
+        )
+
+    def html(self) -> str:
+        """A heading, a table, and paragraphs."""
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.header)
+        lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in self.rows]
+        body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+        notes = "".join(f"<p>{html.escape(note)}</p>\n" for note in self.notes)
+        return f"<h2>{html.escape(self.title)}</h2>\n<table>\n<tr>{head}</tr>\n{body}\n</table>\n{notes}"
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)

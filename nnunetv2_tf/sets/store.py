@@ -134,7 +134,7 @@ class SetPart:
         return self.dataset.sets / f".{self.set_name}.{self.folder.name}.adding"
 
     @property
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[object]:
         """To be held while writing to this part."""
         path = self.dataset.sets / f".{self.set_name}.{self.folder.name}.lock"
         return locked(path, f"set {self.set_name}, fold {self.fold}")

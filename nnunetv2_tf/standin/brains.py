@@ -14,6 +14,7 @@ from nnunetv2_tf.standin.scanner import CLINICAL, RESEARCH, Scanner
 
 CLASSES = {"background": 0, **{name: OURS[name] for name in TUMOUR}}
 REGIONS: Any = dataset_labels(["2023-gli"], regions=True)["labels"]
+MEANING = dataset_labels(["2023-gli"], regions=False)["tf"]
 TISSUE = {  # brightness of CSF, grey and white matter, and of NCR, ED, ET
     "t1n": ((0.25, 0.62, 1.0), (0.38, 0.55, 0.72)),
     "t1c": ((0.25, 0.62, 1.0), (0.35, 0.55, 1.6)),
@@ -50,6 +51,10 @@ class Brains(Cohort):
         if self.ignore is not None:
             label[0 : self.shape[0] // 6] = self.ignore
         return image, label
+
+    def description(self, num_cases: int) -> dict[str, Any]:
+        """The dataset.json, with our key where the classes are those of BraTS."""
+        return super().description(num_cases) | ({"tf": MEANING} if self.labels == CLASSES else {})
 
     @property
     def classes(self) -> int:

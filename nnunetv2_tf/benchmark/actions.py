@@ -1,0 +1,166 @@
+"""What `nnUNetv2_tf_benchmark` does. In: what the user typed. Out: trainings, tables, pictures, sentences."""
+
+import html
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nnunetv2_tf.benchmark.matrix import Matrix, read_matrix
+from nnunetv2_tf.benchmark.plots import forest_plot, scatter_plot
+from nnunetv2_tf.benchmark.report import Report, detectable, make_report
+from nnunetv2_tf.benchmark.running import Outcome, Runner
+from nnunetv2_tf.benchmark.scores import matrix_rows, score_training, write_scores
+from nnunetv2_tf.benchmark.verification import problems
+from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.codebase import codebase
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, place
+from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.work import whole_file, write_json
+
+ASSUMED_SD = 0.10  # of the cases' differences in Dice; what small cohorts show
+STYLE = (
+    "body{font-family:sans-serif;max-width:75em;margin:2em auto}td,th{padding:.2em .6em;text-align:right}"
+    "td:first-child,th:first-child{text-align:left}table{border-collapse:collapse}th{border-bottom:1px solid}"
+)
+
+
+def plan(path: Path, sd: float | None) -> None:
+    """Says what the matrix consists of, what is there already, and what it can find."""
+    matrix = _checked(path)
+    print(_overview(matrix, sd))
+    for training in matrix.trainings():
+        print(f"\n{training.state:8} {training.key}")
+        for command in training.commands("cuda") if training.state != "done" else []:
+            print("  " + " ".join(command))
+
+
+def run(
+    path: Path, folder: Path | None, device: str, num_processes: int, gpus: Sequence[int], sd: float | None,
+    allow_changes: bool,
+) -> int:  # fmt: skip
+    """Trains what is missing; returns 1 when something failed."""
+    code = codebase()
+    if not code.clean and not allow_changes:
+        raise UserError(
+            f"The checkout of nnunetv2_tf has changes that are in no commit ({', '.join(code.changed[:3])}), so nobody "
+            "could repeat this run; commit them first (or use --allow_changes, which the results will tell)."
+        )
+    matrix, folder = _checked(path), _folder(path, folder)
+    print(_overview(matrix, sd))
+    waiting = [training for training in matrix.trainings() if training.state != "done"]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "matrix.json", {**to_json(matrix), "hash": matrix.hash})
+    print(f"{len(waiting)} trainings to do, {num_processes} at once; logs: {folder / 'logs'}")
+    runner = Runner(folder / "logs", device, num_processes, gpus)
+    failed = [outcome for outcome in _told(runner.run(waiting), len(waiting)) if outcome.failure]
+    if failed:
+        print(f"{len(failed)} trainings failed; run the same command again to try them again:")
+        for outcome in failed:
+            print(f"  {outcome.training.key}: {outcome.failure}\n    {outcome.log}")
+    print(f"Next: nnUNetv2_tf_benchmark collect {path}")
+    return 1 if failed else 0
+
+
+def collect(path: Path, folder: Path | None, num_processes: int) -> None:
+    """Scores what is there and writes benchmark.csv, tables and pictures."""
+    matrix, folder = _checked(path), _folder(path, folder)
+    trainings = list(matrix.trainings())
+    done = [training for training in trainings if training.state == "done"]
+    if not done:
+        raise UserError(f"No training of {path} is done yet; train with: nnUNetv2_tf_benchmark run {path}")
+    rows = [row for training in done for row in score_training(training, folder / "scores", num_processes)]
+    rows = matrix_rows(rows, matrix)
+    write_scores(rows, folder / "benchmark.csv")
+    reports = [make_report(rows, matrix, str(dataset)) for dataset in matrix.datasets]
+    there = [report for report in reports if report is not None]
+    lead = f"{len(done)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
+    codes = "Trained by: " + "; ".join(sorted({row.code for row in rows})) + "."
+    pictures = [picture for report in there for picture in _pictures(report, matrix, folder)]
+    _write(folder, [lead, codes], there, pictures)
+    for report in there:
+        print("\n\n".join(table.markdown() for table in report.tables[:2]))
+        print("\n".join(report.sentences))
+    print(f"\n{lead}\nWritten to {folder}: benchmark.csv, tables.md, tables.tex, tables.html, {', '.join(pictures)}")
+
+
+def verify(path: Path) -> int:
+    """Says what is wrong with a benchmark; returns 1 when something is."""
+    matrix = _checked(path)
+    found = list(problems(matrix))
+    for sentence in found:
+        print(f"PROBLEM: {sentence}")
+    if not found:
+        print(
+            f"All {len(list(matrix.trainings()))} trainings are done, for {matrix.epochs} epochs each, on the cases of "
+            "their folds, from committed code, with their own synthetic cases; nothing leaks."
+        )
+    return 1 if found else 0
+
+
+def _checked(path: Path) -> Matrix:
+    """The matrix, when its plans, folds and methods exist."""
+    matrix = read_matrix(path)
+    for dataset in map(str, matrix.datasets):
+        Plan.read(Dataset(dataset), matrix.plans, matrix.configuration)
+        identifiers = list(raw_cases(Dataset(dataset)))
+        for fold in matrix.folds:
+            fold_split(Dataset(dataset), fold, identifiers)
+    for arm in matrix.arms:
+        if arm.method is not None:
+            find_method(arm.method, arm.preset)
+    return matrix
+
+
+def _folder(path: Path, folder: Path | None) -> Path:
+    return folder or place("nnUNet_results") / "tf_benchmark" / path.stem
+
+
+def _overview(matrix: Matrix, sd: float | None) -> str:
+    states = Counter(training.state for training in matrix.trainings())
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    lines = [f"{sum(states.values())} trainings of {matrix.epochs} epochs: {counts}. Matrix {matrix.hash}."]
+    for dataset in map(str, matrix.datasets):
+        identifiers = list(raw_cases(Dataset(dataset)))
+        validating = {case for fold in matrix.folds for case in fold_split(Dataset(dataset), fold, identifiers).val}
+        lines.append(f"{dataset}: {detectable(len(validating), sd or ASSUMED_SD, assumed=sd is None)}")
+    return "\n".join(lines)
+
+
+def _told(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
+    """Prints a line for every training that ends, under a progress bar."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc="Training", unit="training") as progress:
+        for outcome in outcomes:
+            how = "FAILED" if outcome.failure else "done"
+            progress.write(f"{how:7}{outcome.training.key} after {outcome.seconds / 60:.1f} min")
+            progress.update()
+            yield outcome
+
+
+def _pictures(report: Report, matrix: Matrix, folder: Path) -> list[str]:
+    """Names of the pictures made of a dataset; none without a comparison."""
+    if not report.findings:
+        return []
+    names = [f"{kind}_{report.dice.dataset}.png" for kind in ("forest", "scatter")]
+    forest_plot(report.findings, folder / names[0])
+    scatter_plot(report.dice, matrix.baseline, folder / names[1])
+    return names
+
+
+def _write(folder: Path, lead: Sequence[str], reports: Sequence[Report], pictures: Sequence[str]) -> None:
+    tables = [table for report in reports for table in report.tables]
+    sentences = [*lead, *(sentence for report in reports for sentence in report.sentences)]
+    markdown = "\n\n".join([*sentences, *(table.markdown() for table in tables)])
+    markdown += "".join(f"\n![{name}]({name})\n" for name in pictures)
+    body = "".join(f"<p>{html.escape(sentence)}</p>\n" for sentence in sentences)
+    body += "".join(table.html() for table in tables) + "".join(f'<img src="{name}">\n' for name in pictures)
+    page = f'<!doctype html><meta charset="utf-8"><title>Benchmark</title><style>{STYLE}</style>\n{body}'
+    latex = "\n".join(table.latex() for table in tables)
+    for name, text in (("tables.md", markdown), ("tables.tex", latex), ("tables.html", page)):
+        with whole_file(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

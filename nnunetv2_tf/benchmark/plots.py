@@ -1,0 +1,63 @@
+"""Pictures of a benchmark: a forest plot of differences, and every case against the baseline."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnunetv2_tf.benchmark.comparisons import MEAN, Finding, Scores
+from nnunetv2_tf.work import whole_file
+
+
+def forest_plot(findings: Sequence[Finding], path: Path) -> None:
+    """Differences in Dice with their intervals, one line per arm and outcome."""
+    shown = [finding for finding in findings if finding.metric == "Dice"]
+    with _figure(path, (7.0, 1.2 + 0.32 * len(shown)), 1) as (axes,):
+        axes.axvline(0, color="0.6", linewidth=1)
+        for line, finding in enumerate(reversed(shown)):
+            interval = finding.comparison.difference
+            main = finding.outcome == MEAN
+            colour = "black" if main else "0.45"
+            axes.plot([interval.low, interval.high], [line, line], color=colour, linewidth=2.2 if main else 1.2)
+            axes.plot(interval.estimate, line, "D" if main else "o", color=colour, markersize=6 if main else 4)
+        axes.set_yticks(range(len(shown)), [f"{finding.arm}: {finding.outcome}" for finding in reversed(shown)])
+        axes.set_ylim(-0.7, len(shown) - 0.3)
+        axes.set_xlabel("difference in Dice to the baseline, 95 % interval")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(left=False)
+
+
+def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
+    """Dice of every case and region: baseline to the right, the arm upwards; means over seeds."""
+    arms = [arm for arm in scores.values if arm != baseline]
+    with _figure(path, (4.2 * len(arms), 4.4), len(arms)) as places:
+        for axes, arm in zip(places, arms, strict=True):
+            axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+            for index, region in enumerate(scores.regions):
+                ours, theirs = (scores.of(name, region).mean(axis=0) for name in (arm, baseline))
+                better = int(np.sum(ours > theirs))
+                label = f"{region} (better in {better} of {len(ours)})"
+                axes.plot(theirs, ours, "os^Dv"[index % 5], label=label, alpha=0.75, markersize=5)
+            axes.set(xlabel=f"Dice of {baseline}", ylabel=f"Dice of {arm}", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axes.set_aspect("equal")
+            axes.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+@contextmanager
+def _figure(path: Path, size: tuple[float, float], columns: int) -> Iterator[Any]:
+    """Yields the axes of a figure that is then written, whole or not at all."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, places = pyplot.subplots(1, columns, figsize=size, squeeze=False)
+    try:
+        yield places[0]
+        figure.tight_layout()
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    finally:
+        pyplot.close(figure)

@@ -1,0 +1,154 @@
+"""Trains what is missing of a matrix: nnU-Net's and our console commands as processes, several at once.
+
+A training that fails does not stop the others. What is killed is continued by the next run; a training that outlived
+a killed run is waited for.
+"""
+
+import datetime
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnunetv2_tf.benchmark.matrix import Training
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.work import locked
+
+THREADS = "OMP_NUM_THREADS"
+BEGIN = "### nnUNetv2_tf_benchmark"  # of each command in a log
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one training ended."""
+
+    training: Training
+    seconds: float
+    failure: str | None  # a line that says why
+    log: Path
+
+
+@dataclass
+class Runner:
+    """Runs trainings, `num_processes` at once, on one device or in turn on several GPUs."""
+
+    logs: Path
+    device: str
+    num_processes: int
+    gpus: Sequence[int] = ()
+    _children: set[subprocess.Popen] = field(default_factory=set)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, trainings: Sequence[Training]) -> Iterator[Outcome]:
+        """Yields outcomes as they come. When this is interrupted, everything it started is ended too."""
+        slots: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        for slot in range(self.num_processes):
+            slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
+        with _terminable(), ThreadPoolExecutor(self.num_processes) as pool:
+            waiting = [pool.submit(self._in_a_slot, training, slots) for training in trainings]
+            try:
+                for done in as_completed(waiting):
+                    yield done.result()
+            finally:
+                self._stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in list(self._children):
+                    _end(child, signal.SIGTERM)
+
+    def _in_a_slot(self, training: Training, slots: "queue.SimpleQueue[int | None]") -> Outcome:
+        gpu, log, begun = slots.get(), self.logs / f"{training.key}.log", time.monotonic()
+        try:
+            failure = self._train(training, log, gpu)
+        except UserError as error:
+            failure = str(error)
+        finally:
+            slots.put(gpu)
+        return Outcome(training, time.monotonic() - begun, failure, log)
+
+    def _train(self, training: Training, log: Path, gpu: int | None) -> str | None:
+        """Runs the commands of a training; returns why it failed, if it did."""
+        training.folder.mkdir(parents=True, exist_ok=True)
+        with locked(training.folder / ".tf_benchmark.lock", training.key) as inherited:
+            commands = training.commands(self.device) if training.state != "done" else []
+            for command in commands:
+                code = self._call(command, log, gpu, inherited)
+                if code:
+                    return f"{command[0]} {_why(code, log)}"
+        return None if training.state == "done" else "it ended without a validation"
+
+    def _call(self, command: list[str], log: Path, gpu: int | None, inherited: tuple[int, ...]) -> int:
+        """Runs a command in a process group of its own, so that its workers end with it."""
+        if self._stopped.is_set():
+            return -signal.SIGTERM
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(f"\n{BEGIN} {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {' '.join(command)}\n")
+            file.flush()
+            child = subprocess.Popen(
+                [_executable(command[0]), *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=self._environment(gpu),
+                start_new_session=True,
+                pass_fds=inherited,
+            )
+        self._children.add(child)
+        try:
+            return child.wait()
+        finally:
+            _end(child, signal.SIGKILL)
+            self._children.discard(child)
+
+    def _environment(self, gpu: int | None) -> dict[str, str]:
+        environment = dict(os.environ)
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        if self.device == "cpu" and THREADS not in environment:
+            environment[THREADS] = str(max(1, (os.cpu_count() or 1) // self.num_processes))
+        return environment
+
+
+def _executable(name: str) -> str:
+    """A console command of this Python's environment."""
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        raise UserError(f"{path} does not exist; install nnunetv2 and nnunetv2_tf into one environment.")
+    return str(path)
+
+
+def _end(child: subprocess.Popen, with_signal: int) -> None:
+    """Sends a signal to a process and all it started; those of a training that ran out of memory would stay."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, with_signal)
+
+
+def _why(code: int, log: Path) -> str:
+    """What a log says about an end that was no success."""
+    if code < 0:
+        return f"was ended by signal {signal.Signals(-code).name}"
+    said = log.read_text(encoding="utf-8", errors="replace").rpartition(BEGIN)[2]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if "Error: " in line), lines[-1])
+    return f"ended with exit code {code}: {last}"
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, with which clusters end jobs, is taken as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,145 @@
+"""The command as users type it, on stand-ins: two arms that train, one that fails, a run that is killed."""
+
+import csv
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnunetv2_tf.benchmark.matrix import Training, read_matrix
+from nnunetv2_tf.codebase import Codebase, codebase
+from nnunetv2_tf.commands import benchmark
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.work import read_json, write_json
+from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
+from tests.environments import REPOSITORY
+from tests.workspace import BIN, QUIET, TINY, Workspace
+
+FAILING = {"name": "failing", "method": "tests.benchmark.examples:Fails", "num_cases": 2}
+EXTRA: dict[str, Any] = {"PYTHONPATH": str(REPOSITORY), "nnUNet_n_proc_DA": "0"}
+RUN = ["nnUNetv2_tf_benchmark", "run", "matrix.json", "-device", "cpu", "-o", "results", "--allow_changes"]
+
+
+@pytest.mark.slow
+def test_from_matrix_to_tables(workspace: Workspace):
+    content = to_json(matrix(NNUNET, CARVEMIX))
+    arms = content["arms"]
+    write_json(workspace.root / "matrix.json", {**content, "arms": [arms[0], FAILING, arms[1]]})
+    planned = workspace.run("nnUNetv2_tf_benchmark", "plan", "matrix.json", **EXTRA).stdout
+    assert "3 trainings of 1 epochs: 3 missing" in planned
+    assert "With 2 validation cases no difference can be told from chance" in planned
+    nnunet, failing, carvemix = read_matrix(workspace.root / "matrix.json").trainings()
+
+    kill_while_training(workspace, nnunet)
+    said = workspace.run(*RUN, expect=1, **EXTRA).stdout
+    assert f"Waiting: another process works on {nnunet.key}." in said  # the training outlived the killed run
+    assert len(list(nnunet.folder.glob("training_log_*.txt"))) == 1  # and was not begun again
+    assert "1 trainings failed" in said
+    assert (
+        f"{failing.key}: nnUNetv2_tf_synthesize ended with exit code 1: RuntimeError: this method always fails" in said
+    )
+    assert [training.state for training in (nnunet, failing, carvemix)] == ["done", "missing", "done"]
+
+    collected = workspace.run("nnUNetv2_tf_benchmark", "collect", "matrix.json", "-o", "results", **EXTRA).stdout
+    assert "2 of 3 trainings are done" in collected
+    check_results(workspace.root / "results", nnunet, carvemix)
+    verified = workspace.run("nnUNetv2_tf_benchmark", "verify", "matrix.json", expect=1, **EXTRA).stdout
+    expected = 1 if codebase().clean else 3  # besides, two trainings by a changed checkout
+    assert verified.count("PROBLEM") == expected
+    assert f"PROBLEM: {failing.key} is not trained yet (missing)" in verified
+    check_that_verify_notices(workspace, carvemix)
+
+
+def kill_while_training(workspace: Workspace, training: Training) -> None:
+    variables = {**os.environ, **QUIET, **workspace.variables, **EXTRA}
+    run = subprocess.Popen(
+        [str(BIN / RUN[0]), *RUN[1:]], env=variables, cwd=workspace.root,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not any("Epoch 0" in log.read_text() for log in training.folder.glob("training_log_*.txt")):
+        assert run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert training.state == "missing"
+
+
+def check_results(folder: Path, *trainings: Training) -> None:
+    """What stands in the tables is what nnU-Net says of the same predictions."""
+    with (folder / "benchmark.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["arm"] for row in rows} == {training.arm.name for training in trainings}
+    assert {row["matrix"] for row in rows} == {trainings[0].matrix.hash}
+    commit = codebase().commit
+    assert commit is None or all(row["code"].startswith(commit) for row in rows)
+    for training in trainings:
+        summary = read_json(training.folder / "validation" / "summary.json", "")
+        for case in summary["metric_per_case"]:
+            name = Path(case["prediction_file"]).name.removesuffix(".nii.gz")
+            (enhancing,) = [
+                row for row in rows if (row["arm"], row["case"], row["region"]) == (training.arm.name, name, "ET")
+            ]
+            assert float(enhancing["dice"]) == pytest.approx(case["metrics"]["3"]["Dice"], abs=1e-5)
+    assert "paper: ET" in (folder / "tables.md").read_text()
+    assert r"\begin{tabular}" in (folder / "tables.tex").read_text()
+    assert "<table>" in (folder / "tables.html").read_text()
+    for picture in ("forest_Dataset501_StandIns.png", "scatter_Dataset501_StandIns.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def check_that_verify_notices(workspace: Workspace, training: Training) -> None:
+    """A split changed afterwards, and a set made anew with another seed."""
+    splits = workspace.dataset.preprocessed / "splits_final.json"
+    content = read_json(splits, "")
+    write_json(splits, [content[1]])
+    make = training.commands("cpu")[0]
+    make[make.index("-seed") + 1] = "9"
+    workspace.run(*make, "--overwrite")
+    said = workspace.run("nnUNetv2_tf_benchmark", "verify", "matrix.json", expect=1, **EXTRA).stdout
+    for sentence in (
+        "it trained and validated on other cases than splits_final.json has now",
+        "its validation folder does not hold the cases of the fold",
+        "it trained with other synthetic cases",
+        "its set was made by method, preset and seed ('carvemix', 'default', 9)",
+    ):
+        assert f"PROBLEM: {training.key}: {sentence}" in said, sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["plan", "missing.json"], "missing.json does not exist"),
+        (["plan", "m.json", "-np", "2"], "-np does not belong to plan"),
+        (["verify", "m.json", "-device", "cpu"], "-device does not belong to verify"),
+        (["run", "m.json", "-sd", "-1"], "-sd is a positive number"),
+        (["run", "m.json", "-device", "cpu", "-gpus", "0"], "-gpus goes with -device cuda"),
+        (["collect", "m.json"], "No training of m.json is done yet"),
+        (["plan", "plans.json"], "nnUNetPlansOther.json does not exist"),
+        (["plan", "method.json"], "There is no method tfgan"),
+        (["plan", "configuration.json"], "3d_lowres"),
+    ],
+)
+def test_what_cannot_be_done_is_said_at_once(workspace: Workspace, arguments, sentence, monkeypatch, capsys):
+    monkeypatch.chdir(workspace.root)
+    good = to_json(matrix())
+    write_json(workspace.root / "m.json", good)
+    write_json(workspace.root / "plans.json", {**good, "plans": "nnUNetPlansOther"})
+    write_json(workspace.root / "configuration.json", {**good, "configuration": "3d_lowres"})
+    arms = [good["arms"][0], {**good["arms"][1], "method": "tfgan"}]
+    write_json(workspace.root / "method.json", {**good, "arms": arms})
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", *arguments])
+    assert benchmark.main() == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_changed_checkout_is_refused(workspace: Workspace, monkeypatch, capsys):
+    write_json(workspace.root / "m.json", to_json(matrix(plans=TINY)))
+    changed = Codebase("1.0", "a" * 40, ("nnunetv2_tf/x.py",))
+    monkeypatch.setattr("nnunetv2_tf.benchmark.actions.codebase", lambda: changed)
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", "run", str(workspace.root / "m.json"), "-device", "cpu"])
+    assert benchmark.main() == 2
+    assert "has changes that are in no commit (nnunetv2_tf/x.py)" in capsys.readouterr().err

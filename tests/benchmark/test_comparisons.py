@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from nnunetv2_tf.benchmark.comparisons import MEAN, METRICS, arrange, findings, paper_layout, scatter_of_seeds
+from nnunetv2_tf.benchmark.matrix import Arm
+from nnunetv2_tf.benchmark.statistics import holm
+from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
+
+RNG = np.random.default_rng(0)
+BASE, BETTER = RNG.random((3, 10, 3)) * 0.5, RNG.random((2, 10, 3)) * 0.5 + 0.3
+SECOND = Arm("second", "carvemix", num_cases=2)
+MATRIX = matrix(NNUNET, CARVEMIX, SECOND, seeds=(0, 1, 2))
+DICE = {"nnunet": BASE, "carvemix": BETTER, "second": BASE + 0.001 * RNG.standard_normal(BASE.shape)}
+
+
+def test_arrays_are_seeds_by_cases_with_regions_in_the_papers_order():
+    scores = arrange(rows(DICE), MATRIX, DATASET, "Dice")
+    assert scores.regions == ("ET", "TC", "WT")
+    assert scores.outcomes == ("ET", "TC", "WT", MEAN)
+    np.testing.assert_array_equal(scores.of("nnunet", "WT"), BASE[:, :, 0])
+    np.testing.assert_allclose(scores.of("carvemix", MEAN), BETTER.mean(axis=2))
+    np.testing.assert_allclose(
+        arrange(rows(DICE), MATRIX, DATASET, "lesion-wise Dice").of("nnunet", "ET"), BASE[:, :, 2] / 2
+    )
+
+
+def test_other_regions_keep_their_order():
+    scores = arrange(rows({"nnunet": BASE}, ("tumour", "cyst", "rim")), MATRIX, DATASET, "Dice")
+    assert scores.regions == ("tumour", "cyst", "rim")
+
+
+def test_a_seed_that_lacks_a_fold_is_left_out():
+    first = rows({"nnunet": BASE, "carvemix": BETTER})
+    more = [row for row in rows({"nnunet": BASE}, fold=1) if row.seed < 2]
+    other_fold = [type(row)(**{**vars(row), "case": f"fold1_{row.case}"}) for row in more]
+    scores = arrange(first + other_fold, MATRIX, DATASET, "Dice")
+    assert {arm: len(values) for arm, values in scores.values.items()} == {"nnunet": 2}
+    assert len(scores.cases) == 20
+
+
+def test_findings_against_scipy_corrected_over_arms():
+    scores = arrange(rows(DICE), MATRIX, DATASET, "Dice")
+    found = {(f.arm, f.outcome): f for f in findings(scores, MATRIX, np.random.default_rng(0))}
+    assert set(found) == {(arm, outcome) for arm in ("carvemix", "second") for outcome in scores.outcomes}
+    raw = [
+        float(stats.wilcoxon(DICE[arm].mean(axis=(0, 2)) - BASE.mean(axis=(0, 2))).pvalue)  # type: ignore[union-attr]
+        for arm in ("carvemix", "second")
+    ]
+    adjusted = holm(raw)
+    for arm, p, corrected in zip(("carvemix", "second"), raw, adjusted, strict=True):
+        finding = found[arm, MEAN]
+        assert finding.comparison.wilcoxon.p == pytest.approx(p)
+        assert finding.comparison.adjusted_p == pytest.approx(corrected)
+    assert found["carvemix", MEAN].seeds == (2, 3)
+    assert found["carvemix", MEAN].comparison.difference.low > 0
+
+
+def test_without_the_baseline_nothing_is_compared():
+    scores = arrange(rows({"carvemix": BETTER}), MATRIX, DATASET, "Dice")
+    assert findings(scores, MATRIX, np.random.default_rng(0)) == []
+
+
+def test_the_papers_layout_leaves_out_what_is_neither_there_nor_predicted():
+    dice = BASE.copy()
+    dice[0, 3, 2] = dice[1, :4, 1] = np.nan
+    base = rows({"nnunet": dice})
+    summary = paper_layout(base, arrange(base, MATRIX, DATASET, "Dice"))["nnunet"]
+    means = 100 * np.nanmean(dice, axis=1)  # (seeds, regions), as nnU-Net
+    assert summary["ET"].mean == pytest.approx(means[:, 2].mean())
+    assert summary["ET"].sd == pytest.approx(means[:, 2].std(ddof=1))
+    assert summary[MEAN].mean == pytest.approx(means.mean())
+    assert summary[MEAN].sd == pytest.approx(means.mean(axis=1).std(ddof=1))
+    assert arrange(base, MATRIX, DATASET, "Dice").of("nnunet", "ET")[0, 3] == 1  # the paired tests count it as right
+
+
+def test_t_tests_over_seeds_need_two():
+    everything = rows(DICE)
+    summaries = paper_layout(everything, arrange(everything, MATRIX, DATASET, "Dice"))
+    tests = summaries["carvemix"][MEAN].against(summaries["nnunet"][MEAN])
+    assert tests is not None
+    ours, theirs = (100 * DICE[arm].mean(axis=(1, 2)) for arm in ("carvemix", "nnunet"))
+    for test, equal in zip(tests, (True, False), strict=True):
+        assert test.p == pytest.approx(float(stats.ttest_ind(ours, theirs, equal_var=equal).pvalue))  # type: ignore[union-attr]
+    one = rows({"nnunet": BASE[:1], "carvemix": BETTER})
+    summaries = paper_layout(one, arrange(one, MATRIX, DATASET, "Dice"))
+    assert summaries["carvemix"][MEAN].against(summaries["nnunet"][MEAN]) is None
+
+
+def test_how_much_two_trainings_of_an_arm_differ():
+    scores = arrange(rows({"nnunet": BASE[:2]}), MATRIX, DATASET, "Dice")
+    difference = BASE[0].mean(axis=1) - BASE[1].mean(axis=1)
+    assert scatter_of_seeds(scores, "nnunet") == pytest.approx(difference.std(ddof=1))
+    assert scatter_of_seeds(arrange(rows({"nnunet": BASE[:1]}), MATRIX, DATASET, "Dice"), "nnunet") is None
+    assert set(METRICS) == {"Dice", "lesion-wise Dice", "NSD", "HD95", "lesion-wise HD95"}

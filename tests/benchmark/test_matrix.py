@@ -1,0 +1,91 @@
+import pytest
+
+from nnunetv2_tf.benchmark.matrix import Arm, read_matrix
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.sets.names import parse_trainer_name
+from nnunetv2_tf.work import write_json
+from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix
+from tests.workspace import Workspace
+
+GOOD = to_json(matrix())
+CARVE = {"name": "carvemix", "method": "carvemix", "num_cases": 4}
+REAL = {"name": "nnunet", "method": None}
+
+
+def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
+    write_json(tmp_path / "m.json", {**GOOD, "datasets": [501], "arms": [REAL, CARVE]})
+    assert read_matrix(tmp_path / "m.json") == matrix()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"extra": 1}, "Matrix lacks or does not know: extra"),
+        ({"arms": [REAL, {**CARVE, "cases": 3}]}, "lacks or does not know: cases"),
+        ({"arms": [REAL, {"name": "x", "method": "carvemix"}]}, "arm x needs num_cases"),
+        ({"arms": [REAL, {**REAL, "name": "x", "num_cases": 3}]}, "arm x has no method, so it cannot have num_cases"),
+        ({"arms": [REAL, {**CARVE, "percent": 0}]}, "percent goes from 1 to 100, not 0"),
+        ({"arms": [REAL, {**CARVE, "healthy": 601}]}, "no method with healthy hosts"),
+        ({"arms": [REAL, {**CARVE, "name": "a b"}]}, "an arm cannot be called 'a b'"),
+        ({"arms": [REAL, REAL]}, "arms names one twice"),
+        ({"arms": []}, "arms is empty"),
+        ({"seeds": [0, 0]}, "seeds names one twice"),
+        ({"seeds": [-1]}, "seeds at 0"),
+        ({"seeds": [0.5]}, r"Matrix.seeds[0] must be a whole number, not 0.5"),
+        ({"epochs": 0}, "epochs start at 1"),
+        ({"folds": ["all"]}, "measures nothing"),
+        ({"folds": [-1]}, "a fold is a number or 'all'"),
+        ({"baseline": "other"}, "baseline is 'other', which is none of the arms"),
+        ({"datasets": [501, DATASET]}, "names Dataset501_StandIns twice"),
+        ({"datasets": [777]}, "There is no dataset 777"),
+        ({"arms": [REAL, {**CARVE, "method": "a:X"}, {**CARVE, "name": "y", "method": "b:X"}]}, "called like another"),
+    ],
+)
+def test_what_is_wrong_is_said(workspace: Workspace, tmp_path, change, sentence):
+    write_json(tmp_path / "m.json", {**GOOD, **change})
+    with pytest.raises(UserError) as caught:
+        read_matrix(tmp_path / "m.json")
+    assert sentence in str(caught.value)
+
+
+def test_trainings_come_seed_by_seed_so_that_an_unfinished_benchmark_is_balanced():
+    trainings = list(matrix(folds=(0, 1), seeds=(0, 7)).trainings())
+    assert [(training.seed, training.fold, training.arm.name) for training in trainings] == [
+        (seed, fold, arm) for seed in (0, 7) for fold in (0, 1) for arm in ("nnunet", "carvemix")
+    ]
+
+
+def test_all_arms_train_equally_long_each_seed_with_its_own_cases(monkeypatch):
+    monkeypatch.setenv("nnUNet_results", "results")
+    arms = (NNUNET, CARVEMIX, Arm("half", "carvemix", num_cases=4, percent=50))
+    trainings = list(matrix(*arms, seeds=(0, 1), epochs=30).trainings())
+    options = [parse_trainer_name(training.trainer)[1] for training in trainings]
+    assert {option.epochs for option in options} == {30}
+    assert [option.seed for option in options] == [0, 0, 0, 1, 1, 1]
+    assert {option.set_name for option in options} == {None, "carvemixseed0", "carvemixseed1"}
+    assert len({training.folder for training in trainings}) == len({training.key for training in trainings}) == 6
+
+
+def test_arms_that_differ_in_number_share_a_set_of_the_largest():
+    """The paper's Table 2 from one set: counts are nested."""
+    arms = [NNUNET, *(Arm(f"cm{number}", "carvemix", num_cases=number) for number in (2, 8, 4))]
+    training = next(training for training in matrix(*arms).trainings() if training.arm.name == "cm4")
+    synthesize, train = training.commands("cpu")
+    assert synthesize[synthesize.index("-num_cases") + 1] == "8"
+    assert train[train.index("-tr") + 1] == "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"
+
+
+def test_the_hash_is_that_of_the_settings():
+    assert matrix().hash == matrix().hash
+    assert matrix().hash != matrix(seeds=(1,)).hash
+
+
+def test_states(workspace: Workspace):
+    training = next(matrix().trainings())
+    assert training.state == "missing"
+    training.folder.mkdir(parents=True)
+    (training.folder / "checkpoint_latest.pth").touch()
+    assert training.state == "begun"
+    write_json(training.folder / "validation" / "summary.json", {})
+    assert training.state == "done"

@@ -1,0 +1,102 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nnunetv2_tf.benchmark import paper
+from nnunetv2_tf.benchmark.matrix import Arm
+from nnunetv2_tf.benchmark.plots import forest_plot, scatter_plot
+from nnunetv2_tf.benchmark.report import detectable, make_report
+from nnunetv2_tf.benchmark.statistics import detectable_difference
+from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
+
+RNG = np.random.default_rng(0)
+BASE = RNG.random((3, 12, 3)) * 0.5
+ARMS = [NNUNET, CARVEMIX, Arm("better", "tests.benchmark.examples:Fails", num_cases=9)]
+MATRIX = matrix(*ARMS, seeds=(0, 1, 2))
+DICE = {"nnunet": BASE, "carvemix": BASE + 0.01 * RNG.standard_normal(BASE.shape), "better": BASE + 0.2}
+
+
+@pytest.fixture(scope="module")
+def report():
+    made = make_report(rows(DICE), MATRIX, DATASET)
+    assert made is not None
+    return made
+
+
+def cells(table) -> list[dict[str, str]]:
+    return [dict(zip(table.header, row, strict=True)) for row in table.rows]
+
+
+def test_our_numbers_stand_beside_the_papers(report):
+    nnunet, carvemix, better = cells(report.tables[0])
+    means = 100 * BASE.mean(axis=1)
+    assert nnunet["WT"] == f"{means[:, 0].mean():.2f} ± {means[:, 0].std(ddof=1):.2f}"
+    assert nnunet["mean"] == f"{means.mean():.2f} ± {means.mean(axis=1).std(ddof=1):.2f}"
+    assert (nnunet["difference"], nnunet["p (Student)"]) == ("-", "-")
+    assert better["difference"] == "+20.00"
+    assert [nnunet[f"paper: {name}"] for name in ("ET", "mean", "difference")] == ["49.76 ± 0.69", "66.57 ± 0.52", "-"]
+    welch: Any = stats.ttest_ind_from_stats(66.72, 0.25, 3, 66.57, 0.52, 3, equal_var=False)
+    expected = ["66.72 ± 0.25", "+0.15", "0.676", f"{welch.pvalue:.3f}"]
+    assert [carvemix[f"paper: {name}"] for name in ("mean", "difference", "p (Student)", "p (Welch)")] == expected
+    assert {better[name] for name in better if name.startswith("paper")} == {"-"}
+
+
+def test_regions_that_are_not_the_papers_get_no_paper():
+    made = make_report(rows({"nnunet": BASE}, ("a", "b", "c")), MATRIX, DATASET)
+    assert made is not None
+    assert not [name for name in made.tables[0].header if "paper" in name]
+
+
+def test_differences_of_the_papers_means():
+    """Its Table 2 prints +1.18 for 200 cases."""
+    baseline = paper.printed(None, None)
+    assert baseline is not None
+    gains = {row.num_cases: row.mean[-1] - baseline.mean[-1] for row in paper.PRINTED if row.method == "tf_gan"}
+    assert gains == pytest.approx({50: 0.31, 100: 1.20, 200: 0.99, 300: 1.68})
+    for row in paper.PRINTED:  # its means are those of the regions, but for rounding
+        assert row.mean[-1] == pytest.approx(np.mean(row.mean[:-1]), abs=0.011)
+
+
+def test_one_sentence_per_arm_says_what_there_is_no_evidence_for(report):
+    about = {name: next(text for text in report.sentences if f"{name} " in text) for name in ("carvemix", "better")}
+    assert about["carvemix"].startswith("There is no evidence that carvemix differs")
+    assert about["better"].startswith("better is better than its reference (+0.200 Dice")
+    assert any(text.startswith("Two trainings of nnunet differ on a case by") for text in report.sentences)
+
+
+def test_a_single_training_is_called_that():
+    made = make_report(rows({arm: values[:1] for arm, values in DICE.items()}), MATRIX, DATASET)
+    assert made is not None
+    assert all("One training per arm" in text for text in made.sentences)
+    assert "±" not in made.tables[0].rows[0][2]
+
+
+def test_lesions_are_counted_by_size(report):
+    first = cells(report.tables[3])[0]
+    assert (first["arm"], first["region"]) == ("nnunet", "ET")
+    assert [first[name] for name in report.tables[3].header[2:]] == ["0 of 36", "36 of 36", "0 of 0", "72"]
+
+
+def test_every_metric_with_its_difference(report):
+    nnunet, _, better = cells(report.tables[2])
+    assert (nnunet["HD95"], better["HD95"]) == ("2.00", "2.00 (+0.00 to +0.00)")
+    assert better["Dice"].startswith(f"{BASE.mean() + 0.2:.2f} (+0.1")
+
+
+def test_nothing_complete_is_no_report():
+    assert make_report([], MATRIX, DATASET) is None
+
+
+def test_what_can_be_found_is_said_before():
+    assert f"{detectable_difference(0.1, 12):.3f} Dice is found four times in five" in detectable(12, 0.1, assumed=True)
+    assert "assumed" in detectable(12, 0.1, assumed=True)
+    assert "no difference can be told from chance" in detectable(2, 0.1, assumed=True)
+
+
+def test_pictures(report, tmp_path):
+    forest_plot(report.findings, tmp_path / "forest.png")
+    scatter_plot(report.dice, "nnunet", tmp_path / "scatter.png")
+    for name in ("forest.png", "scatter.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

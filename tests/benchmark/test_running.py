@@ -1,0 +1,125 @@
+"""How processes are run. The trainings here are small Python programs; real ones are in test_commands."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnunetv2_tf.benchmark.running import Runner
+from tests.environments import REPOSITORY
+
+DONE = "from pathlib import Path; Path('{folder}/done').touch()"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Stands where a training does."""
+
+    key: str
+    folder: Path
+    program: str
+
+    @property
+    def state(self) -> str:
+        return "done" if (self.folder / "done").exists() else "missing"
+
+    def commands(self, device: str) -> list[list[str]]:
+        return [["python", "-c", self.program], ["python", "-c", DONE.format(folder=self.folder)]]
+
+
+def outcomes(tmp_path: Path, programs: dict[str, str], number: int = 2, **settings) -> dict[str, str | None]:
+    trainings: Any = [Program(key, tmp_path / key, program) for key, program in programs.items()]
+    found = Runner(tmp_path / "logs", "cpu", number, **settings).run(trainings)
+    return {outcome.training.key: outcome.failure for outcome in found}
+
+
+def test_a_failure_stops_its_own_training_only(tmp_path):
+    programs = {
+        "a": "import sys; print('Error: no luck', file=sys.stderr); print('later'); sys.exit(2)",
+        "b": "print('fine')",
+        "c": "import os; os.kill(os.getpid(), 9)",
+        "d": "1 / 0",
+    }
+    found = outcomes(tmp_path, programs)
+    assert found["a"] == "python ended with exit code 2: Error: no luck"
+    assert found["b"] is None
+    assert found["c"] == "python was ended by signal SIGKILL"
+    assert found["d"] == "python ended with exit code 1: ZeroDivisionError: division by zero"
+    assert [key for key in programs if (tmp_path / key / "done").exists()] == ["b"]
+    assert "fine" in (tmp_path / "logs" / "b.log").read_text()
+
+
+def test_a_reason_is_that_of_the_last_run(tmp_path):
+    outcomes(tmp_path, {"a": "raise SystemExit('Error: first')"})
+    assert outcomes(tmp_path, {"a": "raise SystemExit('second')"})["a"] == "python ended with exit code 1: second"
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    count = f"open('{tmp_path}/count', 'a').write('x')"
+    for _ in range(2):
+        assert outcomes(tmp_path, {"a": count}) == {"a": None}
+    assert (tmp_path / "count").read_text() == "x"
+
+
+def test_threads_are_shared_out_and_gpus_taken_in_turn(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    seen = "import os; print(os.environ.get('OMP_NUM_THREADS'), os.environ.get('CUDA_VISIBLE_DEVICES'))"
+    keys = [f"t{index}" for index in range(6)]
+    assert set(outcomes(tmp_path, dict.fromkeys(keys, seen), 2, gpus=(4, 7)).values()) == {None}
+    printed = [(tmp_path / "logs" / f"{key}.log").read_text().splitlines()[2].split() for key in keys]
+    assert {threads for threads, _ in printed} == {str(max(1, (os.cpu_count() or 1) // 2))}
+    assert {gpu for _, gpu in printed} == {"4", "7"}
+
+
+OUTER = """
+import sys
+from pathlib import Path
+from tests.benchmark.test_running import Program, Runner
+root = Path(sys.argv[1])
+slow = f"import time; print('begun', flush=True); time.sleep({sys.argv[2]}); open('{root}/count', 'a').write('x')"
+for outcome in Runner(root / "logs", "cpu", 1).run([Program("slow", root / "slow", slow)]):
+    print(outcome.failure)
+"""
+
+
+def start(root: Path, seconds: float) -> subprocess.Popen:
+    command = [sys.executable, "-c", OUTER, str(root), str(seconds)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = root / "logs" / "slow.log"
+    while not (log.exists() and "begun" in log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_training_that_outlives_a_killed_run_is_waited_for(tmp_path):
+    process = start(tmp_path, 4)
+    process.kill()
+    process.wait()
+    again = subprocess.run(
+        [sys.executable, "-c", OUTER, str(tmp_path), "0"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert "Waiting: another process works on slow." in again.stdout
+    assert (tmp_path / "count").read_text() == "xx"  # the orphan ended, then what was still missing was done
+    assert again.stdout.splitlines()[-1] == "None"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ending_a_run_ends_its_trainings(tmp_path, number):
+    process = start(tmp_path, 60)
+    process.send_signal(number)
+    process.wait(timeout=20)
+    assert process.returncode != 0
+    started = time.monotonic()
+    again = start(tmp_path, 0)  # the lock is free, so the child is gone
+    again.wait(timeout=20)
+    assert time.monotonic() - started < 20
+    assert (tmp_path / "count").read_text() == "x"

@@ -1,0 +1,109 @@
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from nnunetv2_tf.benchmark import metrics
+from nnunetv2_tf.benchmark.matrix import Training
+from nnunetv2_tf.benchmark.scores import code_of, score_region, score_training, write_scores
+from nnunetv2_tf.codebase import Codebase
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.work import read_json, write_json
+from tests.benchmark.examples import matrix
+from tests.workspace import Workspace
+
+
+def make_validated(workspace: Workspace) -> Training:
+    """A training whose segmentations are the truth moved by one voxel."""
+    training = next(matrix().trainings())
+    (training.folder / "validation").mkdir(parents=True)
+    for case in ("case_000", "case_005"):
+        truth = sitk.ReadImage(str(workspace.dataset.preprocessed / "gt_segmentations" / f"{case}.nii.gz"))
+        moved = sitk.GetImageFromArray(np.roll(sitk.GetArrayFromImage(truth), 1, axis=0))
+        moved.CopyInformation(truth)
+        sitk.WriteImage(moved, str(training.folder / "validation" / f"{case}.nii.gz"))
+    return training
+
+
+def test_scores_are_the_metrics_of_the_regions_in_dataset_json(workspace: Workspace, tmp_path):
+    training = make_validated(workspace)
+    rows = score_training(training, tmp_path, 1)
+    assert [(row.case, row.score.region) for row in rows] == [
+        (case, region) for case in ("case_000", "case_005") for region in ("WT", "TC", "ET")
+    ]
+    image = sitk.ReadImage(str(workspace.dataset.raw / "labelsTr" / "case_000.nii.gz"))
+    truth, spacing = sitk.GetArrayFromImage(image), image.GetSpacing()[::-1]
+    for row, values in zip(rows, ((1, 2, 3), (1, 3), (3,)), strict=False):
+        one, other = np.isin(np.roll(truth, 1, axis=0), values), np.isin(truth, values)
+        assert row.score.dice == pytest.approx(metrics.dice(one, other))
+        assert row.score.hd95 == pytest.approx(metrics.hd95(one, other, spacing))
+        assert row.score.nsd == pytest.approx(metrics.nsd(one, other, spacing))
+        assert row.score.lesion_dice == pytest.approx(metrics.lesion_wise(one, other, spacing).dice)
+        assert row.score.true_mm3 == pytest.approx(other.sum() * np.prod(spacing))
+
+
+def test_scores_are_kept_until_something_changes(workspace: Workspace, tmp_path):
+    training, folder = make_validated(workspace), tmp_path / "scores"
+    first = score_training(training, folder, 1)
+    (kept,) = folder.iterdir()
+    written = kept.stat().st_mtime_ns
+    assert score_training(training, folder, 1) == first
+    assert kept.stat().st_mtime_ns == written
+    changed = training.folder / "validation" / "case_000.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(changed)) * 0, str(changed))
+    again = score_training(training, folder, 1)
+    assert [row.score.predicted_mm3 for row in again if row.case == "case_000"] == [0, 0, 0]
+    assert again[3:] == first[3:]
+
+
+def test_labels_without_regions_are_judged_one_by_one_and_ignored_voxels_by_nobody(workspace: Workspace, tmp_path):
+    description = read_json(workspace.dataset.raw / "dataset.json", "")
+    del description["tf"]
+    description["labels"] = {"background": 0, "core": 1, "rest": 2, "ignore": 3}
+    write_json(workspace.dataset.raw / "dataset.json", description)
+    rows = score_training(make_validated(workspace), tmp_path, 1)
+    assert [row.score.region for row in rows[:2]] == ["core", "rest"]
+    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(workspace.dataset.raw / "labelsTr" / "case_000.nii.gz")))
+    predicted = np.roll(truth, 1, axis=0)
+    counts = truth != 3
+    assert rows[0].score.dice == pytest.approx(metrics.dice((predicted == 1) & counts, (truth == 1) & counts))
+
+
+def test_a_segmentation_of_another_size_is_refused(workspace: Workspace, tmp_path):
+    training = make_validated(workspace)
+    path = training.folder / "validation" / "case_000.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(path))[:-1], str(path))
+    with pytest.raises(UserError, match=r"case_000\.nii\.gz has .* voxels and its truth"):
+        score_training(training, tmp_path / "scores", 1)
+    assert not (tmp_path / "scores").exists()
+
+
+def test_neither_there_nor_predicted():
+    empty = np.zeros((4, 4, 4), bool)
+    score = score_region("ET", empty, empty, (1, 1, 1))
+    assert score.dice == 1
+    assert np.isnan(score.nnunet_dice)
+    full = ~empty
+    assert score_region("ET", full, empty, (1, 1, 1)).nnunet_dice == 0
+
+
+def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Workspace, tmp_path):
+    training = make_validated(workspace)
+    write_json(training.folder / "tf_code.json", [dataclasses.asdict(Codebase("1.0", "a" * 40, ("x.py",)))])
+    assert code_of(training) == "a" * 40 + "+changes"
+    rows = score_training(training, tmp_path / "scores", 1)
+    write_scores(rows, tmp_path / "benchmark.csv")
+    with (tmp_path / "benchmark.csv").open() as file:
+        (first, *_), lines = (table := list(csv.DictReader(file))), len(table)
+    assert lines == 6
+    assert (first["arm"], first["case"], first["region"], first["matrix"]) == (
+        "nnunet",
+        "case_000",
+        "WT",
+        matrix().hash,
+    )
+    assert first["code"] == "a" * 40 + "+changes"
+    assert float(first["dice"]) == pytest.approx(rows[0].score.dice, rel=1e-5)
+    assert first["lesions_found"].split() == [str(int(found)) for found in rows[0].score.lesions_found]
