@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS := -n auto --maxprocesses 8 --dist loadfile  # a file's fixtures are made once
 
 .PHONY: demo test test-fast test-exhaustive lint types bench bench-real real_baseline real_carvemix clean
 
@@ -14,10 +15,10 @@ demo: $(VENV)/.installed  ## real + synthetic training on stand-in data, on the 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh build/demo
 
 test: lint types $(VENV)/.installed  ## everything CI runs
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(WORKERS)
 
 test-fast: $(VENV)/.installed  ## without the tests that run nnU-Net's commands
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow"
 
 test-exhaustive: $(VENV)/.installed  ## besides, what takes too long for every day
 	NNUNETV2_TF_EXHAUSTIVE=1 $(BIN)/python -m pytest -q -k every_release_with_classes

@@ -54,7 +54,7 @@ EXTRAS = {
     "ray": ["ray"],
     "report": ["nilearn"],
     "demo": ["nilearn"],
-    "dev": ["pytest", "hypothesis", "jsonschema", "ruff", "pyright[nodejs]", "build"],
+    "dev": ["pytest", "pytest-xdist", "hypothesis", "jsonschema", "ruff", "pyright[nodejs]", "build"],
 }
 
 setup(

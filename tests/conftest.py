@@ -2,6 +2,7 @@ import os
 
 os.environ["nnUNet_def_n_proc"] = "1"  # read when nnunetv2 is imported
 os.environ["nnUNet_n_proc_DA"] = "0"
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side
 
 import functools
 from collections.abc import Callable
