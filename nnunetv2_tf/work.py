@@ -1,4 +1,4 @@
-"""How files come to be: whole or not at all; and how many cases are worked on at once."""
+"""How files come to be: whole or not at all; and how work is shared between jobs and processes."""
 
 import glob
 import json
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,17 @@ from nnunetv2_tf.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which pieces of work, by number, one of several jobs does."""
+
+    num_parts: int = 1
+    part_id: int = 0
+
+    def __contains__(self, index: int) -> bool:
+        return index % self.num_parts == self.part_id
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.work import in_parallel, read_json, scratch_folder, whole_file, write_json
+from nnunetv2_tf.work import Share, in_parallel, read_json, scratch_folder, whole_file, write_json
 
 
 def test_a_file_is_replaced_whole_or_stays(tmp_path):
@@ -38,6 +38,11 @@ def test_json_round_trip_and_its_errors(tmp_path):
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(UserError, match=r"c\.json is not valid JSON .*; mend it\."):
         read_json(tmp_path / "c.json", "mend it.")
+
+
+def test_shares_are_everything_once():
+    shares = [[index for index in range(10) if index in Share(3, part)] for part in range(3)]
+    assert sorted(index for share in shares for index in share) == list(range(10))
 
 
 def double(number: int) -> int:

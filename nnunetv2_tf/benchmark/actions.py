@@ -19,7 +19,7 @@ from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import to_json
-from nnunetv2_tf.work import whole_file, write_json
+from nnunetv2_tf.work import Share, whole_file, write_json
 
 ASSUMED_SD = 0.10  # of the cases' differences in Dice; what small cohorts show
 STYLE = (
@@ -39,9 +39,16 @@ def plan(path: Path, sd: float | None) -> None:
 
 
 def run(
-    path: Path, folder: Path | None, device: str, num_processes: int, gpus: Sequence[int], sd: float | None,
+    path: Path,
+    folder: Path | None,
+    *,
+    device: str,
+    num_processes: int,
+    gpus: Sequence[int],
+    share: Share,
+    sd: float | None,
     allow_changes: bool,
-) -> int:  # fmt: skip
+) -> int:
     """Trains what is missing; returns 1 when something failed."""
     code = codebase()
     if not code.clean and not allow_changes:
@@ -51,7 +58,8 @@ def run(
         )
     matrix, folder = _checked(path), _folder(path, folder)
     print(_overview(matrix, sd))
-    waiting = [training for training in matrix.trainings() if training.state != "done"]
+    own = [training for index, training in enumerate(matrix.trainings()) if index in share]
+    waiting = [training for training in own if training.state != "done"]
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "matrix.json", {**to_json(matrix), "hash": matrix.hash})
     print(f"{len(waiting)} trainings to do, {num_processes} at once; logs: {folder / 'logs'}")

@@ -26,6 +26,8 @@ examples:
       the trainings, their commands, and the smallest difference this can find
   nnUNetv2_tf_benchmark run MATRIX.json -np 2 -gpus 0 1
       trains, one on each of two GPUs; run it again to continue, also after something failed
+  nnUNetv2_tf_benchmark run MATRIX.json -num_parts 10 -part_id 3
+      the fourth of ten jobs on a cluster
   nnUNetv2_tf_benchmark collect MATRIX.json
       benchmark.csv, tables in the paper's layout (Markdown, LaTeX, HTML), forest and scatter plot
   nnUNetv2_tf_benchmark verify MATRIX.json
@@ -33,7 +35,7 @@ examples:
 """
 TAKES = {
     "plan": {"sd"},
-    "run": {"o", "device", "np", "gpus", "sd", "allow_changes"},
+    "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id"},
     "collect": {"o", "np"},
     "verify": set(),
 }
@@ -62,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "-np", type=positive, default=1, metavar="N", help="trainings, or cases to score, at once (default: 1)"
     )
     parser.add_argument("-gpus", type=int, nargs="+", default=[], metavar="I", help="GPUs to train on in turn")
+    parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the trainings")
+    parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
     parser.add_argument(
         "-sd", type=float, metavar="SD", help="how much cases' differences in Dice scatter, if you know (assumed: 0.1)"
     )
@@ -84,7 +88,10 @@ def _run(arguments: argparse.Namespace) -> int | None:
         raise UserError(f"-sd is a positive number, not {arguments.sd}.")
     if arguments.gpus and arguments.device != "cuda":
         raise UserError("-gpus goes with -device cuda.")
+    if not 0 <= arguments.part_id < arguments.num_parts:
+        raise UserError(f"-part_id goes from 0 to {arguments.num_parts - 1}, not {arguments.part_id}.")
     from nnunetv2_tf.benchmark import actions
+    from nnunetv2_tf.work import Share
 
     matrix = arguments.matrix
     if arguments.action == "plan":
@@ -94,7 +101,14 @@ def _run(arguments: argparse.Namespace) -> int | None:
     if arguments.action == "verify":
         return actions.verify(matrix)
     return actions.run(
-        matrix, arguments.o, arguments.device, arguments.np, arguments.gpus, arguments.sd, arguments.allow_changes
+        matrix,
+        arguments.o,
+        device=arguments.device,
+        num_processes=arguments.np,
+        gpus=arguments.gpus,
+        share=Share(arguments.num_parts, arguments.part_id),
+        sd=arguments.sd,
+        allow_changes=arguments.allow_changes,
     )
 
 

@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.seed is not None and arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
     from nnunetv2_tf.synthesis import actions
-    from nnunetv2_tf.synthesis.run import Share
+    from nnunetv2_tf.work import Share
 
     actions.synthesize(
         arguments.dataset,

@@ -12,8 +12,9 @@ from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.pictures import write_overview
-from nnunetv2_tf.synthesis.run import Run, Share
+from nnunetv2_tf.synthesis.run import Run
 from nnunetv2_tf.tumours.recipe import read_recipe, refuse_outsiders
+from nnunetv2_tf.work import Share
 
 
 def synthesize(

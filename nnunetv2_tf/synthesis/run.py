@@ -23,21 +23,10 @@ from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.synthesis.making import Task, case_name, make_case, skipped_path
 from nnunetv2_tf.synthesis.order import Order
 from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, read_recipe, write_recipe
-from nnunetv2_tf.work import in_parallel, read_json
+from nnunetv2_tf.work import Share, in_parallel, read_json
 
 TRIES = 10  # lines per promised case before giving up
 SHOWN = 3  # reasons in one message
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which lines this job makes."""
-
-    num_parts: int = 1
-    part_id: int = 0
-
-    def __contains__(self, line: Line) -> bool:
-        return line.index % self.num_parts == self.part_id
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Run:
 
     def make(self, share: Share) -> None:
         """Makes what is missing of this job's share."""
-        self._make([line for line in self.lines() if line in share])
+        self._make([line for line in self.lines() if line.index in share])
 
     def finish(self, share: Share) -> int:
         """Writes the manifest once all lines are done; returns how many other jobs have not done yet."""
@@ -83,7 +72,7 @@ class Run:
                 missing = [line for line in lines if self._missing(line)]
                 if not missing:
                     break
-                others = [line for line in missing if line not in share and line.index < (promised or len(lines))]
+                others = [line for line in missing if line.index not in share and line.index < (promised or len(lines))]
                 if others:
                     return len(others)
                 self._store_recipe(lines)

@@ -117,6 +117,7 @@ def check_that_verify_notices(workspace: Workspace, training: Training) -> None:
         (["verify", "m.json", "-device", "cpu"], "-device does not belong to verify"),
         (["run", "m.json", "-sd", "-1"], "-sd is a positive number"),
         (["run", "m.json", "-device", "cpu", "-gpus", "0"], "-gpus goes with -device cuda"),
+        (["run", "m.json", "-num_parts", "2", "-part_id", "2"], "-part_id goes from 0 to 1, not 2"),
         (["collect", "m.json"], "No training of m.json is done yet"),
         (["plan", "plans.json"], "nnUNetPlansOther.json does not exist"),
         (["plan", "method.json"], "There is no method tfgan"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis import actions
-from nnunetv2_tf.synthesis.run import Share
+from nnunetv2_tf.work import Share
 from tests.workspace import TINY, Workspace, tree
 
 

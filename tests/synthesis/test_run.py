@@ -7,10 +7,9 @@ from nnunetv2_tf.folds import Groups, fold_split
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis import making
-from nnunetv2_tf.synthesis.run import Share
 from nnunetv2_tf.synthesis.sites import Unusable
 from nnunetv2_tf.tumours.recipe import read_recipe, write_recipe
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.work import Share, read_json
 from tests.synthesis.making import cases_in, make_set, temporary_files, written
 from tests.workspace import Workspace, stored
 
