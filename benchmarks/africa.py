@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from benchmarks.commands import enter, run
+from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.standin.plans import write_small_plans
 
@@ -29,7 +30,7 @@ def prepare(root: Path, spacing: float | None = None) -> Dataset:
     dataset = Dataset(DATASET)
     name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
     _convert(dataset, root, 8, "-num_train", "4", "-num_val", "4")
-    if not (dataset.preprocessed / f"{name}_3d_fullres").exists():
+    if _incomplete(dataset, name):
         _plan(dataset, *([] if spacing is None else _coarse(spacing, name)))
     return dataset
 
@@ -46,7 +47,7 @@ def prepare_all(root: Path) -> Dataset:
         rows = [(case, group) for group, cases in SAME_PATIENT.items() for case in cases]
         csv.writer(file).writerows([("case", "group"), *rows])
     _convert(dataset, root, None, "-groups", str(groups), "-num_train", "18", "-num_val", "12")
-    if not (dataset.preprocessed / f"{ALL_PLANS}_3d_fullres").exists():
+    if _incomplete(dataset, ALL_PLANS):
         _plan(dataset, "--no_pp", *_coarse(2.5, ALL_PLANS))
         write_small_plans(dataset, ALL_PLANS, ALL_PLANS, ALL_PATCH, ALL_FEATURES)
         options = ["-plans_name", ALL_PLANS, "-c", "3d_fullres", "-np", "2"]
@@ -68,6 +69,12 @@ def _convert(dataset: Dataset, root: Path, number: int | None, *options: str) ->
     identity = ["-i", str(folder), "-d", dataset.name[7:10], "-name", dataset.name[11:]]
     settings = ["-source", "2023-ssa", "-modalities", "t1n", *options]
     run("nnUNetv2_tf_convert_brats", *identity, *settings, nnUNet_def_n_proc="2")
+
+
+def _incomplete(dataset: Dataset, plans: str) -> bool:
+    """Whether preprocessing has not ended yet; it writes a .pkl per case last."""
+    stored = list((dataset.preprocessed / f"{plans}_3d_fullres").glob("*.pkl"))
+    return len(stored) < len(raw_cases(dataset))
 
 
 def _plan(dataset: Dataset, *options: str) -> None:

@@ -1,11 +1,13 @@
 """Which code is running: the package's version and, in a git checkout, the commit and what was changed since."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf import __version__
-from nnunetv2_tf.records import from_json, to_json
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.records import checked, to_json
 from nnunetv2_tf.work import read_json, write_json
 
 FILE = "tf_code.json"  # in a fold's result folder
@@ -22,36 +24,37 @@ class Codebase:
 
     @property
     def clean(self) -> bool:
-        """Whether somebody else can get the very same code."""
+        """Whether nothing is known to differ from the commit."""
         return not self.changed
+
+    def __str__(self) -> str:
+        return (self.commit or f"version {self.version}") + ("" if self.clean else "+changes")
 
 
 def codebase(checkout: Path = CHECKOUT) -> Codebase:
     """Looks at the folder the package lies in."""
     if not (checkout / ".git").exists():
         return Codebase(__version__, None, ())
-    commit = _git(checkout, "rev-parse", "HEAD")
-    if commit is None:
-        return Codebase(__version__, None, ())
-    status = _git(checkout, "status", "--porcelain") or ""
+    commit, status = _git(checkout, "rev-parse", "HEAD"), _git(checkout, "status", "--porcelain")
+    if commit is None or status is None:
+        return Codebase(__version__, None, ("nobody knows what: git is missing or refuses to speak of this checkout",))
     return Codebase(__version__, commit.strip(), tuple(line[3:] for line in status.splitlines()))
 
 
-def note_codebase(folder: Path, continued: bool) -> None:
-    """Adds the code that is running to the list of those that trained the model in a fold's result folder."""
-    entries = noted_codebases(folder) if continued else []
-    now = codebase()
-    if now not in entries:
-        entries.append(now)
+def write_codebases(entries: Sequence[Codebase], folder: Path) -> None:
+    """Notes the code that trained the finished model in a fold's result folder."""
     write_json(folder / FILE, [to_json(entry) for entry in entries])
 
 
-def noted_codebases(folder: Path) -> list[Codebase]:
+def read_codebases(folder: Path) -> list[Codebase]:
     """The code that trained the model in a fold's result folder; empty where nobody noted it."""
-    path = folder / FILE
+    path, cure = folder / FILE, "train this model anew."
     if not path.exists():
         return []
-    return [from_json(Codebase, entry) for entry in read_json(path, "train this model anew.")]
+    entries = read_json(path, cure)
+    if not isinstance(entries, list):
+        raise UserError(f"{path} must hold a list; {cure}")
+    return [checked(Codebase, entry, path, cure) for entry in entries]
 
 
 def _git(checkout: Path, *arguments: str) -> str | None:

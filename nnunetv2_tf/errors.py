@@ -40,5 +40,7 @@ _SENTENCES = {
     errno.EACCES: "you may not read or write here; change the permissions or choose another folder.",
     errno.EPERM: "you may not read or write here; change the permissions or choose another folder.",
     errno.ENOTDIR: "a part of this path is a file and no folder; correct the path.",
+    errno.EEXIST: "something else of this name is there already; move it away or choose another name.",
+    errno.ENAMETOOLONG: "this name is too long for a file; choose a shorter one.",
     errno.EROFS: "this file system is read-only; choose another folder.",
 }

@@ -45,16 +45,31 @@ class Meaning:
         return cls(tumour, _named(described, "organ", values, regions))
 
 
-def regions(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def read_regions(dataset: Dataset) -> dict[str, tuple[int, ...]]:
     """What segmentations are judged by, name: label values: the regions of key `tf`, else every label by itself."""
+    try:
+        return regions(dataset_json(dataset))
+    except ValueError as error:
+        raise UserError(f"{dataset.raw / 'dataset.json'}: {error}; correct it.") from None
+
+
+def regions(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """From the keys `labels` and `tf`; raises ValueError with half a sentence when they make no sense."""
+    Meaning.of(description)
     values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
     described = description.get("tf", {}).get("regions")
     if not described:
         return {name: tuple(sorted(several)) for name, several in values.items() if several != {0}}
-    return {
-        name: tuple(sorted(values[name] if name in values else set().union(*(values[member] for member in members))))
-        for name, members in described.items()
-    }
+    found = {}
+    for name, members in described.items():
+        parts = [name] if name in values else members
+        unknown = [part for part in parts if part not in values] if isinstance(parts, list) else [parts]
+        if unknown:
+            raise ValueError(
+                f"tf.regions: {name} names {unknown[0]}, which is none of the labels ({', '.join(values)})"
+            )
+        found[name] = tuple(sorted(set().union(*(values[part] for part in parts))))
+    return found
 
 
 def _named(

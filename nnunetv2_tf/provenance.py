@@ -5,12 +5,14 @@ Both are JSON. `schemas/*.schema.json` describes them for other programs; readin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from nnunetv2_tf import __version__
 from nnunetv2_tf.arguments import Fold
+from nnunetv2_tf.codebase import codebase
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.records import checked, read_record, to_json
 from nnunetv2_tf.stamps import digest
@@ -122,9 +124,11 @@ class Manifest:
         return manifest
 
 
-def versions() -> dict[str, str]:
-    """The versions that decide what a case looks like."""
-    return {"nnunetv2_tf": __version__, **{name: version(name) for name in ("nnunetv2", "torch", "numpy")}}
+@cache
+def versions() -> Mapping[str, str]:
+    """The versions that decide what a case looks like, and the commit where it is known."""
+    packages = {name: version(name) for name in ("nnunetv2", "torch", "numpy")}
+    return {"nnunetv2_tf": __version__, "code": str(codebase()), **packages}
 
 
 _HEX = set("0123456789abcdef")

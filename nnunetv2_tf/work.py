@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nnunetv2_tf.errors import UserError
+
+POLL = 0.2  # seconds between two looks at a lock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -75,11 +78,16 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[tuple[int, ...]]:
+def locked(path: Path, what: str, stopped: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, ...]]:
     """Holds the lock file `path`; waits, and says so, while another process holds it. A killed process holds nothing.
 
     Yields the file descriptor of the lock: a process that inherits it holds the lock too. On systems without fcntl
     (Windows) there is no lock, and no descriptor.
+
+    Args:
+        path: of the lock file
+        what: is locked, for the message
+        stopped: asked while waiting, whether to give up
     """
     try:
         import fcntl
@@ -87,13 +95,21 @@ def locked(path: Path, what: str) -> Iterator[tuple[int, ...]]:
         yield ()
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    said = False
     while True:
         file = os.open(path, os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Waiting: another process works on {what}.", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stopped():
+                    os.close(file)
+                    raise UserError(f"Stopped while waiting for another process that works on {what}.") from None
+                if not said:
+                    print(f"Waiting: another process works on {what}.", flush=True)
+                said = True
+                time.sleep(POLL)
         if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
             break
         os.close(file)  # whoever held it has removed it; take the new one

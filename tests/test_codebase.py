@@ -1,8 +1,11 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from nnunetv2_tf import __version__
-from nnunetv2_tf.codebase import Codebase, codebase, note_codebase, noted_codebases
+from nnunetv2_tf.codebase import Codebase, codebase, read_codebases, write_codebases
+from nnunetv2_tf.errors import UserError
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -29,14 +32,24 @@ def test_an_installed_package_has_a_version_only(tmp_path: Path):
     assert codebase(tmp_path) == Codebase(__version__, None, ())
 
 
-def test_a_result_remembers_all_code_that_trained_it(tmp_path: Path, monkeypatch):
-    assert noted_codebases(tmp_path) == []
-    first, second = Codebase("1", "a" * 40, ()), Codebase("1", "b" * 40, ("x.py",))
-    monkeypatch.setattr("nnunetv2_tf.codebase.codebase", lambda: first)
-    note_codebase(tmp_path, continued=False)
-    note_codebase(tmp_path, continued=True)
-    monkeypatch.setattr("nnunetv2_tf.codebase.codebase", lambda: second)
-    note_codebase(tmp_path, continued=True)
-    assert noted_codebases(tmp_path) == [first, second]
-    note_codebase(tmp_path, continued=False)
-    assert noted_codebases(tmp_path) == [second]
+def test_what_git_does_not_speak_about_is_not_clean(tmp_path: Path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    assert not codebase(tmp_path).clean  # no commit yet
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    assert codebase(tmp_path).clean
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as in containers and on clusters
+    assert not codebase(tmp_path).clean
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not codebase(tmp_path).clean
+
+
+def test_a_result_carries_the_code_that_trained_it(tmp_path: Path):
+    assert read_codebases(tmp_path) == []
+    entries = [Codebase("1", "a" * 40, ()), Codebase("1", None, ("x.py",))]
+    write_codebases(entries, tmp_path)
+    assert read_codebases(tmp_path) == entries
+    assert [str(entry) for entry in entries] == ["a" * 40, "version 1+changes"]
+    for damage, sentence in (("{}", "must hold a list"), ("[{}]", "lacks or does not know"), ("[", "not valid JSON")):
+        (tmp_path / "tf_code.json").write_text(damage)
+        with pytest.raises(UserError, match=sentence):
+            read_codebases(tmp_path)

@@ -13,16 +13,16 @@ from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransfo
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from nnunetv2_tf.codebase import note_codebase
+from nnunetv2_tf.codebase import FILE, Codebase, codebase, write_codebases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
-from nnunetv2_tf.records import to_json
+from nnunetv2_tf.records import from_json, to_json
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import describe_draws
 
-RECORD = "tf_training"  # our key in nnU-Net's checkpoint
+RECORD, CODE = "tf_training", "tf_code"  # our keys in nnU-Net's checkpoint
 
 
 class TFBaselineTrainer(nnUNetTrainer):
@@ -45,6 +45,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.synthetic_identifiers: frozenset[str] = frozenset()
         self.record: TrainingRecord | None = None
         self.record_of_checkpoint: dict | None = None
+        self.code: list[Codebase] = []
 
     def initialize(self) -> None:
         """Seeds nnU-Net's global generators before the network's weights are drawn.
@@ -81,8 +82,10 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.record = TrainingRecord(self.split.digest, enrichment)
         if self.current_epoch > 0:
             self.record.refuse_other(self.record_of_checkpoint)
-        if self.local_rank == 0 and self.current_epoch < self.num_epochs:
-            note_codebase(Path(str(self.output_folder)), continued=self.current_epoch > 0)
+        if self.current_epoch < self.num_epochs and codebase() not in self.code:
+            self.code.append(codebase())
+        if self.current_epoch == 0 and self.local_rank == 0:  # an earlier model's, which this one will replace
+            (Path(str(self.output_folder)) / FILE).unlink(missing_ok=True)
 
     def on_train_epoch_start(self) -> None:
         """Seeds anew for every epoch, so that a continued training draws what an undisturbed one would."""
@@ -135,16 +138,20 @@ class TFBaselineTrainer(nnUNetTrainer):
             "trainer_name": nnUNetTrainer.__name__,
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
             RECORD: to_json(self.record),
+            CODE: to_json(self.code),
         }
         temporary = f"{filename}.tmp"  # always the same name, so a killed job leaves one at most
         torch.save(checkpoint, temporary)
         os.replace(temporary, filename)
+        if os.path.basename(filename) == "checkpoint_final.pth":
+            write_codebases(self.code, Path(filename).parent)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
         """nnU-Net's (which only works with a file name), remembering what the weights were trained with."""
         super().load_checkpoint(filename_or_checkpoint)
         checkpoint = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True)
         self.record_of_checkpoint = checkpoint.get(RECORD)
+        self.code = [from_json(Codebase, entry) for entry in checkpoint.get(CODE, [])]
 
     @property
     def tf_dataset(self) -> Dataset:

@@ -5,36 +5,33 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nnunetv2_tf.benchmark.matrix import Matrix, read_matrix
+from nnunetv2_tf.benchmark.checks import checked_matrix, claim_folder
+from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.plots import forest_plot, scatter_plot
 from nnunetv2_tf.benchmark.report import Report, detectable, make_report
 from nnunetv2_tf.benchmark.running import Outcome, Runner
-from nnunetv2_tf.benchmark.scores import matrix_rows, score_training, write_scores
+from nnunetv2_tf.benchmark.scores import code_of, matrix_rows, score_training, write_scores
 from nnunetv2_tf.benchmark.verification import problems
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.codebase import codebase
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset, place
 from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.methods.lookup import find_method
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.records import to_json
-from nnunetv2_tf.work import Share, whole_file, write_json
+from nnunetv2_tf.work import Share, whole_file
 
-ASSUMED_SD = 0.10  # of the cases' differences in Dice; what small cohorts show
 STYLE = (
     "body{font-family:sans-serif;max-width:75em;margin:2em auto}td,th{padding:.2em .6em;text-align:right}"
     "td:first-child,th:first-child{text-align:left}table{border-collapse:collapse}th{border-bottom:1px solid}"
 )
 
 
-def plan(path: Path, sd: float | None) -> None:
+def plan(path: Path, device: str, sd: float | None) -> None:
     """Says what the matrix consists of, what is there already, and what it can find."""
-    matrix = _checked(path)
+    matrix = checked_matrix(path)
     print(_overview(matrix, sd))
     for training in matrix.trainings():
         print(f"\n{training.state:8} {training.key}")
-        for command in training.commands("cuda") if training.state != "done" else []:
+        for command in training.commands(device) if training.state != "done" else []:
             print("  " + " ".join(command))
 
 
@@ -56,12 +53,12 @@ def run(
             f"The checkout of nnunetv2_tf has changes that are in no commit ({', '.join(code.changed[:3])}), so nobody "
             "could repeat this run; commit them first (or use --allow_changes, which the results will tell)."
         )
-    matrix, folder = _checked(path), _folder(path, folder)
+    matrix, folder = checked_matrix(path), _folder(path, folder)
     print(_overview(matrix, sd))
-    own = [training for index, training in enumerate(matrix.trainings()) if index in share]
+    arms = len(matrix.arms)  # of a seed and fold stay in one job, so that each job's part is balanced
+    own = [training for index, training in enumerate(matrix.trainings()) if index // arms in share]
     waiting = [training for training in own if training.state != "done"]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "matrix.json", {**to_json(matrix), "hash": matrix.hash})
+    claim_folder(folder, matrix)
     print(f"{len(waiting)} trainings to do, {num_processes} at once; logs: {folder / 'logs'}")
     runner = Runner(folder / "logs", device, num_processes, gpus)
     failed = [outcome for outcome in _told(runner.run(waiting), len(waiting)) if outcome.failure]
@@ -75,18 +72,19 @@ def run(
 
 def collect(path: Path, folder: Path | None, num_processes: int) -> None:
     """Scores what is there and writes benchmark.csv, tables and pictures."""
-    matrix, folder = _checked(path), _folder(path, folder)
+    matrix, folder = checked_matrix(path), _folder(path, folder)
     trainings = list(matrix.trainings())
     done = [training for training in trainings if training.state == "done"]
     if not done:
         raise UserError(f"No training of {path} is done yet; train with: nnUNetv2_tf_benchmark run {path}")
+    claim_folder(folder, matrix)
     rows = [row for training in done for row in score_training(training, folder / "scores", num_processes)]
     rows = matrix_rows(rows, matrix)
-    write_scores(rows, folder / "benchmark.csv")
+    write_scores(rows, folder / "benchmark.csv", codebase())
     reports = [make_report(rows, matrix, str(dataset)) for dataset in matrix.datasets]
     there = [report for report in reports if report is not None]
     lead = f"{len(done)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
-    codes = "Trained by: " + "; ".join(sorted({row.code for row in rows})) + "."
+    codes = f"Trained by: {'; '.join(sorted({row.code for row in rows}))}. Scored by: {codebase()}."
     pictures = [picture for report in there for picture in _pictures(report, matrix, folder)]
     _write(folder, [lead, codes], there, pictures)
     for report in there:
@@ -97,30 +95,19 @@ def collect(path: Path, folder: Path | None, num_processes: int) -> None:
 
 def verify(path: Path) -> int:
     """Says what is wrong with a benchmark; returns 1 when something is."""
-    matrix = _checked(path)
+    matrix = checked_matrix(path)
     found = list(problems(matrix))
     for sentence in found:
         print(f"PROBLEM: {sentence}")
     if not found:
+        code = codebase()
         print(
             f"All {len(list(matrix.trainings()))} trainings are done, for {matrix.epochs} epochs each, on the cases of "
-            "their folds, from committed code, with their own synthetic cases; nothing leaks."
+            "their folds, with their own synthetic cases, and nothing leaks. Trained by "
+            + "; ".join(sorted({code_of(training) for training in matrix.trainings()}))
+            + ("." if code.commit else "; no commit is known, since the package is installed and no checkout.")
         )
     return 1 if found else 0
-
-
-def _checked(path: Path) -> Matrix:
-    """The matrix, when its plans, folds and methods exist."""
-    matrix = read_matrix(path)
-    for dataset in map(str, matrix.datasets):
-        Plan.read(Dataset(dataset), matrix.plans, matrix.configuration)
-        identifiers = list(raw_cases(Dataset(dataset)))
-        for fold in matrix.folds:
-            fold_split(Dataset(dataset), fold, identifiers)
-    for arm in matrix.arms:
-        if arm.method is not None:
-            find_method(arm.method, arm.preset)
-    return matrix
 
 
 def _folder(path: Path, folder: Path | None) -> Path:
@@ -134,7 +121,7 @@ def _overview(matrix: Matrix, sd: float | None) -> str:
     for dataset in map(str, matrix.datasets):
         identifiers = list(raw_cases(Dataset(dataset)))
         validating = {case for fold in matrix.folds for case in fold_split(Dataset(dataset), fold, identifiers).val}
-        lines.append(f"{dataset}: {detectable(len(validating), sd or ASSUMED_SD, assumed=sd is None)}")
+        lines.append(f"{dataset}: {detectable(len(validating), len(matrix.arms) - 1, sd)}")
     return "\n".join(lines)
 
 

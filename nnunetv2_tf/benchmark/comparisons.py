@@ -31,13 +31,19 @@ METRICS: dict[str, Callable[[Score], float]] = {
 
 @dataclass(frozen=True)
 class Scores:
-    """One metric of all arms on one dataset; seeds for which an arm lacks a case are left out."""
+    """One metric of all arms on one dataset, on the folds that all arms have; a seed that lacks one is left out."""
 
     dataset: str
     metric: str
     regions: tuple[str, ...]
+    folds: tuple[int, ...]
     cases: tuple[str, ...]
+    seeds: dict[str, tuple[int, ...]]  # by arm
     values: dict[str, np.ndarray]  # by arm: (seeds, cases, regions)
+
+    def holds(self, row: Row) -> bool:
+        """Whether a row is in here."""
+        return row.dataset == self.dataset and row.fold in self.folds and row.seed in self.seeds.get(row.arm, ())
 
     def of(self, arm: str, outcome: str) -> np.ndarray:
         """(seeds, cases) of a region, or of the mean over regions."""
@@ -70,6 +76,7 @@ class SeedSummary:
     mean: float
     sd: float
     seeds: int
+    cases: tuple[int, ...] = ()  # how many counted; several numbers where seeds differ
 
     def against(self, other: "SeedSummary") -> tuple[Significance, Significance] | None:
         """Student's and Welch's t-test over seeds; None where one has a single seed."""
@@ -80,24 +87,44 @@ class SeedSummary:
 
 
 def arrange(rows: Sequence[Row], matrix: Matrix, dataset: str, metric: str) -> Scores:
-    """The scores of one dataset as arrays over the cases that every arm has been validated on."""
+    """The scores of one dataset as arrays. Folds have different cases; of a fold every training has the same."""
     take = METRICS[metric]
-    found: dict[str, dict[int, dict[str, dict[str, float]]]] = defaultdict(lambda: defaultdict(dict))
-    regions: dict[str, None] = {}
-    for row in rows:
-        if row.dataset == dataset:
-            found[row.arm][row.seed].setdefault(row.case, {})[row.score.region] = take(row.score)
-            regions[row.score.region] = None
-    names = _paper_order(tuple(regions))
-    everywhere = [set(cases) for seeds in found.values() for cases in seeds.values()]
-    complete = max((len(cases) for cases in everywhere), default=0)
-    cases = sorted(set.union(*everywhere)) if everywhere else []
-    values = {}
+    own = [row for row in rows if row.dataset == dataset]
+    regions = _paper_order(tuple(dict.fromkeys(row.score.region for row in own)))
+    value = {(row.arm, row.seed, (row.fold, row.case), row.score.region): take(row.score) for row in own}
+    finished: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for row in own:
+        finished[row.arm][row.seed].add(row.fold)
+    most = [max(by_seed.values(), key=len) for by_seed in finished.values()]
+    folds = tuple(sorted(set.intersection(*most))) if most else ()
+    cases = sorted({(row.fold, row.case) for row in own if row.fold in folds})
+    seeds, values = {}, {}
+    for arm in (arm.name for arm in matrix.arms if folds):
+        complete = tuple(seed for seed in sorted(finished[arm]) if finished[arm][seed] >= set(folds))
+        if complete:
+            seeds[arm] = complete
+            values[arm] = np.array(
+                [[[value[arm, seed, case, region] for region in regions] for case in cases] for seed in complete]
+            )
+    return Scores(dataset, metric, regions, folds, tuple(case for _, case in cases), seeds, values)
+
+
+def left_out(rows: Sequence[Row], scores: Scores, matrix: Matrix) -> list[str]:
+    """Sentences about trainings that are missing from a comparison, or that it cannot use."""
+    sentences = []
     for arm in matrix.arms:
-        seeds = [found[arm.name][seed] for seed in sorted(found[arm.name]) if len(found[arm.name][seed]) == complete]
-        if seeds:
-            values[arm.name] = np.array([[[seed[case][name] for name in names] for case in cases] for seed in seeds])
-    return Scores(dataset, metric, names, tuple(cases), values)
+        if arm.name not in scores.values:
+            sentences.append(f"{arm.name} is not compared: it has no training on all of these folds yet.")
+        elif len(scores.seeds[arm.name]) < len(matrix.seeds):
+            there = ", ".join(map(str, scores.seeds[arm.name]))
+            sentences.append(f"Of {arm.name} only seed {there} of {len(matrix.seeds)} seeds is finished.")
+    if len(scores.folds) < len(matrix.folds):
+        there = ", ".join(map(str, scores.folds)) or "none"
+        sentences.append(f"Only folds that all arms have finished are compared: {there} of {len(matrix.folds)}.")
+    unused = {(row.arm, row.fold, row.seed) for row in rows if row.dataset == scores.dataset and not scores.holds(row)}
+    if unused:
+        sentences.append(f"{len(unused)} finished trainings wait for others and are only in benchmark.csv.")
+    return sentences
 
 
 def findings(scores: Scores, matrix: Matrix, rng: np.random.Generator) -> list[Finding]:
@@ -117,40 +144,40 @@ def findings(scores: Scores, matrix: Matrix, rng: np.random.Generator) -> list[F
     return sorted(found, key=lambda finding: arms.index(finding.arm))
 
 
-def paper_layout(rows: Sequence[Row], scores: Scores) -> dict[str, dict[str, SeedSummary]]:
+def paper_layout(rows: Sequence[Row], scores: Scores) -> dict[str, dict[str, SeedSummary | None]]:
     """By arm and outcome: Dice as nnU-Net reports it, in percent; what is neither there nor predicted drops out."""
     dice: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for row in rows:
-        if row.dataset == scores.dataset:
+        if scores.holds(row) and not np.isnan(row.score.nnunet_dice):
             dice[row.arm, row.seed, row.score.region].append(row.score.nnunet_dice)
-    summaries: dict[str, dict[str, SeedSummary]] = {}
-    for arm, values in scores.values.items():
-        seeds = sorted({seed for name, seed, _ in dice if name == arm})
-        complete = [seed for seed in seeds if len(dice[arm, seed, scores.regions[0]]) == len(scores.cases)]
-        means = {region: [_nan_mean(dice[arm, seed, region]) for seed in complete] for region in scores.regions}
-        means[MEAN] = [float(np.mean(column)) for column in zip(*means.values(), strict=True)]
-        assert len(complete) == len(values)
-        summaries[arm] = {outcome: _summary(column) for outcome, column in means.items()}
+    summaries: dict[str, dict[str, SeedSummary | None]] = {}
+    for arm, seeds in scores.seeds.items():
+        cells = {region: [dice[arm, seed, region] for seed in seeds] for region in scores.regions}
+        summaries[arm] = {region: _summary(values) for region, values in cells.items()}
+        means = [
+            [float(np.mean(values)) for values in column if values] for column in zip(*cells.values(), strict=True)
+        ]
+        summaries[arm][MEAN] = _summary(means, counted=False)
     return summaries
 
 
 def scatter_of_seeds(scores: Scores, arm: str) -> float | None:
-    """How much a case's mean differs between two trainings of one arm: sd; None with a single training."""
+    """How much a case's mean differs between two trainings of one arm, root mean square; None with one training."""
     values = scores.of(arm, MEAN)
     if len(values) < 2:
         return None
     differences = [one - other for one, other in itertools.combinations(values, 2)]
-    return float(np.concatenate(differences).std(ddof=1))
+    return float(np.sqrt(np.mean(np.square(differences))))
 
 
-def _summary(means: Sequence[float]) -> SeedSummary:
-    percent = 100 * np.array(means)
-    return SeedSummary(float(percent.mean()), float(percent.std(ddof=1)) if len(percent) > 1 else 0.0, len(percent))
-
-
-def _nan_mean(values: Sequence[float]) -> float:
-    there = [value for value in values if not np.isnan(value)]
-    return float(np.mean(there)) if there else float("nan")
+def _summary(seeds: Sequence[Sequence[float]], counted: bool = True) -> SeedSummary | None:
+    """Of the values of each seed; None where a seed has none."""
+    if not all(seeds):
+        return None
+    means = 100 * np.array([np.mean(values) for values in seeds])
+    sd = float(means.std(ddof=1)) if len(means) > 1 else 0.0
+    numbers = sorted({len(values) for values in seeds}) if counted else []
+    return SeedSummary(float(means.mean()), sd, len(means), tuple(numbers))
 
 
 def _paper_order(regions: tuple[str, ...]) -> tuple[str, ...]:

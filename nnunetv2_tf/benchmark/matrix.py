@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset, place
 from nnunetv2_tf.records import read_record, to_json
@@ -30,12 +30,13 @@ class Arm:
     num_cases: int | None = None
     percent: int | None = None  # of what is drawn; None: all cases alike
     filter: bool = False
+    set: str | None = None  # what its sets are called, before the seed; None: after the method
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_.+\-]+", self.name):
-            raise ValueError(f"an arm cannot be called {self.name!r}; use letters, digits, _ . + and -")
+        if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
+            raise ValueError(f"an arm cannot be called {self.name!r}; use up to 40 letters, digits, _ . + and -")
         if self.method is None:
-            extras = [key for key in ("healthy", "num_cases", "percent", "filter") if getattr(self, key)]
+            extras = [key for key, value in vars(self).items() if value != getattr(Arm, key, value)]
             if extras:
                 raise ValueError(f"arm {self.name} has no method, so it cannot have {extras[0]}")
             return
@@ -46,11 +47,16 @@ class Arm:
         if self.healthy is not None or self.filter:
             raise ValueError(f"arm {self.name}: this version knows no method with healthy hosts and no filter yet")
 
+    @property
+    def made_by(self) -> tuple[Any, ...]:
+        """What its synthetic cases are made by; arms in which this is the same share them."""
+        return (self.method, self.preset, self.healthy, self.filter, self.set)
+
     def set_name(self, seed: int) -> str:
         """The set that a training seed of this arm uses; the same for arms whose cases are made alike."""
-        method = re.sub(r"[^a-z0-9]", "", str(self.method).partition(":")[2].lower() or str(self.method))
-        preset = "" if self.preset == "default" else self.preset.lower()
-        return f"{method}{preset}seed{seed}"
+        preset = "" if self.preset == "default" else self.preset
+        called = self.set or str(self.method).rpartition(":")[2] + preset
+        return f"{re.sub(r'[^a-z0-9]', '', called.lower())}seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Matrix:
     datasets: tuple[int | str, ...]
     configuration: str
     plans: str
-    folds: tuple[Fold, ...]
+    folds: tuple[int, ...]
     seeds: tuple[int, ...]
     epochs: int
     baseline: str  # the arm that all others are compared with
@@ -75,18 +81,20 @@ class Matrix:
                 raise ValueError(f"{key} names one twice ({', '.join(map(str, values))})")
         if self.baseline not in [arm.name for arm in self.arms]:
             raise ValueError(f"baseline is {self.baseline!r}, which is none of the arms")
-        if self.epochs < 1 or min(self.seeds) < 0:
-            raise ValueError("epochs start at 1 and seeds at 0")
-        if any(fold != "all" and (not isinstance(fold, int) or fold < 0) for fold in self.folds):
-            raise ValueError("a fold is a number or 'all'")
-        if "all" in self.folds:
-            raise ValueError("fold 'all' validates on the cases it trains with, so it measures nothing; give numbers")
+        if self.epochs < 1 or min(self.seeds) < 0 or min(self.folds) < 0:
+            raise ValueError("epochs start at 1, seeds and folds at 0")
+        self._refuse_twins()
+
+    def _refuse_twins(self) -> None:
+        """Arms that are one training under two names, and different sets under one name."""
+        trained: dict[tuple, str] = {}
         made: dict[str, tuple] = {}
         for arm in self.arms:
-            if arm.method is not None:
-                content = (arm.method, arm.preset, arm.healthy, arm.filter)
-                if made.setdefault(arm.set_name(0), content) != content:
-                    raise ValueError(f"the set of arm {arm.name} would be called like another arm's; rename its class")
+            content = (arm.made_by, arm.num_cases, arm.percent)
+            if trained.setdefault(content, arm.name) != arm.name:
+                raise ValueError(f"arms {trained[content]} and {arm.name} are the same training")
+            if arm.method is not None and made.setdefault(arm.set_name(0), arm.made_by) != arm.made_by:
+                raise ValueError(f"the set of arm {arm.name} would be called like another arm's; name one with set")
 
     @property
     def hash(self) -> str:
@@ -95,14 +103,14 @@ class Matrix:
 
     def num_cases(self, arm: Arm) -> int:
         """How many cases the arm's set needs, for all arms that share it."""
-        sharing = [other for other in self.arms if other.method and other.set_name(0) == arm.set_name(0)]
-        return max(other.num_cases or 0 for other in sharing)
+        return max(other.num_cases or 0 for other in self.arms if other.made_by == arm.made_by)
 
     def find_datasets(self) -> "Matrix":
         """The same matrix with its datasets by full name; refuses those that do not exist."""
         names = tuple(Dataset.find(str(dataset)).name for dataset in self.datasets)
-        if len(set(names)) < len(names):
-            raise UserError(f"The matrix names {names[0]} twice; name each dataset once.")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"The matrix names {twice} twice; name each dataset once.")
         return replace(self, datasets=names)
 
     def trainings(self) -> Iterator["Training"]:
@@ -129,7 +137,7 @@ class Training:
 
     matrix: Matrix
     dataset: Dataset
-    fold: Fold
+    fold: int
     seed: int
     arm: Arm
 
@@ -142,6 +150,11 @@ class Training:
     def set_name(self) -> str | None:
         """The set it trains with."""
         return None if self.arm.method is None else self.arm.set_name(self.seed)
+
+    @property
+    def set_lock(self) -> Path:
+        """Held while its set is made."""
+        return self.dataset.sets / f".{self.set_name}.fold_{self.fold}.benchmark.lock"
 
     @property
     def options(self) -> TrainerOptions:
@@ -162,10 +175,10 @@ class Training:
     @property
     def state(self) -> str:
         """`done`, `begun` or `missing`."""
-        if (self.folder / "validation" / "summary.json").exists():
+        there = {name: (self.folder / f"checkpoint_{name}.pth").exists() for name in ("final", "latest", "best")}
+        if there["final"] and not there["latest"] and (self.folder / "validation" / "summary.json").exists():
             return "done"
-        checkpoints = ("checkpoint_latest.pth", "checkpoint_final.pth")
-        return "begun" if any((self.folder / name).exists() for name in checkpoints) else "missing"
+        return "begun" if any(there.values()) else "missing"
 
     def commands(self, device: str) -> list[list[str]]:
         """What has to be run for it, in order; each makes what is missing only."""

@@ -15,16 +15,18 @@ from nnunetv2_tf.benchmark.comparisons import (
     SeedSummary,
     arrange,
     findings,
+    left_out,
     paper_layout,
     scatter_of_seeds,
 )
 from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.scores import Row
-from nnunetv2_tf.benchmark.statistics import detectable_difference, sentence
+from nnunetv2_tf.benchmark.statistics import ALPHA, detectable_difference, fewest_cases, sentence
 from nnunetv2_tf.benchmark.tables import Table
 
 LESION_SIZES = (0.0, 500.0, 5000.0, float("inf"))  # mm³
 BOOTSTRAP_SEED = 0
+ASSUMED_SD = 0.1  # of the cases' differences in Dice; what small cohorts show
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Report:
 
 
 def make_report(rows: Sequence[Row], matrix: Matrix, dataset: str) -> Report | None:
-    """Compares what is there; None when no training of the dataset is complete."""
+    """Compares what is there; None when no two arms have anything in common."""
     scores = {metric: arrange(rows, matrix, dataset, metric) for metric in METRICS}
     dice = scores["Dice"]
     if not dice.values:
@@ -47,54 +49,53 @@ def make_report(rows: Sequence[Row], matrix: Matrix, dataset: str) -> Report | N
     found = [finding for metric in METRICS for finding in findings(scores[metric], matrix, rng)]
     tables = (
         _paper_table(rows, dice, matrix),
-        _comparison_table([finding for finding in found if finding.metric == "Dice"], matrix),
+        _comparison_table([finding for finding in found if finding.metric == "Dice"], dataset, matrix.baseline),
         _metric_table(scores, found),
         _lesion_table(rows, dice),
     )
-    return Report(dice, tuple(found), tables, tuple(_sentences(found, dice)))
+    sentences = [*left_out(rows, dice, matrix), *_sentences(found, dice, matrix.baseline)]
+    return Report(dice, tuple(found), tables, tuple(f"{dataset}: {sentence}" for sentence in sentences))
 
 
 def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
     """Table 1 of the paper, beside the paper's own numbers where the regions are its own."""
     summaries = paper_layout(rows, dice)
-    baseline = summaries.get(matrix.baseline)
+    baseline = summaries.get(matrix.baseline, {}).get(MEAN)
     beside = dice.regions == paper.COLUMNS[:-1]
     tests = ("difference", "p (Student)", "p (Welch)")
     header = ("arm", "seeds", *dice.outcomes, *tests)
     if beside:
-        header += tuple(f"paper: {name}" for name in (*paper.COLUMNS, *tests))
+        header += tuple(f"paper: {name}" for name in ("cases", *paper.COLUMNS, *tests))
     lines = []
     for arm in matrix.arms:
-        if arm.name not in summaries:
-            continue
-        row = summaries[arm.name]
-        cells = [arm.name, str(row[MEAN].seeds), *(_spread(row[outcome]) for outcome in dice.outcomes)]
-        cells += _tests(row[MEAN], baseline[MEAN] if baseline and arm.name != matrix.baseline else None)
-        if beside:
-            cells += _papers(arm.method, arm.num_cases)
-        lines.append(tuple(cells))
+        row = summaries.get(arm.name)
+        if row is not None:
+            cells = [arm.name, str(len(dice.seeds[arm.name])), *(_spread(row[outcome]) for outcome in dice.outcomes)]
+            cells += _tests(row[MEAN], baseline if arm.name != matrix.baseline else None)
+            lines.append((*cells, *(_papers(arm.method, arm.num_cases) if beside else ())))
     notes = [
-        "Dice in percent as nnU-Net reports it: cases in which a region is neither there nor predicted do not count; "
-        f"mean ± standard deviation over training seeds, {len(dice.cases)} validation cases. The t-tests are over "
-        "seeds' means, as in the paper, and take no account of how few the cases are."
+        "Dice in percent as nnU-Net reports it: a case in which a region is neither there nor predicted does not count "
+        f"for it (in brackets: how many of {len(dice.cases)} count); mean ± standard deviation over training seeds. "
+        "The t-tests are over seeds' means, as in the paper, and take no account of how few the cases are."
     ]
     if beside:
         notes.append(
-            "Paper: BraTS 2023, 100 labelled T1 scans and as many synthetic ones, three seeds, 200 cases held out; its "
-            "p-values are Student's, Welch's are computed from its means and standard deviations."
+            "Paper: BraTS 2023, one channel (T1), 100 labelled scans and so many synthetic cases, three seeds, 200 "
+            "cases held out. Its p-values are Student's; Welch's are computed from its means and standard deviations."
         )
     return Table(f"{dice.dataset}: Dice in the paper's layout", header, tuple(lines), tuple(notes))
 
 
-def _comparison_table(found: Sequence[Finding], matrix: Matrix) -> Table:
+def _comparison_table(found: Sequence[Finding], dataset: str, baseline: str) -> Table:
     header = ("arm", "outcome", "difference", "95 % interval", "p (Wilcoxon)", "p (Holm)", "effect size", "cases")
     rows = tuple(_comparison_cells(finding) for finding in found)
     notes = (
         "Dice per case, 1 where a region is neither there nor predicted (BraTS). Intervals: crossed bootstrap, cases "
-        "drawn once for both arms, seeds for each by itself. Wilcoxon: over cases, each the mean over its seeds. Holm: "
-        "corrected over the arms. Effect size: mean of the cases' differences over their standard deviation.",
+        "drawn once for both arms, seeds for each by itself. Wilcoxon: over cases, each the mean over its seeds; it "
+        "knows nothing of how trainings scatter. Holm: corrected over the arms. Effect size: mean of the cases' "
+        "differences over their standard deviation.",
     )
-    return Table(f"Dice against {matrix.baseline}, case by case", header, rows, notes)
+    return Table(f"{dataset}: Dice against {baseline}, case by case", header, rows, notes)
 
 
 def _comparison_cells(finding: Finding) -> tuple[str, ...]:
@@ -115,15 +116,16 @@ def _metric_table(scores: dict[str, Scores], found: Sequence[Finding]) -> Table:
     for arm in scores["Dice"].values:
         cells = [arm]
         for metric, values in scores.items():
+            digits = 1 if "HD95" in metric else 3
             difference = differences.get((metric, arm))
-            change = f" ({difference.low:+.2f} to {difference.high:+.2f})" if difference else ""
-            cells.append(f"{values.of(arm, MEAN).mean():.2f}{change}")
+            change = f" ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})" if difference else ""
+            cells.append(f"{values.of(arm, MEAN).mean():.{digits}f}{change}")
         rows.append(tuple(cells))
     notes = (
         "Means over regions, in brackets the 95 % interval of the difference to the baseline. Lesion-wise metrics as "
         "in BraTS 2023; distances in mm, 374 where only one of truth and prediction is empty; NSD at 1 mm.",
     )
-    return Table("Other metrics", ("arm", *scores), tuple(rows), notes)
+    return Table(f"{scores['Dice'].dataset}: all metrics", ("arm", *scores), tuple(rows), notes)
 
 
 def _lesion_table(rows: Sequence[Row], dice: Scores) -> Table:
@@ -133,55 +135,64 @@ def _lesion_table(rows: Sequence[Row], dice: Scores) -> Table:
         for low, high in pairwise(LESION_SIZES)
     ]
     lines = []
-    for arm in dice.values:
+    for arm, seeds in dice.seeds.items():
         for region in dice.regions:
-            scores = [
-                row.score for row in rows if (row.dataset, row.arm, row.score.region) == (dice.dataset, arm, region)
-            ]
+            scores = [row.score for row in rows if (row.arm, row.score.region) == (arm, region) and dice.holds(row)]
             lesions = [pair for score in scores for pair in zip(score.lesions_mm3, score.lesions_found, strict=True)]
-            cells = []
-            for _, low, high in bins:
-                hits = [found for size, found in lesions if low <= size < high]
-                cells.append(f"{sum(hits)} of {len(hits)}")
-            lines.append((arm, region, *cells, str(sum(score.lesions_false for score in scores))))
-    header = ("arm", "region", *(name for name, _, _ in bins), "false lesions")
-    return Table("Lesions found, by size", header, tuple(lines), ("Over all cases and trainings.",))
+            cells = [_share([found for size, found in lesions if low <= size < high]) for _, low, high in bins]
+            false = sum(score.lesions_false for score in scores) / len(scores)
+            lines.append((arm, region, str(len(seeds)), *cells, f"{false:.2f}"))
+    header = ("arm", "region", "trainings", *(name for name, _, _ in bins), "false lesions per case")
+    return Table(f"{dice.dataset}: lesions found, by size", header, tuple(lines), ("Over all cases and trainings.",))
 
 
-def _sentences(found: Sequence[Finding], dice: Scores) -> list[str]:
-    """One sentence per arm about the mean Dice, and what bounds it."""
-    lines = []
-    for finding in found:
-        if (finding.metric, finding.outcome) != ("Dice", MEAN):
-            continue
-        text = sentence(finding.arm, finding.comparison)
-        if min(finding.seeds) < 2:
-            text += " One training per arm cannot tell how much trainings differ by themselves."
-        lines.append(text)
+def _share(found: Sequence[bool]) -> str:
+    return f"{100 * sum(found) / len(found):.0f} % of {len(found)}" if found else "-"
+
+
+def _sentences(found: Sequence[Finding], dice: Scores, baseline: str) -> list[str]:
+    """One sentence per arm about the mean Dice, and how much trainings scatter."""
+    lines = [
+        sentence(finding.arm, baseline, finding.comparison, min(finding.seeds))
+        for finding in found
+        if (finding.metric, finding.outcome) == ("Dice", MEAN)
+    ]
     for arm in dice.values:
         spread = scatter_of_seeds(dice, arm)
         if spread is not None:
-            lines.append(f"Two trainings of {arm} differ on a case by {spread:.3f} Dice (standard deviation).")
+            lines.append(f"Two trainings of {arm} differ on a case by {spread:.3f} Dice (root mean square).")
     return lines
 
 
-def detectable(cases: int, sd: float, assumed: bool) -> str:
-    """What a benchmark of so many cases can find at all."""
-    source = "assumed; -sd sets it" if assumed else "seen"
-    if cases < 3:
+def detectable(cases: int, arms: int, sd: float | None) -> str:
+    """What a benchmark can find at all.
+
+    Args:
+        cases: that validate
+        arms: compared with the baseline; each has to pass Holm's correction
+        sd: of the cases' differences in Dice; None: nobody knows
+    """
+    alpha = ALPHA / max(1, arms)
+    if cases < fewest_cases(alpha):
         return f"With {cases} validation cases no difference can be told from chance; validate on more."
+    difference = detectable_difference(ASSUMED_SD if sd is None else sd, cases, alpha=alpha)
+    source = f"{ASSUMED_SD:g} Dice, which is assumed (-sd says better)" if sd is None else f"{sd:g} Dice"
     return (
-        f"With {cases} validation cases whose differences scatter by {sd:.2f} Dice ({source}), a true mean difference "
-        f"of {detectable_difference(sd, cases):.3f} Dice is found four times in five; smaller ones are often missed."
+        f"With {cases} validation cases whose differences scatter by {source}, a true mean difference of "
+        f"{difference:.3f} Dice is found four times in five (paired t-test at {alpha:.3g}); smaller ones are often "
+        "missed. What trainings scatter by themselves comes on top."
     )
 
 
-def _spread(summary: SeedSummary) -> str:
-    return f"{summary.mean:.2f}" + (f" ± {summary.sd:.2f}" if summary.seeds > 1 else "")
+def _spread(summary: SeedSummary | None) -> str:
+    if summary is None:
+        return "-"
+    counted = f" [{'-'.join(map(str, sorted({min(summary.cases), max(summary.cases)})))}]" if summary.cases else ""
+    return f"{summary.mean:.2f}" + (f" ± {summary.sd:.2f}" if summary.seeds > 1 else "") + counted
 
 
-def _tests(summary: SeedSummary, baseline: SeedSummary | None) -> list[str]:
-    if baseline is None:
+def _tests(summary: SeedSummary | None, baseline: SeedSummary | None) -> list[str]:
+    if summary is None or baseline is None:
         return ["-", "-", "-"]
     tests = summary.against(baseline)
     ps = ["-", "-"] if tests is None else [f"{test.p:.3f}" for test in tests]
@@ -192,7 +203,7 @@ def _papers(method: str | None, num_cases: int | None) -> list[str]:
     """The paper's cells for an arm."""
     row, reference = paper.printed(method, num_cases), paper.printed(None, None)
     if row is None or reference is None:
-        return ["-"] * (len(paper.COLUMNS) + 3)
+        return ["-"] * (len(paper.COLUMNS) + 4)
     ours = [SeedSummary(mean, sd, paper.SEEDS) for mean, sd in zip(row.mean, row.sd, strict=True)]
     baseline = SeedSummary(reference.mean[-1], reference.sd[-1], paper.SEEDS)
-    return [*map(_spread, ours), *_tests(ours[-1], None if method is None else baseline)]
+    return [str(row.num_cases), *map(_spread, ours), *_tests(ours[-1], None if method is None else baseline)]

@@ -22,7 +22,8 @@ from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.work import locked
 
-THREADS = "OMP_NUM_THREADS"
+THREADS, VISIBLE = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
+LOCK = ".tf_benchmark.lock"
 BEGIN = "### nnUNetv2_tf_benchmark"  # of each command in a log
 
 
@@ -67,7 +68,7 @@ class Runner:
         gpu, log, begun = slots.get(), self.logs / f"{training.key}.log", time.monotonic()
         try:
             failure = self._train(training, log, gpu)
-        except UserError as error:
+        except (UserError, OSError) as error:  # a full disk, say, which another training may not need
             failure = str(error)
         finally:
             slots.put(gpu)
@@ -76,13 +77,19 @@ class Runner:
     def _train(self, training: Training, log: Path, gpu: int | None) -> str | None:
         """Runs the commands of a training; returns why it failed, if it did."""
         training.folder.mkdir(parents=True, exist_ok=True)
-        with locked(training.folder / ".tf_benchmark.lock", training.key) as inherited:
-            commands = training.commands(self.device) if training.state != "done" else []
-            for command in commands:
-                code = self._call(command, log, gpu, inherited)
+        with locked(training.folder / LOCK, training.key, self._stopped.is_set) as inherited:
+            if training.state == "done":
+                return None
+            *making, train = training.commands(self.device)
+            for command in making:  # arms may share a set, and it is made once
+                with locked(training.set_lock, f"set {training.set_name}", self._stopped.is_set) as also:
+                    code = self._call(command, log, gpu, (*inherited, *also))
                 if code:
                     return f"{command[0]} {_why(code, log)}"
-        return None if training.state == "done" else "it ended without a validation"
+            code = self._call(train, log, gpu, inherited)
+            if code:
+                return f"{train[0]} {_why(code, log)}"
+        return None if training.state == "done" else "it ended without a finished validation"
 
     def _call(self, command: list[str], log: Path, gpu: int | None, inherited: tuple[int, ...]) -> int:
         """Runs a command in a process group of its own, so that its workers end with it."""
@@ -102,6 +109,8 @@ class Runner:
                 pass_fds=inherited,
             )
         self._children.add(child)
+        if self._stopped.is_set():  # meanwhile; whoever stopped did not know of this child
+            _end(child, signal.SIGTERM)
         try:
             return child.wait()
         finally:
@@ -111,7 +120,8 @@ class Runner:
     def _environment(self, gpu: int | None) -> dict[str, str]:
         environment = dict(os.environ)
         if gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+            visible = environment.get(VISIBLE, "").split(",")  # what a cluster gave this job
+            environment[VISIBLE] = visible[gpu] if visible != [""] and gpu < len(visible) else str(gpu)
         if self.device == "cpu" and THREADS not in environment:
             environment[THREADS] = str(max(1, (os.cpu_count() or 1) // self.num_processes))
         return environment

@@ -1,6 +1,7 @@
 """Finished trainings scored case by case. In: nnU-Net's validation folders. Out: rows of benchmark.csv."""
 
 import csv
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,17 +12,16 @@ import numpy as np
 
 from nnunetv2_tf.benchmark import metrics
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
-from nnunetv2_tf.cases import dataset_json
-from nnunetv2_tf.codebase import noted_codebases
+from nnunetv2_tf.cases import dataset_json, raw_cases, refuse_damaged
+from nnunetv2_tf.codebase import Codebase, read_codebases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.meaning import regions
+from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.meaning import read_regions
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import from_json, to_json
 from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import in_parallel, read_json, whole_file, write_json
-
-VERSION = 1  # of what is measured; scores kept from another one are made anew
+from nnunetv2_tf.work import in_parallel, whole_file, write_json
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,35 @@ class _Task:
 def score_training(training: Training, folder: Path, num_processes: int) -> list[Row]:
     """Scores the validation cases of a training, or takes the scores kept from before if nothing changed since."""
     tasks = _tasks(training)
-    described = [[task.case, file_digest(task.prediction), file_digest(task.truth)] for task in tasks]
-    stamp = digest([VERSION, described, to_json(dict(regions(dataset_json(training.dataset))))])
+    files = [[task.case, file_digest(task.prediction), file_digest(task.truth)] for task in tasks]
+    measured = [file_digest(Path(str(module))) for module in (__file__, metrics.__file__)]
+    stamp = digest([measured, files, to_json(dict(tasks[0].regions)), tasks[0].ignore])
     kept = folder / f"{training.key}.json"
-    if kept.exists():
-        content = read_json(kept, "delete it and collect again.")
-        if content["stamp"] == stamp:
-            return _rows(training, content["scores"])
-    description = f"Scoring {training.arm.name}, fold {training.fold}, seed {training.seed}"
-    scored = in_parallel(_score, tasks, num_processes, description)
-    scores = {task.case: to_json(result) for task, result in zip(tasks, scored, strict=True)}
-    write_json(kept, {"stamp": stamp, "scores": scores})
-    return _rows(training, scores)
+    scores = _kept(kept, stamp)
+    if scores is None:
+        description = f"Scoring {training.arm.name}, fold {training.fold}, seed {training.seed}"
+        scored = in_parallel(_score, tasks, num_processes, description)
+        scores = {task.case: result for task, result in zip(tasks, scored, strict=True)}
+        write_json(kept, {"stamp": stamp, "scores": {case: to_json(result) for case, result in scores.items()}})
+    identity = (training.dataset.name, training.fold, training.seed, training.arm.name)
+    origin = (training.trainer, code_of(training), training.matrix.hash)
+    return [Row(*identity, case, score, *origin) for case, several in scores.items() for score in several]
 
 
-def write_scores(rows: Sequence[Row], path: Path) -> None:
+def _kept(path: Path, stamp: str) -> dict[str, list[Score]] | None:
+    """Scores kept from before, if they are of the same files, by the same code, and can be read."""
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["stamp"] != stamp:
+            return None
+        return {case: [from_json(Score, entry) for entry in several] for case, several in content["scores"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_scores(rows: Sequence[Row], path: Path, scored_by: Codebase) -> None:
     """Writes benchmark.csv: one line per training, case and region."""
     lists = ("lesions_mm3", "lesions_found")
     numbers = [entry.name for entry in fields(Score) if entry.name not in lists]
@@ -99,7 +113,7 @@ def write_scores(rows: Sequence[Row], path: Path) -> None:
         writer = csv.writer(file)
         identity = ["dataset", "fold", "seed", "arm", "case"]
         provenance = ["trainer", "code", "matrix"]
-        writer.writerow([*identity, *numbers, *lists, *provenance])
+        writer.writerow([*identity, *numbers, *lists, *provenance, "scored_by"])
         for row in rows:
             values, score = asdict(row), asdict(row.score)
             joined = [
@@ -107,16 +121,13 @@ def write_scores(rows: Sequence[Row], path: Path) -> None:
                 " ".join(str(int(found)) for found in score["lesions_found"]),
             ]
             shown = [_short(score[name]) for name in numbers]
-            writer.writerow([values[key] for key in identity] + shown + joined + [values[key] for key in provenance])
+            origin = [*(values[key] for key in provenance), str(scored_by)]
+            writer.writerow([*(values[key] for key in identity), *shown, *joined, *origin])
 
 
 def code_of(training: Training) -> str:
     """The commits (or versions) that trained it; `+changes` where the checkout was not clean."""
-    names = [
-        (entry.commit or f"version {entry.version}") + ("" if entry.clean else "+changes")
-        for entry in noted_codebases(training.folder)
-    ]
-    return " ".join(names) or "unknown"
+    return " ".join(map(str, read_codebases(training.folder))) or "unknown"
 
 
 def matrix_rows(rows: Iterable[Row], matrix: Matrix) -> list[Row]:
@@ -129,28 +140,26 @@ def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _rows(training: Training, scores: Mapping[str, Any]) -> list[Row]:
-    identity = (training.dataset.name, int(training.fold), training.seed, training.arm.name)
-    origin = (training.trainer, code_of(training), training.matrix.hash)
-    return [
-        Row(*identity, case, from_json(Score, entry), *origin) for case, entries in scores.items() for entry in entries
-    ]
-
-
 def _tasks(training: Training) -> list[_Task]:
     dataset, description = training.dataset, dataset_json(training.dataset)
     plan = Plan.read(dataset, training.matrix.plans, training.matrix.configuration)
     ending = description["file_ending"]
     reader: Any = plan.plans_manager.image_reader_writer_class
-    found = sorted((training.folder / "validation").glob(f"*{ending}"))
-    if not found:
-        raise UserError(f"{training.folder / 'validation'} holds no segmentation; delete the folder and run again.")
+    folder = training.folder / "validation"
+    segmented = {path.name.removesuffix(ending) for path in folder.glob(f"*{ending}")}
+    validating = set(fold_split(dataset, training.fold, raw_cases(dataset)).val)
+    if segmented != validating:
+        odd = min(segmented ^ validating)
+        raise UserError(
+            f"{folder} does not hold the segmentations of the fold's validation cases (first: {odd}); the split "
+            "changed since, or somebody changed the folder; delete the training's folder and run again."
+        )
     return [
         _Task(
-            path.name.removesuffix(ending), path, _truth(dataset, path.name), reader,
-            regions(description), description["labels"].get("ignore"),
+            case, folder / f"{case}{ending}", _truth(dataset, f"{case}{ending}"), reader,
+            read_regions(dataset), description["labels"].get("ignore"),
         )
-        for path in found
+        for case in sorted(segmented)
     ]  # fmt: skip
 
 
@@ -162,9 +171,8 @@ def _truth(dataset: Dataset, name: str) -> Path:
 
 
 def _score(task: _Task) -> list[Score]:
-    reader = task.reader()
-    prediction, _ = reader.read_seg(str(task.prediction))
-    truth, properties = reader.read_seg(str(task.truth))
+    prediction, _ = read_segmentation(task.reader, task.prediction)
+    truth, properties = read_segmentation(task.reader, task.truth)
     if prediction.shape != truth.shape:
         raise UserError(
             f"{task.prediction} has {prediction.shape[1:]} voxels and its truth {truth.shape[1:]}; the model was "
@@ -176,6 +184,12 @@ def _score(task: _Task) -> list[Score]:
         score_region(name, np.isin(prediction[0], values) & counts, np.isin(truth[0], values) & counts, spacing)
         for name, values in task.regions.items()
     ]
+
+
+def read_segmentation(reader: type, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """A label map (1, Z, Y, X) and its properties, by nnU-Net's own reader."""
+    refuse_damaged(path)
+    return reader().read_seg(str(path))
 
 
 def score_region(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> Score:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
+ALPHA = 0.05
+
 
 @dataclass(frozen=True)
 class Significance:
@@ -75,17 +77,33 @@ def wilcoxon(arm: np.ndarray, reference: np.ndarray) -> Significance:
 def crossed_bootstrap(
     arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator, draws: int = 10_000
 ) -> Interval:
-    """The difference of means: cases are drawn once for both arms, seeds for each arm by itself."""
-    seeds, cases = len(arm), arm.shape[1]
-    others = len(reference)
+    """The difference of means: cases are drawn once for both arms, seeds for each arm by itself.
+
+    Drawing three seeds out of three shows too little of their scatter, so what a draw of seeds changes is stretched: by
+    sqrt(n / (n - 1)), which makes its variance unbiased, and from the normal's to Student's quantile for so few. A
+    single seed has no scatter to show.
+    """
+    cases = arm.shape[1]
     drawn = rng.integers(cases, size=(draws, cases))
-    differences = np.empty(draws)
-    for index in range(draws):
-        ours = arm[rng.integers(seeds, size=seeds)].mean(axis=0)
-        theirs = reference[rng.integers(others, size=others)].mean(axis=0)
-        differences[index] = (ours - theirs)[drawn[index]].mean()
+    stretch = _student_stretch(len(arm) + len(reference) - 2)
+    ours, theirs = (_drawn_seeds(scores, rng, draws, stretch) for scores in (arm, reference))
+    differences = np.take_along_axis(ours - theirs, drawn, axis=1).mean(axis=1)
     low, high = np.quantile(differences, [0.025, 0.975])
     return Interval(float(arm.mean() - reference.mean()), float(low), float(high))
+
+
+def _drawn_seeds(scores: np.ndarray, rng: np.random.Generator, draws: int, stretch: float) -> np.ndarray:
+    """(draws, cases): the mean over seeds drawn with replacement, its distance to the mean of all stretched."""
+    seeds = len(scores)
+    mean = scores.mean(axis=0)
+    if seeds == 1:
+        return np.broadcast_to(mean, (draws, len(mean)))
+    counts = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+    return mean + stretch * math.sqrt(seeds / (seeds - 1)) * (counts @ scores - mean)
+
+
+def _student_stretch(df: int) -> float:
+    return float(stats.t.isf(0.025, df) / stats.norm.isf(0.025)) if df > 0 else 1.0
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -100,13 +118,15 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def effect_size(arm: np.ndarray, reference: np.ndarray) -> float:
-    """Cohen's d of paired cases; 0 where nothing differs."""
+    """Cohen's d of paired cases; 0 where nothing differs, infinite where all differ alike."""
     differences = _case_means(arm) - _case_means(reference)
-    spread = float(differences.std(ddof=1)) if differences.size > 1 else 0.0
-    return float(differences.mean()) / spread if spread else 0.0
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1)) if differences.size > 1 else 0.0
+    if spread < 1e-12:
+        return math.copysign(math.inf, mean) if abs(mean) > 1e-12 else 0.0
+    return mean / spread
 
 
-def detectable_difference(sd: float, cases: int, power: float = 0.8, alpha: float = 0.05) -> float:
+def detectable_difference(sd: float, cases: int, power: float = 0.8, alpha: float = ALPHA) -> float:
     """The smallest true difference that a paired t-test over so many cases finds with this power.
 
     Args:
@@ -125,20 +145,40 @@ def detectable_difference(sd: float, cases: int, power: float = 0.8, alpha: floa
     return sd * shift / math.sqrt(cases)
 
 
+def fewest_cases(alpha: float) -> int:
+    """How many cases Wilcoxon's test needs before it can ever be significant: 2 / 2^n is its smallest p."""
+    return math.ceil(1 - math.log2(alpha) + 1e-9)
+
+
 def compare(arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> Comparison:
     """Everything about one arm and its reference."""
     return Comparison(crossed_bootstrap(arm, reference, rng), wilcoxon(arm, reference), effect_size(arm, reference))
 
 
-def sentence(name: str, comparison: Comparison, metric: str = "Dice") -> str:
-    """What a comparison says, in plain words; claims nothing that chance explains."""
+def sentence(name: str, reference: str, comparison: Comparison, seeds: int) -> str:
+    """What a comparison says, in plain words; claims nothing that chance explains.
+
+    Args:
+        name: of the arm
+        reference: the arm it is compared with
+        comparison: of mean Dice
+        seeds: trainings of the arm that has fewer; a single one cannot tell arms from trainings
+    """
     difference = comparison.difference
     p = comparison.wilcoxon.p if comparison.adjusted_p is None else comparison.adjusted_p
-    numbers = f"{difference.estimate:+.3f} {metric}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
-    if p < 0.05 and (difference.low > 0 or difference.high < 0):
-        direction = "better" if difference.estimate > 0 else "worse"
-        return f"{name} is {direction} than its reference ({numbers}, p = {p:.3g})."
-    return f"There is no evidence that {name} differs from its reference ({numbers}, p = {p:.3g})."
+    numbers = f"{difference.estimate:+.3f} Dice, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
+    found = p < ALPHA and (difference.low > 0 or difference.high < 0)
+    if found and seeds > 1:
+        return (
+            f"{name} is {'better' if difference.estimate > 0 else 'worse'} than {reference} ({numbers}, p = {p:.3g})."
+        )
+    text = f"There is no evidence that {name} differs from {reference} ({numbers}, p = {p:.3g})."
+    if seeds == 1:
+        text += (
+            " With one training of an arm, interval and p tell how much the cases scatter, not how much trainings do: "
+            "two trainings of the same arm may differ as much."
+        )
+    return text
 
 
 def _case_means(scores: np.ndarray) -> np.ndarray:

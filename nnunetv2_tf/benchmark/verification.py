@@ -1,64 +1,104 @@
 """Is a benchmark what it says? In: a matrix and its results. Out: sentences about what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
-from nnunetv2_tf.benchmark.scores import code_of
+from nnunetv2_tf.benchmark.scores import code_of, read_segmentation
 from nnunetv2_tf.cases import dataset_json, raw_cases
-from nnunetv2_tf.codebase import noted_codebases
+from nnunetv2_tf.codebase import read_codebases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folds import Groups, Split, fold_split
+from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.sets.enrichment import Enrichment
+from nnunetv2_tf.stamps import file_digest
 from nnunetv2_tf.synthesis.order import CURE, Order
 from nnunetv2_tf.work import read_json
+
+CHANGED = "+changes"
+AGAIN = "delete the training's folder and run again."
 
 
 def problems(matrix: Matrix) -> Iterator[str]:
     """All that would make a comparison unfair, or its origin unknown."""
-    codes = {}
+    codes: dict[str, str] = {}
+    weights: dict[str, str] = {}
     for training in matrix.trainings():
         if training.state != "done":
             yield f"{training.key} is not trained yet ({training.state})"
             continue
-        codes.setdefault(code_of(training), training.key)
         try:
+            codes.setdefault(code_of(training), training.key)
             yield from (f"{training.key}: {sentence}" for sentence in _of_training(training))
         except UserError as error:
             yield f"{training.key}: {error}"
+        same = weights.setdefault(file_digest(_checkpoint(training)), training.key)
+        if same != training.key:
+            yield f"{training.key}: its checkpoint is a copy of that of {same}"
     if len(codes) > 1:
         yield "trainings come from different code: " + "; ".join(f"{code} ({key}, ...)" for code, key in codes.items())
 
 
 def _of_training(training: Training) -> Iterator[str]:
-    import torch
-
-    path = training.folder / "checkpoint_final.pth"
-    if not path.exists():
-        yield f"{path} does not exist; delete the folder and run again"
-        return
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-    epochs = training.matrix.epochs
-    if checkpoint["current_epoch"] != epochs:
-        yield f"it trained for {checkpoint['current_epoch']} epochs, not {epochs}"
+    checkpoint = _read(_checkpoint(training))
+    if checkpoint["current_epoch"] != training.matrix.epochs:
+        yield f"it trained for {checkpoint['current_epoch']} epochs, not {training.matrix.epochs}"
     yield from _origin(training)
+    yield from _plans(training, checkpoint["init_args"])
     split = fold_split(training.dataset, training.fold, raw_cases(training.dataset))
     record = checkpoint.get("tf_training") or {}
     if record.get("split") != split.digest:
         yield "it trained and validated on other cases than splits_final.json has now"
-    if _validated(training) != set(split.val):
-        yield "its validation folder does not hold the cases of the fold"
+    yield from _validation(training, split)
     yield from _enrichment(training, split, record.get("enrichment"))
 
 
 def _origin(training: Training) -> Iterator[str]:
-    entries = noted_codebases(training.folder)
+    entries = read_codebases(training.folder)
     if not entries:
         yield "nobody noted which code trained it"
+    if len(entries) > 1:
+        yield f"it was trained by {len(entries)} versions of the code one after another"
     for entry in entries:
         if not entry.clean:
             yield f"it was trained by a changed checkout ({', '.join(entry.changed[:3])})"
+
+
+def _plans(training: Training, used: Mapping[str, Any]) -> Iterator[str]:
+    """Plans and dataset.json that the model was made with, against those there are now."""
+    plan = Plan.read(training.dataset, training.matrix.plans, training.matrix.configuration)
+    ours = {key: value for key, value in used["plans"].items() if key != "continue_training"}
+    if to_json(ours) != plan.plans:
+        yield f"{training.matrix.plans} has changed since it was trained"
+    keys = ("channel_names", "labels", "regions_class_order")
+    if any(used["dataset_json"].get(key) != plan.dataset_json.get(key) for key in keys):
+        yield "channels or labels in dataset.json have changed since it was trained"
+
+
+def _validation(training: Training, split: Split) -> Iterator[str]:
+    """The segmentations are those of the fold's cases, and those that nnU-Net scored."""
+    description = dataset_json(training.dataset)
+    ending, ignore = description["file_ending"], "ignore" in description["labels"]
+    plan = Plan.read(training.dataset, training.matrix.plans, training.matrix.configuration)
+    folder = training.folder / "validation"
+    summary = read_json(folder / "summary.json", AGAIN)
+    try:
+        scored = {_name(case["prediction_file"], ending): case["metrics"] for case in summary["metric_per_case"]}
+    except (KeyError, TypeError):
+        raise UserError(f"{folder / 'summary.json'} is not nnU-Net's; {AGAIN}") from None
+    if set(scored) != set(split.val):
+        yield "its validation folder does not hold the cases of the fold"
+        return
+    reader: Any = plan.plans_manager.image_reader_writer_class
+    for case, metrics in scored.items():
+        segmentation, _ = read_segmentation(reader, folder / f"{case}{ending}")
+        classes = [key for key in metrics if key.isdigit()]  # regions have keys like (1, 2)
+        if not ignore and any(metrics[key]["n_pred"] != np.sum(segmentation == int(key)) for key in classes):
+            yield f"the segmentation of {case} is not the one that nnU-Net scored"
 
 
 def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -> Iterator[str]:
@@ -76,10 +116,25 @@ def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -
     made = (order.method, order.preset, order.seed)
     if made != (training.arm.method, training.arm.preset, training.seed):
         yield f"its set was made by method, preset and seed {made}"
+    if any(sidecar.versions.get("code", "").endswith(CHANGED) for sidecar in enrichment.sidecars):
+        yield "its set was made by a changed checkout"
 
 
-def _validated(training: Training) -> set[str]:
-    ending = dataset_json(training.dataset)["file_ending"]
-    summary = read_json(training.folder / "validation" / "summary.json", "delete the folder and run again.")
-    names = [str(case["prediction_file"]).replace("\\", "/").rpartition("/")[2] for case in summary["metric_per_case"]]
-    return {name.removesuffix(ending) for name in names}
+def _checkpoint(training: Training) -> Path:
+    return training.folder / "checkpoint_final.pth"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import torch
+
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+        if {"current_epoch", "init_args"} <= set(checkpoint):
+            return checkpoint
+    except Exception:  # whatever pickle and zip raise for a damaged file
+        pass
+    raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {AGAIN}")
+
+
+def _name(file: str, ending: str) -> str:
+    return str(file).replace("\\", "/").rpartition("/")[2].removesuffix(ending)

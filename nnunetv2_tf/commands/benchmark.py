@@ -18,8 +18,8 @@ MATRIX.json:
    "seeds": [0, 1, 2], "epochs": 100, "baseline": "nnunet",
    "arms": [{"name": "nnunet", "method": null},
             {"name": "carvemix", "method": "carvemix", "preset": "default", "num_cases": 100}]}
-  An arm may also have "percent": so much of what is drawn is synthetic. baseline is
-  the arm that all others are compared with.
+  An arm may also have "percent": so much of what is drawn is synthetic; and "set":
+  what its sets are called. baseline is the arm that all others are compared with.
 
 examples:
   nnUNetv2_tf_benchmark plan MATRIX.json
@@ -34,7 +34,7 @@ examples:
       equal epochs, own synthetic cases, clean validation, committed code
 """
 TAKES = {
-    "plan": {"sd"},
+    "plan": {"device", "sd"},
     "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id"},
     "collect": {"o", "np"},
     "verify": set(),
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu", "mps"], help="to train on (default: cuda)")
     parser.add_argument(
-        "-np", type=positive, default=1, metavar="N", help="trainings, or cases to score, at once (default: 1)"
+        "-np", type=positive, metavar="N", help="trainings, or cases to score, at once (default: 1, or one per GPU)"
     )
     parser.add_argument("-gpus", type=int, nargs="+", default=[], metavar="I", help="GPUs to train on in turn")
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the trainings")
@@ -81,9 +81,8 @@ def _run(arguments: argparse.Namespace) -> int | None:
     given = {name for name, value in vars(arguments).items() if value != _parser().get_default(name)}
     strangers = sorted(given - {"action", "matrix", *TAKES[arguments.action]})
     if strangers:
-        raise UserError(
-            f"-{strangers[0]} does not belong to {arguments.action}; nnUNetv2_tf_benchmark -h shows examples."
-        )
+        option = ("--" if strangers[0] == "allow_changes" else "-") + strangers[0]
+        raise UserError(f"{option} does not belong to {arguments.action}; nnUNetv2_tf_benchmark -h shows examples.")
     if arguments.sd is not None and not arguments.sd > 0:
         raise UserError(f"-sd is a positive number, not {arguments.sd}.")
     if arguments.gpus and arguments.device != "cuda":
@@ -94,17 +93,18 @@ def _run(arguments: argparse.Namespace) -> int | None:
     from nnunetv2_tf.work import Share
 
     matrix = arguments.matrix
+    num_processes = arguments.np or len(arguments.gpus) or 1
     if arguments.action == "plan":
-        return actions.plan(matrix, arguments.sd)
+        return actions.plan(matrix, arguments.device, arguments.sd)
     if arguments.action == "collect":
-        return actions.collect(matrix, arguments.o, arguments.np)
+        return actions.collect(matrix, arguments.o, num_processes)
     if arguments.action == "verify":
         return actions.verify(matrix)
     return actions.run(
         matrix,
         arguments.o,
         device=arguments.device,
-        num_processes=arguments.np,
+        num_processes=num_processes,
         gpus=arguments.gpus,
         share=Share(arguments.num_parts, arguments.part_id),
         sd=arguments.sd,

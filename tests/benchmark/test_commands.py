@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from nnunetv2_tf.benchmark.matrix import Training, read_matrix
+from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.codebase import Codebase, codebase
 from nnunetv2_tf.commands import benchmark
+from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.work import read_json, write_json
 from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
 from tests.environments import REPOSITORY
+from tests.synthesis.making import make_set
 from tests.workspace import BIN, QUIET, TINY, Workspace
 
 FAILING = {"name": "failing", "method": "tests.benchmark.examples:Fails", "num_cases": 2}
@@ -48,7 +51,7 @@ def test_from_matrix_to_tables(workspace: Workspace):
     assert "2 of 3 trainings are done" in collected
     check_results(workspace.root / "results", nnunet, carvemix)
     verified = workspace.run("nnUNetv2_tf_benchmark", "verify", "matrix.json", expect=1, **EXTRA).stdout
-    expected = 1 if codebase().clean else 3  # besides, two trainings by a changed checkout
+    expected = 1 if codebase().clean else 4  # besides, two trainings and a set by a changed checkout
     assert verified.count("PROBLEM") == expected
     assert f"PROBLEM: {failing.key} is not trained yet (missing)" in verified
     check_that_verify_notices(workspace, carvemix)
@@ -122,19 +125,46 @@ def check_that_verify_notices(workspace: Workspace, training: Training) -> None:
         (["plan", "plans.json"], "nnUNetPlansOther.json does not exist"),
         (["plan", "method.json"], "There is no method tfgan"),
         (["plan", "configuration.json"], "3d_lowres"),
+        (["plan", "folds.json"], "has folds 0 to 4, and the matrix asks for 5"),
+        (["plan", "twice.json"], "case_000 validates in folds 0 and 5"),
+        (["plan", "regions.json"], "tf.regions must be an object"),
+        (["plan", "taken.json"], "was made with plans nnUNetPlans, and taken.json asks for nnUNetPlansTiny; give arm"),
+        (
+            ["run", "m.json", "-device", "cpu", "--allow_changes", "-o", "of_another"],
+            "holds results of a matrix with other epochs",
+        ),
+        (["run", "m.json", "-device", "cpu", "--allow_changes", "-o", "m.json"], "m.json"),
+        (["plan", "m.json", "--allow_changes"], "--allow_changes does not belong to plan"),
     ],
 )
 def test_what_cannot_be_done_is_said_at_once(workspace: Workspace, arguments, sentence, monkeypatch, capsys):
     monkeypatch.chdir(workspace.root)
-    good = to_json(matrix())
-    write_json(workspace.root / "m.json", good)
-    write_json(workspace.root / "plans.json", {**good, "plans": "nnUNetPlansOther"})
-    write_json(workspace.root / "configuration.json", {**good, "configuration": "3d_lowres"})
-    arms = [good["arms"][0], {**good["arms"][1], "method": "tfgan"}]
-    write_json(workspace.root / "method.json", {**good, "arms": arms})
+    prepare_what_is_wrong(workspace, arguments[1])
     monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", *arguments])
     assert benchmark.main() == 2
     assert sentence in capsys.readouterr().err
+
+
+def prepare_what_is_wrong(workspace: Workspace, name: str) -> None:
+    good = to_json(matrix())
+    arms = [good["arms"][0], {**good["arms"][1], "method": "tfgan"}]
+    changes: dict[str, dict[str, Any]] = {
+        "m.json": {}, "plans.json": {"plans": "nnUNetPlansOther"}, "configuration.json": {"configuration": "3d_lowres"},
+        "method.json": {"arms": arms}, "folds.json": {"folds": [5]}, "twice.json": {"folds": [0, 5]},
+        "regions.json": {}, "taken.json": {},
+    }  # fmt: skip
+    if name in changes:
+        write_json(workspace.root / name, {**good, **changes[name]})
+    splits, description = workspace.dataset.preprocessed / "splits_final.json", workspace.dataset.raw / "dataset.json"
+    if name == "twice.json":
+        fold_split(workspace.dataset, 0, raw_cases(workspace.dataset))  # writes the file
+        content = read_json(splits, "")
+        write_json(splits, [*content, content[0]])
+    if name == "regions.json":
+        write_json(description, read_json(description, "") | {"tf": {"tumour": ["NCR"], "regions": []}})
+    if name == "taken.json":
+        make_set(workspace, "carvemixseed0", num_cases=1, plans_name="nnUNetPlans")
+    write_json(workspace.root / "of_another" / "matrix.json", {**good, "epochs": 9})
 
 
 def test_a_changed_checkout_is_refused(workspace: Workspace, monkeypatch, capsys):

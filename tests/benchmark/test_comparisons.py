@@ -1,9 +1,13 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from nnunetv2_tf.benchmark.comparisons import MEAN, METRICS, arrange, findings, paper_layout, scatter_of_seeds
+from nnunetv2_tf.benchmark.comparisons import MEAN, METRICS, arrange, findings, left_out, paper_layout, scatter_of_seeds
 from nnunetv2_tf.benchmark.matrix import Arm
+from nnunetv2_tf.benchmark.scores import Row
 from nnunetv2_tf.benchmark.statistics import holm
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
 
@@ -30,13 +34,36 @@ def test_other_regions_keep_their_order():
     assert scores.regions == ("tumour", "cyst", "rim")
 
 
-def test_a_seed_that_lacks_a_fold_is_left_out():
+def other_fold(dice: dict[str, np.ndarray], seeds=range(9)) -> list[Row]:
+    """Rows of fold 1, whose cases are others."""
+    return [replace(row, case=f"fold1_{row.case}") for row in rows(dice, seeds=seeds, fold=1)]
+
+
+def test_folds_are_put_together_and_a_seed_that_lacks_one_is_left_out():
     first = rows({"nnunet": BASE, "carvemix": BETTER})
-    more = [row for row in rows({"nnunet": BASE}, fold=1) if row.seed < 2]
-    other_fold = [type(row)(**{**vars(row), "case": f"fold1_{row.case}"}) for row in more]
-    scores = arrange(first + other_fold, MATRIX, DATASET, "Dice")
-    assert {arm: len(values) for arm, values in scores.values.items()} == {"nnunet": 2}
-    assert len(scores.cases) == 20
+    more = other_fold({"nnunet": BASE[:, :4], "carvemix": BETTER[:1, :4]})
+    both = matrix(NNUNET, CARVEMIX, folds=(0, 1), seeds=(0, 1, 2))
+    scores = arrange(first + more, both, DATASET, "Dice")
+    assert (scores.folds, len(scores.cases)) == ((0, 1), 14)
+    assert scores.seeds == {"nnunet": (0, 1, 2), "carvemix": (0,)}
+    np.testing.assert_array_equal(scores.of("carvemix", "WT")[0], np.concatenate([BETTER[0, :, 0], BETTER[0, :4, 0]]))
+    sentences = left_out(first + more, scores, both)
+    assert "Of carvemix only seed 0 of 3 seeds is finished." in sentences
+    assert "1 finished trainings wait for others and are only in benchmark.csv." in sentences
+
+
+def test_only_folds_that_all_arms_have_are_compared():
+    first, more = rows({"nnunet": BASE, "carvemix": BETTER}), other_fold({"nnunet": BASE})
+    both = matrix(NNUNET, CARVEMIX, SECOND, folds=(0, 1), seeds=(0, 1, 2))
+    scores = arrange(first + more, both, DATASET, "Dice")
+    assert scores.folds == (0,)
+    assert scores.seeds == {"nnunet": (0, 1, 2), "carvemix": (0, 1)}
+    sentences = left_out(first + more, scores, both)
+    assert "Only folds that all arms have finished are compared: 0 of 2." in sentences
+    assert "second is not compared: it has no training on all of these folds yet." in sentences
+    assert paper_layout(first + more, scores)["nnunet"]["ET"].cases == (10,)  # type: ignore[union-attr]
+    nothing = arrange(rows({"nnunet": BASE}) + other_fold({"carvemix": BETTER}), both, DATASET, "Dice")
+    assert (nothing.folds, nothing.values) == ((), {})
 
 
 def test_findings_against_scipy_corrected_over_arms():
@@ -65,8 +92,9 @@ def test_the_papers_layout_leaves_out_what_is_neither_there_nor_predicted():
     dice = BASE.copy()
     dice[0, 3, 2] = dice[1, :4, 1] = np.nan
     base = rows({"nnunet": dice})
-    summary = paper_layout(base, arrange(base, MATRIX, DATASET, "Dice"))["nnunet"]
+    summary: Any = paper_layout(base, arrange(base, MATRIX, DATASET, "Dice"))["nnunet"]
     means = 100 * np.nanmean(dice, axis=1)  # (seeds, regions), as nnU-Net
+    assert summary["ET"].cases == (9, 10)
     assert summary["ET"].mean == pytest.approx(means[:, 2].mean())
     assert summary["ET"].sd == pytest.approx(means[:, 2].std(ddof=1))
     assert summary[MEAN].mean == pytest.approx(means.mean())
@@ -76,7 +104,7 @@ def test_the_papers_layout_leaves_out_what_is_neither_there_nor_predicted():
 
 def test_t_tests_over_seeds_need_two():
     everything = rows(DICE)
-    summaries = paper_layout(everything, arrange(everything, MATRIX, DATASET, "Dice"))
+    summaries: Any = paper_layout(everything, arrange(everything, MATRIX, DATASET, "Dice"))
     tests = summaries["carvemix"][MEAN].against(summaries["nnunet"][MEAN])
     assert tests is not None
     ours, theirs = (100 * DICE[arm].mean(axis=(1, 2)) for arm in ("carvemix", "nnunet"))
@@ -87,9 +115,20 @@ def test_t_tests_over_seeds_need_two():
     assert summaries["carvemix"][MEAN].against(summaries["nnunet"][MEAN]) is None
 
 
+def test_a_region_that_is_nowhere_is_left_out():
+    dice = BASE.copy()
+    dice[:, :, 2] = np.nan
+    base = rows({"nnunet": dice})
+    summary: Any = paper_layout(base, arrange(base, MATRIX, DATASET, "Dice"))["nnunet"]
+    assert summary["ET"] is None
+    assert summary[MEAN].mean == pytest.approx(100 * BASE[:, :, :2].mean())
+
+
 def test_how_much_two_trainings_of_an_arm_differ():
     scores = arrange(rows({"nnunet": BASE[:2]}), MATRIX, DATASET, "Dice")
     difference = BASE[0].mean(axis=1) - BASE[1].mean(axis=1)
-    assert scatter_of_seeds(scores, "nnunet") == pytest.approx(difference.std(ddof=1))
+    assert scatter_of_seeds(scores, "nnunet") == pytest.approx(np.linalg.norm(difference) / np.sqrt(10))
+    shifted = arrange(rows({"nnunet": np.stack([BASE[0], BASE[0] + 0.1])}), MATRIX, DATASET, "Dice")
+    assert scatter_of_seeds(shifted, "nnunet") == pytest.approx(0.1)
     assert scatter_of_seeds(arrange(rows({"nnunet": BASE[:1]}), MATRIX, DATASET, "Dice"), "nnunet") is None
     assert set(METRICS) == {"Dice", "lesion-wise Dice", "NSD", "HD95", "lesion-wise HD95"}

@@ -24,18 +24,23 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
         ({"extra": 1}, "Matrix lacks or does not know: extra"),
         ({"arms": [REAL, {**CARVE, "cases": 3}]}, "lacks or does not know: cases"),
         ({"arms": [REAL, {"name": "x", "method": "carvemix"}]}, "arm x needs num_cases"),
-        ({"arms": [REAL, {**REAL, "name": "x", "num_cases": 3}]}, "arm x has no method, so it cannot have num_cases"),
+        ({"arms": [REAL, {**REAL, "name": "x", "num_cases": 0}]}, "arm x has no method, so it cannot have num_cases"),
+        ({"arms": [REAL, {**REAL, "name": "x", "preset": "paper"}]}, "arm x has no method, so it cannot have preset"),
         ({"arms": [REAL, {**CARVE, "percent": 0}]}, "percent goes from 1 to 100, not 0"),
         ({"arms": [REAL, {**CARVE, "healthy": 601}]}, "no method with healthy hosts"),
         ({"arms": [REAL, {**CARVE, "name": "a b"}]}, "an arm cannot be called 'a b'"),
         ({"arms": [REAL, REAL]}, "arms names one twice"),
         ({"arms": []}, "arms is empty"),
         ({"seeds": [0, 0]}, "seeds names one twice"),
-        ({"seeds": [-1]}, "seeds at 0"),
+        ({"seeds": [-1]}, "seeds and folds at 0"),
         ({"seeds": [0.5]}, r"Matrix.seeds[0] must be a whole number, not 0.5"),
         ({"epochs": 0}, "epochs start at 1"),
-        ({"folds": ["all"]}, "measures nothing"),
-        ({"folds": [-1]}, "a fold is a number or 'all'"),
+        ({"folds": ["all"]}, "Matrix.folds[0] must be a whole number, not 'all'"),
+        ({"folds": [-1]}, "seeds and folds at 0"),
+        ({"arms": [REAL, {**REAL, "name": "x"}]}, "arms nnunet and x are the same training"),
+        ({"arms": [REAL, CARVE, {**CARVE, "name": "x"}]}, "arms carvemix and x are the same training"),
+        ({"arms": [REAL, {**CARVE, "name": "x" * 41}]}, "up to 40 letters"),
+        ({"arms": [REAL, {**CARVE, "method": ""}]}, "A set cannot be called"),
         ({"baseline": "other"}, "baseline is 'other', which is none of the arms"),
         ({"datasets": [501, DATASET]}, "names Dataset501_StandIns twice"),
         ({"datasets": [777]}, "There is no dataset 777"),
@@ -76,6 +81,12 @@ def test_arms_that_differ_in_number_share_a_set_of_the_largest():
     assert train[train.index("-tr") + 1] == "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"
 
 
+def test_sets_may_be_named():
+    arms = (NNUNET, CARVEMIX, Arm("other", "carvemix", num_cases=4, set="coarse"))
+    names = [training.set_name for training in matrix(*arms).trainings()]
+    assert names == [None, "carvemixseed0", "coarseseed0"]
+
+
 def test_the_hash_is_that_of_the_settings():
     assert matrix().hash == matrix().hash
     assert matrix().hash != matrix(seeds=(1,)).hash
@@ -85,7 +96,11 @@ def test_states(workspace: Workspace):
     training = next(matrix().trainings())
     assert training.state == "missing"
     training.folder.mkdir(parents=True)
-    (training.folder / "checkpoint_latest.pth").touch()
+    (training.folder / "checkpoint_best.pth").touch()
+    assert training.state == "begun"
+    (training.folder / "checkpoint_final.pth").touch()
     assert training.state == "begun"
     write_json(training.folder / "validation" / "summary.json", {})
     assert training.state == "done"
+    (training.folder / "checkpoint_latest.pth").touch()  # somebody trains it anew
+    assert training.state == "begun"

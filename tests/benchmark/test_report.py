@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def cells(table) -> list[dict[str, str]]:
 def test_our_numbers_stand_beside_the_papers(report):
     nnunet, carvemix, better = cells(report.tables[0])
     means = 100 * BASE.mean(axis=1)
-    assert nnunet["WT"] == f"{means[:, 0].mean():.2f} ± {means[:, 0].std(ddof=1):.2f}"
+    assert nnunet["WT"] == f"{means[:, 0].mean():.2f} ± {means[:, 0].std(ddof=1):.2f} [12]"
     assert nnunet["mean"] == f"{means.mean():.2f} ± {means.mean(axis=1).std(ddof=1):.2f}"
     assert (nnunet["difference"], nnunet["p (Student)"]) == ("-", "-")
     assert better["difference"] == "+20.00"
@@ -40,6 +41,7 @@ def test_our_numbers_stand_beside_the_papers(report):
     welch: Any = stats.ttest_ind_from_stats(66.72, 0.25, 3, 66.57, 0.52, 3, equal_var=False)
     expected = ["66.72 ± 0.25", "+0.15", "0.676", f"{welch.pvalue:.3f}"]
     assert [carvemix[f"paper: {name}"] for name in ("mean", "difference", "p (Student)", "p (Welch)")] == expected
+    assert carvemix["paper: cases"] == "100"  # ours had 4
     assert {better[name] for name in better if name.startswith("paper")} == {"-"}
 
 
@@ -60,29 +62,36 @@ def test_differences_of_the_papers_means():
 
 
 def test_one_sentence_per_arm_says_what_there_is_no_evidence_for(report):
-    about = {name: next(text for text in report.sentences if f"{name} " in text) for name in ("carvemix", "better")}
-    assert about["carvemix"].startswith("There is no evidence that carvemix differs")
-    assert about["better"].startswith("better is better than its reference (+0.200 Dice")
-    assert any(text.startswith("Two trainings of nnunet differ on a case by") for text in report.sentences)
+    told = f"{DATASET}: "
+    assert any(text.startswith(f"{told}There is no evidence that carvemix differs") for text in report.sentences)
+    assert any(text.startswith(f"{told}better is better than nnunet (+0.200 Dice") for text in report.sentences)
+    assert any(f"{told}Two trainings of nnunet differ on a case by" in text for text in report.sentences)
 
 
 def test_a_single_training_is_called_that():
     made = make_report(rows({arm: values[:1] for arm, values in DICE.items()}), MATRIX, DATASET)
     assert made is not None
-    assert all("One training per arm" in text for text in made.sentences)
+    claims = [text for text in made.sentences if "evidence" in text or "better than" in text]
+    assert len(claims) == 2
+    assert all("There is no evidence" in text and "one training of an arm" in text for text in claims)
     assert "±" not in made.tables[0].rows[0][2]
 
 
-def test_lesions_are_counted_by_size(report):
-    first = cells(report.tables[3])[0]
-    assert (first["arm"], first["region"]) == ("nnunet", "ET")
-    assert [first[name] for name in report.tables[3].header[2:]] == ["0 of 36", "36 of 36", "0 of 0", "72"]
+def test_lesions_are_counted_by_size_in_what_is_compared():
+    made = make_report(rows({**DICE, "carvemix": BASE[:1]}), MATRIX, DATASET)
+    assert made is not None
+    nnunet, carvemix = (
+        next(row for row in cells(made.tables[3]) if row["arm"] == arm) for arm in ("nnunet", "carvemix")
+    )
+    for row, trainings in ((nnunet, 3), (carvemix, 1)):
+        number = trainings * 12
+        assert list(row.values())[1:] == ["ET", str(trainings), f"0 % of {number}", f"100 % of {number}", "-", "2.00"]
 
 
 def test_every_metric_with_its_difference(report):
     nnunet, _, better = cells(report.tables[2])
-    assert (nnunet["HD95"], better["HD95"]) == ("2.00", "2.00 (+0.00 to +0.00)")
-    assert better["Dice"].startswith(f"{BASE.mean() + 0.2:.2f} (+0.1")
+    assert (nnunet["HD95"], better["HD95"]) == ("2.0", "2.0 (+0.0 to +0.0)")
+    assert re.fullmatch(rf"{BASE.mean() + 0.2:.3f} \(\+0\.\d{{3}} to \+0\.\d{{3}}\)", better["Dice"])
 
 
 def test_nothing_complete_is_no_report():
@@ -90,9 +99,13 @@ def test_nothing_complete_is_no_report():
 
 
 def test_what_can_be_found_is_said_before():
-    assert f"{detectable_difference(0.1, 12):.3f} Dice is found four times in five" in detectable(12, 0.1, assumed=True)
-    assert "assumed" in detectable(12, 0.1, assumed=True)
-    assert "no difference can be told from chance" in detectable(2, 0.1, assumed=True)
+    assert f"{detectable_difference(0.1, 12):.3f} Dice is found four times in five" in detectable(12, 1, None)
+    assert "assumed" in detectable(12, 1, None)
+    stricter = detectable(12, 2, 0.05)
+    assert f"{detectable_difference(0.05, 12, alpha=0.025):.3f} Dice is found" in stricter
+    assert "assumed" not in stricter
+    for cases, arms, possible in ((5, 1, False), (6, 1, True), (6, 2, False), (7, 2, True)):
+        assert ("no difference can be told from chance" not in detectable(cases, arms, None)) is possible
 
 
 def test_pictures(report, tmp_path):

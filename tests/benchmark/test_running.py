@@ -24,6 +24,11 @@ class Program:
     key: str
     folder: Path
     program: str
+    set_name: str = "of everybody"
+
+    @property
+    def set_lock(self) -> Path:
+        return self.folder.parent / ".set.lock"
 
     @property
     def state(self) -> str:
@@ -55,6 +60,21 @@ def test_a_failure_stops_its_own_training_only(tmp_path):
     assert "fine" in (tmp_path / "logs" / "b.log").read_text()
 
 
+def test_what_stands_in_the_way_of_one_does_not_stop_the_others(tmp_path):
+    (tmp_path / "a").touch()  # where a folder should be
+    found = outcomes(tmp_path, {"a": "pass", "b": "pass"})
+    assert "File exists" in str(found["a"])
+    assert found["b"] is None
+
+
+def test_what_arms_share_is_made_one_after_another(tmp_path):
+    making = (
+        f"import time; from pathlib import Path; lock = Path('{tmp_path}/making'); lock.touch(exist_ok=False); "
+        "time.sleep(0.3); lock.unlink()"
+    )
+    assert outcomes(tmp_path, dict.fromkeys("abc", making), 3) == dict.fromkeys("abc")
+
+
 def test_a_reason_is_that_of_the_last_run(tmp_path):
     outcomes(tmp_path, {"a": "raise SystemExit('Error: first')"})
     assert outcomes(tmp_path, {"a": "raise SystemExit('second')"})["a"] == "python ended with exit code 1: second"
@@ -75,6 +95,9 @@ def test_threads_are_shared_out_and_gpus_taken_in_turn(tmp_path, monkeypatch):
     printed = [(tmp_path / "logs" / f"{key}.log").read_text().splitlines()[2].split() for key in keys]
     assert {threads for threads, _ in printed} == {str(max(1, (os.cpu_count() or 1) // 2))}
     assert {gpu for _, gpu in printed} == {"4", "7"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")  # what a cluster gave this job
+    assert outcomes(tmp_path, {"on_its_second": seen}, 1, gpus=(1,)) == {"on_its_second": None}
+    assert (tmp_path / "logs" / "on_its_second.log").read_text().splitlines()[2].split()[1] == "5"
 
 
 OUTER = """
@@ -109,6 +132,20 @@ def test_a_training_that_outlives_a_killed_run_is_waited_for(tmp_path):
     assert "Waiting: another process works on slow." in again.stdout
     assert (tmp_path / "count").read_text() == "xx"  # the orphan ended, then what was still missing was done
     assert again.stdout.splitlines()[-1] == "None"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_run_that_waits_can_be_ended(tmp_path):
+    first = start(tmp_path, 30)
+    first.kill()
+    first.wait()
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", OUTER, str(tmp_path), "0"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    assert waiting.stdout is not None
+    assert "Waiting" in waiting.stdout.readline()
+    waiting.send_signal(signal.SIGTERM)
+    assert waiting.wait(timeout=10) != 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

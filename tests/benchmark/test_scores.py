@@ -14,12 +14,14 @@ from nnunetv2_tf.work import read_json, write_json
 from tests.benchmark.examples import matrix
 from tests.workspace import Workspace
 
+CASES = ("case_000", "case_007")  # validate in fold 0
+
 
 def make_validated(workspace: Workspace) -> Training:
     """A training whose segmentations are the truth moved by one voxel."""
     training = next(matrix().trainings())
     (training.folder / "validation").mkdir(parents=True)
-    for case in ("case_000", "case_005"):
+    for case in CASES:
         truth = sitk.ReadImage(str(workspace.dataset.preprocessed / "gt_segmentations" / f"{case}.nii.gz"))
         moved = sitk.GetImageFromArray(np.roll(sitk.GetArrayFromImage(truth), 1, axis=0))
         moved.CopyInformation(truth)
@@ -31,7 +33,7 @@ def test_scores_are_the_metrics_of_the_regions_in_dataset_json(workspace: Worksp
     training = make_validated(workspace)
     rows = score_training(training, tmp_path, 1)
     assert [(row.case, row.score.region) for row in rows] == [
-        (case, region) for case in ("case_000", "case_005") for region in ("WT", "TC", "ET")
+        (case, region) for case in CASES for region in ("WT", "TC", "ET")
     ]
     image = sitk.ReadImage(str(workspace.dataset.raw / "labelsTr" / "case_000.nii.gz"))
     truth, spacing = sitk.GetArrayFromImage(image), image.GetSpacing()[::-1]
@@ -56,6 +58,8 @@ def test_scores_are_kept_until_something_changes(workspace: Workspace, tmp_path)
     again = score_training(training, folder, 1)
     assert [row.score.predicted_mm3 for row in again if row.case == "case_000"] == [0, 0, 0]
     assert again[3:] == first[3:]
+    kept.write_text("[]")
+    assert score_training(training, folder, 1) == again
 
 
 def test_labels_without_regions_are_judged_one_by_one_and_ignored_voxels_by_nobody(workspace: Workspace, tmp_path):
@@ -80,6 +84,19 @@ def test_a_segmentation_of_another_size_is_refused(workspace: Workspace, tmp_pat
     assert not (tmp_path / "scores").exists()
 
 
+def test_damage_and_strangers_are_refused(workspace: Workspace, tmp_path):
+    training = make_validated(workspace)
+    path = training.folder / "validation" / "case_000.nii.gz"
+    sound = path.read_bytes()
+    path.write_bytes(sound[: len(sound) // 2])
+    with pytest.raises(UserError, match=r"case_000\.nii\.gz cannot be read, it is damaged"):
+        score_training(training, tmp_path / "scores", 1)
+    path.write_bytes(sound)
+    path.with_name("case_001.nii.gz").write_bytes(sound)  # trains in this fold
+    with pytest.raises(UserError, match=r"does not hold the segmentations of the fold's .* \(first: case_001\)"):
+        score_training(training, tmp_path / "scores", 1)
+
+
 def test_neither_there_nor_predicted():
     empty = np.zeros((4, 4, 4), bool)
     score = score_region("ET", empty, empty, (1, 1, 1))
@@ -94,7 +111,7 @@ def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Work
     write_json(training.folder / "tf_code.json", [dataclasses.asdict(Codebase("1.0", "a" * 40, ("x.py",)))])
     assert code_of(training) == "a" * 40 + "+changes"
     rows = score_training(training, tmp_path / "scores", 1)
-    write_scores(rows, tmp_path / "benchmark.csv")
+    write_scores(rows, tmp_path / "benchmark.csv", Codebase("2.0", None, ()))
     with (tmp_path / "benchmark.csv").open() as file:
         (first, *_), lines = (table := list(csv.DictReader(file))), len(table)
     assert lines == 6
@@ -104,6 +121,6 @@ def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Work
         "WT",
         matrix().hash,
     )
-    assert first["code"] == "a" * 40 + "+changes"
+    assert (first["code"], first["scored_by"]) == ("a" * 40 + "+changes", "version 2.0")
     assert float(first["dice"]) == pytest.approx(rows[0].score.dice, rel=1e-5)
     assert first["lesions_found"].split() == [str(int(found)) for found in rows[0].score.lesions_found]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nnunetv2_tf.codebase import Codebase, read_codebases
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of
 
@@ -86,7 +87,7 @@ def test_the_checkpoint_is_nnunets_own_under_its_own_name(workspace: Workspace):
         trainer.save_checkpoint(str(path))
         checkpoints.append(torch.load(path, weights_only=False))
     stock, ours = checkpoints
-    assert ours.pop("tf_training") is None  # no training yet
+    assert (ours.pop("tf_training"), ours.pop("tf_code")) == (None, [])  # no training yet
     assert {key: type(value) for key, value in stock.items()} == {key: type(value) for key, value in ours.items()}
     assert list(stock["network_weights"]) == list(ours["network_weights"])
     assert stock["trainer_name"] == ours["trainer_name"] == "nnUNetTrainer"
@@ -94,6 +95,37 @@ def test_the_checkpoint_is_nnunets_own_under_its_own_name(workspace: Workspace):
     trainer.disable_checkpointing = True
     trainer.save_checkpoint(str(workspace.root / "none.pth"))
     assert not (workspace.root / "none.pth").exists()
+
+
+def test_a_finished_model_carries_all_code_that_trained_it(workspace: Workspace, monkeypatch):
+    first, second = Codebase("1", "a" * 40, ()), Codebase("1", "b" * 40, ())
+    module = importlib.import_module("nnunetv2_tf.trainers.TFBaselineTrainer")
+    monkeypatch.setattr(module, "codebase", lambda: first)
+    trainer = workspace.trainer("TFBaselineTrainer", num_epochs=2)
+    folder = Path(trainer.output_folder)
+    trainer.run_training()
+    assert read_codebases(folder) == [first]
+    started_anew = workspace.trainer("TFBaselineTrainer", num_epochs=2)
+    started_anew.on_train_start()
+    assert read_codebases(folder) == []  # the old checkpoint's days are numbered
+    run_epoch(started_anew)
+    started_anew.current_epoch -= 1
+    started_anew.save_checkpoint(str(folder / "checkpoint_latest.pth"))
+    monkeypatch.setattr(module, "codebase", lambda: second)
+    continued = workspace.trainer("TFBaselineTrainer", num_epochs=2, continue_training=True)
+    continued.load_checkpoint(str(folder / "checkpoint_latest.pth"))
+    continued.run_training()
+    assert read_codebases(folder) == [first, second]
+
+
+def test_a_cpu_training_takes_no_more_threads_than_it_may(workspace: Workspace, monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    try:
+        workspace.trainer("TFBaselineTrainer").initialize()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", ["TFBaselineTrainer_seed3", "TFEnrichedTrainer_tf100_n50_p50"])

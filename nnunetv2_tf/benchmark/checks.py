@@ -1,0 +1,79 @@
+"""What must be right before a benchmark starts. In: MATRIX.json and a folder. Out: the matrix, or a sentence."""
+
+from pathlib import Path
+
+from nnunetv2_tf.benchmark.matrix import Matrix, Training, read_matrix
+from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folds import Groups, ensure_splits, fold_split, splits_file
+from nnunetv2_tf.meaning import read_regions
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.order import CURE, Order
+from nnunetv2_tf.work import read_json, write_json
+
+
+def checked_matrix(path: Path) -> Matrix:
+    """The matrix, when its plans, folds and methods exist and its sets are its own."""
+    matrix = read_matrix(path)
+    for arm in matrix.arms:
+        if arm.method is not None:
+            find_method(arm.method, arm.preset)
+    for dataset in map(Dataset, map(str, matrix.datasets)):
+        Plan.read(dataset, matrix.plans, matrix.configuration)
+        read_regions(dataset)
+        _refuse_folds(dataset, matrix)
+    for training in matrix.trainings():
+        _refuse_other_set(training, path)
+    return matrix
+
+
+def _refuse_folds(dataset: Dataset, matrix: Matrix) -> None:
+    """Raises when a fold is not there, or a case validates in two."""
+    identifiers = sorted(raw_cases(dataset))
+    number = len(ensure_splits(dataset, identifiers, Groups.read(dataset)))
+    seen: dict[str, int] = {}
+    for fold in matrix.folds:
+        if fold >= number:
+            raise UserError(f"{splits_file(dataset)} has folds 0 to {number - 1}, and the matrix asks for {fold}.")
+        for case in fold_split(dataset, fold, identifiers).val:
+            if seen.setdefault(case, fold) != fold:
+                raise UserError(
+                    f"{case} validates in folds {seen[case]} and {fold} of {splits_file(dataset)}, so its scores would "
+                    "count twice; compare folds that share no validation case."
+                )
+
+
+def _refuse_other_set(training: Training, path: Path) -> None:
+    """Raises when the set's name is taken by cases made in another way, before hours are spent on other arms."""
+    if training.set_name is None:
+        return
+    config = SetPart(training.dataset, training.set_name, training.fold).config_path
+    if not config.exists():
+        return
+    order, matrix, arm = read_record(Order, config, CURE), training.matrix, training.arm
+    wanted = {"method": arm.method, "preset": arm.preset, "seed": training.seed}
+    wanted |= {"plans": matrix.plans, "configuration": matrix.configuration}
+    for field, value in wanted.items():
+        if getattr(order, field) != value:
+            raise UserError(
+                f"{config}: set {training.set_name} was made with {field} {getattr(order, field)}, and {path} asks for "
+                f'{value}; give arm {arm.name} sets of its own: "set": "anothername".'
+            )
+
+
+def claim_folder(folder: Path, matrix: Matrix) -> None:
+    """Makes the folder this matrix's; raises when it is another's."""
+    path = folder / "matrix.json"
+    if path.exists():
+        before, now = read_json(path, "give another folder with -o."), to_json(matrix)
+        differing = [key for key in now if before.get(key) != now[key]]
+        if differing:
+            raise UserError(
+                f"{folder} holds results of a matrix with other {differing[0]}; give another folder with -o, or delete "
+                "this one (trainings are not in it, so none has to be repeated)."
+            )
+    write_json(path, {**to_json(matrix), "hash": matrix.hash})
