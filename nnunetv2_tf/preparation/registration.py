@@ -1,0 +1,108 @@
+"""Brings a brain onto a reference. In: two scans without skull, 0 outside the brain. Out: one affine transform.
+
+Rigid first, then affine; each by mutual information from coarse to fine. Everything runs in one thread, so that the
+same scans give the same transform however many are worked on at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+RIGID_LEVELS = (8.0, 4.0)  # mm per voxel
+AFFINE_LEVELS = (6.0, 3.0, 2.0)
+BINS = 32
+MARGIN = 6.0  # mm around the reference's brain in which similarity is measured
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Where a scan lies on the reference."""
+
+    transform: sitk.AffineTransform  # takes points of the reference to points of the scan, as resampling wants it
+    before: float  # mutual information of the two centres of mass laid upon one another
+    after: float
+
+
+def register(scan: sitk.Image, reference: sitk.Image) -> Registration:
+    """Finds the affine transform under which scan and reference tell most about one another."""
+    moving, fixed = _ready(scan), _ready(reference)
+    mask = _around_brain(fixed)
+    start = by_moments(scan, reference)
+    rigid = _climb(fixed, moving, mask, start, RIGID_LEVELS, step=4.0)
+    affine = sitk.AffineTransform(3)
+    affine.SetCenter(rigid.GetCenter())
+    affine.SetMatrix(rigid.GetMatrix())
+    affine.SetTranslation(rigid.GetTranslation())
+    affine = _climb(fixed, moving, mask, affine, AFFINE_LEVELS, step=1.0)
+    affine = _climb(fixed, moving, mask, affine, AFFINE_LEVELS[-1:], step=0.5)  # a fresh start ends early stops
+    before, after = (similarity(fixed, moving, mask, transform) for transform in (start, affine))
+    return Registration(affine, before, after)
+
+
+def by_moments(scan: sitk.Image, reference: sitk.Image) -> sitk.Euler3DTransform:
+    """The shift that lays the scan's centre of mass upon the reference's."""
+    fixed, moving = (sitk.Cast(image != 0, sitk.sitkFloat32) for image in (reference, scan))
+    moments = sitk.CenteredTransformInitializerFilter.MOMENTS
+    return sitk.Euler3DTransform(sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), moments))
+
+
+def similarity(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image, transform: sitk.Transform) -> float:
+    """Mutual information in nats, larger is better."""
+    method = _method(fixed, mask, AFFINE_LEVELS[-1:])
+    method.SetInitialTransform(transform)
+    return -float(method.MetricEvaluate(fixed, moving))
+
+
+def _ready(image: sitk.Image) -> sitk.Image:
+    """Float, at most as bright as the 99.5th percentile of the brain, 1 there."""
+    values = sitk.GetArrayViewFromImage(image)
+    brightest = float(np.percentile(values[values != 0], 99.5))
+    return sitk.Clamp(sitk.Cast(image, sitk.sitkFloat32) / brightest, sitk.sitkFloat32, 0.0, 1.0)
+
+
+def _around_brain(fixed: sitk.Image) -> sitk.Image:
+    radius = [max(1, round(MARGIN / size)) for size in fixed.GetSpacing()]
+    return sitk.BinaryDilate(fixed > 0, radius, sitk.sitkBall)
+
+
+def _method(fixed: sitk.Image, mask: sitk.Image, levels: Sequence[float]) -> sitk.ImageRegistrationMethod:
+    method: Any = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)
+    method.SetMetricAsMattesMutualInformation(BINS)
+    method.SetMetricFixedMask(mask)
+    method.SetMetricSamplingStrategy(method.NONE)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetShrinkFactorsPerLevel([max(1, round(level / min(fixed.GetSpacing()))) for level in levels])
+    method.SetSmoothingSigmasPerLevel([level / 2 for level in levels])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    return method
+
+
+def _climb(
+    fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image, start: Any, levels: Sequence[float], step: float
+) -> Any:
+    """A transform of the kind of `start`, no worse than it; the first steps are of so many mm.
+
+    A first step that is too long may leave the hill it should climb; then shorter ones are tried.
+    """
+    least = similarity(fixed, moving, mask, start)
+    for length in (step, step / 4):
+        method: Any = _method(fixed, mask, levels)
+        method.SetOptimizerAsRegularStepGradientDescent(
+            learningRate=length,
+            minStep=0.005,
+            numberOfIterations=200,
+            relaxationFactor=0.6,
+            gradientMagnitudeTolerance=1e-6,
+        )
+        method.SetOptimizerScalesFromPhysicalShift()
+        method.SetInitialTransform(start, inPlace=False)
+        found = method.Execute(fixed, moving)
+        found = type(start)(found.GetBackTransform() if isinstance(found, sitk.CompositeTransform) else found)
+        if similarity(fixed, moving, mask, found) >= least:
+            return found
+    return start

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from nnunetv2_tf.dataset_conversion.dicom import read_series
+from nnunetv2_tf.errors import UserError
+from tests.dataset_conversion.series import write_series
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def volume() -> sitk.Image:
+    """Oblique, with three sizes and three spacings."""
+    image = sitk.GetImageFromArray(RNG.integers(0, 900, (9, 12, 10)).astype(np.int16))
+    image.SetSpacing((0.9, 1.1, 2.5))
+    image.SetOrigin((-40.0, 12.5, 7.0))
+    turned = sitk.Euler3DTransform()
+    turned.SetRotation(0.1, -0.2, 0.3)
+    image.SetDirection(turned.GetMatrix())
+    return image
+
+
+def test_voxels_and_geometry_come_back_and_nothing_of_the_patient(volume, tmp_path):
+    write_series(volume, tmp_path)
+    read = read_series(tmp_path)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(volume))
+    np.testing.assert_allclose(read.GetSpacing(), volume.GetSpacing(), atol=1e-4)
+    np.testing.assert_allclose(read.GetOrigin(), volume.GetOrigin(), atol=1e-4)
+    np.testing.assert_allclose(read.GetDirection(), volume.GetDirection(), atol=1e-6)
+    assert read.GetMetaDataKeys() == ()
+
+
+def test_what_is_wrong_with_a_series(volume, tmp_path):
+    def refused(folder: Path, sentence: str) -> None:
+        with pytest.raises(UserError, match=sentence):
+            read_series(folder)
+
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "holds no DICOM series")
+    write_series(volume, tmp_path / "gap")[4].unlink()
+    refused(tmp_path / "gap", "lacks slices or has some twice")
+    for file in write_series(volume, tmp_path / "one")[1:]:
+        file.unlink()
+    refused(tmp_path / "one", "holds one slice")
+    write_series(volume, tmp_path / "two")
+    for file in write_series(volume, tmp_path / "second", uid="1.2.826.0.1.3680043.2.1125.2"):
+        file.rename(tmp_path / "two" / f"second_{file.name}")
+    refused(tmp_path / "two", "holds 2 DICOM series")
+    cut = write_series(volume, tmp_path / "cut")[3]
+    cut.write_bytes(cut.read_bytes()[:-60])
+    refused(tmp_path / "cut", "cut")
