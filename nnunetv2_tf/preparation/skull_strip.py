@@ -1,6 +1,6 @@
 """Brains without their heads. In: a scan. Out: its brain as a mask on the scan's own grid.
 
-A scan whose background is 0 already and whose corners are empty counts as stripped. deepbet works offline; HD-BET and
+A scan with much exact 0 and an empty rim counts as stripped: a neck reaches the rim. deepbet works offline; HD-BET and
 SynthStrip are called where they are installed.
 """
 
@@ -22,8 +22,8 @@ from nnunetv2_tf.errors import UserError
 
 How = Literal["auto", "deepbet", "hdbet", "synthstrip", "none"]
 HOWS: tuple[How, ...] = ("auto", "deepbet", "hdbet", "synthstrip", "none")
-STRIPPED_ZEROS = 0.5  # at least so much of a stripped scan is exactly 0
-STRIPPED_RIM = 0.99  # and so much of its outermost voxels
+STRIPPED_ZEROS = 0.3  # at least so much of a stripped scan is exactly 0, also where it is cropped to the brain
+STRIPPED_RIM = 0.97  # and so much of its outermost voxels
 CURES = {
     "deepbet": "pip install 'nnunetv2_tf[skullstrip]'",
     "hdbet": "pip install 'nnunetv2_tf[hdbet]'; it fetches its weights on first use",

@@ -1,0 +1,109 @@
+"""What counts as stripped, and brains of real heads where there are some."""
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.preparation.skull_strip import brain_mask, is_stripped, refuse_missing
+from nnunetv2_tf.standin.brains import healthy
+
+REAL = os.environ.get("NNUNETV2_TF_REAL_DATA")
+
+
+def brain() -> sitk.Image:
+    image = sitk.GetImageFromArray(healthy().draw(np.random.default_rng(0))[0][0])
+    image.SetSpacing((1.0, 2.0, 3.0))
+    return image
+
+
+def head() -> sitk.Image:
+    """The brain in noise, with a neck that leaves the picture."""
+    array = sitk.GetArrayFromImage(brain()).astype(np.float32)
+    array[array == 0] = np.random.default_rng(0).integers(0, 2, (array == 0).sum())
+    array[:6, 10:30, 10:26] = 300
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((1.0, 2.0, 3.0))
+    return image
+
+
+def cropped(image: sitk.Image) -> np.ndarray:
+    array = sitk.GetArrayFromImage(image)
+    inside = np.argwhere(array)
+    low, high = inside.min(axis=0), inside.max(axis=0) + 1
+    return array[tuple(slice(*ends) for ends in zip(low, high, strict=True))]
+
+
+def test_a_brain_on_zeros_is_stripped_and_a_head_is_not():
+    assert is_stripped(sitk.GetArrayFromImage(brain()))
+    assert is_stripped(cropped(brain()))
+    assert not is_stripped(sitk.GetArrayFromImage(head()))
+    assert not is_stripped(np.ones((9, 9, 9)))
+
+
+@pytest.mark.parametrize("how", ["auto", "none"])
+def test_a_stripped_scan_is_its_own_mask_holes_filled_and_crumbs_left(how):
+    array = sitk.GetArrayFromImage(brain())
+    whole = array != 0
+    hole = tuple(int(place) for place in np.argwhere(whole).mean(axis=0))
+    array[hole], array[0, 0, 0] = 0, 5
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(brain())
+    mask = brain_mask(image, how)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask) > 0, whole)
+    assert mask.GetSpacing() == image.GetSpacing()
+
+
+@pytest.mark.parametrize("how", ["hdbet", "synthstrip"])
+def test_what_is_not_installed_says_how_to_get_it(how, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=f"-strip {how} needs {how}, which is not installed: "):
+        refuse_missing(how)
+    refuse_missing("none")
+
+
+def test_deepbet_is_asked_for_by_auto_too(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"-strip auto needs deepbet, .* pip install 'nnunetv2_tf\[skullstrip\]'"):
+        refuse_missing("auto")
+
+
+@pytest.mark.parametrize(
+    ("how", "command", "writes"),
+    [("hdbet", "hd-bet", 'printf %s "${4%.nii.gz}_bet.nii.gz"'), ("synthstrip", "mri_synthstrip", 'printf %s "$4"')],
+)
+def test_other_strippers_are_called_with_files(how, command, writes, monkeypatch, tmp_path):
+    """A program in their place copies the scan to where they write the mask."""
+    program = tmp_path / command
+    program.write_text(f'#!/bin/sh\ncp "$2" "$({writes})"\necho "$@" > {tmp_path}/called\n')
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    refuse_missing(how)
+    mask = brain_mask(brain(), how)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), sitk.GetArrayFromImage(brain()) > 0)
+    assert (tmp_path / "called").read_text().startswith("-i ")
+    program.write_text("#!/bin/sh\necho no weights >&2\nexit 3\n")
+    with pytest.raises(RuntimeError, match=f"{command} ended with exit code 3: no weights"):
+        brain_mask(brain(), how)
+
+
+@pytest.mark.skipif(REAL is None, reason="no real scans")
+def test_real_heads():
+    pytest.importorskip("deepbet")
+    data = Path(str(REAL))
+    heads = [*sorted((data / "IXI-T1").glob("*"))[:2], *sorted((data / "ds000011").glob("*/anat/*T1w.nii.gz"))[:1]]
+    for path in heads:
+        image = sitk.ReadImage(str(path))
+        assert not is_stripped(sitk.GetArrayFromImage(image))
+        mask = sitk.GetArrayFromImage(brain_mask(image, "auto"))
+        litres = mask.sum() * np.prod(image.GetSpacing()) / 1e6
+        assert 1.0 < litres < 1.9, path
+    brains = [
+        *sorted((data / "ds002748").glob("*/anat/*T1w.nii.gz"))[:3],
+        *sorted(data.glob("BraTS-*/*/*t1n.nii.gz"))[:3],
+    ]
+    assert all(is_stripped(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))) for path in brains)
