@@ -36,7 +36,7 @@ class Arm:
         if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
             raise ValueError(f"an arm cannot be called {self.name!r}; use up to 40 letters, digits, _ . + and -")
         if self.method is None:
-            extras = [key for key, value in vars(self).items() if value != getattr(Arm, key, value)]
+            extras = [key for key in self.given if key != "name"]
             if extras:
                 raise ValueError(f"arm {self.name} has no method, so it cannot have {extras[0]}")
             return
@@ -46,6 +46,11 @@ class Arm:
             raise ValueError(f"arm {self.name}: percent goes from 1 to 100, not {self.percent}")
         if self.healthy is not None or self.filter:
             raise ValueError(f"arm {self.name}: this version knows no method with healthy hosts and no filter yet")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What differs from the defaults, which is what a user has to write."""
+        return {key: value for key, value in to_json(self).items() if key == "name" or value != getattr(Arm, key)}
 
     @property
     def made_by(self) -> tuple[Any, ...]:
@@ -98,8 +103,8 @@ class Matrix:
 
     @property
     def hash(self) -> str:
-        """The same for the same settings."""
-        return digest(to_json(self))
+        """The same for the same settings, also in a later version that knows more of them."""
+        return digest({**to_json(self), "arms": [arm.given for arm in self.arms]})
 
     def num_cases(self, arm: Arm) -> int:
         """How many cases the arm's set needs, for all arms that share it."""

@@ -4,6 +4,7 @@ from nnunetv2_tf.benchmark.matrix import Arm, read_matrix
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.names import parse_trainer_name
+from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.work import write_json
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix
 from tests.workspace import Workspace
@@ -90,6 +91,9 @@ def test_sets_may_be_named():
 def test_the_hash_is_that_of_the_settings():
     assert matrix().hash == matrix().hash
     assert matrix().hash != matrix(seeds=(1,)).hash
+    assert CARVEMIX.given == {"name": "carvemix", "method": "carvemix", "num_cases": 4}
+    plain = {**to_json(matrix()), "arms": [NNUNET.given, CARVEMIX.given]}
+    assert matrix().hash == digest(plain)  # keys that later versions add, with their defaults, do not change it
 
 
 def test_states(workspace: Workspace):
