@@ -10,7 +10,7 @@ import numpy as np
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.work import read_json, whole_file
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,19 @@ def read_nifti(path: Path) -> Any:
     if not finite:
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
     return image
+
+
+def write_nifti(image: Any, path: Path) -> None:
+    """Writes a SimpleITK image as .nii.gz, whole or not at all."""
+    import SimpleITK as sitk
+
+    with whole_file(path) as temporary:
+        named = temporary.with_name(f"{temporary.name}.nii.gz")  # ITK goes by the ending
+        try:
+            sitk.WriteImage(image, str(named), useCompression=True, compressionLevel=1)
+            named.replace(temporary)
+        finally:
+            named.unlink(missing_ok=True)
 
 
 def _complete(cases: Sequence[CaseFiles], images: Path, file_ending: str) -> None:

@@ -9,7 +9,7 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
-INTENSITY = "intensity"  # nnUNet_preprocessed/<dataset>/tf/intensity, beside the sets
+INTENSITY, REFERENCE = "intensity", "reference"  # folders in nnUNet_preprocessed/<dataset>/tf, beside the sets
 
 
 def place(variable: str) -> Path:

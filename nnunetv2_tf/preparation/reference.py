@@ -1,0 +1,120 @@
+"""What healthy scans are laid upon. In: a dataset of real scans, or a NIfTI file. Out: one brain on one grid.
+
+The reference of a dataset is the mean of its scans' first channel, each normalised inside its brain and without its
+tumour. Scans that do not share a grid are first laid upon the first of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from nnunetv2_tf.arguments import Fold
+from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases, read_nifti, refuse_damaged, write_nifti
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import REFERENCE, Dataset
+from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.meaning import Meaning
+from nnunetv2_tf.preparation.registration import register
+from nnunetv2_tf.preparation.skull_strip import is_stripped
+from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.work import read_json, write_json
+
+BRIGHTNESS = 1000.0  # of the brightest voxel of a mean
+TOLERANCE = 1e-3  # mm, between grids that count as one
+ORIENTATION = "LPS"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A brain: float32, 0 outside."""
+
+    image: sitk.Image
+    ancestors: tuple[str, ...]  # the real cases it is made of
+    source: str  # digest of what it is made of
+
+    @property
+    def brain(self) -> np.ndarray:
+        """(Z, Y, X) bool."""
+        return sitk.GetArrayViewFromImage(self.image) != 0
+
+
+def read_reference(path: Path) -> Reference:
+    """A NIfTI file as reference; its head must be off."""
+    read_nifti(path)
+    image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+    if image.GetDimension() != 3:
+        raise UserError(f"{path} has {image.GetDimension()} dimensions; a reference has three.")
+    _refuse_head(path, image)
+    return Reference(image, (), file_digest(path))
+
+
+def dataset_reference(dataset: Dataset, fold: Fold | None) -> Reference:
+    """The mean of a dataset's scans, of a fold's training cases only if one is given; kept until they change."""
+    cases = raw_cases(dataset)
+    names = sorted(cases if fold is None else fold_split(dataset, fold, cases).train)
+    meaning = Meaning.read(dataset)
+    source = digest([[case_digest(cases[name]) for name in names], meaning.tumour])
+    folder = dataset.preprocessed / "tf" / REFERENCE
+    path, record = (folder / f"{'all' if fold is None else f'fold_{fold}'}{ending}" for ending in (".nii.gz", ".json"))
+    if path.exists() and record.exists() and read_json(record, "delete it.").get("source") == source:
+        return Reference(sitk.ReadImage(str(path)), tuple(names), source)
+    image = mean_brain([cases[name] for name in names], meaning.tumour)
+    write_nifti(image, path)
+    write_json(record, {"source": source, "cases": names})
+    return Reference(image, tuple(names), source)
+
+
+def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int]) -> sitk.Image:
+    """The mean of scans without their tumours, where at least half of them have brain."""
+    total, counted, brains = (np.zeros(()) for _ in range(3))
+    first: sitk.Image | None = None
+    for case in cases:
+        image, label = (sitk.DICOMOrient(_read(path), ORIENTATION) for path in (case.images[0], case.label))
+        _refuse_head(case.images[0], image)
+        if first is None:
+            first = image
+        elif not same_grid(image, first):
+            transform = register(image, first).transform
+            image = sitk.Resample(image, first, transform, sitk.sitkLinear, 0.0)
+            label = sitk.Resample(label, first, transform, sitk.sitkNearestNeighbor, 0.0)
+        values = sitk.GetArrayFromImage(image)
+        brain = values != 0
+        healthy = brain & ~np.isin(sitk.GetArrayViewFromImage(label), list(tumour))
+        mean, sd = values[healthy].mean(), values[healthy].std()
+        total = total + np.where(healthy, (values - mean) / sd, 0)
+        counted, brains = counted + healthy, brains + brain
+    if first is None:
+        raise UserError("A reference needs at least one scan; name a dataset that has some.")
+    inside = (brains >= len(cases) / 2) & (counted > 0)
+    mean_scan = np.where(inside, total / np.maximum(counted, 1), 0)
+    low, high = np.percentile(mean_scan[inside], [0.1, 99.9])
+    scaled = np.clip((mean_scan - low) / (high - low), 1 / BRIGHTNESS, 1) * BRIGHTNESS
+    image = sitk.GetImageFromArray(np.where(inside, scaled, 0).astype(np.float32))
+    image.CopyInformation(first)
+    return image
+
+
+def same_grid(one: sitk.Image, other: sitk.Image) -> bool:
+    """Whether two scans have the same voxels in the same places."""
+    if one.GetSize() != other.GetSize():
+        return False
+    corners = [[0, 0, 0], [size - 1 for size in one.GetSize()], [one.GetSize()[0] - 1, 0, 0]]
+    places = [
+        np.subtract(one.TransformIndexToPhysicalPoint(c), other.TransformIndexToPhysicalPoint(c)) for c in corners
+    ]
+    return bool(np.abs(places).max() < TOLERANCE)
+
+
+def _read(path: Path) -> sitk.Image:
+    refuse_damaged(path)
+    return sitk.ReadImage(str(path), sitk.sitkFloat32)
+
+
+def _refuse_head(path: Path, image: sitk.Image) -> None:
+    if not is_stripped(sitk.GetArrayViewFromImage(image)):
+        raise UserError(
+            f"{path} shows more than a brain on a background of 0; strip the skull first, of all scans in the same way."
+        )
