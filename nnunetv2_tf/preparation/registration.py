@@ -42,6 +42,14 @@ def register(scan: sitk.Image, reference: sitk.Image) -> Registration:
     return Registration(affine, before, after)
 
 
+def register_rigid(scan: sitk.Image, other: sitk.Image) -> sitk.Euler3DTransform:
+    """Lays one scan upon another of the same head, which hardly moved in between; heads may be on."""
+    moving, fixed = _ready(scan), _ready(other)
+    start = sitk.Euler3DTransform()
+    start.SetCenter(other.TransformContinuousIndexToPhysicalPoint([size / 2 for size in other.GetSize()]))
+    return _climb(fixed, moving, _around_brain(fixed), start, (*RIGID_LEVELS, AFFINE_LEVELS[-1]), step=1.0)
+
+
 def by_moments(scan: sitk.Image, reference: sitk.Image) -> sitk.Euler3DTransform:
     """The shift that lays the scan's centre of mass upon the reference's."""
     fixed, moving = (sitk.Cast(image != 0, sitk.sitkFloat32) for image in (reference, scan))

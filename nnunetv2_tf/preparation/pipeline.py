@@ -1,0 +1,101 @@
+"""A healthy scan becomes one that could be of the real cohort. In: its channels. Out: the same on the reference's grid.
+
+Skull off, bias field off if asked for, laid upon the reference, and resampled once with all transforms in one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from nnunetv2_tf.preparation.bias_field import corrected
+from nnunetv2_tf.preparation.quality_control import Measures
+from nnunetv2_tf.preparation.reference import Reference, same_grid
+from nnunetv2_tf.preparation.registration import Registration, register, register_rigid
+from nnunetv2_tf.preparation.skull_strip import How, brain_mask
+
+BRIGHT, PERCENTILE = 1000.0, 99.0  # value of the brain's 99th percentile in what is written
+EDGE = 0.5  # voxels with more of the brain than this are brain
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan on the reference's grid."""
+
+    images: tuple[sitk.Image, ...]  # int16, 0 outside the brain and at least 1 inside
+    brain: sitk.Image  # uint8
+    measures: Measures
+    transform: tuple[
+        float, ...
+    ]  # matrix (9), translation (3), centre (3): points of the reference to points of the scan
+
+
+def prepare(channels: Sequence[sitk.Image], reference: Reference, strip: How, n4: bool) -> Prepared:
+    """Prepares the channels of one person.
+
+    Args:
+        channels: as scanned, each on its own grid; the first is laid upon the reference, the others upon the first
+        reference: to be laid upon
+        strip: the skull stripper
+        n4: whether to correct the bias field; the real cohort must be treated alike
+    """
+    first = sitk.Cast(channels[0], sitk.sitkFloat32)
+    mask = brain_mask(first, strip)
+    registration = register(sitk.Mask(first, mask), reference.image)
+    brain = _brain_on_grid(mask, reference, registration)
+    images = []
+    for channel in channels:
+        image = sitk.Cast(channel, sitk.sitkFloat32)
+        to_channel = registration.transform
+        own_mask = mask
+        if not same_grid(image, first):
+            within = register_rigid(image, first)
+            own_mask = sitk.Resample(mask, image, within.GetInverse(), sitk.sitkNearestNeighbor, 0)
+            to_channel = sitk.CompositeTransform([within, registration.transform])  # the last is applied first
+        if n4:
+            image = corrected(image, own_mask)
+        resampled = sitk.Resample(image, reference.image, to_channel, sitk.sitkLinear, 0.0)
+        images.append(_scaled(resampled, brain))
+    label = sitk.GetImageFromArray(brain.astype(np.uint8))
+    label.CopyInformation(reference.image)
+    affine = registration.transform
+    numbers = (*affine.GetMatrix(), *affine.GetTranslation(), *affine.GetCenter())
+    return Prepared(tuple(images), label, _measures(first, mask, brain, registration, reference), numbers)
+
+
+def _brain_on_grid(mask: sitk.Image, reference: Reference, registration: Registration) -> np.ndarray:
+    share = sitk.Resample(
+        sitk.Cast(mask, sitk.sitkFloat32), reference.image, registration.transform, sitk.sitkLinear, 0.0
+    )
+    return sitk.GetArrayFromImage(share) > EDGE
+
+
+def _scaled(image: sitk.Image, brain: np.ndarray) -> sitk.Image:
+    """int16: 0 outside the brain; inside at least 1, since nnU-Net takes 0 for background."""
+    values = sitk.GetArrayFromImage(image)
+    scale = BRIGHT / max(float(np.percentile(values[brain], PERCENTILE)), 1e-6)
+    limited = np.clip(np.rint(values * scale), 1, np.iinfo(np.int16).max)
+    result = sitk.GetImageFromArray(np.where(brain, limited, 0).astype(np.int16))
+    result.CopyInformation(image)
+    return result
+
+
+def _measures(
+    scan: sitk.Image, mask: sitk.Image, brain: np.ndarray, registration: Registration, reference: Reference
+) -> Measures:
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    millilitres = float(inside.sum()) * float(np.prod(scan.GetSpacing())) / 1000
+    on_grid = float(brain.sum()) * float(np.prod(reference.image.GetSpacing())) / 1000
+    volume_change = abs(float(np.linalg.det(np.reshape(registration.transform.GetMatrix(), (3, 3)))))
+    dark, middle, bright = np.percentile(sitk.GetArrayViewFromImage(scan)[inside], [5, 50, 95])
+    both = float((brain & reference.brain).sum())
+    return Measures(
+        before=registration.before,
+        after=registration.after,
+        brain_ml=millilitres,
+        overlap=2 * both / float(brain.sum() + reference.brain.sum()),
+        covered=min(1.0, on_grid * volume_change / millilitres),
+        dark=float(dark / middle),
+        bright=float(bright / middle),
+    )

@@ -1,0 +1,73 @@
+"""Did preparation go well? In: what was measured of every scan. Out: which scans are outliers, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+ADULT_ML = (850.0, 2100.0)  # brain volumes of healthy adults, with what skull strippers add or leave
+LEAST_OVERLAP = 0.85
+LEAST_COVERED = 0.98
+FAR = 5.0  # robust standard deviations
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one scan, first channel."""
+
+    before: float  # mutual information with the reference in nats, centres of mass laid upon one another
+    after: float  # after registration
+    brain_ml: float  # before registration
+    overlap: float  # Dice of its brain and the reference's
+    covered: float  # share of its brain that lies on the reference's grid
+    dark: float  # 5th percentile of the brain over its median
+    bright: float  # 95th percentile of the brain over its median
+
+
+_NOUNS = {
+    "after": "similarity to the reference",
+    "brain_ml": "brain volume in ml",
+    "overlap": "overlap with the reference's brain",
+    "covered": "share of the brain on the grid",
+    "dark": "darkness of dark tissue",
+    "bright": "brightness of bright tissue",
+}
+
+
+def outliers(measures: Mapping[str, Measures]) -> dict[str, list[str]]:
+    """Reasons by case, for those that have any: beyond fixed limits, or far from all others in the bad direction."""
+    found: dict[str, list[str]] = {}
+    for case, measured in measures.items():
+        reasons = list(_beyond_limits(measured))
+        for entry in fields(Measures):
+            if entry.name in _NOUNS and not reasons:
+                reasons += _far(entry.name, case, measures)
+        if reasons:
+            found[case] = reasons
+    return found
+
+
+def _beyond_limits(measured: Measures) -> list[str]:
+    reasons = []
+    if measured.after < measured.before:
+        reasons.append("registration made it less like the reference")
+    if not ADULT_ML[0] <= measured.brain_ml <= ADULT_ML[1]:
+        reasons.append(
+            f"a brain of {measured.brain_ml:.0f} ml is no healthy adult's ({ADULT_ML[0]:g} to {ADULT_ML[1]:g})"
+        )
+    if measured.overlap < LEAST_OVERLAP:
+        reasons.append(f"its brain overlaps the reference's by {measured.overlap:.2f} only ({LEAST_OVERLAP} at least)")
+    if measured.covered < LEAST_COVERED:
+        reasons.append(f"only {100 * measured.covered:.0f} % of its brain lie on the reference's grid")
+    return reasons
+
+
+def _far(name: str, case: str, measures: Mapping[str, Measures]) -> list[str]:
+    """By median and median absolute deviation, which outliers do not move."""
+    values = np.array([getattr(measured, name) for measured in measures.values()])
+    own, middle = getattr(measures[case], name), float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    high_is_good = name in ("after", "overlap", "covered")
+    if len(values) < 5 or spread == 0 or (high_is_good and own > middle) or abs(own - middle) <= FAR * spread:
+        return []
+    return [f"its {_NOUNS[name]}, {own:.3g}, is far from the others' {middle:.3g}"]

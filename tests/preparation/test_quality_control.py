@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nnunetv2_tf.preparation.quality_control import Measures, outliers
+
+RNG = np.random.default_rng(0)
+GOOD = Measures(before=0.4, after=0.6, brain_ml=1400.0, overlap=0.96, covered=1.0, dark=0.4, bright=1.5)
+
+
+def cohort(number: int = 20) -> dict[str, Measures]:
+    return {
+        f"case_{index:02d}": replace(
+            GOOD, after=0.6 + 0.01 * RNG.normal(), brain_ml=1400 + 80 * RNG.normal(), dark=0.4 + 0.02 * RNG.normal()
+        )
+        for index in range(number)
+    }
+
+
+def test_a_good_cohort_has_no_outlier():
+    assert outliers(cohort()) == {}
+    assert outliers({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"after": 0.3}, "registration made it less like the reference"),
+        ({"brain_ml": 700.0}, "a brain of 700 ml is no healthy adult's (850 to 2100)"),
+        ({"brain_ml": 2600.0}, "a brain of 2600 ml"),
+        ({"overlap": 0.6}, "its brain overlaps the reference's by 0.60 only"),
+        ({"covered": 0.9}, "only 90 % of its brain lie on the reference's grid"),
+        ({"after": 0.45}, "its similarity to the reference, 0.45, is far from the others' 0.5"),
+        ({"dark": 0.9}, "its darkness of dark tissue, 0.9, is far from the others' 0."),
+    ],
+)
+def test_outliers_are_named_with_their_reason(change, reason):
+    measures = {**cohort(), "bad": replace(GOOD, **change)}
+    found = outliers(measures)
+    assert list(found) == ["bad"]
+    assert reason in " ".join(found["bad"])
+
+
+def test_better_than_all_others_is_no_outlier():
+    assert outliers({**cohort(), "best": replace(GOOD, after=0.9)}) == {}
+
+
+def test_of_a_handful_nobody_is_far():
+    few = dict(list(cohort().items())[:3])
+    assert outliers({**few, "other": replace(GOOD, dark=0.9)}) == {}
