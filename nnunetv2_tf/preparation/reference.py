@@ -1,7 +1,7 @@
 """What healthy scans are laid upon. In: a dataset of real scans, or a NIfTI file. Out: one brain on one grid.
 
 The reference of a dataset is the mean of its scans' first channel, each normalised inside its brain and without its
-tumour. Scans that do not share a grid are first laid upon the first of them.
+tumour. Scans that do not share a grid are first laid upon the first of them, whose grid and orientation it has.
 """
 
 from collections.abc import Sequence
@@ -71,11 +71,13 @@ def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int]) -> sitk.Image:
     """The mean of scans without their tumours, where at least half of them have brain."""
     total, counted, brains = (np.zeros(()) for _ in range(3))
     first: sitk.Image | None = None
+    stored = ORIENTATION
     for case in cases:
-        image, label = (sitk.DICOMOrient(_read(path), ORIENTATION) for path in (case.images[0], case.label))
+        scan, drawn = _read(case.images[0]), _read(case.label)
+        image, label = (sitk.DICOMOrient(one, ORIENTATION) for one in (scan, drawn))
         _refuse_head(case.images[0], image)
         if first is None:
-            first = image
+            first, stored = image, orientation(scan)
         elif not same_grid(image, first):
             transform = register(image, first).transform
             image = sitk.Resample(image, first, transform, sitk.sitkLinear, 0.0)
@@ -94,7 +96,12 @@ def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int]) -> sitk.Image:
     scaled = np.clip((mean_scan - low) / (high - low), 1 / BRIGHTNESS, 1) * BRIGHTNESS
     image = sitk.GetImageFromArray(np.where(inside, scaled, 0).astype(np.float32))
     image.CopyInformation(first)
-    return image
+    return sitk.DICOMOrient(image, stored)
+
+
+def orientation(image: sitk.Image) -> str:
+    """Where the axes of a scan point, in letters: RAS, LPS, ..."""
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
 
 
 def same_grid(one: sitk.Image, other: sitk.Image) -> bool:

@@ -46,7 +46,7 @@ def test_channels_on_grids_of_their_own_come_to_lie_on_one_another(reference):
         assert both.sum() > 0.93 * (wanted > 0).sum()
         likeness = np.corrcoef(found[both], wanted[both])[0, 1]
         for axis in range(3):  # one voxel off would be seen
-            assert likeness > np.corrcoef(np.roll(found, 1, axis)[both], wanted[both])[0, 1] + 0.04
+            assert likeness > np.corrcoef(np.roll(found, 1, axis)[both], wanted[both])[0, 1] + 0.02
     affine = sitk.AffineTransform(3)
     affine.SetMatrix(prepared.transform[:9])
     affine.SetTranslation(prepared.transform[9:12])

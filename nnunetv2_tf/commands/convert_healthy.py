@@ -1,0 +1,91 @@
+"""nnUNetv2_tf_convert_healthy: healthy scans as an nnU-Net dataset on the grid of the real ones."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nnunetv2_tf.arguments import parse_fold, positive
+from nnunetv2_tf.errors import UserError, run_command
+
+DESCRIPTION = """\
+Turns a folder of healthy head scans into an nnU-Net dataset that fits your labelled one: skull off, laid upon the mean
+of the labelled scans (rigid, then affine), resampled once onto their grid, background 0, label 1 = brain. What
+cannot be used is reported, what came out badly is left out, a contact sheet shows all. Run it again to continue."""
+
+EXAMPLES = """\
+examples:
+  nnUNetv2_tf_convert_healthy -i IXI -d 601 -name Healthy -reference 501
+      the layout is recognised: IXI, PPMI (download tree with DICOM, or NIfTI), BIDS
+  nnUNetv2_tf_convert_healthy -i ds000001 -d 601 -name Healthy -reference 501 -where group=control -session 1
+      of a BIDS dataset the controls' first session
+  nnUNetv2_tf_convert_healthy -i scans -d 601 -name Healthy -reference 501 -glob 't1n=*_T1.nii.gz'
+      any folder; what * stands for names the cases
+  nnUNetv2_tf_convert_healthy -i IXI -d 601 -name Healthy -reference 501 -f 0 -strip synthstrip -np 8
+      upon the mean of fold 0's training cases only, with another skull stripper, eight scans at once
+"""
+
+
+def main() -> int:
+    """Entry point of the console command."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_tf_convert_healthy",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-i", type=Path, required=True, metavar="FOLDER", help="the folder that holds the scans")
+    parser.add_argument("-d", type=int, required=True, metavar="ID", help="number of the new dataset")
+    parser.add_argument("-name", required=True, help="its name, without number")
+    parser.add_argument("-reference", required=True, metavar="REF", help="the labelled dataset, or a brain as .nii.gz")
+    parser.add_argument(
+        "-f", type=parse_fold, metavar="FOLD", help="only this fold's training cases make the reference"
+    )
+    parser.add_argument(
+        "-layout", default="auto", choices=["auto", "ixi", "ppmi", "bids", "folder"], help="default: %(default)s"
+    )
+    parser.add_argument(
+        "-channels", nargs="+", default=[], metavar="C=NAME", help="what the source calls a channel: t1n=T1w"
+    )
+    parser.add_argument(
+        "-glob", nargs="+", default=[], metavar="C=PATTERN", help="files of a channel: 't1n=*_T1.nii.gz'"
+    )
+    parser.add_argument("-session", metavar="NAME", help="BIDS: which session (default: each subject's first)")
+    parser.add_argument("-where", metavar="COLUMN=VALUE", help="BIDS: only these of participants.tsv: group=control")
+    parser.add_argument(
+        "-strip", default="auto", choices=["auto", "deepbet", "hdbet", "synthstrip", "none"],
+        help="skull stripper; auto: deepbet, but for scans that are stripped already (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("-n4", action="store_true", help="correct the bias field; do the same to the labelled scans")
+    parser.add_argument("--keep_outliers", action="store_true", help="use scans that came out unlike the others too")
+    parser.add_argument("-np", type=positive, default=2, metavar="N", help="scans worked on at once (default: 2)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    called, globs = (_pairs(option, getattr(arguments, option)) for option in ("channels", "glob"))
+    where = list(_pairs("where", [arguments.where]).items()) if arguments.where else [None]
+    from nnunetv2_tf.dataset_conversion.healthy_actions import convert_healthy
+    from nnunetv2_tf.dataset_conversion.scans import Search
+
+    search = Search(arguments.i, arguments.layout, (), called, globs, arguments.session, where[0])
+    return convert_healthy(
+        search, arguments.d, arguments.name, arguments.reference, arguments.f, arguments.strip, arguments.n4,
+        arguments.keep_outliers, arguments.np,
+    )  # fmt: skip
+
+
+def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for key, _, value in pairs:
+        if not key or not value:
+            raise UserError(f"-{option} takes pairs like t1n=T1w, not {key!r}.")
+    return {key: value for key, _, value in pairs}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
