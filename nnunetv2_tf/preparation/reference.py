@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases, read_nifti, refuse_damaged, write_nifti
+from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases, refuse_damaged, write_nifti
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import REFERENCE, Dataset
 from nnunetv2_tf.folds import fold_split
@@ -43,8 +43,7 @@ class Reference:
 
 def read_reference(path: Path) -> Reference:
     """A NIfTI file as reference; its head must be off."""
-    read_nifti(path)
-    image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+    image = _read(path)
     if image.GetDimension() != 3:
         raise UserError(f"{path} has {image.GetDimension()} dimensions; a reference has three.")
     _refuse_head(path, image)
