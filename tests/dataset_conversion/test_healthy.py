@@ -133,7 +133,7 @@ def test_a_dicom_tree_gives_the_voxels_of_the_nifti_files_and_no_names(convert, 
     from_dicom = images()
     assert list(from_dicom) == [f"PPMI_30{index}_0000.nii.gz" for index in range(PEOPLE)]
     for one, other in zip(from_nifti.values(), from_dicom.values(), strict=True):  # DICOM rounds sizes elsewhere
-        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.998
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
     assert not any(b"Doe" in content or b"patient-number" in content for content in tree(made()).values())
 
 
