@@ -27,6 +27,12 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
     return read_json(dataset.raw / "dataset.json", "every nnU-Net dataset has one.")
 
 
+def channel_names(dataset: Dataset) -> tuple[str, ...]:
+    """The channels' names, in order."""
+    names = dataset_json(dataset)["channel_names"]
+    return tuple(names[key] for key in sorted(names, key=int))
+
+
 def raw_cases(dataset: Dataset) -> dict[str, CaseFiles]:
     """The real training cases by identifier, listed by nnU-Net's own code (imagesTr, or the key `dataset`)."""
     from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets

@@ -13,7 +13,7 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from nnunetv2_tf.cases import channel_files, dataset_json, read_nifti, write_nifti
+from nnunetv2_tf.cases import channel_files, read_nifti, write_nifti
 from nnunetv2_tf.dataset_conversion.dicom import read_series
 from nnunetv2_tf.dataset_conversion.scans import Scan
 from nnunetv2_tf.errors import UserError
@@ -122,12 +122,6 @@ def description(request: Request, cases: int) -> dict[str, Any]:
         "numTraining": cases,
         "file_ending": ENDING,
     }
-
-
-def reference_channels(dataset: Dataset) -> tuple[str, ...]:
-    """The channel names of a dataset, in order."""
-    names = dataset_json(dataset)["channel_names"]
-    return tuple(names[key] for key in sorted(names, key=int))
 
 
 def _is_prepared(request: Request, scan: Scan) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.dataset_conversion.healthy import Outcome, Request, convert_scans, reference_channels
+from nnunetv2_tf.cases import channel_names
+from nnunetv2_tf.dataset_conversion.healthy import Outcome, Request, convert_scans
 from nnunetv2_tf.dataset_conversion.scans import Search, find_scans
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
@@ -96,7 +97,7 @@ def _reference(text: str, fold: Fold | None, search: Search) -> tuple[Reference,
             raise UserError("-f goes with a dataset as -reference, of whose cases the fold is; leave it out.")
         return read_reference(path), tuple(search.called) or ("t1n",)
     dataset = Dataset.find(text)
-    return dataset_reference(dataset, fold), reference_channels(dataset)
+    return dataset_reference(dataset, fold), channel_names(dataset)
 
 
 def _claimed(number: int, name: str, reference: str, fold: Fold | None) -> Dataset:

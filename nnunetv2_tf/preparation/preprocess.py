@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from nnunetv2_tf.cases import CaseFiles
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.stamps import digest
-from nnunetv2_tf.work import in_parallel, read_json, scratch_folder
+from nnunetv2_tf.work import in_parallel, read_json, scratch_folder, write_json
 
 STORED = ("_seg.b2nd", ".pkl", ".b2nd")  # in this order: a case with its .b2nd in place is complete
 
@@ -79,6 +79,63 @@ def read_plans(dataset: Dataset, plans_name: str) -> dict[str, Any]:
     """Reads a plans file of a dataset."""
     path = dataset.preprocessed / f"{plans_name}.json"
     return read_json(path, f"run nnUNetv2_plan_and_preprocess for {dataset.name}, or name other plans with -p.")
+
+
+def chosen_plans(dataset: Dataset, plans_name: str, configurations: Sequence[str] | None) -> list[Plan]:
+    """The configurations asked for, or those for which the dataset's cases are preprocessed."""
+    if configurations is not None:
+        return [Plan.read(dataset, plans_name, configuration) for configuration in configurations]
+    found = []
+    for configuration, settings in read_plans(dataset, plans_name)["configurations"].items():
+        identifier = settings.get("data_identifier")
+        if identifier and "previous_stage" not in settings and (dataset.preprocessed / identifier).is_dir():
+            found.append(Plan.read(dataset, plans_name, configuration))
+    if not found:
+        raise UserError(
+            f"No configuration of {plans_name} is preprocessed for {dataset.name}; run nnUNetv2_preprocess, or name "
+            "configurations with -c."
+        )
+    return sorted(found, key=lambda plan: plan.configuration, reverse=True)  # 3d_fullres before 2d
+
+
+@dataclass(frozen=True)
+class StampedFolder:
+    """A folder of preprocessed cases that knows, by stamps beside it, which of them are out of date."""
+
+    folder: Path  # holds nothing but what nnU-Net stores, as it demands
+
+    def stale(self, plan: Plan, sources: Mapping[str, Sequence[Any]]) -> list[str]:
+        """The cases that are not preprocessed, or from other files or by other plans than now.
+
+        Args:
+            plan: the plans of now
+            sources: by case, digests of its files
+        """
+        stamps, plan_stamp = self._stamps(), plan.stamp
+        return [
+            case
+            for case, source in sources.items()
+            if stamps.get(case) != digest([plan_stamp, *source])
+            or not all((self.folder / f"{case}{ending}").is_file() for ending in STORED)
+        ]
+
+    def preprocess(
+        self, plan: Plan, cases: Sequence[CaseFiles], sources: Mapping[str, Sequence[Any]], num_processes: int
+    ) -> None:
+        """Preprocesses these cases and stamps each when it is there."""
+        again, plan_stamp = {case.identifier for case in cases}, plan.stamp
+        stamps = {case: stamp for case, stamp in self._stamps().items() if case not in again}
+        write_json(self._path, stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
+        for case in preprocess_cases(plan, cases, self.folder, num_processes):
+            stamps[case.identifier] = digest([plan_stamp, *sources[case.identifier]])
+            write_json(self._path, stamps)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.stamps.json")
+
+    def _stamps(self) -> dict[str, str]:
+        return read_json(self._path, "delete it and preprocess again.") if self._path.exists() else {}
 
 
 def preprocess_cases(plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_processes: int) -> Iterator[CaseFiles]:

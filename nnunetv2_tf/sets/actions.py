@@ -5,9 +5,8 @@ from itertools import groupby
 from pathlib import Path
 
 from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.preprocess import Plan, read_plans
+from nnunetv2_tf.preparation.preprocess import Plan, chosen_plans
 from nnunetv2_tf.sets.export import export_set
 from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
 from nnunetv2_tf.sets.store import SetPart, all_parts, parts_of, remove_set
@@ -46,7 +45,7 @@ def add(
 ) -> None:
     """Adds a folder of foreign cases to a set and preprocesses it. Without an ancestors file: on trust."""
     dataset = Dataset.find(id_or_name)
-    plans = _plans(dataset, plans_name, configurations)
+    plans = chosen_plans(dataset, plans_name, configurations)
     ancestry = "unknown" if ancestors is None else read_ancestry(ancestors)
     parts = add_cases(dataset, folder, set_name, folds, ancestry, plans, num_processes)
     for part in parts:
@@ -66,7 +65,7 @@ def preprocess(
 ) -> None:
     """Preprocesses what is missing or out of date for the configurations."""
     dataset = Dataset.find(id_or_name)
-    _preprocess(parts_of(dataset, set_name, folds), _plans(dataset, plans_name, configurations), num_processes)
+    _preprocess(parts_of(dataset, set_name, folds), chosen_plans(dataset, plans_name, configurations), num_processes)
 
 
 def export(
@@ -74,7 +73,7 @@ def export(
 ) -> None:
     """Writes a standalone dataset and says what to run next."""
     dataset = Dataset.find(id_or_name)
-    configurations = " ".join(plan.configuration for plan in _plans(dataset, plans_name, None))
+    configurations = " ".join(plan.configuration for plan in chosen_plans(dataset, plans_name, None))
     exported = export_set(dataset, set_name, folds, target_id, name, plans_name)
     numbers = " ".join(str(fold) for fold in exported.folds)
     print(
@@ -90,23 +89,6 @@ def remove(id_or_name: str, set_name: str, folds: Sequence[Fold] | None) -> None
     """Deletes a set, or some folds' parts of it."""
     for part in remove_set(Dataset.find(id_or_name), set_name, folds):
         print(f"Removed set {set_name}, fold {part.fold}: {part.folder}")
-
-
-def _plans(dataset: Dataset, plans_name: str, configurations: Sequence[str] | None) -> list[Plan]:
-    """The configurations asked for, or those for which the real cases are preprocessed."""
-    if configurations is not None:
-        return [Plan.read(dataset, plans_name, configuration) for configuration in configurations]
-    found = []
-    for configuration, settings in read_plans(dataset, plans_name)["configurations"].items():
-        identifier = settings.get("data_identifier")
-        if identifier and "previous_stage" not in settings and (dataset.preprocessed / identifier).is_dir():
-            found.append(Plan.read(dataset, plans_name, configuration))
-    if not found:
-        raise UserError(
-            f"No configuration of {plans_name} is preprocessed for {dataset.name}; run nnUNetv2_preprocess, or name "
-            "configurations with -c."
-        )
-    return sorted(found, key=lambda plan: plan.configuration, reverse=True)  # 3d_fullres before 2d
 
 
 def _preprocess(parts: Sequence[SetPart], plans: Sequence[Plan], num_processes: int) -> None:

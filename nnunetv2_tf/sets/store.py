@@ -5,16 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, channel_files
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.preprocess import STORED, Plan, preprocess_cases
+from nnunetv2_tf.preparation.preprocess import Plan, StampedFolder
 from nnunetv2_tf.provenance import CURE, CaseEntry, Manifest, Sidecar
 from nnunetv2_tf.sets.names import check_set_name
-from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import locked, read_json, write_json
+from nnunetv2_tf.stamps import file_digest
+from nnunetv2_tf.work import locked
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,8 @@ class SetPart:
 
     def stale(self, plan: Plan, entries: Sequence[CaseEntry]) -> list[CaseEntry]:
         """The cases that are not preprocessed, or from other files or by other plans than now."""
-        folder = self.preprocessed(plan.data_identifier)
-        stamps = self._stamps(plan.data_identifier)
-        plan_stamp = plan.stamp
-        return [
-            entry
-            for entry in entries
-            if stamps.get(entry.case) != _stamp(plan_stamp, entry)
-            or not all((folder / f"{entry.case}{ending}").is_file() for ending in STORED)
-        ]
+        stale = set(self._stored(plan).stale(plan, {entry.case: _source(entry) for entry in entries}))
+        return [entry for entry in entries if entry.case in stale]
 
     def preprocess(self, plan: Plan, num_processes: int) -> int:
         """Preprocesses what is stale; returns how many cases that were."""
@@ -109,12 +103,8 @@ class SetPart:
             cases = [self.files(entry, plan.dataset_json["file_ending"]) for entry in entries.values()]
             for case in cases:
                 refuse_changed(case, entries[case.identifier])
-            plan_stamp, path = plan.stamp, self._stamps_path(plan.data_identifier)
-            stamps = {case: stamp for case, stamp in self._stamps(plan.data_identifier).items() if case not in entries}
-            write_json(path, stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
-            for case in preprocess_cases(plan, cases, self.preprocessed(plan.data_identifier), num_processes):
-                stamps[case.identifier] = _stamp(plan_stamp, entries[case.identifier])
-                write_json(path, stamps)
+            sources = {case: _source(entry) for case, entry in entries.items()}
+            self._stored(plan).preprocess(plan, cases, sources, num_processes)
         return len(cases)
 
     def remove(self) -> None:
@@ -139,12 +129,8 @@ class SetPart:
         path = self.dataset.sets / f".{self.set_name}.{self.folder.name}.lock"
         return locked(path, f"set {self.set_name}, fold {self.fold}")
 
-    def _stamps_path(self, data_identifier: str) -> Path:
-        return self.preprocessed(data_identifier).with_name(f"{data_identifier}.stamps.json")
-
-    def _stamps(self, data_identifier: str) -> dict[str, str]:
-        path = self._stamps_path(data_identifier)
-        return read_json(path, "delete it and preprocess again.") if path.exists() else {}
+    def _stored(self, plan: Plan) -> StampedFolder:
+        return StampedFolder(self.preprocessed(plan.data_identifier))
 
 
 def all_parts(dataset: Dataset) -> Iterator[SetPart]:
@@ -211,8 +197,9 @@ def refuse_changed(case: CaseFiles, entry: CaseEntry) -> None:
             )
 
 
-def _stamp(plan_stamp: str, entry: CaseEntry) -> str:
-    return digest([plan_stamp, list(entry.image_sha256), entry.label_sha256])
+def _source(entry: CaseEntry) -> list[Any]:
+    """What a case was made of, for its stamp."""
+    return [list(entry.image_sha256), entry.label_sha256]
 
 
 def _fold_of(folder: Path, prefix: str = "", suffix: str = "") -> Fold | None:

@@ -82,7 +82,7 @@ def test_no_kill_leaves_new_arrays_under_old_stamps(workspace: Workspace, part: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("nnunetv2_tf.sets.store.preprocess_cases", replaced_then_killed)
+        patch.setattr("nnunetv2_tf.preparation.preprocess.preprocess_cases", replaced_then_killed)
         part.preprocess(workspace.plan(name="nnUNetPlansB"), 1)
     assert len(stale(part, workspace)) == 4
     part.preprocess(workspace.plan(), 1)

@@ -1,0 +1,52 @@
+"""nnUNetv2_tf_preprocess_healthy: a healthy dataset by the plans of a labelled one."""
+
+import argparse
+import sys
+
+from nnunetv2_tf.arguments import positive
+from nnunetv2_tf.errors import run_command
+
+DESCRIPTION = """\
+Preprocesses a healthy dataset with the plans of your labelled one, by nnU-Net's own code, so that methods find both in
+one space. Only what is missing or out of date is done."""
+
+EXAMPLES = """\
+examples:
+  nnUNetv2_tf_preprocess_healthy -d 501 -healthy 601
+      for the configurations that 501 is preprocessed for
+  nnUNetv2_tf_preprocess_healthy -d 501 -healthy 601 -p nnUNetResEncUNetMPlans -c 3d_fullres -np 8
+      with other plans, for one configuration, eight scans at once
+"""
+
+
+def main() -> int:
+    """Entry point of the console command."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_tf_preprocess_healthy",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-d", required=True, metavar="DATASET", help="the labelled dataset, planned (501)")
+    parser.add_argument("-healthy", required=True, metavar="DATASET", help="the healthy dataset (601)")
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
+    parser.add_argument(
+        "-c", nargs="+", metavar="CONFIGURATION", help="configurations (default: those 501 is preprocessed for)"
+    )
+    parser.add_argument("-np", type=positive, default=2, metavar="N", help="scans worked on at once (default: 2)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.preparation.healthy import preprocess_healthy
+
+    preprocess_healthy(arguments.d, arguments.healthy, arguments.p, arguments.c, arguments.np)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

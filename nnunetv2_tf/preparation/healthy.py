@@ -1,0 +1,63 @@
+"""A healthy dataset in the working space of a labelled one: its plans, nnU-Net's own preprocessing."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+from nnunetv2_tf.cases import CaseFiles, case_digest, channel_names, dataset_json, raw_cases, refuse_damaged
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.preparation.preprocess import Plan, StampedFolder, chosen_plans
+from nnunetv2_tf.work import locked, read_json, write_json
+
+
+def preprocess_healthy(
+    id_or_name: str, healthy_id: str, plans_name: str, configurations: Sequence[str] | None, num_processes: int
+) -> None:
+    """Writes the plans into the healthy dataset and preprocesses what is missing or out of date."""
+    dataset, healthy = Dataset.find(id_or_name), Dataset.find(healthy_id)
+    refuse_other_channels(dataset, healthy)
+    wanted = [plan.configuration for plan in chosen_plans(dataset, plans_name, configurations)]
+    with locked(healthy.preprocessed / ".preprocess_healthy.lock", healthy.name):
+        name = write_plans(dataset, healthy, plans_name)
+        cases = list(raw_cases(healthy).values())
+        sources = {case.identifier: [case_digest(case)] for case in cases}
+        for configuration in wanted:
+            plan = Plan.read(healthy, name, configuration)
+            folder = StampedFolder(healthy.preprocessed / plan.data_identifier)
+            stale = set(folder.stale(plan, sources))
+            waiting: list[CaseFiles] = [case for case in cases if case.identifier in stale]
+            for case in waiting:
+                for path in (*case.images, case.label):
+                    refuse_damaged(path)
+            folder.preprocess(plan, waiting, sources, num_processes)
+            print(
+                f"{healthy.name}: {len(waiting)} of {len(cases)} scans preprocessed for {configuration} in {folder.folder}"
+            )
+
+
+def healthy_plans_name(dataset: Dataset, plans_name: str) -> str:
+    """What a labelled dataset's plans are called in a healthy one: nnUNetPlans_from501."""
+    return f"{plans_name}_from{dataset.name[7:10]}"
+
+
+def write_plans(dataset: Dataset, healthy: Dataset, plans_name: str) -> str:
+    """Writes the plans under a name, and with folders for arrays, of their own; returns the name."""
+    name = healthy_plans_name(dataset, plans_name)
+    plans = deepcopy(read_json(dataset.preprocessed / f"{plans_name}.json", f"plan {dataset.name} first."))
+    plans |= {"plans_name": name, "dataset_name": healthy.name}
+    for configuration, settings in plans["configurations"].items():
+        if "data_identifier" in settings:
+            settings["data_identifier"] = f"{name}_{configuration}"
+    write_json(healthy.preprocessed / f"{name}.json", plans)
+    write_json(healthy.preprocessed / "dataset.json", dataset_json(healthy))
+    return name
+
+
+def refuse_other_channels(dataset: Dataset, healthy: Dataset) -> None:
+    """Raises when the channels differ in name or order, which nnU-Net would not notice."""
+    theirs, ours = channel_names(healthy), channel_names(dataset)
+    if [name.lower() for name in theirs] != [name.lower() for name in ours]:
+        raise UserError(
+            f"{healthy.raw / 'dataset.json'} has the channels {', '.join(theirs)}, and {dataset.name} has "
+            f"{', '.join(ours)}, in this order; convert the healthy scans again with -reference {dataset.name[7:10]}."
+        )
