@@ -23,6 +23,7 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.work import locked
 
 THREADS, VISIBLE = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has none
 LOCK = ".tf_benchmark.lock"
 BEGIN = "### nnUNetv2_tf_benchmark"  # of each command in a log
 
@@ -114,7 +115,7 @@ class Runner:
         try:
             return child.wait()
         finally:
-            _end(child, signal.SIGKILL)
+            _end(child, KILL)
             self._children.discard(child)
 
     def _environment(self, gpu: int | None) -> dict[str, str]:
@@ -138,7 +139,10 @@ def _executable(name: str) -> str:
 def _end(child: subprocess.Popen, with_signal: int) -> None:
     """Sends a signal to a process and all it started; those of a training that ran out of memory would stay."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, with_signal)
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, with_signal)
+        else:
+            child.kill()
 
 
 def _why(code: int, log: Path) -> str:

@@ -30,9 +30,8 @@ def preprocess_healthy(
                 for path in (*case.images, case.label):
                     refuse_damaged(path)
             folder.preprocess(plan, waiting, sources, num_processes)
-            print(
-                f"{healthy.name}: {len(waiting)} of {len(cases)} scans preprocessed for {configuration} in {folder.folder}"
-            )
+            done = f"{len(waiting)} of {len(cases)} scans preprocessed for {configuration}"
+            print(f"{healthy.name}: {done} in {folder.folder}")
 
 
 def healthy_plans_name(dataset: Dataset, plans_name: str) -> str:
