@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "-strip", default="auto", choices=["auto", "deepbet", "hdbet", "synthstrip", "none"],
         help="skull stripper; auto: deepbet, but for scans that are stripped already (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("-n4", action="store_true", help="correct the bias field (only if the labelled scans are corrected too)")
+    parser.add_argument("-n4", action="store_true", help="correct the bias field, as the labelled scans must be too")
     parser.add_argument("--keep_outliers", action="store_true", help="use scans that came out unlike the others too")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="scans worked on at once (default: 2)")
     return parser
