@@ -8,7 +8,7 @@ WORKERS := -n auto --maxprocesses 8 --dist loadfile  # a file's fixtures are mad
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,demo]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,demo,skullstrip]"
 	touch $@
 
 demo: $(VENV)/.installed  ## real + synthetic training on stand-in data, on the CPU

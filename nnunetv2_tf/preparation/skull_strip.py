@@ -99,7 +99,7 @@ def _stripped(image: sitk.Image, how: str, folder: Path) -> np.ndarray:
 
 @cache
 def _deepbet() -> Any:
-    from deepbet.bet import BrainExtraction
+    from deepbet.bet import BrainExtraction  # pyright: ignore[reportMissingImports]
 
     return BrainExtraction(no_gpu=True)
 
