@@ -53,6 +53,7 @@ class Environment:
             cwd=self.root,
             capture_output=True,
             text=True,
+            encoding="utf-8",
         )
         assert expect is None or done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
         return done

@@ -52,13 +52,17 @@ def test_make_targets_exist_and_the_demo_ends_with_table_and_pictures(tmp_path: 
     clean = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     command = ["bash", "scripts/demo.sh", str(tmp_path / "demo"), "1"]  # one epoch, not five
-    done = subprocess.run(command, cwd=REPOSITORY, env={**clean, "PATH": path}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env={**clean, "PATH": path}, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert sum(line.startswith("| arm | seeds | ET | TC | WT | mean |") for line in lines) == 1
     assert {line.split(" | ")[0] for line in lines if line.startswith("| ")} >= {"| nnunet", "| carvemix"}
     pictures = lines[-6:]
-    again = subprocess.run(["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True)
+    again = subprocess.run(
+        ["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, encoding="utf-8"
+    )
     assert (again.returncode, "is not an earlier demo" in again.stderr) == (2, True)
     assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
 

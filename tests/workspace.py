@@ -47,6 +47,7 @@ class Workspace:
             cwd=self.root,
             capture_output=True,
             text=True,
+            encoding="utf-8",
         )
         assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -101,7 +101,8 @@ def test_threads_are_shared_out_and_gpus_taken_in_turn(tmp_path, monkeypatch):
 
 
 OUTER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs are started without
 from pathlib import Path
 from tests.benchmark.test_running import Program, Runner
 root = Path(sys.argv[1])
@@ -113,7 +114,9 @@ for outcome in Runner(root / "logs", "cpu", 1).run([Program("slow", root / "slow
 
 def start(root: Path, seconds: float) -> subprocess.Popen:
     command = [sys.executable, "-c", OUTER, str(root), str(seconds)]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
     log = root / "logs" / "slow.log"
     while not (log.exists() and "begun" in log.read_text()):
         assert process.poll() is None
@@ -127,7 +130,11 @@ def test_a_training_that_outlives_a_killed_run_is_waited_for(tmp_path):
     process.kill()
     process.wait()
     again = subprocess.run(
-        [sys.executable, "-c", OUTER, str(tmp_path), "0"], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-c", OUTER, str(tmp_path), "0"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert "Waiting: another process works on slow." in again.stdout
     assert (tmp_path / "count").read_text() == "xx"  # the orphan ended, then what was still missing was done
@@ -140,7 +147,11 @@ def test_a_run_that_waits_can_be_ended(tmp_path):
     first.kill()
     first.wait()
     waiting = subprocess.Popen(
-        [sys.executable, "-c", OUTER, str(tmp_path), "0"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OUTER, str(tmp_path), "0"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     )
     assert waiting.stdout is not None
     assert "Waiting" in waiting.stdout.readline()
