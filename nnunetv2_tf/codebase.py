@@ -60,7 +60,9 @@ def read_codebases(folder: Path) -> list[Codebase]:
 def _git(checkout: Path, *arguments: str) -> str | None:
     """What git says; None where there is no git, or it refuses."""
     try:
-        done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *arguments], capture_output=True, encoding="utf-8", errors="replace"
+        )
     except FileNotFoundError:
         return None
     return done.stdout if done.returncode == 0 else None

@@ -105,6 +105,6 @@ def _deepbet() -> Any:
 
 
 def _call(command: Sequence[Any]) -> None:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in command], capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         raise RuntimeError(f"{command[0]} ended with exit code {done.returncode}: {done.stderr.strip()[-300:]}")
