@@ -19,3 +19,13 @@ def positive(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"this is a whole number of at least 1, not {text!r}")
+
+
+def command_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The parser of a console command, whose help keeps its line breaks and ends with examples."""
+    return argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )

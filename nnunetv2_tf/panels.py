@@ -1,8 +1,10 @@
 """Grey pictures in rows, with the classes of a label map outlined, as one PNG file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,25 +25,41 @@ class Panel:
 
 def write_panels(rows: Sequence[Sequence[Panel]], path: Path, inches: float = 2.0) -> None:
     """Writes the picture, whole or not at all; all rows have the same number of panels."""
+    size = (inches * len(rows[0]), 1.05 * inches * len(rows))
+    with written_figure(path, (len(rows), len(rows[0])), size, dpi=90, colour="black", pad=0.3) as axes:
+        for line, panels in zip(axes, rows, strict=True):
+            for place, panel in zip(line, panels, strict=True):
+                place.imshow(panel.image, cmap="gray", vmin=panel.span[0], vmax=panel.span[1], aspect="equal")
+                place.axis("off")
+                place.set_title(panel.title, color="white", fontsize=8, loc="left")
+                for value in _classes(panel.outline):
+                    colour = COLOURS[(value - 1) % len(COLOURS)]
+                    place.contour(panel.outline == value, levels=[0.5], colors=[colour], linewidths=0.7)
+
+
+@contextmanager
+def written_figure(
+    path: Path,
+    shape: tuple[int, int],
+    size: tuple[float, float],
+    dpi: int = 120,
+    colour: str = "white",
+    pad: float = 1.08,
+) -> Iterator[Any]:
+    """Yields the axes (rows, columns) of a figure, then written as PNG, whole or not at all; `size` in inches."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    size = (inches * len(rows[0]), 1.05 * inches * len(rows))
-    figure, axes = pyplot.subplots(len(rows), len(rows[0]), figsize=size, squeeze=False, facecolor="black")
-    for line, panels in zip(axes, rows, strict=True):
-        for place, panel in zip(line, panels, strict=True):
-            place.imshow(panel.image, cmap="gray", vmin=panel.span[0], vmax=panel.span[1], aspect="equal")
-            place.axis("off")
-            place.set_title(panel.title, color="white", fontsize=8, loc="left")
-            for value in _classes(panel.outline):
-                colour = COLOURS[(value - 1) % len(COLOURS)]
-                place.contour(panel.outline == value, levels=[0.5], colors=[colour], linewidths=0.7)
-    figure.tight_layout(pad=0.3)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=90, facecolor="black", metadata={"Software": None})
-    pyplot.close(figure)
+    figure, axes = pyplot.subplots(*shape, figsize=size, squeeze=False, facecolor=colour)
+    try:
+        yield axes
+        figure.tight_layout(pad=pad)
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=dpi, facecolor=colour, metadata={"Software": None})
+    finally:
+        pyplot.close(figure)
 
 
 def _classes(outline: np.ndarray | None) -> list[int]:

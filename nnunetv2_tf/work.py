@@ -30,6 +30,10 @@ class Share:
     num_parts: int = 1
     part_id: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.part_id < self.num_parts:
+            raise UserError(f"-part_id goes from 0 to {self.num_parts - 1}, not {self.part_id}.")
+
     def __contains__(self, index: int) -> bool:
         return index % self.num_parts == self.part_id
 

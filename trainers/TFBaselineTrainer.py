@@ -82,8 +82,9 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.record = TrainingRecord(self.split.digest, enrichment)
         if self.current_epoch > 0:
             self.record.refuse_other(self.record_of_checkpoint)
-        if self.current_epoch < self.num_epochs and codebase() not in self.code:
-            self.code.append(codebase())
+        now = codebase()
+        if self.current_epoch < self.num_epochs and now not in self.code:
+            self.code.append(now)
         if self.current_epoch == 0 and self.local_rank == 0:  # an earlier model's, which this one will replace
             (Path(str(self.output_folder)) / FILE).unlink(missing_ok=True)
 

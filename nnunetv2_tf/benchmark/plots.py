@@ -1,20 +1,18 @@
 """Pictures of a benchmark: a forest plot of differences, and every case against the baseline."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nnunetv2_tf.benchmark.comparisons import MEAN, Finding, Scores
-from nnunetv2_tf.work import whole_file
+from nnunetv2_tf.panels import written_figure
 
 
 def forest_plot(findings: Sequence[Finding], path: Path) -> None:
     """Differences in Dice with their intervals, one line per arm and outcome."""
     shown = [finding for finding in findings if finding.metric == "Dice"]
-    with _figure(path, (7.0, 1.2 + 0.32 * len(shown)), 1) as (axes,):
+    with written_figure(path, (1, 1), (7.0, 1.2 + 0.32 * len(shown))) as ((axes,),):
         axes.axvline(0, color="0.6", linewidth=1)
         for line, finding in enumerate(reversed(shown)):
             interval = finding.comparison.difference
@@ -32,7 +30,7 @@ def forest_plot(findings: Sequence[Finding], path: Path) -> None:
 def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
     """Dice of every case and region: baseline to the right, the arm upwards; means over seeds."""
     arms = [arm for arm in scores.values if arm != baseline]
-    with _figure(path, (4.2 * len(arms), 4.4), len(arms)) as places:
+    with written_figure(path, (1, len(arms)), (4.2 * len(arms), 4.4)) as (places,):
         for axes, arm in zip(places, arms, strict=True):
             axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
             for index, region in enumerate(scores.regions):
@@ -43,21 +41,3 @@ def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
             axes.set(xlabel=f"Dice of {baseline}", ylabel=f"Dice of {arm}", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axes.set_aspect("equal")
             axes.legend(frameon=False, fontsize=8, loc="upper left")
-
-
-@contextmanager
-def _figure(path: Path, size: tuple[float, float], columns: int) -> Iterator[Any]:
-    """Yields the axes of a figure that is then written, whole or not at all."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, places = pyplot.subplots(1, columns, figsize=size, squeeze=False)
-    try:
-        yield places[0]
-        figure.tight_layout()
-        with whole_file(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
-    finally:
-        pyplot.close(figure)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import positive
+from nnunetv2_tf.arguments import command_parser, positive
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -48,12 +48,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nnUNetv2_tf_benchmark",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("nnUNetv2_tf_benchmark", DESCRIPTION, EXAMPLES)
     parser.add_argument("action", choices=list(TAKES), help="what to do")
     parser.add_argument("matrix", type=Path, metavar="MATRIX.json", help="what to compare; below is one")
     parser.add_argument(
@@ -87,8 +82,6 @@ def _run(arguments: argparse.Namespace) -> int | None:
         raise UserError(f"-sd is a positive number, not {arguments.sd}.")
     if arguments.gpus and arguments.device != "cuda":
         raise UserError("-gpus goes with -device cuda.")
-    if not 0 <= arguments.part_id < arguments.num_parts:
-        raise UserError(f"-part_id goes from 0 to {arguments.num_parts - 1}, not {arguments.part_id}.")
     from nnunetv2_tf.benchmark import actions
     from nnunetv2_tf.work import Share
 

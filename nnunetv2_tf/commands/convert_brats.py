@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunetv2_tf.arguments import command_parser
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -36,12 +37,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nnUNetv2_tf_convert_brats",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("nnUNetv2_tf_convert_brats", DESCRIPTION, EXAMPLES)
     parser.add_argument("-i", nargs="+", type=Path, required=True, metavar="FOLDER", help="folders that hold the cases")
     parser.add_argument("-d", type=int, metavar="ID", help="number of the new dataset")
     parser.add_argument("-name", help="its name, without number")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import parse_fold, positive
+from nnunetv2_tf.arguments import command_parser, parse_fold, positive
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -32,12 +32,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nnUNetv2_tf_convert_healthy",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("nnUNetv2_tf_convert_healthy", DESCRIPTION, EXAMPLES)
     parser.add_argument("-i", type=Path, required=True, metavar="FOLDER", help="the folder that holds the scans")
     parser.add_argument("-d", type=int, required=True, metavar="ID", help="number of the new dataset")
     parser.add_argument("-name", required=True, help="its name, without number")

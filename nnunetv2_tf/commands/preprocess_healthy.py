@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nnunetv2_tf.arguments import positive
+from nnunetv2_tf.arguments import command_parser, positive
 from nnunetv2_tf.errors import run_command
 
 DESCRIPTION = """\
@@ -26,12 +26,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nnUNetv2_tf_preprocess_healthy",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("nnUNetv2_tf_preprocess_healthy", DESCRIPTION, EXAMPLES)
     parser.add_argument("-d", required=True, metavar="DATASET", help="the labelled dataset, planned (501)")
     parser.add_argument("-healthy", required=True, metavar="DATASET", help="the healthy dataset (601)")
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import parse_fold
+from nnunetv2_tf.arguments import command_parser, parse_fold
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -36,12 +36,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nnUNetv2_tf_sets",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("nnUNetv2_tf_sets", DESCRIPTION, EXAMPLES)
     parser.add_argument("-d", required=True, metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--add", type=Path, metavar="FOLDER", help="add the cases of a folder in nnU-Net's layout")

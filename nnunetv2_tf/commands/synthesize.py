@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import parse_fold, positive
+from nnunetv2_tf.arguments import command_parser, parse_fold, positive
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -37,12 +37,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nnUNetv2_tf_synthesize",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("nnUNetv2_tf_synthesize", DESCRIPTION, EXAMPLES)
     parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
     parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, 2d, ...")
     parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
@@ -68,8 +63,6 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.num_cases is None and arguments.recipe is None:
         raise UserError("Say how many cases: -num_cases N (or give a recipe with -recipe FILE).")
-    if not 0 <= arguments.part_id < arguments.num_parts:
-        raise UserError(f"-part_id goes from 0 to {arguments.num_parts - 1}, not {arguments.part_id}.")
     if arguments.overwrite and arguments.num_parts > 1:
         raise UserError("--overwrite would delete what other parts have made; remove the set first (nnUNetv2_tf_sets).")
     if arguments.overwrite and arguments.recipe_only:

@@ -66,9 +66,7 @@ class Preparation:
     stamp: str
     sources: tuple[str, ...]  # digests of what was read, per channel
     geometry_ancestors: tuple[str, ...]  # the real cases that the reference is made of
-    transform: tuple[
-        float, ...
-    ]  # matrix (9), translation (3), centre (3): points of the reference to points of the scan
+    transform: tuple[float, ...]  # matrix (9), translation (3), centre (3), from the reference to the scan
     measures: Measures
     versions: dict[str, str]
 
@@ -126,9 +124,10 @@ def description(request: Request, cases: int) -> dict[str, Any]:
 
 def _is_prepared(request: Request, scan: Scan) -> bool:
     path = request.record(scan.case)
-    if not path.exists() or read_json(path, AGAIN).get("stamp") != request.stamp:
+    if not path.exists():
         return False
-    if tuple(read_json(path, AGAIN)["sources"]) != _sources(scan):
+    record = read_json(path, AGAIN)
+    if record.get("stamp") != request.stamp or tuple(record["sources"]) != _sources(scan):
         return False
     return any(all(file.exists() for file in request.files(scan.case, left_out)) for left_out in (False, True))
 

@@ -16,7 +16,6 @@ from typing import Literal
 from nnunetv2_tf.errors import UserError
 
 Layout = Literal["auto", "ixi", "ppmi", "bids", "folder"]
-LAYOUTS: tuple[Layout, ...] = ("auto", "ixi", "ppmi", "bids", "folder")
 ALIASES = {  # what sources call the modality that a channel is called after; compared without case, - and _
     "t1n": ("t1n", "t1", "t1w", "mprage", "spgr", "t1native"),
     "t1c": ("t1c", "t1ce", "t1gd", "t1post", "t1wgd"),

@@ -21,7 +21,6 @@ from scipy import ndimage
 from nnunetv2_tf.errors import UserError
 
 How = Literal["auto", "deepbet", "hdbet", "synthstrip", "none"]
-HOWS: tuple[How, ...] = ("auto", "deepbet", "hdbet", "synthstrip", "none")
 STRIPPED_ZEROS = 0.3  # at least so much of a stripped scan is exactly 0, also where it is cropped to the brain
 STRIPPED_RIM = 0.97  # and so much of its outermost voxels
 CURES = {

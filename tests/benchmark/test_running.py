@@ -112,11 +112,15 @@ for outcome in Runner(root / "logs", "cpu", 1).run([Program("slow", root / "slow
 """
 
 
-def start(root: Path, seconds: float) -> subprocess.Popen:
+def launch(root: Path, seconds: float) -> subprocess.Popen:
     command = [sys.executable, "-c", OUTER, str(root), str(seconds)]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
+
+
+def start(root: Path, seconds: float) -> subprocess.Popen:
+    process = launch(root, seconds)
     log = root / "logs" / "slow.log"
     while not (log.exists() and "begun" in log.read_text()):
         assert process.poll() is None
@@ -129,16 +133,10 @@ def test_a_training_that_outlives_a_killed_run_is_waited_for(tmp_path):
     process = start(tmp_path, 4)
     process.kill()
     process.wait()
-    again = subprocess.run(
-        [sys.executable, "-c", OUTER, str(tmp_path), "0"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert "Waiting: another process works on slow." in again.stdout
+    said, _ = launch(tmp_path, 0).communicate()
+    assert "Waiting: another process works on slow." in said
     assert (tmp_path / "count").read_text() == "xx"  # the orphan ended, then what was still missing was done
-    assert again.stdout.splitlines()[-1] == "None"
+    assert said.splitlines()[-1] == "None"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -146,13 +144,7 @@ def test_a_run_that_waits_can_be_ended(tmp_path):
     first = start(tmp_path, 30)
     first.kill()
     first.wait()
-    waiting = subprocess.Popen(
-        [sys.executable, "-c", OUTER, str(tmp_path), "0"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    waiting = launch(tmp_path, 0)
     assert waiting.stdout is not None
     assert "Waiting" in waiting.stdout.readline()
     waiting.send_signal(signal.SIGTERM)
