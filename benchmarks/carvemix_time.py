@@ -81,7 +81,7 @@ def worker(kind: str, root: Path) -> None:
     """A process that makes one case per line read, and answers with seconds and peak memory above the imports."""
     enter(root)
     make = _published_maker(root) if kind == "published" else _our_maker()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak counts from now
     before = _memory("VmRSS")
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
@@ -93,7 +93,7 @@ def worker(kind: str, root: Path) -> None:
 
 def _memory(key: str) -> float:
     """MB, as Linux counts it."""
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     assert found is not None
     return int(found.group(1)) / 1024
 
@@ -147,7 +147,7 @@ class Process:
         command = [sys.executable, "-m", "benchmarks.carvemix_time", "-worker", kind, "-o", str(root)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, encoding="utf-8"
         )
         self.turn, self.peak = 0, 0.0
         self._answer()

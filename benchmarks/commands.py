@@ -28,7 +28,10 @@ def run(*command: str, **extra: str) -> None:
     """Runs a console command of this environment without its output."""
     executable, *arguments = command
     done = subprocess.run(
-        [str(BIN / executable), *arguments], env={**os.environ, **SETTINGS, **extra}, capture_output=True, text=True
+        [str(BIN / executable), *arguments],
+        env={**os.environ, **SETTINGS, **extra},
+        capture_output=True,
+        encoding="utf-8",
     )
     if done.returncode:
         raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

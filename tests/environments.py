@@ -32,7 +32,7 @@ class Environment:
         for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
             if not entry.name.startswith(HIDDEN) and entry.suffix != ".pth":
                 (links / entry.name).symlink_to(entry)
-        (environment.site_packages / "links.pth").write_text(f"{links}\n")
+        (environment.site_packages / "links.pth").write_text(f"{links}\n", encoding="utf-8")
         environment.pip("uninstall", "--yes", "setuptools")  # an old one, before Python 3.12; torch's is linked
         for folder in environment.places().values():
             Path(folder).mkdir()
@@ -52,7 +52,6 @@ class Environment:
             env={**clean, **extra},
             cwd=self.root,
             capture_output=True,
-            text=True,
             encoding="utf-8",
         )
         assert expect is None or done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -11,20 +11,20 @@ from nnunetv2_tf.errors import UserError
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     done = subprocess.run(
-        ["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True, encoding="utf-8"
+        ["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, encoding="utf-8"
     )
     return done.stdout.strip()
 
 
 def test_a_checkout_is_clean_until_something_changes(tmp_path: Path):
     git(tmp_path, "init", "-q")
-    (tmp_path / "module.py").write_text("a = 1\n")
+    (tmp_path / "module.py").write_text("a = 1\n", encoding="utf-8")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "first")
     commit = git(tmp_path, "rev-parse", "HEAD")
     assert codebase(tmp_path) == Codebase(__version__, commit, ())
     assert codebase(tmp_path).clean
-    (tmp_path / "module.py").write_text("a = 2\n")
+    (tmp_path / "module.py").write_text("a = 2\n", encoding="utf-8")
     (tmp_path / "new.py").touch()
     assert codebase(tmp_path) == Codebase(__version__, commit, ("module.py", "new.py"))
     assert not codebase(tmp_path).clean
@@ -52,6 +52,6 @@ def test_a_result_carries_the_code_that_trained_it(tmp_path: Path):
     assert read_codebases(tmp_path) == entries
     assert [str(entry) for entry in entries] == ["a" * 40, "version 1+changes"]
     for damage, sentence in (("{}", "must hold a list"), ("[{}]", "lacks or does not know"), ("[", "not valid JSON")):
-        (tmp_path / "tf_code.json").write_text(damage)
+        (tmp_path / "tf_code.json").write_text(damage, encoding="utf-8")
         with pytest.raises(UserError, match=sentence):
             read_codebases(tmp_path)

@@ -34,11 +34,11 @@ def test_another_package_that_answers_first(workspace: Workspace, monkeypatch):
     thief = workspace.root / "thief"
     thief.mkdir()
     source = "from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer as TFBaselineTrainer"
-    (thief / "thief_trainers.py").write_text(source)
+    (thief / "thief_trainers.py").write_text(source, encoding="utf-8")
     monkeypatch.setenv("nnUNet_extTrainer", os.pathsep.join([str(thief), _autoreg.FOLDER]))
     (said,) = diagnosis.diagnose().problems
     assert "another package answers to TFBaselineTrainer" in said
-    (thief / "thief_trainers.py").write_text("import a_package_nobody_has")
+    (thief / "thief_trainers.py").write_text("import a_package_nobody_has", encoding="utf-8")
     (said,) = diagnosis.diagnose().problems
     assert "nnU-Net's search for TFBaselineTrainer failed: ModuleNotFoundError" in said
 

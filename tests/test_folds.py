@@ -79,7 +79,7 @@ def test_a_case_outside_groups_json_is_its_own_group():
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"a": 1}'])
 def test_a_broken_groups_file_is_named(dataset, content):
-    (dataset.raw / "groups.json").write_text(content)
+    (dataset.raw / "groups.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"groups\.json"):
         Groups.read(dataset)
 
@@ -90,7 +90,7 @@ def test_broken_splits_and_too_few_cases_are_named(dataset):
     with pytest.raises(UserError, match="at least five groups, and there are 2"):
         write_json(dataset.raw / "groups.json", dict.fromkeys("abc", "P") | dict.fromkeys("def", "Q"))
         fold_split(dataset, 0, "abcdef")
-    (dataset.preprocessed / "splits_final.json").write_text(json.dumps([{"train": []}]))
+    (dataset.preprocessed / "splits_final.json").write_text(json.dumps([{"train": []}]), encoding="utf-8")
     with pytest.raises(UserError, match=r"splits_final\.json must be a list"):
         fold_split(dataset, 0, "abcdef")
 

@@ -32,21 +32,21 @@ MANIFEST = Manifest(
 
 
 def schema(name: str) -> dict:
-    return json.loads((files("nnunetv2_tf") / "schemas" / f"{name}.schema.json").read_text())
+    return json.loads((files("nnunetv2_tf") / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("sidecar", [SIDECAR, FOREIGN])
 def test_sidecar_round_trip_and_schema(tmp_path, sidecar):
     sidecar.write(tmp_path / "s.json")
     assert Sidecar.read(tmp_path / "s.json") == sidecar
-    jsonschema.validate(json.loads((tmp_path / "s.json").read_text()), schema("sidecar"))
+    jsonschema.validate(json.loads((tmp_path / "s.json").read_text(encoding="utf-8")), schema("sidecar"))
 
 
 def test_manifest_round_trip_and_schema(tmp_path):
     MANIFEST.write(tmp_path / "m.json")
     assert Manifest.read(tmp_path / "m.json") == MANIFEST
     assert [entry.case for entry in MANIFEST.accepted] == ["s"]
-    jsonschema.validate(json.loads((tmp_path / "m.json").read_text()), schema("manifest"))
+    jsonschema.validate(json.loads((tmp_path / "m.json").read_text(encoding="utf-8")), schema("manifest"))
 
 
 BAD_SIDECARS = [
@@ -73,8 +73,8 @@ def test_dataclass_and_schema_refuse_the_same_manifests(tmp_path, change):
 def refused_by_both(folder, kind, good, its_schema, change):
     path = folder / "r.json"
     good.write(path)
-    bad = {**json.loads(path.read_text()), **change}
-    path.write_text(json.dumps(bad))
+    bad = {**json.loads(path.read_text(encoding="utf-8")), **change}
+    path.write_text(json.dumps(bad), encoding="utf-8")
     with pytest.raises(UserError, match=r"r\.json"):
         kind.read(path)
     with pytest.raises(jsonschema.ValidationError):
@@ -83,14 +83,14 @@ def refused_by_both(folder, kind, good, its_schema, change):
 
 def test_a_manifest_changed_by_hand_is_refused(tmp_path):
     MANIFEST.write(tmp_path / "m.json")
-    value = json.loads((tmp_path / "m.json").read_text())
+    value = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     changed = copy.deepcopy(value)
     changed["cases"][1]["accepted"] = True
-    (tmp_path / "m.json").write_text(json.dumps(changed))
+    (tmp_path / "m.json").write_text(json.dumps(changed), encoding="utf-8")
     with pytest.raises(UserError, match="changed by hand"):
         Manifest.read(tmp_path / "m.json")
     value["cases"].append(value["cases"][0])
-    (tmp_path / "m.json").write_text(json.dumps(value))
+    (tmp_path / "m.json").write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(UserError, match="a case is listed twice"):
         Manifest.read(tmp_path / "m.json")
 

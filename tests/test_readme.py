@@ -23,7 +23,7 @@ from tests.workspace import BIN, Workspace
 
 pytestmark = pytest.mark.slow
 
-README = (REPOSITORY / "README.md").read_text()
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)]
 COHORT = Brains(channel_names=MODALITIES)
 INSTALL, BY_HAND, MAKE, *THE_WAY = BLOCKS
@@ -52,16 +52,14 @@ def test_make_targets_exist_and_the_demo_ends_with_table_and_pictures(tmp_path: 
     clean = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     command = ["bash", "scripts/demo.sh", str(tmp_path / "demo"), "1"]  # one epoch, not five
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env={**clean, "PATH": path}, capture_output=True, text=True, encoding="utf-8"
-    )
+    done = subprocess.run(command, cwd=REPOSITORY, env={**clean, "PATH": path}, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert sum(line.startswith("| arm | seeds | ET | TC | WT | mean |") for line in lines) == 1
     assert {line.split(" | ")[0] for line in lines if line.startswith("| ")} >= {"| nnunet", "| carvemix"}
     pictures = lines[-6:]
     again = subprocess.run(
-        ["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, encoding="utf-8"
+        ["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, encoding="utf-8"
     )
     assert (again.returncode, "is not an earlier demo" in again.stderr) == (2, True)
     assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
@@ -92,7 +90,9 @@ def test_the_way_so_far(tmp_path: Path):
     names = ("TFBaselineTrainer", "TFEnrichedTrainer_cm100", "TFEnrichedTrainer_mine")
     compared = {"TFBaselineTrainer_1epochs_seed0", "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"}
     assert trainers == {f"{name}_1epochs" for name in names} | compared
-    assert "| carvemix | " in (tmp_path / "nnUNet_results" / "tf_benchmark" / "matrix" / "tables.md").read_text()
+    assert "| carvemix | " in (tmp_path / "nnUNet_results" / "tf_benchmark" / "matrix" / "tables.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def run(workspace: Workspace, line: str) -> None:
@@ -107,5 +107,5 @@ def run(workspace: Workspace, line: str) -> None:
 
 def test_links_lead_somewhere():
     for page in [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

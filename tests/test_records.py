@@ -55,6 +55,6 @@ def test_a_wrong_field_is_named(change, sentence):
 
 
 def test_a_file_is_named_with_its_cure(tmp_path):
-    (tmp_path / "r.json").write_text("[]")
+    (tmp_path / "r.json").write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match=r"r\.json: Inner must be an object, not \[\]; make it again\."):
         read_record(Inner, tmp_path / "r.json", "make it again.")

@@ -12,11 +12,11 @@ from nnunetv2_tf.work import Share, in_parallel, read_json, scratch_folder, whol
 def test_a_file_is_replaced_whole_or_stays(tmp_path):
     path = tmp_path / "new" / "file.txt"
     with whole_file(path) as temporary:
-        temporary.write_text("one")
+        temporary.write_text("one", encoding="utf-8")
     with pytest.raises(RuntimeError), whole_file(path) as temporary:
-        temporary.write_text("half of tw")
+        temporary.write_text("half of tw", encoding="utf-8")
         raise RuntimeError
-    assert path.read_text() == "one"
+    assert path.read_text(encoding="utf-8") == "one"
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
 
 
@@ -35,7 +35,7 @@ def test_json_round_trip_and_its_errors(tmp_path):
     assert read_json(tmp_path / "a.json", "") == {"é": [1, None]}
     with pytest.raises(UserError, match=r"b\.json does not exist; make it\."):
         read_json(tmp_path / "b.json", "make it.")
-    (tmp_path / "c.json").write_text("{")
+    (tmp_path / "c.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"c\.json is not valid JSON .*; mend it\."):
         read_json(tmp_path / "c.json", "mend it.")
 
@@ -77,6 +77,6 @@ def test_what_a_killed_process_left_of_the_same_file_is_removed(tmp_path):
     for other in (living, elsewhere):
         other.touch()
     with whole_file(path) as temporary:
-        temporary.write_text("whole")
+        temporary.write_text("whole", encoding="utf-8")
     assert not left.exists()
     assert {entry.name for entry in tmp_path.iterdir()} == {"file.txt", living.name, elsewhere.name}

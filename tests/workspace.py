@@ -46,7 +46,6 @@ class Workspace:
             env={**os.environ, **QUIET, **self.variables, **extra},
             cwd=self.root,
             capture_output=True,
-            text=True,
             encoding="utf-8",
         )
         assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -85,7 +84,7 @@ class Workspace:
 
 def log_of(folder: Path) -> str:
     """The text of all training logs in a fold folder."""
-    return "".join(path.read_text() for path in sorted(folder.glob("training_log_*.txt")))
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("training_log_*.txt")))
 
 
 def tree(folder: Path, ignore: Iterable[str] = ()) -> dict[str, bytes]:

@@ -63,7 +63,7 @@ def kill_while_training(workspace: Workspace, training: Training) -> None:
         [str(BIN / RUN[0]), *RUN[1:]], env=variables, cwd=workspace.root,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while not any("Epoch 0" in log.read_text() for log in training.folder.glob("training_log_*.txt")):
+    while not any("Epoch 0" in log.read_text(encoding="utf-8") for log in training.folder.glob("training_log_*.txt")):
         assert run.poll() is None
         time.sleep(0.1)
     run.send_signal(signal.SIGKILL)
@@ -73,7 +73,7 @@ def kill_while_training(workspace: Workspace, training: Training) -> None:
 
 def check_results(folder: Path, *trainings: Training) -> None:
     """What stands in the tables is what nnU-Net says of the same predictions."""
-    with (folder / "benchmark.csv").open() as file:
+    with (folder / "benchmark.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["arm"] for row in rows} == {training.arm.name for training in trainings}
     assert {row["matrix"] for row in rows} == {trainings[0].matrix.hash}
@@ -87,9 +87,9 @@ def check_results(folder: Path, *trainings: Training) -> None:
                 row for row in rows if (row["arm"], row["case"], row["region"]) == (training.arm.name, name, "ET")
             ]
             assert float(enhancing["dice"]) == pytest.approx(case["metrics"]["3"]["Dice"], abs=1e-5)
-    assert "paper: ET" in (folder / "tables.md").read_text()
-    assert r"\begin{tabular}" in (folder / "tables.tex").read_text()
-    assert "<table>" in (folder / "tables.html").read_text()
+    assert "paper: ET" in (folder / "tables.md").read_text(encoding="utf-8")
+    assert r"\begin{tabular}" in (folder / "tables.tex").read_text(encoding="utf-8")
+    assert "<table>" in (folder / "tables.html").read_text(encoding="utf-8")
     for picture in ("forest_Dataset501_StandIns.png", "scatter_Dataset501_StandIns.png"):
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
 

@@ -58,7 +58,7 @@ def test_scores_are_kept_until_something_changes(workspace: Workspace, tmp_path)
     again = score_training(training, folder, 1)
     assert [row.score.predicted_mm3 for row in again if row.case == "case_000"] == [0, 0, 0]
     assert again[3:] == first[3:]
-    kept.write_text("[]")
+    kept.write_text("[]", encoding="utf-8")
     assert score_training(training, folder, 1) == again
 
 
@@ -112,7 +112,7 @@ def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Work
     assert code_of(training) == "a" * 40 + "+changes"
     rows = score_training(training, tmp_path / "scores", 1)
     write_scores(rows, tmp_path / "benchmark.csv", Codebase("2.0", None, ()))
-    with (tmp_path / "benchmark.csv").open() as file:
+    with (tmp_path / "benchmark.csv").open(encoding="utf-8") as file:
         (first, *_), lines = (table := list(csv.DictReader(file))), len(table)
     assert lines == 6
     assert (first["arm"], first["case"], first["region"], first["matrix"]) == (

@@ -103,7 +103,7 @@ def copied(workspace: Workspace, training: Training) -> None:
 def file(name: str, content: str) -> Callable[[Workspace, Training], None]:
     def act(workspace: Workspace, training: Training) -> None:
         path: Path = training.folder / name
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
 
     return act
 

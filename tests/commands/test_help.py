@@ -20,9 +20,7 @@ def test_there_are_commands():
 def test_help_teaches_by_example(command):
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name=command)
     program = f"import sys; sys.argv = [{command!r}, '-h']; from {entry.module} import {entry.attr}; {entry.attr}()"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, encoding="utf-8"
-    )
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", program], capture_output=True, encoding="utf-8")
     assert done.returncode == 0
     assert "examples:" in done.stdout
     assert done.stdout.startswith(f"usage: {command}")

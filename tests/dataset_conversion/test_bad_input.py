@@ -58,7 +58,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "missing modality": (lambda f: file(f, "t2w").unlink(), NONE, f"so {CASE} has no t2w; add it, leave the case out"),
     "truncated gzip": (lambda f: cut_off(file(f, "t1n")), NONE, "t1n.nii.gz cannot be read, it is damaged"),
     "empty file": (lambda f: file(f, "t1c").write_bytes(b""), NONE, "t1c.nii.gz cannot be read, it is damaged"),
-    "no NIfTI at all": (lambda f: file(f, "seg").write_text("label"), NONE, "seg.nii.gz cannot be read"),
+    "no NIfTI at all": (lambda f: file(f, "seg").write_bytes(b"label"), NONE, "seg.nii.gz cannot be read"),
     "NaN": (lambda f: edit(file(f, "t2f"), put(np.nan)), NONE, "t2f.nii.gz holds NaN or infinite values; replace them"),
     "infinite": (lambda f: edit(file(f, "t2f"), put(np.inf)), NONE, "t2f.nii.gz holds NaN or infinite values"),
     "unknown label": (
@@ -85,10 +85,10 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no such modality": (lambda f: None, ["-modalities", "t1"], "-modalities takes each of t1n t1c t2w t2f once"),
     "a modality twice": (lambda f: None, ["-modalities", "t1n", "t1n"], "once at most, not t1n t1n"),
     "groups of strangers": (
-        lambda f: (f.parent / "g.csv").write_text("case,group\nnobody,P\n"), ["-groups", "g.csv"], "g.csv names nobody",
+        lambda f: (f.parent / "g.csv").write_bytes(b"case,group\nnobody,P\n"), ["-groups", "g.csv"], "g.csv names nobody",
     ),
     "groups without header": (
-        lambda f: (f.parent / "g.csv").write_text("a,b\nc,d\n"), ["-groups", "g.csv"], "must have a first line case",
+        lambda f: (f.parent / "g.csv").write_bytes(b"a,b\nc,d\n"), ["-groups", "g.csv"], "must have a first line case",
     ),
     "no groups file": (lambda f: None, ["-groups", "g.csv"], "g.csv cannot be read; give a CSV file"),
     "more than there are": (lambda f: None, ["-num_train", "2", "-num_val", "1"], "are more than the 2 cases"),
@@ -132,7 +132,7 @@ def test_a_taken_number_and_a_target_that_cannot_be_written(folder: Path, monkey
     assert converted(folder, monkeypatch, "-name", "Other") == 2
     assert "There is a dataset Dataset501_BraTS already; choose another number" in capsys.readouterr().err
     assert tree(folder.parent / "nnUNet_raw") == before
-    (folder.parent / "occupied").write_text("a file")
+    (folder.parent / "occupied").write_text("a file", encoding="utf-8")
     monkeypatch.setenv("nnUNet_raw", str(folder.parent / "occupied" / "raw"))
     assert converted(folder, monkeypatch, "-d", "502") == 2
     assert "a part of this path is a file and no folder" in capsys.readouterr().err

@@ -122,7 +122,9 @@ class TestPatients:
         write_release(nnunet / "a", "2023-gli")  # two time points of one patient
         write_release(nnunet / "b", "brats2021")  # the same scans again, named otherwise
         write_release(nnunet / "c", "2023-ssa", seed=1)
-        (nnunet / "groups.csv").write_text("case,group\nBraTS-SSA-00002-000,P1\nBraTS-SSA-00007-000,P1\n")
+        (nnunet / "groups.csv").write_text(
+            "case,group\nBraTS-SSA-00002-000,P1\nBraTS-SSA-00007-000,P1\n", encoding="utf-8"
+        )
         folders = [nnunet / name for name in "abc"]
         sources = ["2023-gli", "brats2021", "2023-ssa"]
         dataset = convert(folders, sources=sources, groups_file=nnunet / "groups.csv")

@@ -150,7 +150,7 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(path.read_bytes()[:500])
         return
     if how == "text":
-        path.write_text("not a scan")
+        path.write_text("not a scan", encoding="utf-8")
         return
     if how == "nan":
         array[20, 20, 20] = np.nan

@@ -54,7 +54,7 @@ def test_bids_takes_one_scan_per_subject_the_first_session_and_run(tmp_path):
 def test_bids_subjects_by_a_column_of_participants_tsv(tmp_path):
     make(tmp_path, *(f"sub-{number}/anat/sub-{number}_T1w.nii.gz" for number in ("1", "2", "3")))
     text = "participant_id\tgroup\nsub-1\tcontrol\nsub-2\tpatient\nsub-3\tcontrol\n"
-    (tmp_path / "participants.tsv").write_text(text)
+    (tmp_path / "participants.tsv").write_text(text, encoding="utf-8")
     assert list(found(tmp_path, where=("group", "control"))) == ["sub-1", "sub-3"]
     for where, sentence in ((("age", "3"), "has no column age"), (("group", "x"), "nobody's group is x")):
         with pytest.raises(UserError, match=sentence):

@@ -51,7 +51,7 @@ def test_stock_nnunet_trains_with_it(workspace: Workspace, exported: Dataset):
     workspace.run("nnUNetv2_train", 701, "3d_fullres", 0, "-p", TINY, "-tr", "nnUNetTrainer_1epoch", "-device", "cpu")
     fold = workspace.root / "nnUNet_results" / exported.name / f"nnUNetTrainer_1epoch__{TINY}__3d_fullres" / "fold_0"
     assert "This split has 12 training and 2 validation cases." in log_of(fold)
-    summary = json.loads((fold / "validation" / "summary.json").read_text())
+    summary = json.loads((fold / "validation" / "summary.json").read_text(encoding="utf-8"))
     assert len(summary["metric_per_case"]) == 2
 
 

@@ -126,7 +126,7 @@ BAD = {
         lambda f: shutil.copy(f / IMAGE, str(f / IMAGE).replace("_0000.nii", "_0001.nii")), "the dataset does not have",
     ),
     "truncated image": (lambda f: truncate(f / IMAGE), "0001_0000.nii.gz cannot be read, it is damaged or cut short"),
-    "not an image": (lambda f: (f / LABEL).write_text("label"), "0001.nii.gz cannot be read"),
+    "not an image": (lambda f: (f / LABEL).write_text("label", encoding="utf-8"), "0001.nii.gz cannot be read"),
     "empty file": (lambda f: (f / IMAGE).write_bytes(b""), "cannot be read"),
     "NaN": (lambda f: edit(f / IMAGE, set_voxel(np.nan)), "holds NaN or infinite values"),
     "infinite": (lambda f: edit(f / IMAGE, set_voxel(np.inf)), "holds NaN or infinite values"),
@@ -149,7 +149,7 @@ BAD = {
         lambda f: ((f / "ancestors.json").unlink(), (f / "ancestors.json").mkdir()), "ancestors.json is not a file",
     ),
     "dataset.json of another kind": (lambda f: write_json(f / "dataset.json", [1]), "must be a JSON object"),
-    "broken ancestors file": (lambda f: (f / "ancestors.json").write_text("{"), "is not valid JSON"),
+    "broken ancestors file": (lambda f: (f / "ancestors.json").write_text("{", encoding="utf-8"), "is not valid JSON"),
     "swapped channels": (
         lambda f: write_json(f / "dataset.json", {"channel_names": {"0": "t2w"}}), "says channel_names {'0': 't2w'}",
     ),

@@ -128,7 +128,7 @@ def test_a_full_disk(workspace: Workspace):
         f"ulimit -f 8; exec {BIN}/nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 3 -s cm -p {TINY}"
     )
     environment = {**os.environ, **QUIET, **workspace.variables}
-    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 2, done.stderr
     assert "the file would be larger than this system allows" in done.stderr
     assert not list(workspace.dataset.sets.rglob("*.nii.gz"))

@@ -28,14 +28,14 @@ def test_two_folds_from_training_to_sharing(workspace: Workspace, tmp_path):
     compare(workspace, folds)
     workspace.run("nnUNetv2_accumulate_crossval_results", 501, "-c", "3d_fullres", "-tr", ENRICHED, *folds)
     merged = model(workspace, ENRICHED) / "crossval_results_folds_0_1" / "summary.json"
-    assert len(json.loads(merged.read_text())["metric_per_case"]) == 4
+    assert len(json.loads(merged.read_text(encoding="utf-8"))["metric_per_case"]) == 4
 
 
 def train(workspace: Workspace, trainer: str, fold: int, *options: str) -> None:
     workspace.run("nnUNetv2_train", 501, "3d_fullres", fold, "-tr", trainer, "-p", TINY, "-device", "cpu", *options)
     folder = model(workspace, trainer) / f"fold_{fold}"
-    validated = json.loads((folder / "validation" / "summary.json").read_text())["metric_per_case"]
-    splits = json.loads((workspace.dataset.preprocessed / "splits_final.json").read_text())
+    validated = json.loads((folder / "validation" / "summary.json").read_text(encoding="utf-8"))["metric_per_case"]
+    splits = json.loads((workspace.dataset.preprocessed / "splits_final.json").read_text(encoding="utf-8"))
     names = sorted(case["prediction_file"].split("/")[-1].removesuffix(".nii.gz") for case in validated)
     assert names == splits[fold]["val"]  # real cases only
     assert ("4 of 4 cases" in log_of(folder)) is (trainer == ENRICHED)

@@ -164,7 +164,7 @@ class TestRecord:
         return trainer
 
     def test_it_names_set_and_counts(self, enriched: Workspace):
-        record = json.loads(self.trained(enriched, "TFEnrichedTrainer_demo_p25").read_text())
+        record = json.loads(self.trained(enriched, "TFEnrichedTrainer_demo_p25").read_text(encoding="utf-8"))
         assert {key: record[key] for key in ("set", "fold", "num_real", "num_synthetic", "percent")} == {
             "set": "demo", "fold": 0, "num_real": 8, "num_synthetic": 4, "percent": 25,
         }  # fmt: skip

@@ -80,7 +80,7 @@ def test_written_and_read(tmp_path):
 )
 def test_broken_recipes_are_explained(tmp_path, text, sentence):
     path = tmp_path / "recipe.jsonl"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=sentence):
         read_recipe(path)
     with pytest.raises(UserError, match="cannot be read; write one JSON object per line"):
