@@ -13,6 +13,7 @@ The map of the package, in the order in which a case flows through it:
 * `methods`: one file or folder per method, `carvemix` so far; `methods.base` is the contract.
 * `synthesis`: recipes become cases; the only place that knows native images.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.
+* `quality`: whether what we make, and what we make it from, looks like what it stands for.
 * `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`.
 * `benchmark`: did it help?
 * `commands`: one module per console command.

@@ -117,6 +117,8 @@ def write_nifti(image: Any, path: Path) -> None:
         try:
             sitk.WriteImage(image, str(named), useCompression=True, compressionLevel=1)
             named.replace(temporary)
+        except RuntimeError:
+            raise UserError(f"{path} could not be written; is the disk full? Make room and run this again.") from None
         finally:
             named.unlink(missing_ok=True)
 

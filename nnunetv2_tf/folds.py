@@ -121,6 +121,15 @@ def refuse_cut_group(split: Split, groups: Groups, dataset: Dataset, fold: Fold)
         )
 
 
+def refuse_strangers(names: Iterable[str], cases: Iterable[str], dataset: Dataset) -> None:
+    """Raises when splits_final.json names cases that the dataset does not have."""
+    strangers = sorted(set(names) - set(cases))
+    if strangers:
+        raise UserError(
+            f"splits_final.json of {dataset.name} names {strangers[0]}, which {dataset.raw} does not have; correct it."
+        )
+
+
 def _numbered_fold(splits: Sequence[Split], fold: int, identifiers: Sequence[str]) -> Split:
     if fold < len(splits):
         return splits[fold]

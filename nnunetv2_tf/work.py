@@ -151,6 +151,8 @@ def in_parallel(
     """
     from tqdm import tqdm
 
+    if not items:
+        return
     progress = tqdm(total=len(items), desc=description, unit="case")
     workers = min(num_processes, len(items))
     with progress:

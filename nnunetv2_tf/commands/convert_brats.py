@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-num_train", type=int, metavar="N", help="with -num_val: one fold with so many training cases")
     parser.add_argument("-num_val", type=int, metavar="N", help="with -num_train: and so many validation cases")
     parser.add_argument("-split_seed", type=int, default=0, metavar="K", help="draws another such fold (default: 0)")
+    parser.add_argument(
+        "-n4", action="store_true", help="correct the bias field, in copies; the healthy scans must be treated alike"
+    )
     parser.add_argument("--back", action="store_true", help="turn predictions into a source's numbering instead")
     parser.add_argument("-o", type=Path, metavar="FOLDER", help="with --back: where to write")
     parser.add_argument("-np", type=int, default=2, metavar="N", help="cases worked on at once (default: 2)")
@@ -85,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> None:
     how = "copy" if arguments.copy else "symlink" if arguments.symlink else "reference"
     actions.convert_brats(
         arguments.i, arguments.d, arguments.name, arguments.source, arguments.modalities,
-        arguments.labels == "regions", how, arguments.groups, one_fold, arguments.np,
+        arguments.labels == "regions", how, arguments.groups, one_fold, arguments.n4, arguments.np,
     )  # fmt: skip
 
 

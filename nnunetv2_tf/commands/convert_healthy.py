@@ -8,16 +8,21 @@ from nnunetv2_tf.arguments import command_parser, parse_fold, positive
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
-Turns a folder of healthy head scans into an nnU-Net dataset that fits your labelled one: skull off, laid upon the mean
-of the labelled scans (rigid, then affine), resampled once onto their grid, background 0, label 1 = brain. What
-cannot be used is reported, what came out badly is left out, a contact sheet shows all. Run it again to continue."""
+Turns folders of healthy head scans into an nnU-Net dataset that fits your labelled one: skull off, laid upon the mean
+of the labelled scans (rigid, then affine), resampled once onto their grid, background 0, label 1 = brain. One scan per
+person: of the first session with all channels. What cannot be used is reported, what came out badly is left out, a
+contact sheet shows all. Run it again to continue, or with more folders to add theirs."""
 
 EXAMPLES = """\
 examples:
   nnUNetv2_tf_convert_healthy -i IXI -d 601 -name Healthy -reference 501
       the layout is recognised: IXI, PPMI (download tree with DICOM, or NIfTI), BIDS
+  nnUNetv2_tf_convert_healthy -i IXI ds000001 ds000002 -d 601 -name Healthy -reference 501
+      several folders in one dataset; people of BIDS folders are called ds000001_sub-01
   nnUNetv2_tf_convert_healthy -i ds000001 -d 601 -name Healthy -reference 501 -where group=control -session 1
-      of a BIDS dataset the controls' first session
+      of a BIDS dataset the controls' session 1 (participants.tsv)
+  nnUNetv2_tf_convert_healthy -i PPMI -d 601 -name Healthy -reference 501 -where Group=Control
+      most people in PPMI are patients: the controls, by the .csv file that comes with a download, put beside it
   nnUNetv2_tf_convert_healthy -i scans -d 601 -name Healthy -reference 501 -glob 't1n=*_T1.nii.gz'
       any folder; what * stands for names the cases
   nnUNetv2_tf_convert_healthy -i IXI -d 601 -name Healthy -reference 501 -f 0 -strip synthstrip -np 8
@@ -33,7 +38,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_convert_healthy", DESCRIPTION, EXAMPLES)
-    parser.add_argument("-i", type=Path, required=True, metavar="FOLDER", help="the folder that holds the scans")
+    parser.add_argument("-i", nargs="+", type=Path, required=True, metavar="FOLDER", help="folders that hold scans")
     parser.add_argument("-d", type=int, required=True, metavar="ID", help="number of the new dataset")
     parser.add_argument("-name", required=True, help="its name, without number")
     parser.add_argument("-reference", required=True, metavar="REF", help="the labelled dataset, or a brain as .nii.gz")
@@ -44,13 +49,16 @@ def _parser() -> argparse.ArgumentParser:
         "-layout", default="auto", choices=["auto", "ixi", "ppmi", "bids", "folder"], help="default: %(default)s"
     )
     parser.add_argument(
-        "-channels", nargs="+", default=[], metavar="C=NAME", help="what the source calls a channel: t1n=T1w"
+        "-channels", nargs="+", default=[], metavar="C=NAME", help="what the source calls a channel: t1n=T1w,MPRAGE"
     )
     parser.add_argument(
         "-glob", nargs="+", default=[], metavar="C=PATTERN", help="files of a channel: 't1n=*_T1.nii.gz'"
     )
     parser.add_argument("-session", metavar="NAME", help="BIDS: which session (default: each subject's first)")
-    parser.add_argument("-where", metavar="COLUMN=VALUE", help="BIDS: only these of participants.tsv: group=control")
+    parser.add_argument(
+        "-where", metavar="COLUMN=VALUE", help="only people with it, in participants.tsv or PPMI's .csv: group=control"
+    )
+    parser.add_argument("-subjects", type=Path, metavar="FILE", help="only the people in this file, one per line")
     parser.add_argument(
         "-strip", default="auto", choices=["auto", "deepbet", "hdbet", "synthstrip", "none"],
         help="skull stripper; auto: deepbet, but for scans that are stripped already (default: %(default)s)",
@@ -64,21 +72,31 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     called, globs = (_pairs(option, getattr(arguments, option)) for option in ("channels", "glob"))
     where = list(_pairs("where", [arguments.where]).items()) if arguments.where else [None]
-    from nnunetv2_tf.dataset_conversion.healthy_actions import convert_healthy
+    subjects = None if arguments.subjects is None else _lines(arguments.subjects)
+    from nnunetv2_tf.dataset_conversion.healthy_actions import Target, convert_healthy
     from nnunetv2_tf.dataset_conversion.scans import Search
 
-    search = Search(arguments.i, arguments.layout, (), called, globs, arguments.session, where[0])
+    names = {channel: tuple(text.split(",")) for channel, text in called.items()}
+    search = Search(tuple(arguments.i), arguments.layout, (), names, globs, arguments.session, where[0], subjects)
     return convert_healthy(
-        search, arguments.d, arguments.name, arguments.reference, arguments.f, arguments.strip, arguments.n4,
+        search, arguments.d, arguments.name, Target(arguments.reference, arguments.f), arguments.strip, arguments.n4,
         arguments.keep_outliers, arguments.np,
     )  # fmt: skip
 
 
+def _lines(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; -subjects takes a file with one person per line.")
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
 def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+    example = {"where": "group=control", "glob": "t1n=*_T1.nii.gz"}.get(option, "t1n=T1w")
     pairs = [text.partition("=") for text in texts]
     for key, _, value in pairs:
         if not key or not value:
-            raise UserError(f"-{option} takes pairs like t1n=T1w, not {key!r}.")
+            raise UserError(f"-{option} takes pairs like {example}, not {key!r}.")
     return {key: value for key, _, value in pairs}
 
 

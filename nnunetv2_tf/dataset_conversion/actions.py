@@ -23,6 +23,7 @@ def convert_brats(
     how: How,
     groups_file: Path | None,
     one_fold: tuple[int, int, int] | None,
+    n4: bool,
     num_processes: int,
 ) -> None:
     """Converts BraTS folders into a new dataset and says what came out."""
@@ -31,7 +32,7 @@ def convert_brats(
         raise UserError(f"-modalities takes each of {' '.join(MODALITIES)} once at most, not {' '.join(modalities)}.")
     dataset = Dataset.new(number, name)
     named = None if sources is None else tuple(source_named(source) for source in sources)
-    request = Request(tuple(folders), named, tuple(modalities), regions, how, groups_file, one_fold, num_processes)
+    request = Request(tuple(folders), named, tuple(modalities), regions, how, groups_file, one_fold, n4, num_processes)
     converted = convert(dataset, request)
     print(f"{dataset.raw} is written.\n{summary(converted)}")
     if SELDOM_HEALTHY in modalities:

@@ -13,6 +13,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import SimpleITK as sitk
 
 from nnunetv2_tf.cases import read_nifti
 from nnunetv2_tf.dataset_conversion.layouts import Found, find_cases
@@ -22,6 +23,7 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, ensure_splits, splits_file
 from nnunetv2_tf.labels import SOURCES, dataset_labels, to_ours
+from nnunetv2_tf.preparation.bias_field import corrected
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.work import in_parallel, scratch_folder, write_json
 
@@ -41,6 +43,7 @@ class Request:
     how: How
     groups_file: Path | None
     one_fold: tuple[int, int, int] | None  # cases to train, cases to validate, seed
+    n4: bool
     num_processes: int
 
 
@@ -93,6 +96,8 @@ def description(dataset: Dataset, request: Request, converted: Sequence[Converte
     }
     if len({case.orientation for case in converted}) > 1:
         value["overwrite_image_reader_writer"] = REORIENTING_READER
+    if request.n4:
+        value["tf"] = {**value.get("tf", {}), "n4": True}
     if request.how == "reference":
         value["dataset"] = {case.case: {"images": list(case.images), "label": case.label} for case in converted}
     return value
@@ -114,7 +119,7 @@ def summary(converted: Sequence[Converted]) -> str:
 def _converted(found: Sequence[Found], request: Request, raw: Path) -> list[Converted]:
     for folder in ("imagesTr", "labelsTr"):
         (raw / folder).mkdir()
-    work = partial(_convert_case, request.modalities, request.how, raw)
+    work = partial(_convert_case, request, raw)
     results = list(in_parallel(work, found, request.num_processes, "Converting"))
     bad = [sentence for sentence in results if isinstance(sentence, str)]
     if bad:
@@ -122,19 +127,25 @@ def _converted(found: Sequence[Found], request: Request, raw: Path) -> list[Conv
     return [case for case in results if isinstance(case, Converted)]
 
 
-def _convert_case(modalities: Sequence[str], how: How, raw: Path, found: Found) -> Converted | str:
+def _convert_case(request: Request, raw: Path, found: Found) -> Converted | str:
     """Converts one case into the folder `raw`; a sentence says why it cannot be."""
     try:
         label = read_nifti(found.label)
         volumes = [read_nifti(path) for path in found.images]
         for path, volume in zip(found.images, volumes, strict=True):
             _refuse_other_grid(path, volume, found.label, label)
-        label_entry, relabelled = _place_label(found, label, how, raw)
+        label_entry, relabelled = _place_label(found, label, request.how, raw)
+        names = [f"imagesTr/{found.identifier}_{channel:04d}.nii.gz" for channel in range(len(request.modalities))]
         if found.source == "msd":
-            volumes, entries = _split_msd(found, volumes[0], modalities, raw)
+            volumes, entries = _split_msd(found, volumes[0], request.modalities, names, raw), names
+        elif request.n4:
+            entries = names
         else:
-            names = [f"imagesTr/{found.identifier}_{channel:04d}.nii.gz" for channel in range(len(found.images))]
-            entries = [place_file(path, raw, name, how) for path, name in zip(found.images, names, strict=True)]
+            pairs = zip(found.images, names, strict=True)
+            entries = [place_file(path, raw, name, request.how) for path, name in pairs]
+        if request.n4:
+            for volume, name in zip(volumes, names, strict=True):
+                _write_corrected(volume, raw / name)
     except UserError as error:
         return str(error)
     return Converted(
@@ -181,19 +192,34 @@ def _place_label(found: Found, label: Any, how: How, raw: Path) -> tuple[str, bo
     return name, True
 
 
-def _split_msd(found: Found, image: Any, modalities: Sequence[str], raw: Path) -> tuple[list[Any], list[str]]:
+def _split_msd(found: Found, image: Any, modalities: Sequence[str], names: Sequence[str], raw: Path) -> list[Any]:
     """One file per modality out of the 4D file."""
     if image.ndim != 4 or image.shape[3] != 4:
         raise UserError(
             f"{found.images[0]} has shape {image.shape}, so it does not end in four modalities; replace it."
         )
-    volumes, names = [], []
-    for channel, modality in enumerate(modalities):
+    volumes = []
+    for modality, name in zip(modalities, names, strict=True):
         volume = image.slicer[..., int(SOURCES["msd"].modalities[modality])]
-        names.append(f"imagesTr/{found.identifier}_{channel:04d}.nii.gz")
-        nibabel.save(volume, raw / names[-1])  # type: ignore[attr-defined]
+        nibabel.save(volume, raw / name)  # type: ignore[attr-defined]
         volumes.append(volume)
-    return volumes, names
+    return volumes
+
+
+def _write_corrected(volume: Any, path: Path) -> None:
+    """The scan without its bias field, in its own type of values; 0 stays 0."""
+    values = np.asanyarray(volume.dataobj)
+    image = sitk.GetImageFromArray(values.astype(np.float32).T)
+    image.SetSpacing([float(size) for size in volume.header.get_zooms()[:3]])
+    fixed = sitk.GetArrayFromImage(corrected(image, sitk.Cast(image != 0, sitk.sitkUInt8))).T
+    if np.issubdtype(values.dtype, np.integer):
+        limits = np.iinfo(values.dtype)
+        fixed = np.clip(np.rint(fixed), limits.min, limits.max)
+    header = volume.header.copy()
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+    fixed = np.where(values != 0, fixed, 0).astype(values.dtype)
+    nibabel.save(nibabel.Nifti1Image(fixed, volume.affine, header), path)  # type: ignore[attr-defined]
 
 
 def _voxel_hash(volume: Any) -> str:

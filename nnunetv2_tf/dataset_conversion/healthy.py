@@ -1,11 +1,12 @@
 """Healthy scans become an nnU-Net raw dataset on the grid of the real ones. Label 1 is the brain.
 
 Each scan is prepared by itself, and complete with its record in `prepared/`; a scan that cannot be used is reported and
-does not stop the others. dataset.json comes last. Outliers lie in `outliers/`, not in imagesTr.
+does not stop the others. dataset.json goes first and comes back last, when imagesTr holds exactly the scans that this
+command found and found good. All others lie in `left_out/`.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.work import in_parallel, read_json, write_json
 
 ENDING = ".nii.gz"
-OUTLIERS = "outliers"
+LEFT_OUT = "left_out"
 AGAIN = "delete it and run the same command again."
 
 
@@ -49,7 +50,7 @@ class Request:
 
     def files(self, case: str, left_out: bool = False) -> list[Path]:
         """Images and label of a case, where they belong."""
-        folder = self.dataset.raw / OUTLIERS if left_out else self.dataset.raw
+        folder = self.dataset.raw / LEFT_OUT if left_out else self.dataset.raw
         images = channel_files(folder / "imagesTr", case, ENDING, len(self.channels))
         return [*images, folder / "labelsTr" / f"{case}{ENDING}"]
 
@@ -66,7 +67,7 @@ class Preparation:
     stamp: str
     sources: tuple[str, ...]  # digests of what was read, per channel
     geometry_ancestors: tuple[str, ...]  # the real cases that the reference is made of
-    transform: tuple[float, ...]  # matrix (9), translation (3), centre (3), from the reference to the scan
+    transform: tuple[float, ...]  # matrix (4, 4) that takes points of the reference to points of the scan
     measures: Measures
     versions: dict[str, str]
 
@@ -82,9 +83,11 @@ class Outcome:
 
 
 def convert_scans(
-    request: Request, scans: Sequence[Scan], unusable: dict[str, str], keep_outliers: bool, num_processes: int
+    request: Request, scans: Sequence[Scan], unusable: Mapping[str, str], keep_outliers: bool, num_processes: int
 ) -> list[Outcome]:
     """Prepares what is missing, leaves outliers out, writes dataset.json and conversion_report.json."""
+    raw = request.dataset.raw
+    (raw / "dataset.json").unlink(missing_ok=True)
     waiting = [scan for scan in scans if not _is_prepared(request, scan)]
     failures = dict(unusable)
     for scan, failure in zip(
@@ -97,18 +100,31 @@ def convert_scans(
         for scan in scans
         if scan.case not in failures
     }
-    odd = outliers(measures)
+    odd = outliers(measures, {scan.case: str(scan.collection) for scan in scans})
     outcomes = [Outcome(case, "unusable", (reason,), None) for case, reason in failures.items()]
     for case, measured in measures.items():
-        left_out = case in odd and not keep_outliers
-        _place(request, case, left_out)
-        outcomes.append(Outcome(case, "outlier" if left_out else "prepared", tuple(odd.get(case, ())), measured))
+        status = "outlier" if case in odd and not keep_outliers else "prepared"
+        outcomes.append(Outcome(case, status, tuple(odd.get(case, ())), measured))
     outcomes.sort(key=lambda outcome: outcome.case)
-    write_json(request.dataset.raw / "conversion_report.json", [to_json(outcome) for outcome in outcomes])
-    used = sum(outcome.status == "prepared" for outcome in outcomes)
+    used = [outcome.case for outcome in outcomes if outcome.status == "prepared"]
+    place_cases(request, used)
+    write_json(raw / "conversion_report.json", [to_json(outcome) for outcome in outcomes])
     if used:
-        write_json(request.dataset.raw / "dataset.json", description(request, used))
+        write_json(raw / "dataset.json", description(request, len(used)))
     return outcomes
+
+
+def place_cases(request: Request, used: Collection[str]) -> None:
+    """Leaves nothing but these cases in imagesTr and labelsTr."""
+    wanted = {file for case in used for file in request.files(case)}
+    for folder in ("imagesTr", "labelsTr"):
+        for file in (request.dataset.raw / folder).glob(f"*{ENDING}"):
+            if file not in wanted:
+                _move(file, request.dataset.raw / LEFT_OUT / folder / file.name)
+    for case in used:
+        for now, there in zip(request.files(case, left_out=True), request.files(case), strict=True):
+            if not there.exists():
+                _move(now, there)
 
 
 def description(request: Request, cases: int) -> dict[str, Any]:
@@ -136,14 +152,14 @@ def _prepare_case(request: Request, scan: Scan) -> str | None:
     """Prepares one scan; a sentence says why it cannot be."""
     request.record(scan.case).unlink(missing_ok=True)
     try:
-        images = [_read(path) for path in scan.images]
+        images = [_read(path, channel) for path, channel in zip(scan.images, request.channels, strict=True)]
         prepared = prepare(images, request.reference, request.strip, request.n4)
     except (UserError, RuntimeError, ValueError) as error:  # ITK and skull strippers raise the latter two
         return " ".join(str(error).split())
-    for path, image in zip(request.files(scan.case), (*prepared.images, prepared.brain), strict=True):
-        write_nifti(image, path)
     for path in request.files(scan.case, left_out=True):
         path.unlink(missing_ok=True)
+    for path, image in zip(request.files(scan.case), (*prepared.images, prepared.brain), strict=True):
+        write_nifti(image, path)
     record = Preparation(
         scan.case, request.stamp, _sources(scan), request.reference.ancestors, prepared.transform, prepared.measures,
         dict(versions()),
@@ -152,10 +168,10 @@ def _prepare_case(request: Request, scan: Scan) -> str | None:
     return None
 
 
-def _read(path: Path) -> sitk.Image:
+def _read(path: Path, channel: str) -> sitk.Image:
     """A NIfTI file or a DICOM series, as float32; 4D with a single volume counts as 3D."""
     if path.is_dir():
-        image = read_series(path)
+        image = read_series(path, channel)
     else:
         read_nifti(path)
         image = sitk.ReadImage(str(path))
@@ -177,14 +193,13 @@ def _read(path: Path) -> sitk.Image:
 def _sources(scan: Scan) -> tuple[str, ...]:
     """Digests of the files of each channel."""
     return tuple(
-        digest([file_digest(file) for file in sorted(path.iterdir())]) if path.is_dir() else file_digest(path)
+        digest([file_digest(file) for file in sorted(path.iterdir()) if file.is_file()])
+        if path.is_dir()
+        else file_digest(path)
         for path in scan.images
     )
 
 
-def _place(request: Request, case: str, left_out: bool) -> None:
-    """Moves a case between imagesTr and outliers, as it is judged now."""
-    for now, wanted in zip(request.files(case, not left_out), request.files(case, left_out), strict=True):
-        if now.exists():
-            wanted.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(now, wanted)
+def _move(file: Path, there: Path) -> None:
+    there.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(file, there)

@@ -1,114 +1,130 @@
 """What `nnUNetv2_tf_convert_healthy` does. In: what the user typed. Out: a dataset, a contact sheet, a summary."""
 
 from collections.abc import Sequence
-from itertools import chain
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
 from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import channel_names
-from nnunetv2_tf.dataset_conversion.healthy import Outcome, Request, convert_scans
+from nnunetv2_tf.cases import channel_names, dataset_json
+from nnunetv2_tf.dataset_conversion.contact_sheet import write_contact_sheets
+from nnunetv2_tf.dataset_conversion.healthy import LEFT_OUT, Outcome, Request, convert_scans
 from nnunetv2_tf.dataset_conversion.scans import Search, find_scans
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.panels import Panel, write_panels
-from nnunetv2_tf.preparation.pipeline import BRIGHT
+from nnunetv2_tf.preparation.affines import write_affines
 from nnunetv2_tf.preparation.reference import Reference, dataset_reference, read_reference
 from nnunetv2_tf.preparation.skull_strip import How, refuse_missing
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.work import locked, read_json, write_json
 
 ORDER = "preparation.json"
 SHOWN = 10  # reasons on the screen
-PER_ROW = 2  # cases in a row of the contact sheet
+
+
+@dataclass(frozen=True)
+class Target:
+    """What scans are to fit: a labelled dataset, of which a fold's training cases, or a brain in a file."""
+
+    name: str  # as typed
+    fold: Fold | None
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """None for a file."""
+        return None if self.name.endswith((".nii", ".nii.gz")) else Dataset.find(self.name)
+
+    def reference(self, num_processes: int) -> Reference:
+        """Made when it is asked for, which takes a while."""
+        dataset = self.dataset
+        if dataset is None:
+            return read_reference(Path(self.name))
+        reference = dataset_reference(dataset, self.fold, num_processes)
+        write_affines(dataset, reference, num_processes)
+        return reference
 
 
 def convert_healthy(
-    search: Search, number: int, name: str, reference: str, fold: Fold | None, strip: How, n4: bool,
-    keep_outliers: bool, num_processes: int,
+    search: Search, number: int, name: str, target: Target, strip: How, n4: bool, keep_outliers: bool,
+    num_processes: int,
 ) -> int:  # fmt: skip
-    """Prepares a folder of healthy scans as a dataset; returns 1 when some could not be used."""
-    refuse_missing(strip)
-    laid_upon, channels = _reference(reference, fold, search)
-    scans, unusable = find_scans(Search(**{**vars(search), "channels": channels}))
-    dataset = _claimed(number, name, reference, fold)
-    request = Request(dataset, laid_upon, channels, strip, n4)
-    outcomes = convert_scans(request, scans, unusable, keep_outliers, num_processes)
-    used = [outcome for outcome in outcomes if outcome.status == "prepared"]
+    """Prepares folders of healthy scans as a dataset; returns 1 when some could not be used."""
+    if strip != "auto":
+        refuse_missing(strip)
+    _refuse_other_treatment(target, n4)
+    channels = _channels(target, search)
+    scans, unusable = find_scans(replace(search, channels=channels))
+    dataset, order = _claimed(number, name, target, search.folders)
+    reference = target.reference(num_processes)
+    request = Request(dataset, reference, channels, strip, n4)
+    with locked(dataset.raw / ".convert_healthy.lock", dataset.name):
+        write_json(dataset.raw / ORDER, order)
+        outcomes = convert_scans(request, scans, unusable, keep_outliers, num_processes)
+        sheets = write_contact_sheets(request, outcomes)
+    _say(request, outcomes, sheets)
+    if not any(outcome.status == "prepared" for outcome in outcomes):
+        raise UserError(f"None of the {len(outcomes)} scans can be used; the reasons are above.")
+    return 1 if any(outcome.status == "unusable" for outcome in outcomes) else 0
+
+
+def _say(request: Request, outcomes: Sequence[Outcome], sheets: Sequence[Path]) -> None:
+    raw = request.dataset.raw
+    used = sum(outcome.status == "prepared" for outcome in outcomes)
     others = [outcome for outcome in outcomes if outcome.status != "prepared"]
-    if used:
-        sheet = write_contact_sheet(request, outcomes)
-        print(f"{dataset.raw}: {len(used)} of {len(outcomes)} scans are prepared. Look at all of them: {sheet}")
+    print(f"{raw}: {used} of {len(outcomes)} scans are prepared.")
     for outcome in others[:SHOWN]:
         print(f"  {outcome.status}: {outcome.case}: {'; '.join(outcome.reasons)}")
     if len(others) > SHOWN:
         print(f"  and {len(others) - SHOWN} more")
     if others:
-        print(f"All reasons: {dataset.raw / 'conversion_report.json'}; --keep_outliers uses outliers all the same.")
-    if not used:
-        raise UserError(f"None of the {len(outcomes)} scans in {search.folder} can be used; the reasons are above.")
-    return 1 if any(outcome.status == "unusable" for outcome in outcomes) else 0
+        print(f"All reasons: {raw / 'conversion_report.json'}; --keep_outliers uses outliers all the same.")
+    named = {outcome.case for outcome in outcomes}
+    gone = {path.name.removesuffix(".nii.gz") for path in (raw / LEFT_OUT / "labelsTr").glob("*.nii.gz")} - named
+    if gone:
+        print(f"{len(gone)} scans of earlier runs are not among these; they lie in {raw / LEFT_OUT}.")
+    if sheets:
+        print(f"Look at all of them, the least alike first: {', '.join(map(str, sheets))}")
 
 
-def write_contact_sheet(request: Request, outcomes: Sequence[Outcome]) -> Path:
-    """Three cuts through every scan, with the reference's brain outlined: what does not fit is seen at a glance."""
-    brain = request.reference.brain.astype(int)
-    cells = [_cuts(sitk.GetArrayFromImage(request.reference.image), brain, request, "the reference")]
-    for outcome in outcomes:
-        if outcome.measures is not None:
-            image = sitk.ReadImage(str(request.files(outcome.case, outcome.status == "outlier")[0]))
-            title = outcome.case if outcome.status == "prepared" else f"OUTLIER {outcome.case}"
-            cells.append(_cuts(sitk.GetArrayFromImage(image), brain, request, title))
-    while len(cells) % PER_ROW:
-        cells.append([Panel(np.zeros_like(panel.image), (0, 1)) for panel in cells[0]])
-    rows = [list(chain(*cells[start : start + PER_ROW])) for start in range(0, len(cells), PER_ROW)]
-    path = request.dataset.raw / "contact_sheet.png"
-    write_panels(rows, path, inches=1.6)
-    return path
+def _channels(target: Target, search: Search) -> tuple[str, ...]:
+    """The reference's channel names; beside a file, those that the user names."""
+    dataset = target.dataset
+    if dataset is not None:
+        return channel_names(dataset)
+    if target.fold is not None:
+        raise UserError("-f goes with a dataset as -reference, of whose cases the fold is; leave it out.")
+    read_reference(Path(target.name))
+    return tuple(search.called or search.globs) or ("t1n",)
 
 
-def _cuts(array: np.ndarray, brain: np.ndarray, request: Request, title: str) -> list[Panel]:
-    """Axial, coronal and sagittal, through the middle of the reference's brain; each as (rows, columns)."""
-    upright = _turned(array, request), _turned(brain, request)
-    z, y, x = (round(float(place)) for place in np.argwhere(upright[1]).mean(axis=0))
-    shown = [
-        (z, slice(None), slice(None)),
-        (slice(None), y, slice(None)),
-        (slice(None), slice(None), x - array.shape[2] // 12),
-    ]
-    return [
-        Panel(upright[0][cut], (0, BRIGHT * 1.1), upright[1][cut], title if index == 0 else "")
-        for index, cut in enumerate(shown)
-    ]
+def _refuse_other_treatment(target: Target, n4: bool) -> None:
+    """Raises when one cohort's bias field is corrected and the other's is not: models would tell them apart by that."""
+    dataset = target.dataset
+    if dataset is None:
+        return
+    theirs = bool((dataset_json(dataset).get("tf") or {}).get("n4", False))
+    if theirs and not n4:
+        raise UserError(f"The bias field of {dataset.name} is corrected; treat the healthy scans alike, with -n4.")
+    if n4 and not theirs:
+        raise UserError(
+            f"The bias field of {dataset.name} is not corrected as far as its dataset.json says; leave -n4 out, or "
+            'convert it with -n4 too (if that was done elsewhere, write "n4": true into its key tf).'
+        )
 
 
-def _turned(array: np.ndarray, request: Request) -> np.ndarray:
-    """Axes so that rows go from front to back, or from top to bottom."""
-    image = sitk.GetImageFromArray(array)
-    image.CopyInformation(request.reference.image)
-    return sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPI"))
-
-
-def _reference(text: str, fold: Fold | None, search: Search) -> tuple[Reference, tuple[str, ...]]:
-    path = Path(text)
-    if text.endswith((".nii", ".nii.gz")):
-        if fold is not None:
-            raise UserError("-f goes with a dataset as -reference, of whose cases the fold is; leave it out.")
-        return read_reference(path), tuple(search.called) or ("t1n",)
-    dataset = Dataset.find(text)
-    return dataset_reference(dataset, fold), channel_names(dataset)
-
-
-def _claimed(number: int, name: str, reference: str, fold: Fold | None) -> Dataset:
-    """A new dataset, or one that the same command began."""
+def _claimed(number: int, name: str, target: Target, folders: Sequence[Path]) -> tuple[Dataset, dict[str, object]]:
+    """A new dataset, or one that the same command began, perhaps with fewer folders; and what it is made of."""
     dataset = Dataset(f"Dataset{number:03d}_{name}")
-    order = {"reference": reference, "fold": fold}
-    if (dataset.raw / ORDER).exists():
-        begun = read_json(dataset.raw / ORDER, "delete the dataset and convert it again.")
-        if begun != order:
-            raise UserError(f"{dataset.raw} was begun with {begun}, not {order}; take another -d, or delete it first.")
-        return dataset
-    dataset = Dataset.new(number, name)
-    write_json(dataset.raw / ORDER, order)
-    return dataset
+    paths = sorted(str(folder.resolve()) for folder in folders)
+    order: dict[str, object] = {"reference": target.name, "fold": target.fold, "folders": paths}
+    if not (dataset.raw / ORDER).exists():
+        return Dataset.new(number, name), order
+    begun = read_json(dataset.raw / ORDER, "delete the dataset and convert it again.")
+    missing = sorted(set(begun.get("folders", ())) - set(paths))
+    if missing:
+        raise UserError(f"{dataset.raw} holds the scans of {missing[0]} too; name that folder after -i as well.")
+    same = (begun.get("reference"), begun.get("fold")) == (target.name, target.fold)
+    if not same and any((dataset.raw / "prepared").glob("*.json")):
+        raise UserError(
+            f"{dataset.raw} was begun with -reference {begun.get('reference')} and fold {begun.get('fold')}; take "
+            "another -d, or delete it first."
+        )
+    return dataset, order

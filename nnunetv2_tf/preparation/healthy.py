@@ -7,6 +7,7 @@ from nnunetv2_tf.cases import CaseFiles, case_digest, channel_names, dataset_jso
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import Plan, StampedFolder, chosen_plans
+from nnunetv2_tf.preparation.reference import grid_of, orientation
 from nnunetv2_tf.work import locked, read_json, write_json
 
 
@@ -16,6 +17,7 @@ def preprocess_healthy(
     """Writes the plans into the healthy dataset and preprocesses what is missing or out of date."""
     dataset, healthy = Dataset.find(id_or_name), Dataset.find(healthy_id)
     refuse_other_channels(dataset, healthy)
+    refuse_other_orientation(dataset, healthy, plans_name)
     wanted = [plan.configuration for plan in chosen_plans(dataset, plans_name, configurations)]
     with locked(healthy.preprocessed / ".preprocess_healthy.lock", healthy.name):
         name = write_plans(dataset, healthy, plans_name)
@@ -26,6 +28,7 @@ def preprocess_healthy(
             folder = StampedFolder(healthy.preprocessed / plan.data_identifier)
             stale = set(folder.stale(plan, sources))
             waiting: list[CaseFiles] = [case for case in cases if case.identifier in stale]
+            folder.forget_others(sources)
             for case in waiting:
                 for path in (*case.images, case.label):
                     refuse_damaged(path)
@@ -54,9 +57,30 @@ def write_plans(dataset: Dataset, healthy: Dataset, plans_name: str) -> str:
 
 def refuse_other_channels(dataset: Dataset, healthy: Dataset) -> None:
     """Raises when the channels differ in name or order, which nnU-Net would not notice."""
+    if healthy == dataset:
+        raise UserError(f"-d and -healthy both name {dataset.name}; -healthy is the dataset of healthy scans.")
     theirs, ours = channel_names(healthy), channel_names(dataset)
     if [name.lower() for name in theirs] != [name.lower() for name in ours]:
         raise UserError(
             f"{healthy.raw / 'dataset.json'} has the channels {', '.join(theirs)}, and {dataset.name} has "
             f"{', '.join(ours)}, in this order; convert the healthy scans again with -reference {dataset.name[7:10]}."
         )
+
+
+def refuse_other_orientation(dataset: Dataset, healthy: Dataset, plans_name: str) -> None:
+    """Raises when scans of the two are stored turned against one another, and nnU-Net's reader does not turn them."""
+    plans = read_json(dataset.preprocessed / f"{plans_name}.json", f"plan {dataset.name} first.")
+    if "Reorient" in plans.get("image_reader_writer", ""):
+        return
+    known = {_orientation(case) for case in raw_cases(dataset).values()}
+    for case in raw_cases(healthy).values():
+        if _orientation(case) not in known:
+            raise UserError(
+                f"{case.images[0]} is stored as {_orientation(case)}, the scans of {dataset.name} as "
+                f"{' or '.join(sorted(known))}; convert the healthy scans again with -reference {dataset.name[7:10]}."
+            )
+
+
+def _orientation(case: CaseFiles) -> str:
+    path = case.images[0]
+    return orientation(grid_of(path)) if path.name.endswith((".nii", ".nii.gz")) else ""

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.bias_field import corrected
 from nnunetv2_tf.preparation.quality_control import Measures
 from nnunetv2_tf.preparation.reference import Reference, same_grid
-from nnunetv2_tf.preparation.registration import Registration, register, register_rigid
+from nnunetv2_tf.preparation.registration import Registration, numbers_of, register, register_rigid
 from nnunetv2_tf.preparation.skull_strip import How, brain_mask
 
 BRIGHT, PERCENTILE = 1000.0, 99.0  # value of the brain's 99th percentile in what is written
 EDGE = 0.5  # voxels with more of the brain than this are brain
+NEGATIVE = 0.01  # of a brain may be below 0 without meaning something
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,7 @@ class Prepared:
     images: tuple[sitk.Image, ...]  # int16, 0 outside the brain and at least 1 inside
     brain: sitk.Image  # uint8
     measures: Measures
-    transform: tuple[
-        float, ...
-    ]  # matrix (9), translation (3), centre (3): points of the reference to points of the scan
+    transform: tuple[float, ...]  # matrix (4, 4) that takes points of the reference to points of the scan
 
 
 def prepare(channels: Sequence[sitk.Image], reference: Reference, strip: How, n4: bool) -> Prepared:
@@ -44,7 +44,9 @@ def prepare(channels: Sequence[sitk.Image], reference: Reference, strip: How, n4
     mask = brain_mask(first, strip)
     registration = register(sitk.Mask(first, mask), reference.image)
     brain = _brain_on_grid(mask, reference, registration)
-    images = []
+    if not brain.any():
+        raise UserError("its brain cannot be laid upon the reference")
+    images, seen = [], brain
     for channel in channels:
         image = sitk.Cast(channel, sitk.sitkFloat32)
         to_channel = registration.transform
@@ -53,15 +55,15 @@ def prepare(channels: Sequence[sitk.Image], reference: Reference, strip: How, n4
             within = register_rigid(image, first)
             own_mask = sitk.Resample(mask, image, within.GetInverse(), sitk.sitkNearestNeighbor, 0)
             to_channel = sitk.CompositeTransform([within, registration.transform])  # the last is applied first
+        _refuse_negative(image, own_mask)
         if n4:
             image = corrected(image, own_mask)
-        resampled = sitk.Resample(image, reference.image, to_channel, sitk.sitkLinear, 0.0)
-        images.append(_scaled(resampled, brain))
+        images.append(_scaled(sitk.Resample(image, reference.image, to_channel, sitk.sitkLinear, 0.0), brain))
+        seen = seen & _inside(image, reference.image, to_channel)
     label = sitk.GetImageFromArray(brain.astype(np.uint8))
     label.CopyInformation(reference.image)
-    affine = registration.transform
-    numbers = (*affine.GetMatrix(), *affine.GetTranslation(), *affine.GetCenter())
-    return Prepared(tuple(images), label, _measures(first, mask, brain, registration, reference), numbers)
+    measures = _measures(first, mask, seen, brain, registration, reference)
+    return Prepared(tuple(images), label, measures, numbers_of(registration.transform))
 
 
 def _brain_on_grid(mask: sitk.Image, reference: Reference, registration: Registration) -> np.ndarray:
@@ -69,6 +71,20 @@ def _brain_on_grid(mask: sitk.Image, reference: Reference, registration: Registr
         sitk.Cast(mask, sitk.sitkFloat32), reference.image, registration.transform, sitk.sitkLinear, 0.0
     )
     return sitk.GetArrayFromImage(share) > EDGE
+
+
+def _inside(image: sitk.Image, grid: sitk.Image, transform: sitk.Transform) -> np.ndarray:
+    """Which voxels of a grid lie where a scan has any."""
+    everywhere = sitk.Cast(image * 0 + 1, sitk.sitkUInt8)
+    return sitk.GetArrayFromImage(sitk.Resample(everywhere, grid, transform, sitk.sitkNearestNeighbor, 0)) > 0
+
+
+def _refuse_negative(image: sitk.Image, mask: sitk.Image) -> None:
+    """Raises for scans that somebody has normalised: what is written has no values below 1."""
+    inside = sitk.GetArrayViewFromImage(image)[sitk.GetArrayViewFromImage(mask) > 0]
+    share = float((inside < 0).mean()) if inside.size else 0.0
+    if share > NEGATIVE:
+        raise UserError(f"{100 * share:.0f} % of its brain are below 0, as after normalisation; take the scan itself")
 
 
 def _scaled(image: sitk.Image, brain: np.ndarray) -> sitk.Image:
@@ -82,11 +98,16 @@ def _scaled(image: sitk.Image, brain: np.ndarray) -> sitk.Image:
 
 
 def _measures(
-    scan: sitk.Image, mask: sitk.Image, brain: np.ndarray, registration: Registration, reference: Reference
+    scan: sitk.Image,
+    mask: sitk.Image,
+    seen: np.ndarray,
+    brain: np.ndarray,
+    registration: Registration,
+    reference: Reference,
 ) -> Measures:
     inside = sitk.GetArrayViewFromImage(mask) > 0
     millilitres = float(inside.sum()) * float(np.prod(scan.GetSpacing())) / 1000
-    on_grid = float(brain.sum()) * float(np.prod(reference.image.GetSpacing())) / 1000
+    on_grid = float(seen.sum()) * float(np.prod(reference.image.GetSpacing())) / 1000
     volume_change = abs(float(np.linalg.det(np.reshape(registration.transform.GetMatrix(), (3, 3)))))
     dark, middle, bright = np.percentile(sitk.GetArrayViewFromImage(scan)[inside], [5, 50, 95])
     both = float((brain & reference.brain).sum())

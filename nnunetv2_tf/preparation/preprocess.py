@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,16 @@ class StampedFolder:
             or not all((self.folder / f"{case}{ending}").is_file() for ending in STORED)
         ]
 
+    def forget_others(self, cases: Collection[str]) -> None:
+        """Removes what was preprocessed of cases that are no longer among these."""
+        stamps = self._stamps()
+        gone = set(stamps) - set(cases)
+        for case in gone:
+            for ending in STORED:
+                (self.folder / f"{case}{ending}").unlink(missing_ok=True)
+        if gone:
+            write_json(self._path, {case: stamp for case, stamp in stamps.items() if case not in gone})
+
     def preprocess(
         self, plan: Plan, cases: Sequence[CaseFiles], sources: Mapping[str, Sequence[Any]], num_processes: int
     ) -> None:
@@ -156,7 +166,7 @@ def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -
     except (RuntimeError, OSError) as error:  # what blosc2 and the readers raise, a full disk among other things
         raise UserError(
             f"{case.identifier} could not be preprocessed into {folder} ({error}); is the disk full, or the case "
-            "damaged? Mend that and run nnUNetv2_tf_sets --preprocess; what is finished is kept."
+            "damaged? Mend that and run the same command again; what is finished is kept."
         ) from error
     for ending in STORED:
         os.replace(truncated + ending, folder / f"{case.identifier}{ending}")

@@ -1,7 +1,7 @@
 """Did preparation go well? In: what was measured of every scan. Out: which scans are outliers, and why."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +9,7 @@ ADULT_ML = (850.0, 2100.0)  # brain volumes of healthy adults, with what skull s
 LEAST_OVERLAP = 0.85
 LEAST_COVERED = 0.98
 FAR = 5.0  # robust standard deviations
+ENOUGH = 10  # scans of one collection, to tell what is usual there
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Measures:
     after: float  # after registration
     brain_ml: float  # before registration
     overlap: float  # Dice of its brain and the reference's
-    covered: float  # share of its brain that lies on the reference's grid
+    covered: float  # share of its brain that lies on the reference's grid and that every channel shows
     dark: float  # 5th percentile of the brain over its median
     bright: float  # 95th percentile of the brain over its median
 
@@ -34,23 +35,26 @@ _NOUNS = {
 }
 
 
-def outliers(measures: Mapping[str, Measures]) -> dict[str, list[str]]:
-    """Reasons by case, for those that have any: beyond fixed limits, or far from all others in the bad direction."""
+def outliers(measures: Mapping[str, Measures], collections: Mapping[str, str]) -> dict[str, list[str]]:
+    """Reasons by case, for those that have any: beyond fixed limits, or far from its like in the bad direction.
+
+    Args:
+        measures: by case
+        collections: by case, where it comes from; scanners differ in contrast, so each scan is judged among its own
+    """
     found: dict[str, list[str]] = {}
     for case, measured in measures.items():
-        reasons = list(_beyond_limits(measured))
-        for entry in fields(Measures):
-            if entry.name in _NOUNS and not reasons:
-                reasons += _far(entry.name, case, measures)
-        if reasons:
-            found[case] = reasons
+        like = [other for name, other in measures.items() if collections[name] == collections[case]]
+        reasons = [*_beyond_limits(measured), *(_far(name, measured, like) for name in _NOUNS)]
+        if any(reasons):
+            found[case] = [reason for reason in reasons if reason]
     return found
 
 
 def _beyond_limits(measured: Measures) -> list[str]:
     reasons = []
-    if measured.after < measured.before:
-        reasons.append("registration made it less like the reference")
+    if measured.after <= measured.before:
+        reasons.append("registration made it no more like the reference")
     if not ADULT_ML[0] <= measured.brain_ml <= ADULT_ML[1]:
         reasons.append(
             f"a brain of {measured.brain_ml:.0f} ml is no healthy adult's ({ADULT_ML[0]:g} to {ADULT_ML[1]:g})"
@@ -58,16 +62,18 @@ def _beyond_limits(measured: Measures) -> list[str]:
     if measured.overlap < LEAST_OVERLAP:
         reasons.append(f"its brain overlaps the reference's by {measured.overlap:.2f} only ({LEAST_OVERLAP} at least)")
     if measured.covered < LEAST_COVERED:
-        reasons.append(f"only {100 * measured.covered:.0f} % of its brain lie on the reference's grid")
+        reasons.append(
+            f"only {100 * measured.covered:.0f} % of its brain lie on the reference's grid and in every channel"
+        )
     return reasons
 
 
-def _far(name: str, case: str, measures: Mapping[str, Measures]) -> list[str]:
-    """By median and median absolute deviation, which outliers do not move."""
-    values = np.array([getattr(measured, name) for measured in measures.values()])
-    own, middle = getattr(measures[case], name), float(np.median(values))
+def _far(name: str, measured: Measures, like: Sequence[Measures]) -> str:
+    """By median and median absolute deviation, which outliers do not move; empty when it is not far."""
+    values = np.array([getattr(other, name) for other in like])
+    own, middle = getattr(measured, name), float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     high_is_good = name in ("after", "overlap", "covered")
-    if len(values) < 5 or spread == 0 or (high_is_good and own > middle) or abs(own - middle) <= FAR * spread:
-        return []
-    return [f"its {_NOUNS[name]}, {own:.3g}, is far from the others' {middle:.3g}"]
+    if len(values) < ENOUGH or spread == 0 or (high_is_good and own > middle) or abs(own - middle) <= FAR * spread:
+        return ""
+    return f"its {_NOUNS[name]}, {own:.3g}, is far from the others' {middle:.3g}"

@@ -6,6 +6,7 @@ tumour. Scans that do not share a grid are first laid upon the first of them, wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,17 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases, refuse_damaged, write_nifti
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import REFERENCE, Dataset
-from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.folds import fold_split, refuse_strangers
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.registration import register
 from nnunetv2_tf.preparation.skull_strip import is_stripped
 from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.work import in_parallel, read_json, write_json
 
 BRIGHTNESS = 1000.0  # of the brightest voxel of a mean
 TOLERANCE = 1e-3  # mm, between grids that count as one
 ORIENTATION = "LPS"
+MAKING = 2  # counts up when references come to be made in another way
 
 
 @dataclass(frozen=True)
@@ -43,59 +45,66 @@ class Reference:
 
 def read_reference(path: Path) -> Reference:
     """A NIfTI file as reference; its head must be off."""
-    image = _read(path)
+    image = read_scan(path)
     if image.GetDimension() != 3:
         raise UserError(f"{path} has {image.GetDimension()} dimensions; a reference has three.")
-    _refuse_head(path, image)
+    refuse_head(path, image)
     return Reference(image, (), file_digest(path))
 
 
-def dataset_reference(dataset: Dataset, fold: Fold | None) -> Reference:
+def dataset_reference(dataset: Dataset, fold: Fold | None, num_processes: int = 1) -> Reference:
     """The mean of a dataset's scans, of a fold's training cases only if one is given; kept until they change."""
     cases = raw_cases(dataset)
     names = sorted(cases if fold is None else fold_split(dataset, fold, cases).train)
+    refuse_strangers(names, cases, dataset)
     meaning = Meaning.read(dataset)
-    source = digest([[case_digest(cases[name]) for name in names], meaning.tumour])
+    source = digest([MAKING, [case_digest(cases[name]) for name in names], meaning.tumour])
     folder = dataset.preprocessed / "tf" / REFERENCE
     path, record = (folder / f"{'all' if fold is None else f'fold_{fold}'}{ending}" for ending in (".nii.gz", ".json"))
-    if path.exists() and record.exists() and read_json(record, "delete it.").get("source") == source:
-        return Reference(sitk.ReadImage(str(path)), tuple(names), source)
-    image = mean_brain([cases[name] for name in names], meaning.tumour)
-    write_nifti(image, path)
-    write_json(record, {"source": source, "cases": names})
-    return Reference(image, tuple(names), source)
+    if not (path.exists() and record.exists() and read_json(record, "delete it.").get("source") == source):
+        record.unlink(missing_ok=True)
+        write_nifti(mean_brain([cases[name] for name in names], meaning.tumour, num_processes), path)
+        write_json(record, {"source": source, "cases": names})
+    return Reference(sitk.ReadImage(str(path)), tuple(names), source)
 
 
-def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int]) -> sitk.Image:
+def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int], num_processes: int = 1) -> sitk.Image:
     """The mean of scans without their tumours, where at least half of them have brain."""
-    total, counted, brains = (np.zeros(()) for _ in range(3))
-    first: sitk.Image | None = None
-    stored = ORIENTATION
-    for case in cases:
-        scan, drawn = _read(case.images[0]), _read(case.label)
-        image, label = (sitk.DICOMOrient(one, ORIENTATION) for one in (scan, drawn))
-        _refuse_head(case.images[0], image)
-        if first is None:
-            first, stored = image, orientation(scan)
-        elif not same_grid(image, first):
-            transform = register(image, first).transform
-            image = sitk.Resample(image, first, transform, sitk.sitkLinear, 0.0)
-            label = sitk.Resample(label, first, transform, sitk.sitkNearestNeighbor, 0.0)
-        values = sitk.GetArrayFromImage(image)
-        brain = values != 0
-        healthy = brain & ~np.isin(sitk.GetArrayViewFromImage(label), list(tumour))
-        mean, sd = values[healthy].mean(), values[healthy].std()
-        total = total + np.where(healthy, (values - mean) / sd, 0)
-        counted, brains = counted + healthy, brains + brain
-    if first is None:
+    if not cases:
         raise UserError("A reference needs at least one scan; name a dataset that has some.")
+    total, counted, brains = (np.zeros(()) for _ in range(3))
+    laid = partial(_healthy_tissue, cases[0].images[0], tumour)
+    for values, brain in in_parallel(laid, cases, num_processes, "Making the reference"):
+        healthy = ~np.isnan(values)
+        total = total + np.where(healthy, values, 0)
+        counted, brains = counted + healthy, brains + brain
     inside = (brains >= len(cases) / 2) & (counted > 0)
     mean_scan = np.where(inside, total / np.maximum(counted, 1), 0)
     low, high = np.percentile(mean_scan[inside], [0.1, 99.9])
     scaled = np.clip((mean_scan - low) / (high - low), 1 / BRIGHTNESS, 1) * BRIGHTNESS
     image = sitk.GetImageFromArray(np.where(inside, scaled, 0).astype(np.float32))
-    image.CopyInformation(first)
-    return sitk.DICOMOrient(image, stored)
+    first = read_scan(cases[0].images[0])
+    image.CopyInformation(sitk.DICOMOrient(first, ORIENTATION))
+    return sitk.DICOMOrient(image, orientation(first))
+
+
+def _healthy_tissue(grid: Path, tumour: Sequence[int], case: CaseFiles) -> tuple[np.ndarray, np.ndarray]:
+    """A scan on the first one's grid, normalised, NaN in its tumour and outside its brain; and its brain."""
+    image, label, first = (
+        sitk.DICOMOrient(read_scan(path), ORIENTATION) for path in (case.images[0], case.label, grid)
+    )
+    refuse_head(case.images[0], image)
+    if not same_grid(image, first):
+        transform = register(image, first).transform
+        image = sitk.Resample(image, first, transform, sitk.sitkLinear, 0.0)
+        label = sitk.Resample(label, first, transform, sitk.sitkNearestNeighbor, 0.0)
+    values = sitk.GetArrayFromImage(image)
+    brain = values != 0
+    healthy = brain & ~np.isin(sitk.GetArrayViewFromImage(label), list(tumour))
+    if not healthy.any():
+        raise UserError(f"{case.label} marks all of the brain as tumour; correct it, or take the case out.")
+    mean, sd = values[healthy].mean(), values[healthy].std()
+    return np.where(healthy, (values - mean) / max(float(sd), 1e-6), np.nan), brain
 
 
 def orientation(image: sitk.Image) -> str:
@@ -114,13 +123,30 @@ def same_grid(one: sitk.Image, other: sitk.Image) -> bool:
     return bool(np.abs(places).max() < TOLERANCE)
 
 
-def _read(path: Path) -> sitk.Image:
+def grid_of(path: Path) -> sitk.Image:
+    """An empty image on the grid of a file, of which only the header is read."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise UserError(f"{path} cannot be read, it is missing, damaged or cut short; replace it.") from None
+    grid = sitk.Image(reader.GetSize(), sitk.sitkUInt8)
+    grid.SetSpacing(reader.GetSpacing())
+    grid.SetOrigin(reader.GetOrigin())
+    grid.SetDirection(reader.GetDirection())
+    return grid
+
+
+def read_scan(path: Path) -> sitk.Image:
+    """float32; damage is refused."""
     refuse_damaged(path)
     return sitk.ReadImage(str(path), sitk.sitkFloat32)
 
 
-def _refuse_head(path: Path, image: sitk.Image) -> None:
-    if not is_stripped(sitk.GetArrayViewFromImage(image)):
+def refuse_head(path: Path, image: sitk.Image) -> None:
+    """Raises when a scan shows more than a brain."""
+    if not is_stripped(image):
         raise UserError(
             f"{path} shows more than a brain on a background of 0; strip the skull first, of all scans in the same way."
         )

@@ -1,9 +1,12 @@
 """Brings a brain onto a reference. In: two scans without skull, 0 outside the brain. Out: one affine transform.
 
-Rigid first, then affine; each by mutual information from coarse to fine. Everything runs in one thread, so that the
-same scans give the same transform however many are worked on at once.
+Rigid first, then affine; each by mutual information from coarse to fine, measured in cubic voxels of 2 mm (of the
+reference's own smallest size where that is larger), so that thick slices count no less than thin ones. All lengths are
+those for an adult's brain, and shrink with smaller ones. Everything runs in one thread, so that the same scans give the
+same transform however many are worked on at once.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 
 RIGID_LEVELS = (8.0, 4.0)  # mm per voxel
-AFFINE_LEVELS = (6.0, 3.0, 2.0)
+AFFINE_LEVELS = (6.0, 4.0, 2.0)
+ADULT_ML = 1400.0
 BINS = 32
 MARGIN = 6.0  # mm around the reference's brain in which similarity is measured
 
@@ -28,26 +32,38 @@ class Registration:
 
 def register(scan: sitk.Image, reference: sitk.Image) -> Registration:
     """Finds the affine transform under which scan and reference tell most about one another."""
-    moving, fixed = _ready(scan), _ready(reference)
-    mask = _around_brain(fixed)
+    unit = _unit(reference)
+    moving, fixed = _ready(scan), _isotropic(_ready(reference), unit)
+    mask = _around_brain(fixed, unit)
     start = by_moments(scan, reference)
-    rigid = _climb(fixed, moving, mask, start, RIGID_LEVELS, step=4.0)
+    rigid = _climb(fixed, moving, mask, start, _scaled(RIGID_LEVELS, unit), step=4.0 * unit)
     affine = sitk.AffineTransform(3)
     affine.SetCenter(rigid.GetCenter())
     affine.SetMatrix(rigid.GetMatrix())
     affine.SetTranslation(rigid.GetTranslation())
-    affine = _climb(fixed, moving, mask, affine, AFFINE_LEVELS, step=1.0)
-    affine = _climb(fixed, moving, mask, affine, AFFINE_LEVELS[-1:], step=0.5)  # a fresh start ends early stops
+    levels = _scaled(AFFINE_LEVELS, unit)
+    affine = _climb(fixed, moving, mask, affine, levels, step=unit)
+    affine = _climb(fixed, moving, mask, affine, levels[-1:], step=unit / 2)  # a fresh start ends early stops
     before, after = (similarity(fixed, moving, mask, transform) for transform in (start, affine))
     return Registration(affine, before, after)
 
 
 def register_rigid(scan: sitk.Image, other: sitk.Image) -> sitk.Euler3DTransform:
     """Lays one scan upon another of the same head, which hardly moved in between; heads may be on."""
-    moving, fixed = _ready(scan), _ready(other)
+    unit = _unit(other)
+    moving, fixed = _ready(scan), _isotropic(_ready(other), unit)
     start = sitk.Euler3DTransform()
     start.SetCenter(other.TransformContinuousIndexToPhysicalPoint([size / 2 for size in other.GetSize()]))
-    return _climb(fixed, moving, _around_brain(fixed), start, (*RIGID_LEVELS, AFFINE_LEVELS[-1]), step=1.0)
+    levels = _scaled((*RIGID_LEVELS, AFFINE_LEVELS[-1]), unit)
+    return _climb(fixed, moving, _around_brain(fixed, unit), start, levels, step=unit)
+
+
+def numbers_of(transform: sitk.AffineTransform) -> tuple[float, ...]:
+    """The matrix (4, 4) of a transform, row by row."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
+    matrix[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
+    return tuple(matrix.ravel().tolist())
 
 
 def by_moments(scan: sitk.Image, reference: sitk.Image) -> sitk.Euler3DTransform:
@@ -59,9 +75,19 @@ def by_moments(scan: sitk.Image, reference: sitk.Image) -> sitk.Euler3DTransform
 
 def similarity(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image, transform: sitk.Transform) -> float:
     """Mutual information in nats, larger is better."""
-    method = _method(fixed, mask, AFFINE_LEVELS[-1:])
+    method = _method(fixed, mask, fixed.GetSpacing()[:1])
     method.SetInitialTransform(transform)
     return -float(method.MetricEvaluate(fixed, moving))
+
+
+def _unit(brain: sitk.Image) -> float:
+    """How large a brain is against an adult's, along one side; 1 at most."""
+    voxels = int((sitk.GetArrayViewFromImage(brain) != 0).sum())
+    return min(1.0, (voxels * float(np.prod(brain.GetSpacing())) / 1000 / ADULT_ML) ** (1 / 3))
+
+
+def _scaled(levels: Sequence[float], unit: float) -> tuple[float, ...]:
+    return tuple(level * unit for level in levels)
 
 
 def _ready(image: sitk.Image) -> sitk.Image:
@@ -71,9 +97,19 @@ def _ready(image: sitk.Image) -> sitk.Image:
     return sitk.Clamp(sitk.Cast(image, sitk.sitkFloat32) / brightest, sitk.sitkFloat32, 0.0, 1.0)
 
 
-def _around_brain(fixed: sitk.Image) -> sitk.Image:
-    radius = [max(1, round(MARGIN / size)) for size in fixed.GetSpacing()]
-    return sitk.BinaryDilate(fixed > 0, radius, sitk.sitkBall)
+def _isotropic(image: sitk.Image, unit: float) -> sitk.Image:
+    """The same in the cubic voxels that similarity is measured in."""
+    size = max(AFFINE_LEVELS[-1] * unit, min(image.GetSpacing()))
+    grid = sitk.ResampleImageFilter()
+    grid.SetSize([max(1, math.ceil(n * s / size)) for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)])
+    grid.SetOutputSpacing([size] * image.GetDimension())
+    grid.SetOutputOrigin(image.GetOrigin())
+    grid.SetOutputDirection(image.GetDirection())
+    return grid.Execute(image)
+
+
+def _around_brain(fixed: sitk.Image, unit: float) -> sitk.Image:
+    return sitk.BinaryDilate(fixed > 0, [max(1, round(MARGIN * unit / fixed.GetSpacing()[0]))] * 3, sitk.sitkBall)
 
 
 def _method(fixed: sitk.Image, mask: sitk.Image, levels: Sequence[float]) -> sitk.ImageRegistrationMethod:
@@ -84,7 +120,7 @@ def _method(fixed: sitk.Image, mask: sitk.Image, levels: Sequence[float]) -> sit
     method.SetMetricFixedMask(mask)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetShrinkFactorsPerLevel([max(1, round(level / min(fixed.GetSpacing()))) for level in levels])
+    method.SetShrinkFactorsPerLevel([max(1, round(level / fixed.GetSpacing()[0])) for level in levels])
     method.SetSmoothingSigmasPerLevel([level / 2 for level in levels])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     return method

@@ -1,7 +1,8 @@
 """Brains without their heads. In: a scan. Out: its brain as a mask on the scan's own grid.
 
-A scan with much exact 0 and an empty rim counts as stripped: a neck reaches the rim. deepbet works offline; HD-BET and
-SynthStrip are called where they are installed.
+A scan counts as stripped when much of it is exactly 0, what is left has the size of a brain, and no side of the volume
+cuts through much of it: heads are larger, and necks are cut. deepbet works offline; HD-BET and SynthStrip are called
+where they are installed.
 """
 
 import importlib.util
@@ -22,7 +23,8 @@ from nnunetv2_tf.errors import UserError
 
 How = Literal["auto", "deepbet", "hdbet", "synthstrip", "none"]
 STRIPPED_ZEROS = 0.3  # at least so much of a stripped scan is exactly 0, also where it is cropped to the brain
-STRIPPED_RIM = 0.97  # and so much of its outermost voxels
+STRIPPED_SIDE = 0.85  # and so much of each of the six sides of its volume
+LARGEST_ML = 2300.0  # a brain is not larger, with the CSF around it
 CURES = {
     "deepbet": "pip install 'nnunetv2_tf[skullstrip]'",
     "hdbet": "pip install 'nnunetv2_tf[hdbet]'; it fetches its weights on first use",
@@ -42,26 +44,36 @@ def refuse_missing(how: How) -> None:
         raise UserError(f"-strip {how} needs {name}, which is not installed: {CURES[name]} (or choose another -strip).")
 
 
-def is_stripped(array: np.ndarray) -> bool:
-    """Whether an array (Z, Y, X) shows a brain without its head."""
-    rim = np.concatenate([array[index].ravel() for index in _faces(array.ndim)])
-    return bool((array == 0).mean() >= STRIPPED_ZEROS and (rim == 0).mean() >= STRIPPED_RIM)
+def is_stripped(image: sitk.Image) -> bool:
+    """Whether a scan shows a brain without its head."""
+    array = sitk.GetArrayViewFromImage(image)
+    if (array == 0).mean() < STRIPPED_ZEROS:
+        return False
+    if min(float((array[side] == 0).mean()) for side in _sides(array.ndim)) < STRIPPED_SIDE:
+        return False
+    millilitres = float(_whole(array != 0).sum()) * float(np.prod(image.GetSpacing())) / 1000
+    return millilitres <= LARGEST_ML
 
 
 def brain_mask(image: sitk.Image, how: How) -> sitk.Image:
     """The brain of a scan, as uint8 on the scan's grid."""
-    array = sitk.GetArrayViewFromImage(image)
-    if how == "none" or (how == "auto" and is_stripped(array)):
-        mask = _whole(array != 0)
+    stripped = how in ("auto", "none") and is_stripped(image)
+    if stripped:
+        mask = _whole(sitk.GetArrayViewFromImage(image) != 0)
+    elif how == "none":
+        raise UserError("it shows more than a brain on a background of 0, or not all of it; leave -strip none out")
     else:
+        refuse_missing(how)
         with tempfile.TemporaryDirectory() as folder:
             mask = _stripped(image, "deepbet" if how == "auto" else how, Path(folder))
+    if not mask.any():
+        raise UserError("no brain is found in it")
     result = sitk.GetImageFromArray(mask.astype(np.uint8))
     result.CopyInformation(image)
     return result
 
 
-def _faces(dimensions: int) -> list[tuple[Any, ...]]:
+def _sides(dimensions: int) -> list[tuple[Any, ...]]:
     everything = slice(None)
     return [
         tuple(side if axis == own else everything for axis in range(dimensions))
@@ -83,7 +95,10 @@ def _stripped(image: sitk.Image, how: str, folder: Path) -> np.ndarray:
     scan, mask = folder / "scan.nii.gz", folder / "mask.nii.gz"
     sitk.WriteImage(image, str(scan))
     if how == "deepbet":
-        _, found, _ = _deepbet().run(nibabel.load(scan))  # type: ignore[attr-defined]
+        try:
+            _, found, _ = _deepbet().run(nibabel.load(scan))  # type: ignore[attr-defined]
+        except Exception as error:  # deepbet asserts what it expects of a head
+            raise UserError(f"deepbet finds no brain in it ({error or type(error).__name__})") from None
         nibabel.save(found, mask)  # type: ignore[attr-defined]
     elif how == "hdbet":
         output = folder / "brain.nii.gz"

@@ -2,7 +2,7 @@
 
 import errno
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -16,7 +16,7 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import Groups, fold_split
+from nnunetv2_tf.folds import Groups, fold_split, refuse_strangers
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.grid import Grid
 from nnunetv2_tf.preparation.intensity import Intensity
@@ -167,14 +167,6 @@ def training_cases(files: Mapping[str, CaseFiles], dataset: Dataset, plan: Plan,
     groups = Groups.read(dataset)
     meaning = Meaning.read(dataset)
     split = fold_split(dataset, fold, list(files))
-    _refuse_strangers(split.train, files, dataset)
+    refuse_strangers(split.train, files, dataset)
     folder = dataset.preprocessed / plan.data_identifier
     return [Case(dataset, plan, files[name], groups[name], meaning, folder) for name in sorted(split.train)]
-
-
-def _refuse_strangers(names: Sequence[str], files: Mapping[str, CaseFiles], dataset: Dataset) -> None:
-    strangers = sorted(set(names) - set(files))
-    if strangers:
-        raise UserError(
-            f"splits_final.json of {dataset.name} names {strangers[0]}, which {dataset.raw} does not have; correct it."
-        )

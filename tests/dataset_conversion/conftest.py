@@ -1,8 +1,15 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
+from nnunetv2_tf.commands import convert_healthy
 from nnunetv2_tf.folders import VARIABLES
+from nnunetv2_tf.standin.brains import Brains
+from tests.dataset_conversion.people import PEOPLE, research, write_person
+
+SIZE = {"shape": (36, 44, 36), "spacing": (4.6, 4.6, 4.6)}  # an adult's head, coarsely
+COMMAND = ["-d", "601", "-name", "Healthy", "-reference", "501", "-np", "1"]
 
 
 @pytest.fixture
@@ -12,3 +19,37 @@ def nnunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / variable).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / variable))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled dataset, and a BIDS folder of healthy people on another grid; not to be changed."""
+    root = tmp_path_factory.mktemp("cohorts")
+    Brains(**SIZE).write_dataset(root / "nnUNet_raw" / "Dataset501_Real", 6, seed=0)  # type: ignore[arg-type]
+    for index in range(PEOPLE):
+        write_person(research(), root / "bids", index)
+    return root
+
+
+@pytest.fixture
+def bids(cohorts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, to be changed, with the environment set to it."""
+    for variable in VARIABLES:
+        (tmp_path / variable).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    shutil.copytree(cohorts / "nnUNet_raw", tmp_path / "nnUNet_raw", dirs_exist_ok=True)
+    shutil.copytree(cohorts / "bids", tmp_path / "bids")
+    return tmp_path / "bids"
+
+
+@pytest.fixture
+def convert(bids: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs the command; options that are given twice count the second time."""
+
+    def run(*options: object, folder: Path = bids) -> int:
+        monkeypatch.setattr(
+            "sys.argv", ["nnUNetv2_tf_convert_healthy", "-i", str(folder), *COMMAND, *map(str, options)]
+        )
+        return convert_healthy.main()
+
+    return run

@@ -51,6 +51,7 @@ def write_case(folder: Path, source: str, name: str, brains: Brains, image: np.n
     if source == "msd":
         order = [image[MODALITIES.index(modality)] for modality in ("t2f", "t1n", "t1c", "t2w")]
         joined = sitk.JoinSeries([sitk.GetImageFromArray(volume) for volume in order])
+        joined.SetSpacing([*brains.spacing[::-1], 1.0])
         (folder / "imagesTr").mkdir(parents=True, exist_ok=True)
         sitk.WriteImage(joined, str(folder / "imagesTr" / f"{name}.nii.gz"))
         brains.write(label, folder / "labelsTr" / f"{name}.nii.gz")

@@ -85,7 +85,9 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no such modality": (lambda f: None, ["-modalities", "t1"], "-modalities takes each of t1n t1c t2w t2f once"),
     "a modality twice": (lambda f: None, ["-modalities", "t1n", "t1n"], "once at most, not t1n t1n"),
     "groups of strangers": (
-        lambda f: (f.parent / "g.csv").write_bytes(b"case,group\nnobody,P\n"), ["-groups", "g.csv"], "g.csv names nobody",
+        lambda f: (f.parent / "g.csv").write_bytes(b"case,group\nnobody,P\n"),
+        ["-groups", "g.csv"],
+        "g.csv names nobody",
     ),
     "groups without header": (
         lambda f: (f.parent / "g.csv").write_bytes(b"a,b\nc,d\n"), ["-groups", "g.csv"], "must have a first line case",

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from nnunetv2_tf.dataset_conversion import actions
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.labels import MODALITIES, SOURCES
 from nnunetv2_tf.standin.brains import Brains
+from nnunetv2_tf.standin.scanner import RESEARCH
 from nnunetv2_tf.work import read_json
 from tests.dataset_conversion.releases import NAMES, RAS, SMALL, write_release
 from tests.workspace import Workspace, tree
@@ -21,7 +24,7 @@ from tests.workspace import Workspace, tree
 def convert(folders, number: int = 501, **changes) -> Dataset:
     options = {
         "sources": None, "modalities": MODALITIES, "regions": False, "how": "reference", "groups_file": None,
-        "one_fold": None, "num_processes": 1,
+        "one_fold": None, "n4": False, "num_processes": 1,
     } | changes  # fmt: skip
     actions.convert_brats(folders, number, "BraTS", **options)  # type: ignore[arg-type]
     return Dataset(f"Dataset{number}_BraTS")
@@ -86,6 +89,36 @@ def test_years_and_orientations_merge(nnunet: Path, capsys):
     (_, lps), (_, ras) = arrays(dataset, "BraTS2021_00000"), arrays(dataset, "BraTS-SSA-00002-000")
     assert np.array_equal(lps, ras[:, ::-1, ::-1])  # the same array, stored turned by half, is turned back
     assert {int(value) for value in np.unique(lps)} == {int(value) for value in np.unique(truths["BraTS2021_00000"])}
+
+
+@pytest.mark.parametrize("source", ["2023-ssa", "msd"])
+def test_n4_writes_copies_without_the_shading(nnunet: Path, source: str):
+    shading = np.exp(np.linspace(-0.6, 0.6, 34))[:, None]
+    brains = Brains(shape=(30, 36, 34), spacing=(5.0, 5.0, 5.0), channel_names=MODALITIES, scanner=RESEARCH)
+    write_release(nnunet / "release", source, Shaded(**{**vars(brains), "shading": shading}))
+    before = tree(nnunet / "release")
+    dataset = convert([nnunet / "release"], n4=True, modalities=["t1n"])
+    assert tree(nnunet / "release") == before
+    assert read_json(dataset.raw / "dataset.json", "")["tf"]["n4"] is True
+    image, label = arrays(dataset, NAMES[source][0])
+    flat, _ = brains.draw(np.random.default_rng([0, 0]))
+    shaded = np.rint(flat[0] * shading.T)
+    inside = flat[0] > 0
+    assert np.array_equal(image[0] != 0, shaded != 0)
+    likeness = [np.corrcoef(one[inside], flat[0][inside])[0, 1] for one in (image[0], shaded)]
+    assert likeness[0] > likeness[1] + 0.05
+    assert label.shape == image[0].shape
+
+
+@dataclass(frozen=True)
+class Shaded(Brains):
+    """Scanned with a coil that one side lies nearer to."""
+
+    shading: Any = 1
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        image, label = super().draw(rng)
+        return np.rint(image * self.shading.T).astype(np.int16), label
 
 
 @pytest.mark.parametrize("source", [name for name in SOURCES if name != "2024-gli"])

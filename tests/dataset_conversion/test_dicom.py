@@ -25,6 +25,7 @@ def volume() -> sitk.Image:
 
 def test_voxels_and_geometry_come_back_and_nothing_of_the_patient(volume, tmp_path):
     write_series(volume, tmp_path)
+    (tmp_path / "elsewhere").mkdir()  # no slice
     read = read_series(tmp_path)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(volume))
     np.testing.assert_allclose(read.GetSpacing(), volume.GetSpacing(), atol=1e-4)
@@ -49,6 +50,19 @@ def test_what_is_wrong_with_a_series(volume, tmp_path):
     for file in write_series(volume, tmp_path / "second", uid="1.2.826.0.1.3680043.2.1125.2"):
         file.rename(tmp_path / "two" / f"second_{file.name}")
     refused(tmp_path / "two", "holds 2 DICOM series")
-    cut = write_series(volume, tmp_path / "cut")[3]
-    cut.write_bytes(cut.read_bytes()[:-60])
-    refused(tmp_path / "cut", "cut")
+    write_series(volume, tmp_path / "cut")[3].write_bytes(b"DICM" * 50)
+    refused(tmp_path / "cut", "lacks slices or has some twice")
+    cropped = write_series(volume[:, :8], tmp_path / "cropped")[3]
+    cropped.replace(write_series(volume, tmp_path / "mixed")[3])
+    refused(tmp_path / "mixed", "a slice cannot be read or has another size than the others")
+
+
+def test_of_two_echoes_the_late_one_is_t2(volume, tmp_path):
+    late = sitk.Cast(volume * 2, sitk.sitkInt16)
+    write_series(volume, tmp_path, echo=20)
+    write_series(late, tmp_path, echo=90)
+    for channel, expected in (("t2w", late), ("pdw", volume)):
+        read = sitk.GetArrayFromImage(read_series(tmp_path, channel))
+        np.testing.assert_array_equal(read, sitk.GetArrayFromImage(expected))
+    with pytest.raises(UserError, match="holds echoes of 20, 90 ms in one series"):
+        read_series(tmp_path, "t1n")

@@ -9,6 +9,7 @@ from nnunetv2_tf.commands import preprocess_healthy
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.healthy import preprocess_healthy as preprocess
+from nnunetv2_tf.preparation.healthy import refuse_other_orientation
 from nnunetv2_tf.standin.brains import healthy
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import Workspace, stored
@@ -54,6 +55,26 @@ def test_only_what_is_missing_or_out_of_date_is_done(both: Workspace, capsys):
     assert "3 of 3" in done()
 
 
+def test_arrays_of_scans_that_are_gone_go_too(both: Workspace):
+    preprocess("501", "601", "nnUNetPlans", ["3d_fullres"], 1)
+    (HEALTHY.raw / "imagesTr" / "person_001_0000.nii.gz").unlink()
+    (HEALTHY.raw / "labelsTr" / "person_001.nii.gz").unlink()
+    preprocess("501", "601", "nnUNetPlans", ["3d_fullres"], 1)
+    folder = HEALTHY.preprocessed / IDENTIFIER
+    assert {path.name.split(".")[0].removesuffix("_seg") for path in folder.iterdir()} == {"person_000", "person_002"}
+
+
+def test_scans_that_are_stored_turned_are_refused(both: Workspace):
+    """nnU-Net's usual reader takes voxels as they are stored, so brains would lie across one another."""
+    path = HEALTHY.raw / "imagesTr" / "person_001_0000.nii.gz"
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS"), str(path))
+    with pytest.raises(UserError, match="person_001_0000.nii.gz is stored as RAS, the scans of .* as LPS"):
+        preprocess("501", "601", "nnUNetPlans", ["3d_fullres"], 1)
+    plans = both.dataset.preprocessed / "nnUNetPlans.json"
+    write_json(plans, read_json(plans, "") | {"image_reader_writer": "NibabelIOWithReorient"})
+    refuse_other_orientation(both.dataset, HEALTHY, "nnUNetPlans")
+
+
 def test_by_default_for_what_the_labelled_dataset_is_preprocessed_for(both: Workspace, capsys):
     preprocess("501", "601", "nnUNetPlans", None, 1)
     assert [path.name for path in sorted(HEALTHY.preprocessed.iterdir()) if path.is_dir()] == [
@@ -66,6 +87,7 @@ def test_by_default_for_what_the_labelled_dataset_is_preprocessed_for(both: Work
     [
         ({"0": "t2w"}, [], "has the channels t2w, and Dataset501_StandIns has t1n, in this order"),
         ({"0": "t1n", "1": "t2w"}, [], "has the channels t1n, t2w, and"),
+        (None, ["-healthy", "501"], "-d and -healthy both name Dataset501_StandIns"),
         (None, ["-healthy", "777"], "There is no dataset 777"),
         (None, ["-c", "3d_lowres"], "has no configuration 3d_lowres"),
         (None, ["-p", "nnUNetPlansOther"], "nnUNetPlansOther.json does not exist"),

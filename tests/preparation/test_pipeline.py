@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.pipeline import prepare
 from nnunetv2_tf.preparation.reference import Reference, same_grid
 from nnunetv2_tf.standin.brains import healthy
@@ -47,17 +48,15 @@ def test_channels_on_grids_of_their_own_come_to_lie_on_one_another(reference):
         likeness = np.corrcoef(found[both], wanted[both])[0, 1]
         for axis in range(3):  # one voxel off would be seen
             assert likeness > np.corrcoef(np.roll(found, 1, axis)[both], wanted[both])[0, 1] + 0.02
-    affine = sitk.AffineTransform(3)
-    affine.SetMatrix(prepared.transform[:9])
-    affine.SetTranslation(prepared.transform[9:12])
-    affine.SetCenter(prepared.transform[12:])
+    matrix = np.reshape(prepared.transform, (4, 4))
+    affine = sitk.AffineTransform(matrix[:3, :3].ravel(), matrix[:3, 3])
     assert landmark_error(affine, truth, reference.image, np.random.default_rng(0)) < 2
 
 
 def test_zero_outside_the_brain_and_never_inside(reference):
     scan = person(channels=("t1n",))[0]
     array = sitk.GetArrayFromImage(scan)
-    array[array > 0] -= 60  # some of the brain at 0 and below
+    array[(array > 0) & (array < np.percentile(array[array > 0], 0.5))] = -3  # some of the brain at 0 and below
     dark = sitk.GetImageFromArray(array)
     dark.CopyInformation(scan)
     prepared = prepare([dark], reference, "none", n4=False)
@@ -76,6 +75,22 @@ def test_what_is_measured(reference):
     assert measures.covered > 0.98
     half = sitk.Crop(reference.image, [0, 0, 18], [0, 0, 0])
     assert prepare([scan], Reference(half, (), "x"), "none", n4=False).measures.covered < 0.8
+
+
+def test_what_cannot_be_prepared_is_said(reference):
+    scan = person(channels=("t1n",))[0]
+    normalised = (scan - 300) * sitk.Cast(scan != 0, sitk.sitkFloat32)
+    with pytest.raises(UserError, match="% of its brain are below 0, as after normalisation"):
+        prepare([normalised], reference, "none", n4=False)
+    with pytest.raises(UserError, match="no brain is found in it"):
+        prepare([scan * 0], reference, "none", n4=False)
+
+
+def test_a_channel_that_shows_half_of_the_brain_counts_as_not_covered(reference):
+    one, other = person()
+    half = sitk.Crop(other, [0, 0, 18], [0, 0, 0])
+    assert prepare([one, other], reference, "none", n4=False).measures.covered > 0.98
+    assert prepare([one, half], reference, "none", n4=False).measures.covered < 0.8
 
 
 def test_n4_takes_shading_away_and_keeps_the_mean(reference):

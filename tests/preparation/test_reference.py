@@ -6,6 +6,7 @@ from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.preparation.reference import dataset_reference, mean_brain, read_reference, same_grid
+from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import Workspace
 
 
@@ -48,6 +49,16 @@ def test_it_is_made_of_training_cases_and_kept(workspace: Workspace):
     sitk.WriteImage(image * 0, str(label))
     assert dataset_reference(workspace.dataset, 0).source != reference.source
     assert path.stat().st_mtime_ns != written
+
+
+def test_cases_that_a_split_names_in_vain(workspace: Workspace):
+    path = workspace.dataset.preprocessed / "splits_final.json"
+    fold_split(workspace.dataset, 0, raw_cases(workspace.dataset))
+    splits = read_json(path, "")
+    splits[0]["train"].append("nobody")
+    write_json(path, splits)
+    with pytest.raises(UserError, match="names nobody, which"):
+        dataset_reference(workspace.dataset, 0)
 
 
 def test_scans_on_other_grids_are_laid_upon_the_first(workspace: Workspace):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunetv2_tf.preparation.registration import by_moments, register
+from nnunetv2_tf.preparation.registration import by_moments, numbers_of, register
 from nnunetv2_tf.standin.brains import healthy
 
 REAL = os.environ.get("NNUNETV2_TF_REAL_DATA")
@@ -58,6 +58,27 @@ def test_the_same_scans_give_the_same_transform():
     moved, _ = distorted(reference, np.random.default_rng(0))
     one, other = (register(moved, reference).transform.GetParameters() for _ in range(2))
     assert one == other
+
+
+def test_thick_slices_count_no_less():
+    """A clinical scan with slices of 6 mm, laid upon a reference that has such slices too."""
+    fine = stand_in(0, 2.0)
+    grid = sitk.Image([75, 95, 25], sitk.sitkFloat32)
+    grid.SetSpacing((2.0, 2.0, 6.0))
+    grid.SetOrigin(fine.GetOrigin())
+    reference = sitk.Resample(fine, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
+    moved, truth = distorted(fine, np.random.default_rng(0))
+    thick = sitk.Resample(moved, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
+    found = register(thick, reference)
+    assert landmark_error(found.transform, truth, reference, np.random.default_rng(0)) < 1.5
+
+
+def test_numbers_of_a_transform_are_its_matrix():
+    transform = distorted(stand_in(0, 6.0), np.random.default_rng(0))[1]
+    affine = sitk.AffineTransform(transform)
+    point = (3.0, -20.0, 44.0)
+    ours = np.reshape(numbers_of(affine), (4, 4)) @ [*point, 1.0]
+    np.testing.assert_allclose(ours[:3], affine.TransformPoint(point), atol=1e-9)
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(7.0, 0.0), (-1.0, 400.0)], ids=["brighter", "inverted"])
