@@ -83,18 +83,17 @@ def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int], num_processes:
     low, high = np.percentile(mean_scan[inside], [0.1, 99.9])
     scaled = np.clip((mean_scan - low) / (high - low), 1 / BRIGHTNESS, 1) * BRIGHTNESS
     image = sitk.GetImageFromArray(np.where(inside, scaled, 0).astype(np.float32))
-    first = read_scan(cases[0].images[0])
+    first = grid_of(cases[0].images[0])
     image.CopyInformation(sitk.DICOMOrient(first, ORIENTATION))
     return sitk.DICOMOrient(image, orientation(first))
 
 
 def _healthy_tissue(grid: Path, tumour: Sequence[int], case: CaseFiles) -> tuple[np.ndarray, np.ndarray]:
     """A scan on the first one's grid, normalised, NaN in its tumour and outside its brain; and its brain."""
-    image, label, first = (
-        sitk.DICOMOrient(read_scan(path), ORIENTATION) for path in (case.images[0], case.label, grid)
-    )
+    image, label = (sitk.DICOMOrient(read_scan(path), ORIENTATION) for path in (case.images[0], case.label))
     refuse_head(case.images[0], image)
-    if not same_grid(image, first):
+    if not same_grid(image, sitk.DICOMOrient(grid_of(grid), ORIENTATION)):
+        first = sitk.DICOMOrient(read_scan(grid), ORIENTATION)
         transform = register(image, first).transform
         image = sitk.Resample(image, first, transform, sitk.sitkLinear, 0.0)
         label = sitk.Resample(label, first, transform, sitk.sitkNearestNeighbor, 0.0)
