@@ -45,7 +45,7 @@ def convert_all(real: Dataset, data: Path) -> None:
     print(f"exit code {code}, {perf_counter() - start:.0f} s, reference included")
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for outcome in read_json(Dataset(f"Dataset{NUMBER}_{NAME}").raw / "conversion_report.json", ""):
-        rows[outcome["case"].split("_")[0].rstrip("0123456789") or "?"].append(outcome)
+        rows["IXI" if outcome["case"].startswith("IXI") else outcome["case"].split("_")[0]].append(outcome)
     print("| collection | scans | prepared | before | after | brain ml | overlap | covered |\n|" + "---|" * 8)
     for name, outcomes in rows.items():
         measures = [outcome["measures"] for outcome in outcomes if outcome["measures"]]

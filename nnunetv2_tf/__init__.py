@@ -4,8 +4,9 @@ The map of the package, in the order in which a case flows through it:
 
 * root files, which everybody may use: `errors` and `arguments` of commands; `work` (files whole or not at all),
   `stamps` (digests), `records` (dataclasses as JSON); `folders` (where things live), `cases` (what a case is), `folds`
-  (who trains, who validates), `labels` (what BraTS' numbers mean), `meaning` (which labels are tumour), `provenance`
-  (manifest and sidecar of synthetic cases); `panels` (pictures); `diagnosis`; `codebase` (which code is running).
+  (who trains, who validates), `labels` (what BraTS' numbers mean), `modalities` (what channels are called), `meaning`
+  (which labels are tumour), `provenance` (manifest and sidecar of synthetic cases); `panels` (pictures); `diagnosis`;
+  `codebase` (which code is running).
 * `dataset_conversion`: other people's folders as nnU-Net datasets.
 * `preparation`: scans as nnU-Net stores them, the space in which all methods work.
 * `standin`: data for tests and the demo.

@@ -18,6 +18,8 @@ class Meaning:
 
     tumour: tuple[int, ...]
     organ: tuple[int, ...] = ()  # without the tumour; empty: whatever is not background of exactly 0
+    priority: tuple[int, ...] = ()  # where tumours overlap the earlier class wins; empty: the smaller class
+    diffuse: tuple[int, ...] = ()  # classes that grow around fluid and not into it
 
     @classmethod
     def read(cls, dataset: Dataset) -> "Meaning":
@@ -32,7 +34,7 @@ class Meaning:
         """From the keys `labels` and `tf`; raises ValueError with half a sentence when they make no sense."""
         values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
         described = description.get("tf")
-        if described is None:
+        if described is None or (isinstance(described, dict) and not {"tumour", "organ", "regions"} & set(described)):
             return cls(tuple(sorted({value for several in values.values() for value in several} - {0})))
         if not isinstance(described, dict):
             raise ValueError(f"tf must be an object, not {described!r}")
@@ -42,7 +44,8 @@ class Meaning:
         tumour = _named(described, "tumour", values, regions)
         if not tumour:
             raise ValueError("tf names no tumour, and the tumour's labels belong under tf.tumour")
-        return cls(tumour, _named(described, "organ", values, regions))
+        priority, diffuse = (_in_order(described, key, values, regions) for key in ("priority", "diffuse"))
+        return cls(tumour, _named(described, "organ", values, regions), priority, diffuse)
 
 
 def read_regions(dataset: Dataset) -> dict[str, tuple[int, ...]]:
@@ -76,9 +79,7 @@ def _named(
     described: Mapping[str, Any], key: str, values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]]
 ) -> tuple[int, ...]:
     """The values of some labels. Where labels are overlapping regions, classes are found through those made of them."""
-    names = described.get(key, [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"tf.{key} must be a list of labels' names, not {names!r}")
+    names = _listed(described, key)
     whole = [region for region, members in regions.items() if region in values and set(members) <= set(names)]
     found: set[int] = set()
     for name in names:
@@ -87,6 +88,31 @@ def _named(
             raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
         found |= set().union(*(values[holder] for holder in holders))
     return tuple(sorted(found))
+
+
+def _listed(described: Mapping[str, Any], key: str) -> list[str]:
+    names = described.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"tf.{key} must be a list of labels' names, not {names!r}")
+    return names
+
+
+def _in_order(
+    described: Mapping[str, Any], key: str, values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]]
+) -> tuple[int, ...]:
+    """The values of some classes, as listed. A class that is no label is what its regions have in common, alone."""
+    found: list[int] = []
+    for name in _listed(described, key):
+        if name in values:
+            own = values[name]
+        else:
+            holding = [values[region] for region, members in regions.items() if region in values and name in members]
+            others = [values[region] for region, members in regions.items() if region in values and name not in members]
+            if not holding:
+                raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
+            own = set.intersection(*holding) - set().union(*others)
+        found += sorted(own - set(found))
+    return tuple(found)
 
 
 def _values(value: int | Iterable[int]) -> set[int]:

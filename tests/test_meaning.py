@@ -10,14 +10,18 @@ from nnunetv2_tf.work import write_json
 
 
 def test_without_the_key_all_foreground_is_tumour():
+    """The same where the key says other things only."""
+    labels = {"background": 0, "a": 1}
+    assert Meaning.of({"labels": labels, "tf": {"n4": True}}) == Meaning.of({"labels": labels})
     assert Meaning.of({"labels": {"background": 0, "a": 1, "b": 2, "ignore": 3}}) == Meaning((1, 2))
 
 
-def test_brats_in_classes_and_in_regions():
-    assert Meaning.of(dataset_labels(["2023-gli"], regions=False)) == Meaning((1, 2, 3))
-    assert Meaning.of(dataset_labels(["2023-gli"], regions=True)) == Meaning((1, 2, 3))
-    assert Meaning.of(dataset_labels(["2024-gli"], regions=False)) == Meaning((1, 2, 3))  # the cavity is no tumour
-    assert Meaning.of(dataset_labels(["2024-gli"], regions=True)) == Meaning((1, 2, 3))
+@pytest.mark.parametrize("source", ["2023-gli", "2024-gli"])  # the second's cavity is no tumour
+@pytest.mark.parametrize("regions", [False, True])
+def test_brats_in_classes_and_in_regions(source, regions):
+    """ET over NCR over ED; ED is diffuse; the same where labels are overlapping regions."""
+    expected = Meaning((1, 2, 3), (), priority=(3, 1, 2), diffuse=(2,))
+    assert Meaning.of(dataset_labels([source], regions=regions)) == expected
 
 
 def test_an_organ_by_name():
@@ -30,9 +34,11 @@ def test_an_organ_by_name():
     ("described", "sentence"),
     [
         ({"tumour": ["lesion"]}, "tf.tumour names lesion, which is none of the labels"),
-        ({}, "tf names no tumour"),
+        ({"organ": []}, "tf names no tumour"),
         ([], "tf must be an object"),
         ({"tumour": "tumour"}, "tf.tumour must be a list of labels' names, not 'tumour'"),
+        ({"tumour": ["tumour"], "priority": "tumour"}, "tf.priority must be a list of labels' names"),
+        ({"tumour": ["tumour"], "diffuse": ["oedema"]}, "tf.diffuse names oedema, which is none of the labels"),
         ({"tumour": None}, "tf.tumour must be a list"),
         ({"tumour": [["tumour"]]}, "tf.tumour must be a list"),
         ({"tumour": ["tumour"], "regions": []}, "tf.regions must be an object"),

@@ -38,7 +38,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_convert_healthy", DESCRIPTION, EXAMPLES)
-    parser.add_argument("-i", nargs="+", type=Path, required=True, metavar="FOLDER", help="folders that hold scans")
+    parser.add_argument(
+        "-i", nargs="+", action="extend", type=Path, required=True, metavar="FOLDER", help="folders that hold scans"
+    )
     parser.add_argument("-d", type=int, required=True, metavar="ID", help="number of the new dataset")
     parser.add_argument("-name", required=True, help="its name, without number")
     parser.add_argument("-reference", required=True, metavar="REF", help="the labelled dataset, or a brain as .nii.gz")
@@ -49,12 +51,22 @@ def _parser() -> argparse.ArgumentParser:
         "-layout", default="auto", choices=["auto", "ixi", "ppmi", "bids", "folder"], help="default: %(default)s"
     )
     parser.add_argument(
-        "-channels", nargs="+", default=[], metavar="C=NAME", help="what the source calls a channel: t1n=T1w,MPRAGE"
+        "-channels",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="C=NAME",
+        help="what the source calls a channel: t1n=T1w,MPRAGE",
     )
     parser.add_argument(
-        "-glob", nargs="+", default=[], metavar="C=PATTERN", help="files of a channel: 't1n=*_T1.nii.gz'"
+        "-glob",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="C=PATTERN",
+        help="files of a channel: 't1n=*_T1.nii.gz'",
     )
-    parser.add_argument("-session", metavar="NAME", help="BIDS: which session (default: each subject's first)")
+    parser.add_argument("-session", metavar="NAME", help="BIDS: which session (default: the first with all channels)")
     parser.add_argument(
         "-where", metavar="COLUMN=VALUE", help="only people with it, in participants.tsv or PPMI's .csv: group=control"
     )
@@ -88,7 +100,10 @@ def _lines(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; -subjects takes a file with one person per line.")
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    people = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not people:
+        raise UserError(f"{path} names nobody; write one person per line.")
+    return people
 
 
 def _pairs(option: str, texts: list[str]) -> dict[str, str]:
@@ -97,6 +112,8 @@ def _pairs(option: str, texts: list[str]) -> dict[str, str]:
     for key, _, value in pairs:
         if not key or not value:
             raise UserError(f"-{option} takes pairs like {example}, not {key!r}.")
+        if [other for other, _, _ in pairs].count(key) > 1:
+            raise UserError(f"-{option} names {key} twice; name it once.")
     return {key: value for key, _, value in pairs}
 
 

@@ -13,19 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.modalities import known_names, plain
 
 Layout = Literal["auto", "ixi", "ppmi", "bids", "folder"]
-ALIASES = {  # what sources call the modality that a channel is called after; compared without case, - and _
-    "t1n": ("t1n", "t1", "t1w", "mprage", "spgr", "bravo", "mpr", "t1native"),
-    "t1c": ("t1c", "t1ce", "t1gd", "t1post", "t1wgd"),
-    "t2w": ("t2w", "t2"),
-    "t2f": ("t2f", "flair", "t2flair"),
-    "pdw": ("pdw", "pd"),
-}
 ENHANCED = {"c+", "+c", "ce", "gd", "gad", "gado", "post", "postcontrast", "contrast"}
+NOT_ENHANCED = {"flair", "no", "non", "pd", "pre", "t2", "without", "wo"}  # beside one of these it means nothing
 NO_ANATOMY = {
-    "adc", "asl", "bold", "calibration", "dti", "dwi", "fa", "fmri", "loc", "localiser", "localizer", "mra", "mt", "nm",
-    "rsfmri", "scout", "survey", "swi", "t2star",
+    "adc", "asl", "bold", "calibration", "dti", "dwi", "fa", "fmri", "loc", "localiser", "localizer", "map", "mra",
+    "mt", "nm", "rsfmri", "scout", "survey", "swi", "t2star",
 }  # fmt: skip
 VOLUMES = {"3d", "bravo", "mpr", "mprage", "spgr", "tfe"}  # whole heads in thin slices
 PLANES = {"ax", "axial", "cor", "coronal", "tra", "transverse"}  # thick slices, or cut from a volume
@@ -48,8 +43,7 @@ class Search:
         """All a source may call a channel."""
         if channel in self.called:
             return set(map(plain, self.called[channel]))
-        known = next((aliases for aliases in ALIASES.values() if plain(channel) in map(plain, aliases)), ())
-        return {plain(channel), *map(plain, known)}
+        return known_names(channel)
 
     def channel_of(self, name: str) -> str | None:
         """The channel for which a source's name of a modality stands."""
@@ -69,15 +63,21 @@ class Found:
 
 def infer_layout(search: Search, folder: Path) -> Layout:
     """The layout whose names a folder's files have."""
-    if search.globs:
-        return "folder"
+    dicom = False
     for path in _files(folder):
+        if _NOT_RAW & set(path.relative_to(folder).parts):
+            continue
         if re.fullmatch(_BIDS, path.name):
             return "bids"
         if re.fullmatch(_IXI, path.name):
             return "ixi"
-        if re.fullmatch(_PPMI, path.name) or path.suffix.lower() == ".dcm":
+        if re.fullmatch(_PPMI, path.name):
             return "ppmi"
+        dicom = dicom or path.suffix.lower() == ".dcm"
+    if search.globs:
+        return "folder"
+    if dicom:
+        return "ppmi"
     raise UserError(
         f"{folder} is in no layout that tells itself (IXI, PPMI, BIDS); use -layout folder with one -glob per "
         "channel: -glob t1n='*_T1.nii.gz'."
@@ -91,7 +91,7 @@ _BIDS = (
 )
 _NOT_RAW = {"sourcedata", "derivatives", "code"}  # of a BIDS folder
 _PPMI = r"PPMI_(?P<subject>\d+)_MR_(?P<description>.+?)_+(Br|br)_.+\.nii(\.gz)?"
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}_.*")
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})_.*|.*_br_raw_(\d{8}).*", re.IGNORECASE)
 
 
 def _ixi(search: Search, folder: Path) -> Iterator[Found]:
@@ -129,27 +129,31 @@ def _ppmi(search: Search, folder: Path) -> Iterator[Found]:
         elif path.suffix.lower() == ".dcm" and len(path.relative_to(folder).parts) >= 5:
             found[path.parent] = path.parts[-5], path.parts[-4]
     for path, (subject, description) in found.items():
-        described = _described(description, search)
-        if described and (wanted is None or subject in wanted):
-            date = next((part for part in path.relative_to(folder).parts if _DATE.fullmatch(part)), "")
-            yield Found(f"PPMI_{subject}", date, described[1], path, described[0])
+        if wanted is not None and subject not in wanted:
+            continue
+        rank, channels = _described(description, search)
+        dates = (_DATE.fullmatch(part) for part in path.relative_to(folder).parts)
+        date = next(((match[1] or match[2]).replace("-", "") for match in dates if match), "")
+        yield from (Found(f"PPMI_{subject}", date, channel, path, rank) for channel in channels)
 
 
-def _described(description: str, search: Search) -> tuple[int, str] | None:
-    """Rank and channel of a series by its description, in which modalities are words."""
+def _described(description: str, search: Search) -> tuple[int, list[str]]:
+    """Rank and channels of a series by its description, in which modalities are words; two of a dual echo."""
     words = [word for word in re.split(r"[^a-z0-9+]+", description.lower().replace("t2*", "t2star")) if word]
-    if NO_ANATOMY & set(words):
-        return None
+    enhanced = bool(ENHANCED & set(words))
+    if NO_ANATOMY & set(words) or (enhanced and NOT_ENHANCED & set(words)):
+        return 0, []
     phrases = {*words, *(one + other for one, other in pairwise(words))}
     phrases |= {volume for volume in VOLUMES for word in words if volume in word}  # 3DMPRAGE, FSPGR
-    matches = [(len(name), channel) for channel in search.channels for name in search.names(channel) & phrases]
-    if any("flair" in word for word in words):
-        matches = [(length, channel) for length, channel in matches if "flair" in search.names(channel)]
-    if ENHANCED & set(words):
-        matches = [(0, channel) for channel in search.channels if "t1ce" in search.names(channel)]
-    if not matches:
-        return None
-    return (0 if VOLUMES & phrases else 1) + (2 if PLANES & set(words) else 0), max(matches)[1]
+    flair = any("flair" in word for word in words)
+    if flair and {"t1", "t1w"} & set(words):
+        return 0, []
+    channels = []
+    for channel in search.channels:
+        names = search.names(channel)
+        if "t1ce" in names if enhanced else names & phrases and flair is ("flair" in names):
+            channels.append(channel)
+    return (0 if VOLUMES & phrases else 1) + (2 if PLANES & set(words) else 0), channels
 
 
 def _people(search: Search, tables: list[Path], key: str, delimiter: str) -> set[str] | None:
@@ -201,11 +205,6 @@ def _compiled(channel: str, glob: str) -> re.Pattern[str]:
 FINDERS: dict[str, Callable[[Search, Path], Iterator[Found]]] = {
     "ixi": _ixi, "bids": _bids, "ppmi": _ppmi, "folder": _folder,
 }  # fmt: skip
-
-
-def plain(name: str) -> str:
-    """A name as it is compared."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -143,7 +143,11 @@ def _is_prepared(request: Request, scan: Scan) -> bool:
     if not path.exists():
         return False
     record = read_json(path, AGAIN)
-    if record.get("stamp") != request.stamp or tuple(record["sources"]) != _sources(scan):
+    try:
+        sources = _sources(scan)
+    except OSError:  # preparing it will say what is wrong
+        return False
+    if record.get("stamp") != request.stamp or tuple(record["sources"]) != sources:
         return False
     return any(all(file.exists() for file in request.files(scan.case, left_out)) for left_out in (False, True))
 
@@ -154,14 +158,20 @@ def _prepare_case(request: Request, scan: Scan) -> str | None:
     try:
         images = [_read(path, channel) for path, channel in zip(scan.images, request.channels, strict=True)]
         prepared = prepare(images, request.reference, request.strip, request.n4)
-    except (UserError, RuntimeError, ValueError) as error:  # ITK and skull strippers raise the latter two
+        sources = _sources(scan)
+    except (
+        UserError,
+        PermissionError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # ITK and skull strippers raise the latter two
         return " ".join(str(error).split())
     for path in request.files(scan.case, left_out=True):
         path.unlink(missing_ok=True)
     for path, image in zip(request.files(scan.case), (*prepared.images, prepared.brain), strict=True):
         write_nifti(image, path)
     record = Preparation(
-        scan.case, request.stamp, _sources(scan), request.reference.ancestors, prepared.transform, prepared.measures,
+        scan.case, request.stamp, sources, request.reference.ancestors, prepared.transform, prepared.measures,
         dict(versions()),
     )  # fmt: skip
     write_json(request.record(scan.case), to_json(record))

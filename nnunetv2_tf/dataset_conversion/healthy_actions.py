@@ -38,7 +38,7 @@ class Target:
         if dataset is None:
             return read_reference(Path(self.name))
         reference = dataset_reference(dataset, self.fold, num_processes)
-        write_affines(dataset, reference, num_processes)
+        write_affines(dataset, self.fold, reference, num_processes)
         return reference
 
 
@@ -52,10 +52,13 @@ def convert_healthy(
     _refuse_other_treatment(target, n4)
     channels = _channels(target, search)
     scans, unusable = find_scans(replace(search, channels=channels))
-    dataset, order = _claimed(number, name, target, search.folders)
-    reference = target.reference(num_processes)
-    request = Request(dataset, reference, channels, strip, n4)
-    with locked(dataset.raw / ".convert_healthy.lock", dataset.name):
+    if not scans:
+        reasons = "; ".join(f"{case}: {reason}" for case, reason in list(unusable.items())[:SHOWN])
+        raise UserError(f"There is no complete scan of anybody who is wanted. {reasons}")
+    dataset = Dataset(f"Dataset{number:03d}_{name}")
+    with locked(dataset.raw.with_name(f".{dataset.name}.lock"), dataset.name):
+        order = _order(dataset, number, name, target, search.folders)
+        request = Request(dataset, target.reference(num_processes), channels, strip, n4)
         write_json(dataset.raw / ORDER, order)
         outcomes = convert_scans(request, scans, unusable, keep_outliers, num_processes)
         sheets = write_contact_sheets(request, outcomes)
@@ -110,21 +113,25 @@ def _refuse_other_treatment(target: Target, n4: bool) -> None:
         )
 
 
-def _claimed(number: int, name: str, target: Target, folders: Sequence[Path]) -> tuple[Dataset, dict[str, object]]:
-    """A new dataset, or one that the same command began, perhaps with fewer folders; and what it is made of."""
-    dataset = Dataset(f"Dataset{number:03d}_{name}")
+def _order(dataset: Dataset, number: int, name: str, target: Target, folders: Sequence[Path]) -> dict[str, object]:
+    """What a dataset is made of: a new one, or one that was begun alike, perhaps with fewer folders. Else it raises."""
     paths = sorted(str(folder.resolve()) for folder in folders)
     order: dict[str, object] = {"reference": target.name, "fold": target.fold, "folders": paths}
-    if not (dataset.raw / ORDER).exists():
-        return Dataset.new(number, name), order
-    begun = read_json(dataset.raw / ORDER, "delete the dataset and convert it again.")
+    path = dataset.raw / ORDER
+    if not path.exists():
+        Dataset.new(number, name)
+        return order
+    begun = read_json(path, "delete the dataset and convert it again.")
     missing = sorted(set(begun.get("folders", ())) - set(paths))
     if missing:
-        raise UserError(f"{dataset.raw} holds the scans of {missing[0]} too; name that folder after -i as well.")
+        raise UserError(
+            f"{dataset.raw} holds the scans of {missing[0]} too; name that folder after -i as well, or, if they are to "
+            f"go, take it out of {path}."
+        )
     same = (begun.get("reference"), begun.get("fold")) == (target.name, target.fold)
     if not same and any((dataset.raw / "prepared").glob("*.json")):
         raise UserError(
             f"{dataset.raw} was begun with -reference {begun.get('reference')} and fold {begun.get('fold')}; take "
             "another -d, or delete it first."
         )
-    return dataset, order
+    return order

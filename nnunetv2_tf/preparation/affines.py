@@ -1,65 +1,73 @@
 """Where each real scan lies in the space of the cohort. In: a dataset. Out: one affine per case, kept on disk.
 
 BraTS scans share one grid, and need none. Of other datasets each scan is laid upon the reference; the images stay as
-they are, only what asks where a tumour lies goes through the affine.
+they are, only what asks where a tumour lies goes through the affine. Points are ITK's: x to the left, y to the back.
 """
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
+from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.reference import Reference, grid_of, read_scan, refuse_head, same_grid
+from nnunetv2_tf.preparation.reference import ORIENTATION, Reference, grid_of, read_scan, refuse_head, same_grid
 from nnunetv2_tf.preparation.registration import numbers_of, register
 from nnunetv2_tf.work import in_parallel, read_json, write_json
 
-FILE = "affines.json"
-AGAIN = "delete it, and it is made again."
+AGAIN = "delete it and run nnUNetv2_tf_convert_healthy again."
 
 
-def affines_file(dataset: Dataset) -> Path:
-    """nnUNet_preprocessed/Dataset501_X/tf/affines.json; there is none where all scans share one grid."""
-    return dataset.preprocessed / "tf" / FILE
+def affines_file(dataset: Dataset, fold: Fold | None) -> Path:
+    """nnUNet_preprocessed/Dataset501_X/tf/affines.json, or affines_fold_0.json: one for each reference."""
+    return dataset.preprocessed / "tf" / f"affines{'' if fold is None else f'_fold_{fold}'}.json"
 
 
-def write_affines(dataset: Dataset, reference: Reference, num_processes: int) -> int:
-    """Lays every scan that is not on the reference's grid upon the reference; returns how many were missing."""
-    path = affines_file(dataset)
+def write_affines(dataset: Dataset, fold: Fold | None, reference: Reference, num_processes: int) -> None:
+    """Lays every scan that is not on the reference's grid upon the reference; what is there and still true is kept."""
+    path = affines_file(dataset, fold)
     kept = read_json(path, AGAIN) if path.exists() else {}
-    affines = dict(kept.get("affines", {})) if kept.get("reference") == reference.source else {}
     cases = [case for case in raw_cases(dataset).values() if not _on_grid(case, reference)]
     digests = {case.identifier: case_digest(case) for case in cases}
-    affines = {name: entry for name, entry in affines.items() if digests.get(name) == entry["scan"]}
+    affines: dict[str, Any] = {}
+    if kept.get("reference") == reference.source:
+        affines = {name: entry for name, entry in kept["affines"].items() if digests.get(name) == entry["scan"]}
     missing = [case for case in cases if case.identifier not in affines]
+
+    def write(complete: bool) -> None:
+        value = {"reference": reference.source, "complete": complete, "affines": dict(sorted(affines.items()))}
+        if value != kept:
+            write_json(path, value)
+
     found = in_parallel(
         partial(_affine, reference.image), missing, num_processes, "Laying real scans upon the reference"
     )
     for case, numbers in zip(missing, found, strict=True):
-        affines[case.identifier] = {"scan": digests[case.identifier], "affine": numbers}
-        write_json(path, {"reference": reference.source, "affines": dict(sorted(affines.items()))})
-    if not affines:
-        path.unlink(missing_ok=True)
-    return len(missing)
+        affines[case.identifier] = {"scan": digests[case.identifier], "affine": list(numbers)}
+        write(complete=False)
+    write(complete=True)
 
 
-def read_affines(dataset: Dataset) -> dict[str, np.ndarray]:
+def read_affines(dataset: Dataset, fold: Fold | None) -> dict[str, np.ndarray]:
     """By case, the matrix (4, 4) that takes points of the reference to points of the scan; identity if not there."""
-    path = affines_file(dataset)
-    if not path.exists():
-        return {}
+    path = affines_file(dataset, fold)
+    value = read_json(path, "run nnUNetv2_tf_convert_healthy with this dataset as -reference.")
     try:
-        entries = read_json(path, AGAIN)["affines"]
-        return {name: np.reshape(entry["affine"], (4, 4)) for name, entry in entries.items()}
+        if not value["complete"]:
+            raise UserError(f"{path} is not complete yet; run nnUNetv2_tf_convert_healthy again.")
+        return {name: np.reshape(entry["affine"], (4, 4)) for name, entry in value["affines"].items()}
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} does not hold one affine of 16 numbers per case; {AGAIN}") from None
 
 
 def _on_grid(case: CaseFiles, reference: Reference) -> bool:
-    return same_grid(grid_of(case.images[0]), reference.image)
+    """Whether a scan has the reference's voxels in the reference's places, however they are stored."""
+    one, other = (sitk.DICOMOrient(grid, ORIENTATION) for grid in (grid_of(case.images[0]), reference.image))
+    return same_grid(one, other)
 
 
 def _affine(reference: sitk.Image, case: CaseFiles) -> tuple[float, ...]:

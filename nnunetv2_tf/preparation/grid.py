@@ -74,7 +74,7 @@ class Grid:
 
 
 def _affine_of_reader(properties: Mapping[str, Any]) -> np.ndarray:
-    """Voxel (x, y, z) as the reader turned it, to millimetres."""
+    """Voxel (x, y, z) as the reader turned it, to millimetres: x to the left, y to the back, z up."""
     if "sitk_stuff" in properties and len(properties["sitk_stuff"]["spacing"]) == 3:
         geometry = properties["sitk_stuff"]
         affine = np.eye(4)
@@ -83,7 +83,8 @@ def _affine_of_reader(properties: Mapping[str, Any]) -> np.ndarray:
         return affine
     if "nibabel_stuff" in properties:
         stuff = properties["nibabel_stuff"]
-        return np.asarray(stuff.get("reoriented_affine", stuff["original_affine"]), dtype=float)
+        affine = np.asarray(stuff.get("reoriented_affine", stuff["original_affine"]), dtype=float)
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # nibabel counts to the right and to the front
     raise UserError("Synthetic cases are made of volumes with a geometry (.nii.gz, .nrrd, .mha), not of pictures.")
 
 

@@ -110,6 +110,8 @@ def _measures(
     on_grid = float(seen.sum()) * float(np.prod(reference.image.GetSpacing())) / 1000
     volume_change = abs(float(np.linalg.det(np.reshape(registration.transform.GetMatrix(), (3, 3)))))
     dark, middle, bright = np.percentile(sitk.GetArrayViewFromImage(scan)[inside], [5, 50, 95])
+    if middle <= 0:
+        raise UserError("most of its brain is 0, so it is no scan; leave it out")
     both = float((brain & reference.brain).sum())
     return Measures(
         before=registration.before,

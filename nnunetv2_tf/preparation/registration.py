@@ -1,9 +1,9 @@
 """Brings a brain onto a reference. In: two scans without skull, 0 outside the brain. Out: one affine transform.
 
-Rigid first, then affine; each by mutual information from coarse to fine, measured in cubic voxels of 2 mm (of the
-reference's own smallest size where that is larger), so that thick slices count no less than thin ones. All lengths are
-those for an adult's brain, and shrink with smaller ones. Everything runs in one thread, so that the same scans give the
-same transform however many are worked on at once.
+Rigid first, then affine; each by mutual information from coarse to fine. Both scans are looked at in cubic voxels of
+2 mm (their smallest size where that is larger): thick slices then count no less than thin ones, and finer voxels cost
+time and bring nothing. All lengths are those for an adult's brain, and shrink with smaller ones. Everything runs in one
+thread, so that the same scans give the same transform however many are worked on at once.
 """
 
 import math
@@ -33,7 +33,7 @@ class Registration:
 def register(scan: sitk.Image, reference: sitk.Image) -> Registration:
     """Finds the affine transform under which scan and reference tell most about one another."""
     unit = _unit(reference)
-    moving, fixed = _ready(scan), _isotropic(_ready(reference), unit)
+    moving, fixed = (_isotropic(_ready(image), unit) for image in (scan, reference))
     mask = _around_brain(fixed, unit)
     start = by_moments(scan, reference)
     rigid = _climb(fixed, moving, mask, start, _scaled(RIGID_LEVELS, unit), step=4.0 * unit)
@@ -51,7 +51,7 @@ def register(scan: sitk.Image, reference: sitk.Image) -> Registration:
 def register_rigid(scan: sitk.Image, other: sitk.Image) -> sitk.Euler3DTransform:
     """Lays one scan upon another of the same head, which hardly moved in between; heads may be on."""
     unit = _unit(other)
-    moving, fixed = _ready(scan), _isotropic(_ready(other), unit)
+    moving, fixed = (_isotropic(_ready(image), unit) for image in (scan, other))
     start = sitk.Euler3DTransform()
     start.SetCenter(other.TransformContinuousIndexToPhysicalPoint([size / 2 for size in other.GetSize()]))
     levels = _scaled((*RIGID_LEVELS, AFFINE_LEVELS[-1]), unit)
@@ -98,7 +98,7 @@ def _ready(image: sitk.Image) -> sitk.Image:
 
 
 def _isotropic(image: sitk.Image, unit: float) -> sitk.Image:
-    """The same in the cubic voxels that similarity is measured in."""
+    """The same in cubic voxels."""
     size = max(AFFINE_LEVELS[-1] * unit, min(image.GetSpacing()))
     grid = sitk.ResampleImageFilter()
     grid.SetSize([max(1, math.ceil(n * s / size)) for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)])

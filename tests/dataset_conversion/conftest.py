@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,9 @@ def bids(cohorts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def convert(bids: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs the command; options that are given twice count the second time."""
 
-    def run(*options: object, folder: Path = bids) -> int:
-        monkeypatch.setattr(
-            "sys.argv", ["nnUNetv2_tf_convert_healthy", "-i", str(folder), *COMMAND, *map(str, options)]
-        )
+    def run(*options: object, folders: Sequence[object] = (bids,)) -> int:
+        words = ["-i", *folders, *COMMAND, *options]
+        monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_convert_healthy", *map(str, words)])
         return convert_healthy.main()
 
     return run

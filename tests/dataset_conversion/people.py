@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.standin.brains import Brains, healthy
@@ -49,6 +50,7 @@ def damage(path: Path, how: str) -> None:
         "nan": array, "empty": array * 0, "small": array[:8], "4d": np.stack([array, array]), "2d": array[:1],
         "half": array, "normalised": np.where(array > 0, array - array[array > 0].mean(), 0),
         "infinite": np.where(array == array.max(), np.inf, array), "head": array + 1,
+        "shell": np.where(ndimage.binary_erosion(array > 0, iterations=3), 0, array),
     }[how]  # fmt: skip
     result = sitk.GetImageFromArray(changed, isVector=False)
     if how == "half":

@@ -82,7 +82,7 @@ def test_a_dicom_tree_gives_the_voxels_of_the_nifti_files_and_no_names(convert, 
     convert()
     from_nifti = images()
     shutil.rmtree(made())
-    assert convert(folder=tmp_path / "dicom") == 0
+    assert convert(folders=[tmp_path / "dicom"]) == 0
     from_dicom = images()
     assert list(from_dicom) == [f"PPMI_30{index}_0000.nii.gz" for index in range(PEOPLE)]
     for one, other in zip(from_nifti.values(), from_dicom.values(), strict=True):  # DICOM rounds sizes elsewhere
@@ -111,17 +111,17 @@ def test_the_dataset_holds_what_the_last_command_found(convert, bids, tmp_path, 
     write_person(research(), tmp_path / "more", 0)
     convert()
     everybody = {f"bids_sub-{index}" for index in range(PEOPLE)} | {"more_sub-0"}
-    assert convert("-i", bids, tmp_path / "more") == 0
+    assert convert(folders=[bids, tmp_path / "more"]) == 0
     assert labelled() == everybody
     assert convert() == 2
     assert f"holds the scans of {tmp_path / 'more'} too; name that folder after -i as well" in capsys.readouterr().err
     (tmp_path / "people.txt").write_bytes(b"# two of them\nsub-1\n2\n")
-    assert convert("-i", bids, tmp_path / "more", "-subjects", tmp_path / "people.txt") == 0
+    assert convert("-subjects", tmp_path / "people.txt", folders=[bids, tmp_path / "more"]) == 0
     assert labelled() == {"bids_sub-1", "bids_sub-2"}
     assert "2 scans of earlier runs are not among these" in capsys.readouterr().out
     assert read_json(made() / "dataset.json", "")["numTraining"] == 2
     damage(scan_of(bids, 1), "nan")
-    assert convert("-i", bids, tmp_path / "more", "-strip", "none") == 1
+    assert convert("-strip", "none", folders=[bids, tmp_path / "more"]) == 1
     assert labelled() == everybody - {"bids_sub-1"}
 
 
@@ -140,16 +140,42 @@ def test_real_scans_on_grids_of_their_own_get_an_affine_and_stay_as_they_are(con
     before = tree(real.raw)
     assert convert("-strip", "none") == 0
     assert tree(real.raw) == before
-    affines = read_affines(real)
+    affines = read_affines(real, None)
     assert list(affines) == ["case_002"]
     moved = affines["case_002"] @ np.array([10.0, 20.0, 30.0, 1.0])
     assert np.linalg.norm(moved[:3] - [17.0, 11.0, 34.0]) < 25  # people differ in size, not by so much
-    written = affines_file(real).stat().st_mtime_ns
+    written = affines_file(real, None).stat().st_mtime_ns
     convert("-strip", "none")
-    assert affines_file(real).stat().st_mtime_ns == written
-    affines_file(real).write_bytes(b'{"affines": {"case_002": {"affine": [1]}}}')
+    assert affines_file(real, None).stat().st_mtime_ns == written
+    for file in (real.raw / "imagesTr" / "case_002_0000.nii.gz", real.raw / "labelsTr" / "case_002.nii.gz"):
+        image = sitk.ReadImage(str(file))
+        image.SetOrigin((0.0, 0.0, 0.0))
+        sitk.WriteImage(sitk.DICOMOrient(image, "RAS"), str(file))  # where the others are, stored otherwise
+    convert("-strip", "none", "-d", 602)
+    assert read_affines(real, None) == {}
+    affines_file(real, None).write_bytes(b'{"complete": true, "affines": {"case_002": {"affine": [1]}}}')
     with pytest.raises(UserError, match="does not hold one affine of 16 numbers per case"):
-        read_affines(real)
+        read_affines(real, None)
+
+
+def test_one_scan_that_is_gone_or_locked_does_not_stop_the_rest(convert, bids, capsys):
+    convert()
+    scan_of(bids, 0).unlink()
+    scan_of(bids, 0).symlink_to(bids / "unplugged.nii.gz")
+    assert convert() == 1
+    assert "unusable: bids_sub-0" in capsys.readouterr().out
+    assert labelled() == {"bids_sub-1", "bids_sub-2"}
+
+
+def test_nobody_wanted_leaves_the_dataset_alone(convert, tmp_path, capsys):
+    convert()
+    before = tree(made())
+    (tmp_path / "people.txt").write_bytes(b"sub-77\n")
+    assert convert("-subjects", tmp_path / "people.txt") == 2
+    assert "no complete scan of anybody who is wanted. 77: it is listed in -subjects and not found" in (
+        capsys.readouterr().err
+    )
+    assert tree(made()) == before
 
 
 def test_both_cohorts_are_corrected_or_none(convert, capsys):

@@ -21,6 +21,7 @@ from tests.workspace import tree
         ("4d", "is no single 3D volume"),
         ("half", "background of 0, or not all of it"),
         ("normalised", "of its brain are below 0, as after normalisation"),
+        ("shell", "most of its brain is 0, so it is no scan"),
         ("infinite", "holds NaN or infinite values"),
         ("head", "shows more than a brain on a background of 0, or not all of it; leave -strip none out"),
     ],
@@ -39,18 +40,24 @@ def test_one_bad_scan_does_not_stop_the_rest(convert, bids, capsys, how, sentenc
     ("options", "sentence"),
     [
         (["-i", "missing"], "missing does not exist or is no folder"),
+        (["-channels", "t1n=A", "-channels", "t1n=B"], "-channels names t1n twice; name it once"),
+        (["-subjects", "empty.txt"], "empty.txt names nobody; write one person per line"),
         (["-layout", "ixi"], "holds no scan in layout ixi with t1n"),
         (["-layout", "folder"], "needs a pattern for t1n"),
-        (["-glob", "t1n=x.nii.gz"], r"has no *, and what * stands for"),
+        (["-layout", "folder", "-glob", "t1n=x.nii.gz"], r"has no *, and what * stands for"),
         (["-glob", "t1n"], "-glob takes pairs like t1n=*_T1.nii.gz, not 't1n'"),
         (["-channels", "t2f=FLAIR"], "-channels or -glob names t2f, and the reference has t1n"),
         (["-channels", "t1n=MP2RAGE"], "holds no scan in layout bids"),
         (["-where", "group=control"], "participants.tsv does not exist"),
         (["-where", "group"], "-where takes pairs like group=control, not 'group'"),
         (["-subjects", "missing.txt"], "missing.txt does not exist; -subjects takes a file"),
-        (["-layout", "ppmi", "-session", "1"], "-session means nothing in"),
+        (
+            ["-layout", "folder", "-glob", "t1n=*/anat/*_T1w.nii.gz", "-session", "1"],
+            "-session means nothing in layout folder; leave it out, or choose -layout bids",
+        ),
         (["-n4"], "The bias field of Dataset501_Real is not corrected as far as its dataset.json says"),
         (["-session", "late"], "holds no scan in layout bids"),
+        (["-glob", "t1n=*_T1.nii.gz"], "-glob means nothing in layout bids; leave it out, or choose -layout folder"),
         (["-reference", "777"], "There is no dataset 777"),
         (["-reference", "missing.nii.gz"], "missing.nii.gz does not exist"),
         (["-reference", "head.nii.gz"], "shows more than a brain"),
@@ -65,6 +72,7 @@ def test_what_cannot_be_done_is_said(convert, bids, tmp_path, capsys, monkeypatc
     monkeypatch.chdir(tmp_path)
     head = sitk.GetImageFromArray(np.ones((30, 30, 30), np.float32))
     sitk.WriteImage(head, str(tmp_path / "head.nii.gz"))
+    (tmp_path / "empty.txt").write_bytes(b"# nobody\n")
     before = set(tree(tmp_path / "nnUNet_raw"))
     assert convert(*options) == 2
     assert sentence in capsys.readouterr().err

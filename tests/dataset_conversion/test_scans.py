@@ -70,7 +70,13 @@ def test_bids_subjects_by_a_column_of_participants_tsv(tmp_path):
 
 def test_bids_leaves_what_is_not_raw_and_takes_the_first_complete_session(tmp_path):
     make(tmp_path, "sub-1/ses-1/anat/sub-1_ses-1_T1w.nii.gz", "sub-1/ses-2/anat/sub-1_ses-2_T1w.nii.gz")
-    make(tmp_path, "sub-1/ses-2/anat/sub-1_ses-2_FLAIR.nii.gz", "sub-1/ses-3/anat/sub-1_ses-3_FLAIR.nii.gz")
+    make(
+        tmp_path,
+        "sub-1/ses-2/anat/sub-1_ses-2_FLAIR.nii.gz",
+        "sub-1/ses-10/anat/sub-1_ses-10_T1w.nii.gz",
+        "sub-1/ses-10/anat/sub-1_ses-10_FLAIR.nii.gz",
+        "sub-1/ses-3/anat/sub-1_ses-3_FLAIR.nii.gz",
+    )
     for extra in ("sourcedata", "code", "derivatives/x", ".git"):
         make(tmp_path, f"{extra}/sub-9/anat/sub-9_T1w.nii.gz", f"{extra}/sub-9/anat/sub-9_FLAIR.nii.gz")
     assert found(tmp_path, channels=("t1n", "t2f")) == {
@@ -102,6 +108,37 @@ def test_ppmi_trees_and_exports_earliest_complete_date_first(tmp_path):
     both = found(tmp_path, channels=("t1n", "t2f"))["PPMI_3102"]
     assert [path.rsplit("/", 1)[1] for path in both] == ["I2", "I3"]
     assert found(tmp_path, channels=("t2w",))["PPMI_3102"][0].endswith("I4")
+    assert len(set(found(tmp_path, channels=("t2w", "pdw"))["PPMI_3102"])) == 1  # one series with two echoes
+
+
+def test_ppmi_exports_by_the_date_in_their_names(tmp_path):
+    name = "PPMI_3103_MR_{}_br_raw_{}101010_1_S1_I{}.nii"
+    make(tmp_path, name.format("MPRAGE", 20130120, 1), name.format("MPRAGE", 20110120, 2))
+    make(tmp_path, name.format("FLAIR", 20130120, 3))
+    assert found(tmp_path)["PPMI_3103"][0].endswith("I2.nii")
+    assert [path[-6:] for path in found(tmp_path, channels=("t1n", "t2f"))["PPMI_3103"]] == ["I1.nii", "I3.nii"]
+
+
+def test_people_with_a_number_of_their_own_are_found_over_several_folders(tmp_path):
+    make(tmp_path / "a", "IXI012-HH-1211-T1.nii.gz", "IXI013-HH-1211-T1.nii.gz", "IXI013-HH-1211-T2.nii.gz")
+    make(tmp_path / "b", "IXI012-HH-1211-T2.nii.gz", "IXI013-HH-1211-T1.nii.gz")
+    scans, reasons = find_scans(search(tmp_path / "a", tmp_path / "b", channels=("t1n", "t2w")))
+    assert [scan.case for scan in scans] == ["IXI012", "IXI013"]
+    assert reasons == {}
+
+
+def test_patterns_are_for_folders_that_do_not_tell_themselves(tmp_path):
+    make(tmp_path / "ixi", "IXI012-HH-1211-T1.nii.gz")
+    make(tmp_path / "own", "me_T1.nii.gz")
+    scans, _ = find_scans(search(tmp_path / "ixi", tmp_path / "own", globs={"t1n": "*_T1.nii.gz"}))
+    assert [scan.case for scan in scans] == ["IXI012", "own_me"]
+    with pytest.raises(UserError, match="-glob means nothing in layout ixi"):
+        find_scans(search(tmp_path / "ixi", globs={"t1n": "*_T1.nii.gz"}))
+
+
+def test_dicom_files_behind_a_bids_folder_do_not_make_it_ppmi(tmp_path):
+    make(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sourcedata/sub-01/MPRAGE/2011-01-20_1/I1/a.dcm")
+    assert list(found(tmp_path)) == ["sub-01"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +147,7 @@ def test_ppmi_trees_and_exports_earliest_complete_date_first(tmp_path):
         ("MPRAGE_GRAPPA2", "t1n"), ("SAG_T1_3DMPRAGE", "t1n"), ("T1_REPEAT_2", "t1n"), ("Sag_3D_MPR", "t1n"),
         ("AX_IR-FSPGR_3D", "t1n"), ("3D_T1_BRAVO", "t1n"), ("t1_mprage_C+", "t1c"), ("SAG_T1_post_GD", "t1c"),
         ("T2_FLAIR_AXIAL", "t2f"), ("AX_T2_FLAIR", "t2f"), ("T2_SAG", "t2w"), ("AXIAL_T2*", None), ("rsfMRI_T1", None),
+        ("AX_T1_FLAIR", None), ("T1_PRE_CONTRAST", None), ("T2_FLAIR_post", None), ("T1_MAP", None),
         ("3-plane_loc_T1", None), ("DTI_gated", None), ("T1", "t1n"),
     ],
 )  # fmt: skip
@@ -149,7 +187,7 @@ def test_several_folders_are_told_apart(tmp_path):
     scans, _ = find_scans(search(tmp_path / "one", tmp_path / "ixi", tmp_path / "two"))
     assert [scan.case for scan in scans] == ["IXI012", "one_sub-01", "two_sub-01"]
     make(tmp_path / "other" / "one", "sub-01/anat/sub-01_T1w.nii.gz")
-    with pytest.raises(UserError, match="would both be called one_sub-01"):
+    with pytest.raises(UserError, match="both have somebody who would be called one_sub-01"):
         find_scans(search(tmp_path / "one", tmp_path / "other" / "one"))
 
 
@@ -187,7 +225,11 @@ def test_a_reference_may_call_its_channel_what_it_likes(tmp_path, name):
         (["x.nii.gz"], {"globs": {"t1n": "x.nii.gz"}}, r"has no \*"),
         (["IXI012-HH-1211-T1.nii.gz"], {"called": {"t2f": ("FLAIR",)}}, "names t2f, and the reference has t1n"),
         (["IXI012-HH-1211-T1.nii.gz"], {"where": ("group", "x")}, "-where means nothing in .*, which has layout ixi"),
-        (["IXI012-HH-1211-T1.nii.gz"], {"session": "1"}, "-session means nothing in .*, which has layout ixi"),
+        (
+            ["IXI012-HH-1211-T1.nii.gz"],
+            {"session": "1"},
+            "-session means nothing in layout ixi; leave it out, or choose -layout bids",
+        ),
         (["x.nii.gz"], {"globs": {"t1n": "/data/*.nii.gz"}}, "is seen from the folder of -i"),
         (["p 1/s.nii.gz", "p 2/s.nii.gz"], {"globs": {"t1n": "p ?/*.nii.gz"}}, "are both t1n of one case by -glob"),
         ([TREE.format("1", "MPRAGE", "2011-01-20", "I", 0)], {"where": ("Group", "x")}, "a .csv file beside the scans"),
