@@ -6,8 +6,10 @@ from copy import deepcopy
 from nnunetv2_tf.cases import CaseFiles, case_digest, channel_names, dataset_json, raw_cases, refuse_damaged
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.preprocess import Plan, StampedFolder, chosen_plans
 from nnunetv2_tf.preparation.reference import grid_of, orientation
+from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.work import locked, read_json, write_json
 
 
@@ -53,6 +55,27 @@ def write_plans(dataset: Dataset, healthy: Dataset, plans_name: str) -> str:
     write_json(healthy.preprocessed / f"{name}.json", plans)
     write_json(healthy.preprocessed / "dataset.json", dataset_json(healthy))
     return name
+
+
+def healthy_cases(dataset: Dataset, healthy: Dataset, plan: Plan) -> list[Case]:
+    """The preprocessed healthy cases, in the working space of a labelled dataset's plan; all are free of tumour."""
+    plans_name = str(plan.plans["plans_name"])
+    cure = f"run nnUNetv2_tf_preprocess_healthy -d {dataset.name[7:10]} -healthy {healthy.name[7:10]} -p {plans_name}."
+    refuse_other_channels(dataset, healthy)
+    files = raw_cases(healthy)
+    if not (healthy.preprocessed / f"{healthy_plans_name(dataset, plans_name)}.json").exists():
+        raise UserError(f"{healthy.name} is not preprocessed with the plans of {dataset.name}; {cure}")
+    own = Plan.read(healthy, healthy_plans_name(dataset, plans_name), plan.configuration)
+    folder = healthy.preprocessed / own.data_identifier
+    stale = StampedFolder(folder).stale(own, {name: [case_digest(case)] for name, case in files.items()})
+    if stale:
+        raise UserError(
+            f"{stale[0]} of {healthy.name} is not preprocessed, or was before it or the plans changed; {cure}"
+        )
+    theirs, ours = dataset_json(healthy)["labels"], dataset_json(dataset)["labels"]
+    numbering = {value: ours.get(name, 0) for name, value in theirs.items() if value}  # the target's label of that name
+    meaning = Meaning((), tuple(numbering))
+    return [Case(healthy, own, files[name], ("healthy", name), meaning, folder, numbering) for name in sorted(files)]
 
 
 def refuse_other_channels(dataset: Dataset, healthy: Dataset) -> None:

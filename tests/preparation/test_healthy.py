@@ -9,7 +9,8 @@ from nnunetv2_tf.commands import preprocess_healthy
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.healthy import preprocess_healthy as preprocess
-from nnunetv2_tf.preparation.healthy import refuse_other_orientation
+from nnunetv2_tf.preparation.healthy import healthy_cases, refuse_other_orientation
+from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.standin.brains import healthy
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import Workspace, stored
@@ -62,6 +63,24 @@ def test_arrays_of_scans_that_are_gone_go_too(both: Workspace):
     preprocess("501", "601", "nnUNetPlans", ["3d_fullres"], 1)
     folder = HEALTHY.preprocessed / IDENTIFIER
     assert {path.name.split(".")[0].removesuffix("_seg") for path in folder.iterdir()} == {"person_000", "person_002"}
+
+
+def test_healthy_cases_are_hosts_without_tumour(both: Workspace):
+    plan = Plan.read(both.dataset, "nnUNetPlans", "3d_fullres")
+    with pytest.raises(UserError, match="is not preprocessed with the plans of .*; run nnUNetv2_tf_preprocess_healthy"):
+        healthy_cases(both.dataset, HEALTHY, plan)
+    preprocess("501", "601", "nnUNetPlans", ["3d_fullres"], 1)
+    cases = healthy_cases(both.dataset, HEALTHY, plan)
+    assert [case.identifier for case in cases] == ["person_000", "person_001", "person_002"]
+    for case in cases:
+        assert not case.label().any()
+        assert not case.has_tumour()
+        brain = sitk.GetArrayFromImage(sitk.ReadImage(str(case.files.label)))
+        assert case.organ().sum() == brain.sum()
+    scan = HEALTHY.raw / "imagesTr" / "person_002_0000.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(scan)) * 2, str(scan))
+    with pytest.raises(UserError, match="person_002 of .* is not preprocessed, or was before it or the plans changed"):
+        healthy_cases(both.dataset, HEALTHY, plan)
 
 
 def test_scans_that_are_stored_turned_are_refused(both: Workspace):

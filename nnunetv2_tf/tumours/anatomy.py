@@ -1,0 +1,46 @@
+"""Fluid in a host. In: its image and its organ. Out: where ventricles and sulci are, estimated from brightness."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from nnunetv2_tf.modalities import ALIASES, known_names, plain
+
+DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
+SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
+
+
+def fluid(image: np.ndarray, organ: np.ndarray, channels: Sequence[str], spacing: Sequence[float]) -> np.ndarray | None:
+    """(Z, Y, X) bool: the darkest (or brightest) of three classes of brightness in the organ, without small spots.
+
+    None where no channel is one that is known to show fluid.
+
+    Args:
+        image: (C, Z, Y, X)
+        organ: (Z, Y, X) bool
+        channels: their names
+        spacing: in mm
+    """
+    for modality in (*DARK, *BRIGHT):
+        names = set(map(plain, ALIASES[modality]))
+        for index, channel in enumerate(channels):
+            if known_names(channel) & names:
+                return _extreme(image[index], organ, modality in DARK, spacing)
+    return None
+
+
+def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequence[float]) -> np.ndarray:
+    values = channel[organ].astype(np.float32)
+    values = np.clip(values, *np.percentile(values, [0.5, 99.5]))
+    otsu = sitk.OtsuMultipleThresholdsImageFilter()
+    otsu.SetNumberOfThresholds(2)
+    otsu.Execute(sitk.GetImageFromArray(values[None, None]))
+    low, high = otsu.GetThresholds()
+    found = organ & (channel < low if dark else channel > high)
+    pieces: np.ndarray = np.zeros(found.shape, np.int32)
+    ndimage.label(found, output=pieces)
+    large = np.bincount(pieces.ravel()) * float(np.prod(spacing)) >= SMALLEST_MM3
+    large[0] = False
+    return large[pieces]

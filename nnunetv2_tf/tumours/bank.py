@@ -1,0 +1,112 @@
+"""The tumours of a fold's training cases. In: cases. Out: each tumour cut out, and where it lies in the common space.
+
+The common space is the millimetres that real and healthy scans share: world coordinates of a dataset whose scans share
+one grid, else those of the reference, to which every scan has an affine.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.preparation.stored import Case
+
+PIECE_ML = 0.1  # smaller pieces do not count as tumours of their own
+EVERYWHERE = np.ones((3, 3, 3), bool)
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One donor's tumour, all of its pieces."""
+
+    donor: str
+    label: np.ndarray  # (Z, Y, X) int16, the box around it and a voxel more; tumour classes only
+    affine: np.ndarray  # 4x4, voxel (Z, Y, X) of the box to mm (x, y, z) of the common space
+
+    @cached_property
+    def classes(self) -> dict[int, float]:
+        """Millilitres of each class."""
+        values, counts = np.unique(self.label[self.label > 0], return_counts=True)
+        return {int(value): float(count) * self.voxel_ml for value, count in zip(values, counts, strict=True)}
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000
+
+    @property
+    def volume(self) -> float:
+        """Millilitres of all classes."""
+        return sum(self.classes.values())
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """(n, 3) mm (x, y, z) of its voxels."""
+        return np.argwhere(self.label > 0) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """(3,) mm (x, y, z), the mean over its voxels."""
+        return self.points.mean(axis=0)
+
+    @cached_property
+    def pieces(self) -> int:
+        """How many separate tumours it is."""
+        return count_pieces(self.label > 0, self.voxel_ml)
+
+    def across(self, midline: float) -> float:
+        """The share that lies on the side of the midline where less of it lies."""
+        share = float((self.points[:, 0] > midline).mean())
+        return min(share, 1 - share)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A cohort's tumours, in the order of their donors' names."""
+
+    lesions: tuple[Lesion, ...]
+    midline: float  # mm along x (left to right), of the common space
+
+    @cached_property
+    def by_donor(self) -> dict[str, Lesion]:
+        """For lines of a recipe."""
+        return {lesion.donor: lesion for lesion in self.lesions}
+
+
+def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
+    """Cuts the tumours out of cases.
+
+    Args:
+        cases: training cases of one fold; those without tumour only say where the middle is
+        affines: by case, what takes points of the common space to points of its scan; identity where there is none
+    """
+    lesions, middles = [], []
+    for case in sorted(cases, key=lambda case: case.identifier):
+        to_common = np.linalg.inv(affines.get(case.identifier, np.eye(4))) @ case.grid.affine
+        organ = np.array(ndimage.center_of_mass(case.organ()))
+        middles.append((to_common[:3, :3] @ organ + to_common[:3, 3])[0])
+        tumour = case.tumour()
+        if tumour.any():
+            lesions.append(cut_out(case.identifier, tumour, to_common))
+    if not lesions:
+        raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
+    return Bank(tuple(lesions), float(np.median(middles)))
+
+
+def cut_out(donor: str, tumour: np.ndarray, to_common: np.ndarray) -> Lesion:
+    """The box around a tumour map (Z, Y, X)."""
+    box = ndimage.find_objects((tumour > 0).astype(np.uint8))[0]
+    affine = to_common.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start - 1 for part in box]
+    return Lesion(donor, np.pad(tumour[box], 1).astype(np.int16), affine)
+
+
+def count_pieces(tumour: np.ndarray, voxel_ml: float) -> int:
+    """Connected pieces of more than a few voxels; at least one where there is anything."""
+    pieces = np.zeros(tumour.shape, np.int32)
+    ndimage.label(tumour, EVERYWHERE, output=pieces)
+    sizes = np.bincount(pieces.ravel())[1:] * voxel_ml
+    return max(int((sizes >= PIECE_ML).sum()), min(len(sizes), 1))

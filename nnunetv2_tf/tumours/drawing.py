@@ -1,0 +1,170 @@
+"""Draws the tumours of one line. In: the bank, a host, what is allowed and asked for. Out: tumours that can be placed.
+
+Volume and place are drawn from the cohort's, then a donor that can have that volume, then everything else. A draw that
+loses too much, or a class, or crosses the midline where its donor does not, is followed by another one, then by another
+donor; the last draws of a donor stay near where its tumour was, where it is most likely to fit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnunetv2_tf.meaning import Meaning
+from nnunetv2_tf.tumours.bank import Bank, Lesion
+from nnunetv2_tf.tumours.hosting import Host, Hosted, host_tumours
+from nnunetv2_tf.tumours.recipe import Tumour
+from nnunetv2_tf.tumours.settings import Controls, Drawing
+
+DONORS, DRAWS, NEAR_HOME = 12, 8, 3  # volumes tried; draws of each; the last ones near the donor's own place
+BLUR_VOLUME, BLUR_PLACE, HOME = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
+CROSSES = 0.02  # a tumour with less across the midline does not cross it
+SHARE = (0.5, 0.9)  # of the volume is the larger one's when two are combined
+
+
+class Unplaceable(Exception):
+    """No draw could be used; the most frequent reason, as half a sentence."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What lines are drawn from."""
+
+    bank: Bank
+    meaning: Meaning
+    drawing: Drawing
+    controls: Controls
+
+    def tumours(self, host: Host, rng: np.random.Generator) -> tuple[tuple[Tumour, ...], Hosted]:
+        """Tumours for a host, and how they come to lie. Raises Unplaceable."""
+        reasons: list[str] = []
+        for _ in range(DONORS):
+            chosen = self._donors(rng)
+            for draw in range(DRAWS):
+                tumours = self._transformed(chosen, host, draw >= DRAWS - NEAR_HOME, rng)
+                hosted = host_tumours(tumours, self.bank, host, self.meaning)
+                reason = self._objection(tumours, hosted)
+                if hosted is not None and not reason:
+                    return tumours, hosted
+                reasons.append(reason)
+        raise Unplaceable(max(set(reasons), key=reasons.count))
+
+    def _donors(self, rng: np.random.Generator) -> list[tuple[Lesion, float]]:
+        """One donor or two, each with its scale."""
+        lesions = [lesion for lesion in self.bank.lesions if self.controls.fractions_met(lesion.classes)]
+        low, high = self.drawing.scale
+        if not self.drawing.matched and self.controls.volume_ml is None:
+            number = 2 if self._combines(lesions, rng) else 1
+            drawn = rng.choice(len(lesions), size=number, replace=False)
+            return [(lesions[index], rng.uniform(low, high)) for index in drawn]
+        volume = self._volume(lesions, rng)
+        parts = [volume]
+        if self._combines(lesions, rng):
+            share = rng.uniform(*SHARE)
+            parts = [volume * share, volume * (1 - share)]
+        chosen: list[tuple[Lesion, float]] = []
+        for part in parts:
+            free = [lesion for lesion in lesions if all(lesion is not other for other, _ in chosen)]
+            scales = np.array([(part / lesion.volume) ** (1 / 3) for lesion in free])
+            fitting = np.flatnonzero((scales >= low) & (scales <= high))
+            if len(fitting):
+                index = int(rng.choice(fitting))
+            elif not chosen:
+                index = int(np.argmin(np.abs(np.log(scales))))
+            else:
+                break  # no second donor is as small as it would have to be
+            chosen.append((free[index], float(np.clip(scales[index], low, high))))
+        return chosen
+
+    def _combines(self, lesions: list[Lesion], rng: np.random.Generator) -> bool:
+        """Whether to put two donors together; always where no single one has the pieces asked for."""
+        asked = self.controls.components
+        needed = asked is not None and asked[0] > max(lesion.pieces for lesion in lesions)
+        drawn = rng.random() < self.drawing.combine
+        return len(lesions) > 1 and (needed or drawn)
+
+    def _volume(self, lesions: list[Lesion], rng: np.random.Generator) -> float:
+        """Millilitres: of somebody in the cohort, a little more or less."""
+        span = self.controls.volume_ml
+        if span is None:
+            return float(lesions[rng.integers(len(lesions))].volume * np.exp(rng.normal(0, BLUR_VOLUME)))
+        within = [lesion.volume for lesion in lesions if span[0] <= lesion.volume <= span[1]]
+        if not within:
+            low = max(span[0], min(lesion.volume for lesion in lesions) * self.drawing.scale[0] ** 3)
+            high = min(span[1], max(lesion.volume for lesion in lesions) * self.drawing.scale[1] ** 3)
+            return float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
+        drawn = within[rng.integers(len(within))] * np.exp(rng.normal(0, BLUR_VOLUME))
+        return float(min(max(drawn, span[0]), span[1]))
+
+    def _transformed(
+        self, chosen: list[tuple[Lesion, float]], host: Host, at_home: bool, rng: np.random.Generator
+    ) -> tuple[Tumour, ...]:
+        tumours = []
+        for lesion, scale in chosen:
+            target = self._place(lesion, host, at_home, rng)
+            flip = self._flip(lesion, target, rng)
+            uneven = np.exp(rng.uniform(-1, 1, 3) * np.log1p(self.drawing.uneven))
+            scales = scale * uneven / np.prod(uneven) ** (1 / 3)
+            own = lesion.centre.copy()
+            if flip:
+                own[0] = 2 * self.bank.midline - own[0]
+            tumours.append(
+                Tumour(
+                    lesion.donor,
+                    scale=_rounded(scales),
+                    rotation=_rounded(rng.uniform(-1, 1, 3) * self.drawing.turn),
+                    flip=flip,
+                    shift=_rounded((target - own)[::-1]),
+                    elastic_seed=int(rng.integers(2**31)) if self.drawing.elastic else None,
+                )
+            )
+        return tuple(tumours)
+
+    def _place(self, lesion: Lesion, host: Host, at_home: bool, rng: np.random.Generator) -> np.ndarray:
+        """Where its centre goes, mm (x, y, z): where somebody's tumour is, the donor's own, or as asked."""
+        midline, controls = self.bank.midline, self.controls
+        if controls.center is not None and controls.radius is not None:
+            step = rng.normal(size=3)
+            length = controls.radius * rng.random() ** (1 / 3)
+            return np.asarray(controls.center, float) + step / np.linalg.norm(step) * length
+        if not self.drawing.matched and not at_home:
+            inside = np.argwhere(host.organ)
+            target = host.grid[:3, :3] @ inside[rng.integers(len(inside))] + host.grid[:3, 3]
+        else:
+            somebody = lesion if at_home else self.bank.lesions[rng.integers(len(self.bank.lesions))]
+            target = somebody.centre + rng.normal(size=3) * (HOME if at_home else BLUR_PLACE)
+        if controls.side is not None and bool(target[0] > midline) != (controls.side == "left"):
+            target[0] = 2 * midline - target[0]
+        return target
+
+    def _flip(self, lesion: Lesion, target: np.ndarray, rng: np.random.Generator) -> bool:
+        """Mirrors a tumour that goes to the other side, so that it has its side's shape."""
+        if lesion.across(self.bank.midline) > CROSSES:
+            return bool(rng.random() < 0.5)
+        return bool((lesion.centre[0] > self.bank.midline) != (target[0] > self.bank.midline))
+
+    def _objection(self, tumours: tuple[Tumour, ...], hosted: Hosted | None) -> str:
+        """Why a draw cannot be used; empty when it can."""
+        if hosted is None:
+            return "nothing of it falls into the organ"
+        if hosted.kept < self.drawing.least_kept:
+            return f"more than {100 * (1 - self.drawing.least_kept):.0f} % of it fall outside the organ"
+        if hosted.lost:
+            return "a class of it is lost"
+        lesion, controls = hosted.lesion, self.controls
+        donors = [self.bank.by_donor[tumour.donor].across(self.bank.midline) for tumour in tumours]
+        if len(tumours) == 1 and max(donors) <= CROSSES < lesion.across(self.bank.midline):
+            return "it crosses the midline, which its donor does not"
+        if controls.volume_ml is not None and not controls.volume_ml[0] <= lesion.volume <= controls.volume_ml[1]:
+            return "its volume is not as asked for"
+        if controls.components is not None and not controls.components[0] <= lesion.pieces <= controls.components[1]:
+            return "it has not as many pieces as asked for"
+        if not controls.fractions_met(lesion.classes):
+            return "its classes are not in the proportions asked for"
+        if not controls.centre_met(lesion.centre, self.bank.midline):
+            return "its centre is not where it is asked for"
+        return ""
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    """As they are written into a recipe, so that reading it gives the same tumour."""
+    return tuple(round(float(value), 3) for value in values)

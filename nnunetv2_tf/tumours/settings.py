@@ -1,0 +1,102 @@
+"""How tumours are drawn: what a preset allows, and what a user asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.tumours.bank import Bank, Lesion
+
+Span = tuple[float, ...]  # least and most
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a preset allows."""
+
+    scale: Span = (0.7, 1.3)
+    uneven: float = 0.1  # the three axes' scales differ by up to this share
+    turn: float = 15.0  # degrees about each axis
+    elastic: bool = True
+    combine: float = 0.2  # of tumours are put together from two donors
+    least_kept: float = 0.8  # of a tumour's voxels must fall into the organ
+    matched: bool = True  # volumes and places are drawn from the cohort's, else uniformly
+    around_fluid: bool = True  # diffuse classes leave out the host's fluid
+
+
+PRESETS = {
+    "default": Drawing(),
+    "paper": Drawing(uneven=0.0, turn=0.0, elastic=False, matched=False, around_fluid=False),
+}
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a user asks of every tumour; None for what the cohort's tumours are like."""
+
+    volume_ml: Span | None = None
+    side: Literal["left", "right"] | None = None
+    center: tuple[float, ...] | None = None  # mm (x, y, z) of the common space
+    radius: float | None = None  # mm around it, for the tumour's own centre
+    components: tuple[int, ...] | None = None
+    fractions: Mapping[int, Span] = field(default_factory=dict)  # by class, of the tumour's volume
+
+    def refuse_impossible(self, bank: Bank, drawing: Drawing, names: Mapping[int, str]) -> None:
+        """Raises when no donor can meet what is asked, before any work begins."""
+        for flag, span in (("-volume_ml", self.volume_ml), ("-components", self.components)):
+            if span is not None and not 0 < span[0] <= span[1]:
+                raise UserError(f"{flag} takes the least and the most, not {span[0]:g} {span[1]:g}.")
+        if (self.center is None) is not (self.radius is None):
+            raise UserError("-center and -radius go together; give both, or none.")
+        for value, span in self.fractions.items():
+            if not 0 <= span[0] <= span[1] <= 1:
+                raise UserError(f"-class_fraction {names[value]} takes shares between 0 and 1, the smaller first.")
+        fitting = [lesion for lesion in bank.lesions if self.fractions_met(lesion.classes)]
+        if not fitting:
+            asked = ", ".join(f"{names[value]} {span[0]:g} to {span[1]:g}" for value, span in self.fractions.items())
+            raise UserError(
+                f"No tumour of this fold has -class_fraction {asked}; they have {_spans(bank, self.fractions, names)}."
+            )
+        if self.volume_ml is not None and not any(self.reachable(lesion, drawing) for lesion in fitting):
+            volumes = [lesion.volume for lesion in fitting]
+            raise UserError(
+                f"-volume_ml {self.volume_ml[0]:g} {self.volume_ml[1]:g} cannot be made of tumours of "
+                f"{min(volumes):.1f} to {max(volumes):.1f} ml, scaled by {drawing.scale[0]:g} to {drawing.scale[1]:g}."
+            )
+        pieces = [lesion.pieces for lesion in fitting]
+        most = max(pieces) * (2 if drawing.combine > 0 else 1)
+        if self.components is not None and not (self.components[0] <= most and self.components[1] >= min(pieces)):
+            raise UserError(
+                f"-components {self.components[0]} {self.components[1]} cannot be made of tumours of {min(pieces)} to "
+                f"{max(pieces)} pieces{', two of them at most' if drawing.combine > 0 else ''}."
+            )
+
+    def reachable(self, lesion: Lesion, drawing: Drawing) -> bool:
+        """Whether a donor, scaled as far as is allowed, can have the volume asked for."""
+        if self.volume_ml is None:
+            return True
+        low, high = (lesion.volume * scale**3 for scale in drawing.scale)
+        return low <= self.volume_ml[1] and high >= self.volume_ml[0]
+
+    def fractions_met(self, classes: Mapping[int, float]) -> bool:
+        """Whether millilitres by class are in the proportions asked for."""
+        total = max(sum(classes.values()), 1e-9)
+        return all(low <= classes.get(value, 0.0) / total <= high for value, (low, high) in self.fractions.items())
+
+    def centre_met(self, centre: np.ndarray, midline: float) -> bool:
+        """Whether a tumour's centre, mm (x, y, z) with x growing to the left, lies where it is asked for."""
+        if self.side is not None and bool(centre[0] > midline) != (self.side == "left"):
+            return False
+        if self.center is None or self.radius is None:
+            return True
+        return float(np.linalg.norm(centre - self.center)) <= self.radius
+
+
+def _spans(bank: Bank, fractions: Mapping[int, Span], names: Mapping[int, str]) -> str:
+    found = []
+    for value in fractions:
+        shares = [lesion.classes.get(value, 0.0) / lesion.volume for lesion in bank.lesions]
+        found.append(f"{names[value]} {min(shares):.2f} to {max(shares):.2f}")
+    return ", ".join(found)

@@ -1,0 +1,121 @@
+"""A tumour under its transform. In: a lesion, how it is transformed, and a grid. Out: its map on a box of that grid.
+
+In the common space a point p of the lesion goes to c + shift + R S (p' - c), with p' and the centre c mirrored at the
+midline where the tumour is flipped, S the scale and R the rotation. An elastic tumour is besides pulled here and there
+by a smooth field, whose strength and wavelength go with the size of the tumour.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import BSpline
+from scipy.ndimage import map_coordinates
+
+from nnunetv2_tf.preparation.resampling import resample_label
+from nnunetv2_tf.tumours.bank import Lesion
+from nnunetv2_tf.tumours.recipe import Tumour
+
+PULL, WAVELENGTH = 0.2, 0.7  # of the tumour's radius: standard deviation of the field, distance of its knots
+WIDEST = 3.0  # standard deviations that a pull is limited to
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A tumour map on a box of a grid; the box may stick out of the grid."""
+
+    start: np.ndarray  # (3,) first voxel of the box
+    label: np.ndarray  # (Z, Y, X) int16
+
+    def cut_to(self, shape: Sequence[int]) -> tuple[tuple[slice, ...], np.ndarray]:
+        """The part of the grid that the box lies on, and the map there."""
+        low = np.minimum(np.maximum(self.start, 0), shape)
+        high = np.maximum(np.minimum(self.start + self.label.shape, shape), low)
+        own = tuple(slice(a, b) for a, b in zip(low - self.start, high - self.start, strict=True))
+        return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)), self.label[own]
+
+
+def forward(tumour: Tumour, lesion: Lesion, midline: float) -> np.ndarray:
+    """The transform without its elastic part, 4x4, mm to mm of the common space."""
+    mirror = np.eye(4)
+    if tumour.flip:
+        mirror[0, 0], mirror[0, 3] = -1.0, 2 * midline
+    centre = mirror[:3, :3] @ lesion.centre + mirror[:3, 3]
+    turn = _rotation(tumour.rotation) @ np.diag(tumour.scale[::-1])
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn
+    matrix[:3, 3] = centre + tumour.shift[::-1] - turn @ centre
+    return matrix @ mirror
+
+
+def move(tumour: Tumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Moved:
+    """The tumour on a grid, given as 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space."""
+    way = np.linalg.inv(grid) @ forward(tumour, lesion, midline) @ lesion.affine  # voxel of the lesion to voxel there
+    ends = np.array([[-1.0] * 3, np.array(lesion.label.shape, float)])
+    corners = np.array(np.meshgrid(*ends.T, indexing="ij")).reshape(3, -1)
+    places = way[:3, :3] @ corners + way[:3, 3:]
+    spacing = np.linalg.norm(grid[:3, :3], axis=0)
+    radius = radius_of(lesion.volume * float(np.prod(tumour.scale)))
+    margin = 0.0 if tumour.elastic_seed is None else WIDEST * PULL * radius / spacing
+    start = np.floor(places.min(axis=1) - margin).astype(int)
+    shape = np.ceil(places.max(axis=1) + margin).astype(int) - start + 1
+    back = np.linalg.inv(way)
+    back[:3, 3] += back[:3, :3] @ start
+    if tumour.elastic_seed is None:
+        return Moved(start, resample_label(lesion.label, back, shape.tolist()))
+    field = _field(shape, spacing, radius, np.random.default_rng(tumour.elastic_seed))
+    return Moved(start, _sampled(lesion.label, back, field))
+
+
+def radius_of(millilitres: float) -> float:
+    """Radius in mm of a ball."""
+    return float((3 * millilitres * 1000 / (4 * np.pi)) ** (1 / 3))
+
+
+def _rotation(degrees: Sequence[float]) -> np.ndarray:
+    """About Z, then Y, then X, for vectors (x, y, z)."""
+    (cz, cy, cx), (sz, sy, sx) = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    return about_x @ about_y @ about_z
+
+
+def _field(shape: np.ndarray, spacing: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """(3, Z, Y, X) float32, displacements in voxels of the box: cubic B-splines over random knots."""
+    bases = [_basis(int(size), step, WAVELENGTH * radius) for size, step in zip(shape, spacing, strict=True)]
+    knots = rng.normal(size=(3, *(basis.shape[1] for basis in bases))).clip(-WIDEST, WIDEST) * PULL * radius
+    field = np.einsum("czyx,Zz->cZyx", knots, bases[0])
+    field = np.einsum("cZyx,Yy->cZYx", field, bases[1])
+    field = np.einsum("cZYx,Xx->cZYX", field, bases[2], optimize=True)
+    return (field / spacing[:, None, None, None]).astype(np.float32)
+
+
+def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
+    """(size, knots): cubic B-splines at voxels `step` mm apart."""
+    places = np.arange(size) * step / wavelength
+    number = int(np.ceil(places[-1])) + 4
+    return np.asarray(BSpline.design_matrix(places + 3, np.arange(number + 4), 3).todense())
+
+
+def _sampled(label: np.ndarray, affine: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """A label map at the displaced voxels of a box: of the linearly interpolated classes the strongest."""
+    shape = field.shape[1:]
+    matrix = affine[:3, :3].astype(np.float32)
+    axes = [np.arange(size, dtype=np.float32) for size in shape]
+    places = np.empty_like(field)
+    for row in range(3):
+        straight = (
+            affine[row, 3]
+            + matrix[row, 0] * axes[0][:, None, None]
+            + matrix[row, 1] * axes[1][:, None]
+            + matrix[row, 2] * axes[2]
+        )
+        places[row] = straight + np.tensordot(matrix[row], field, 1)
+    values = np.unique(label)
+    values = values[values > 0]
+    shares = np.stack(
+        [map_coordinates((label == value).astype(np.float32), places, order=1, mode="constant") for value in values]
+    )
+    strongest = shares.argmax(axis=0)
+    return np.where(shares.max(axis=0) > 1 - shares.sum(axis=0), values[strongest], 0).astype(np.int16)
