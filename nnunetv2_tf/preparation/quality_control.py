@@ -9,6 +9,7 @@ ADULT_ML = (850.0, 2100.0)  # brain volumes of healthy adults, with what skull s
 LEAST_OVERLAP = 0.85
 LEAST_COVERED = 0.98
 FAR = 5.0  # robust standard deviations
+LEAST_FAR = 0.1  # of what is usual: smaller differences are no failure, however alike all others are
 ENOUGH = 10  # scans of one collection, to tell what is usual there
 
 
@@ -74,6 +75,7 @@ def _far(name: str, measured: Measures, like: Sequence[Measures]) -> str:
     own, middle = getattr(measured, name), float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     high_is_good = name in ("after", "overlap", "covered")
-    if len(values) < ENOUGH or spread == 0 or (high_is_good and own > middle) or abs(own - middle) <= FAR * spread:
+    far = abs(own - middle) > max(FAR * spread, LEAST_FAR * abs(middle))
+    if len(values) < ENOUGH or not far or (high_is_good and own > middle):
         return ""
     return f"its {_NOUNS[name]}, {own:.3g}, is far from the others' {middle:.3g}"

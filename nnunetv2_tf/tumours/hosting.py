@@ -14,7 +14,7 @@ from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.tumours.anatomy import fluid
 from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
 from nnunetv2_tf.tumours.recipe import Tumour
-from nnunetv2_tf.tumours.transform import move
+from nnunetv2_tf.tumours.transform import Moved, move
 
 
 @dataclass(frozen=True)
@@ -43,45 +43,60 @@ class Hosted:
     """A placed tumour map."""
 
     lesion: Lesion  # what came out, cut out; donor is the host's name
-    label: np.ndarray  # (Z, Y, X) int16, the same on the host's whole grid
+    box: tuple[slice, ...]  # of the host's grid
+    map: np.ndarray  # (Z, Y, X) int16, the tumour map there
     kept: float  # share of the tumours' voxels that fell into the organ
     lost: tuple[int, ...]  # classes that the donors have and this map has not
     in_fluid: float  # share that was left out because of fluid
 
+    def label(self, shape: Sequence[int]) -> np.ndarray:
+        """(Z, Y, X) int16: the tumour map on the host's whole grid."""
+        whole = np.zeros(shape, np.int16)
+        whole[self.box] = self.map
+        return whole
+
 
 def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host, meaning: Meaning) -> Hosted | None:
     """Places the tumours of a line; None when nothing of them falls into the organ."""
+    lesions = [bank.by_donor[tumour.donor] for tumour in tumours]
+    moved = [move(tumour, lesion, bank.midline, host.grid) for tumour, lesion in zip(tumours, lesions, strict=True)]
+    box = _around(moved, host.organ.shape)
+    organ, together = host.organ[box], np.zeros([part.stop - part.start for part in box], np.int16)
     priority = rank_of_classes(bank, meaning)
-    together = np.zeros(host.organ.shape, np.int16)
     rank = np.zeros(max(priority) + 1, np.int16)
     rank[list(priority)] = np.arange(len(priority), 0, -1)
-    whole = kept = 0
-    expected: set[int] = set()
-    for tumour in tumours:
-        lesion = bank.by_donor[tumour.donor]
-        moved = move(tumour, lesion, bank.midline, host.grid)
-        box, label = moved.cut_to(host.organ.shape)
-        inside = (label > 0) & host.organ[box]
-        whole += int((moved.label > 0).sum())
+    kept = 0
+    for one in moved:
+        own, label = one.cut_to(host.organ.shape)
+        here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, box, strict=True))
+        inside = (label > 0) & organ[here]
         kept += int(inside.sum())
-        expected |= set(lesion.classes)
-        there = together[box]
-        np.copyto(there, label, where=inside & (rank[label] > rank[there]))
-    left_out = 0
-    placed = int((together > 0).sum())
+        np.copyto(together[here], label, where=inside & (rank[label] > rank[together[here]]))
+    placed, left_out = int((together > 0).sum()), 0
     if host.fluid is not None and meaning.diffuse:
-        wet = np.isin(together, meaning.diffuse) & host.fluid
+        wet = host.fluid[box] & np.isin(together, meaning.diffuse)
         left_out = int(wet.sum())
         together[wet] = 0
     if not together.any():
         return None
-    lesion = cut_out(host.name, together, host.grid)
+    grid = host.grid.copy()
+    grid[:3, 3] += grid[:3, :3] @ [part.start for part in box]
+    found = cut_out(host.name, together, grid)
     return Hosted(
-        lesion=lesion,
-        label=together,
-        kept=kept / max(whole, 1),
-        lost=tuple(sorted(expected - set(lesion.classes))),
+        lesion=found,
+        box=box,
+        map=together,
+        kept=kept / max(sum(int((one.label > 0).sum()) for one in moved), 1),
+        lost=tuple(sorted(set().union(*(lesion.classes for lesion in lesions)) - set(found.classes))),
         in_fluid=left_out / max(placed, 1),
+    )
+
+
+def _around(moved: Sequence[Moved], shape: Sequence[int]) -> tuple[slice, ...]:
+    """The part of a grid that holds all of them."""
+    boxes = [one.cut_to(shape)[0] for one in moved]
+    return tuple(
+        slice(min(part.start for part in parts), max(part.stop for part in parts)) for parts in zip(*boxes, strict=True)
     )
 
 

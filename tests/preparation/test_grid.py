@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.grid import Grid
@@ -52,3 +53,21 @@ def test_pictures_have_no_place():
     sizes = {"shape_after_cropping_and_before_resampling": (1, 4, 4), "shape_before_cropping": (1, 4, 4)}
     with pytest.raises(UserError, match="not of pictures"):
         Grid.of(properties | sizes, (1, 4, 4), (0, 1, 2))
+
+
+@pytest.mark.parametrize("reader", [NibabelIO, NibabelIOWithReorient])
+def test_millimetres_are_the_same_whatever_reads_the_scan(tmp_path, reader):
+    """nibabel counts x to the right and y to the front, ITK to the left and to the back."""
+    image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32))
+    image.SetSpacing((1.0, 2.0, 3.0))
+    image.SetOrigin((-20.0, 11.0, 5.0))
+    path = str(tmp_path / "scan.nii.gz")
+    sitk.WriteImage(image, path)
+    array, properties = reader().read_images([path])
+    shape = array.shape[1:]
+    whole = {"bbox_used_for_cropping": [[0, size] for size in shape], "shape_before_cropping": shape}
+    grid = Grid.of({**properties, **whole, "shape_after_cropping_and_before_resampling": shape}, shape, (0, 1, 2))
+    for index in ((0, 0, 0), (3, 5, 2)):
+        place = (grid.affine @ [*index, 1])[:3].tolist()
+        own = image.TransformPhysicalPointToIndex(place)
+        assert image.GetPixel(own) == pytest.approx(float(array[(0, *index)]))

@@ -57,6 +57,12 @@ def test_all_reasons_are_named():
     assert len(found["bad"]) == 4  # too small for an adult, and far from the others in size, dark and bright
 
 
+def test_small_differences_are_no_failure_however_alike_the_others_are():
+    same = {f"case_{index}": GOOD for index in range(20)}
+    assert outliers({**same, "other": replace(GOOD, covered=0.985, overlap=0.95, bright=1.6)}) == {}
+    assert list(outliers({**same, "other": replace(GOOD, bright=1.7)})) == ["other"]
+
+
 def test_better_than_all_others_is_no_outlier():
     assert outliers({**cohort(), "best": replace(GOOD, after=0.9)}) == {}
 

@@ -12,7 +12,7 @@ from nnunetv2_tf.tumours.drawing import CROSSES, Draw, Unplaceable
 from nnunetv2_tf.tumours.hosting import Host, host_tumours
 from nnunetv2_tf.tumours.recipe import Tumour
 from nnunetv2_tf.tumours.settings import PRESETS, Controls
-from tests.tumours.hosts import GRID, MEANING, MIDLINE, ball, bank, host
+from tests.tumours.hosts import GRID, MEANING, MIDLINE, SHAPE, ball, bank, host
 
 NAMES = {1: "NCR", 2: "ED", 3: "ET"}
 BANK = bank()
@@ -28,7 +28,7 @@ def drawn(number: int, controls: Controls = FREE, preset: str = "default", at: H
 def test_five_hundred_draws(preset):
     at = host(fluid=ball((20, 24, 21.5), 5))
     for tumours, hosted in drawn(500 if preset == "default" else 100, preset=preset, at=at):
-        label = hosted.label
+        label = hosted.label(SHAPE)
         donors = [BANK.by_donor[tumour.donor] for tumour in tumours]
         assert set(np.unique(label)) == {0}.union(*(lesion.classes for lesion in donors))  # no class lost, none new
         assert not label[~at.organ].any()
@@ -45,7 +45,7 @@ def test_five_hundred_draws(preset):
                 assert hosted.lesion.across(MIDLINE) <= CROSSES  # no donor crosses it
         again = host_tumours(tumours, BANK, at, MEANING)
         assert again is not None
-        np.testing.assert_array_equal(again.label, label)  # a line, read again, gives the same
+        np.testing.assert_array_equal(again.label(SHAPE), label)  # a line, read again, gives the same
 
 
 def test_the_same_seed_draws_the_same():
@@ -66,9 +66,9 @@ def test_overlap_goes_by_priority():
     alone = [host_tumours((tumour,), BANK, host(), MEANING) for tumour in tumours]
     together = host_tumours(tumours, BANK, host(), MEANING)
     assert together is not None
-    one, other = (hosted.label for hosted in alone if hosted is not None)
+    one, other = (hosted.label(SHAPE) for hosted in alone if hosted is not None)
     rank = np.array([0, 2, 1, 3])
-    np.testing.assert_array_equal(together.label, np.where(rank[one] >= rank[other], one, other))
+    np.testing.assert_array_equal(together.label(SHAPE), np.where(rank[one] >= rank[other], one, other))
 
 
 def test_diffuse_classes_leave_fluid_and_cores_displace_it():
@@ -78,9 +78,9 @@ def test_diffuse_classes_leave_fluid_and_cores_displace_it():
     plain, hosted = (host_tumours((Tumour("case_0"),), BANK, host(fluid=fluid), MEANING) for fluid in (None, wet))
     assert plain is not None
     assert hosted is not None
-    expected = np.where(wet & (plain.label == 2), 0, plain.label)
-    np.testing.assert_array_equal(hosted.label, expected)
-    assert hosted.in_fluid == pytest.approx((wet & (plain.label == 2)).sum() / (plain.label > 0).sum())
+    expected = np.where(wet & (plain.label(SHAPE) == 2), 0, plain.label(SHAPE))
+    np.testing.assert_array_equal(hosted.label(SHAPE), expected)
+    assert hosted.in_fluid == pytest.approx((wet & (plain.label(SHAPE) == 2)).sum() / (plain.label(SHAPE) > 0).sum())
     assert hosted.kept == plain.kept == 1.0
 
 
