@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS := -n auto --maxprocesses 8 --dist loadfile  # a file's fixtures are made once
 
-.PHONY: demo test test-fast test-exhaustive lint types bench bench-real real_baseline real_carvemix clean
+.PHONY: demo test test-fast test-exhaustive lint types bench bench-real bench-healthy real_baseline real_carvemix clean
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,11 @@ bench: $(VENV)/.installed  ## timings as ratios; results go to docs/results/
 bench-real: $(VENV)/.installed  ## on the real scans in NNUNETV2_TF_REAL_DATA: CarveMix against its reference, and kills
 	$(BIN)/python -m benchmarks.carvemix_time
 	$(BIN)/python -m benchmarks.kills
+
+bench-healthy: $(VENV)/.installed  ## on the same scans: healthy cohorts, their gap to the real one, where tumours go
+	$(BIN)/python -m benchmarks.healthy_cohort build/healthy
+	$(BIN)/python -m benchmarks.cohort_gap build/healthy
+	$(BIN)/python -m benchmarks.placement build/healthy
 
 real_baseline: $(VENV)/.installed  ## nnU-Net alone on 18 real scans at 2.5 mm, 12 validate; half an hour on two cores
 	$(BIN)/python -m benchmarks.real_training baseline

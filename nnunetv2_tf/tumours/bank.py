@@ -15,6 +15,7 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.stored import Case
 
 PIECE_ML = 0.1  # smaller pieces do not count as tumours of their own
+SOME = 2000
 EVERYWHERE = np.ones((3, 3, 3), bool)
 
 
@@ -46,6 +47,11 @@ class Lesion:
     def points(self) -> np.ndarray:
         """(n, 3) mm (x, y, z) of its voxels."""
         return np.argwhere(self.label > 0) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    @cached_property
+    def some_points(self) -> np.ndarray:
+        """(n, 3) of them, evenly taken: enough to see where it would come to lie."""
+        return self.points[:: max(1, len(self.points) // SOME)]
 
     @cached_property
     def centre(self) -> np.ndarray:

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from nnunetv2_tf.cases import CaseFiles, raw_cases
+from nnunetv2_tf.commands import convert_healthy
 from nnunetv2_tf.dataset_conversion import actions
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.work import read_json
@@ -74,3 +75,25 @@ def test_two_sources_on_one_another(nnunet: Path, africa: Path):
     assert differing_voxels(dataset, nnunet / "p", nnunet / "b", theirs, "2021") == 0
     theirs = {name: next((africa / name).glob("*-seg.nii.gz")) for name in names if "SSA" in name}
     assert differing_voxels(dataset, nnunet / "q", nnunet / "c", theirs, "2023-ssa") == 0
+
+
+def test_a_head_and_a_brain_of_two_collections_become_hosts(nnunet: Path, africa: Path, monkeypatch):
+    """One whole head at 1.3 mm and one stripped scan at 0.9 mm, upon a patient's scan."""
+    for name in ("ds000011", "ds002748"):
+        scan = sorted((africa.parent / name).glob("sub-*/anat/*_T1w.nii.gz"))[0]
+        link = nnunet / name / scan.parent.parent.name / "anat" / scan.name
+        link.parent.mkdir(parents=True)
+        link.symlink_to(scan)
+    reference = africa / "BraTS-SSA-00002-000" / "BraTS-SSA-00002-000-t1n.nii.gz"
+    words = ["-i", nnunet / "ds000011", nnunet / "ds002748", "-d", 601, "-name", "Healthy", "-reference", reference]
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_convert_healthy", *map(str, words)])
+    assert convert_healthy.main() == 0
+    patient = sitk.ReadImage(str(reference))
+    made = Dataset("Dataset601_Healthy")
+    for outcome in read_json(made.raw / "conversion_report.json", ""):
+        assert outcome["measures"]["overlap"] > 0.93
+        assert outcome["measures"]["covered"] > 0.99
+        assert 1000 < outcome["measures"]["brain_ml"] < 1800
+        image = sitk.ReadImage(str(made.raw / "imagesTr" / f"{outcome['case']}_0000.nii.gz"))
+        assert (image.GetSize(), image.GetOrigin()) == (patient.GetSize(), patient.GetOrigin())
+    assert len(raw_cases(made)) == 2
