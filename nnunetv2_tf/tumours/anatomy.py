@@ -13,7 +13,10 @@ SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
 
 
 def fluid(image: np.ndarray, organ: np.ndarray, channels: Sequence[str], spacing: Sequence[float]) -> np.ndarray | None:
-    """(Z, Y, X) bool: the darkest (or brightest) of three classes of brightness in the organ, without small spots.
+    """(Z, Y, X) bool: the core of the darkest (or brightest) of three classes of brightness in the organ.
+
+    The classes are Otsu's. Their core is what is darker than halfway between the class's mean and its limit: beyond it
+    lies tissue that shares its voxels with fluid. Small spots do not count.
 
     None where no channel is one that is known to show fluid.
 
@@ -38,7 +41,10 @@ def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequen
     otsu.SetNumberOfThresholds(2)
     otsu.Execute(sitk.GetImageFromArray(values[None, None]))
     low, high = otsu.GetThresholds()
-    found = organ & (channel < low if dark else channel > high)
+    if dark:
+        found = organ & (channel < (values[values < low].mean() + low) / 2)
+    else:
+        found = organ & (channel > (values[values > high].mean() + high) / 2)
     pieces: np.ndarray = np.zeros(found.shape, np.int32)
     ndimage.label(found, output=pieces)
     large = np.bincount(pieces.ravel()) * float(np.prod(spacing)) >= SMALLEST_MM3

@@ -54,6 +54,12 @@ class Lesion:
         return self.points[:: max(1, len(self.points) // SOME)]
 
     @cached_property
+    def some_classes(self) -> np.ndarray:
+        """(n,) their classes."""
+        values = self.label[self.label > 0]
+        return values[:: max(1, len(values) // SOME)]
+
+    @cached_property
     def centre(self) -> np.ndarray:
         """(3,) mm (x, y, z), the mean over its voxels."""
         return self.points.mean(axis=0)

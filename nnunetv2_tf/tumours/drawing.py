@@ -5,7 +5,7 @@ loses too much, or a class, or crosses the midline where its donor does not, is 
 donor; the last draws of a donor stay near where its tumour was, where it is most likely to fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,14 @@ class Unplaceable(Exception):
 
 
 @dataclass(frozen=True)
+class _Look:
+    """What a look at some points of tumours shows."""
+
+    objection: str
+    left: float  # share of the volume that will be left on the host
+
+
+@dataclass(frozen=True)
 class Draw:
     """What lines are drawn from."""
 
@@ -44,10 +52,12 @@ class Draw:
             chosen = self._donors(rng)
             for draw in range(DRAWS):
                 tumours = self._transformed(chosen, host, draw >= DRAWS - NEAR_HOME, rng)
-                reason = self._hopeless(tumours, host)
-                if reason:
-                    reasons.append(reason)
+                look = self._look(tumours, host)
+                if look.objection:
+                    reasons.append(look.objection)
                     continue
+                if self.drawing.matched:
+                    tumours = self._grown(tumours, look.left)
                 hosted = host_tumours(tumours, self.bank, host, self.meaning)
                 reason = self._objection(tumours, hosted)
                 if hosted is not None and not reason:
@@ -149,10 +159,10 @@ class Draw:
             return bool(rng.random() < 0.5)
         return bool((lesion.centre[0] > self.bank.midline) != (target[0] > self.bank.midline))
 
-    def _hopeless(self, tumours: tuple[Tumour, ...], host: Host) -> str:
-        """An objection that some points of the tumours already show, which takes a millisecond."""
+    def _look(self, tumours: tuple[Tumour, ...], host: Host) -> "_Look":
+        """What some points of the tumours already show, which takes a millisecond."""
         back, midline = np.linalg.inv(host.grid), self.bank.midline
-        inside = expected = 0.0
+        inside = left = expected = 0.0
         for tumour in tumours:
             lesion = self.bank.by_donor[tumour.donor]
             way = forward(tumour, lesion, midline)
@@ -160,13 +170,29 @@ class Draw:
             if len(tumours) == 1 and lesion.across(midline) <= CROSSES:
                 share = float((points[:, 0] > midline).mean())
                 if min(share, 1 - share) > CROSSES + SLACK:
-                    return MIDLINE
+                    return _Look(MIDLINE, 0.0)
             voxels = np.rint(points @ back[:3, :3].T + back[:3, 3]).astype(int)
             there = ((voxels >= 0) & (voxels < host.organ.shape)).all(axis=1)
-            volume = lesion.volume * float(np.prod(tumour.scale))
-            inside += volume * float(host.organ[tuple(voxels[there].T)].sum()) / len(points)
-            expected += volume
-        return "" if inside >= (self.drawing.least_kept - SLACK) * expected else self._outside
+            places, classes = tuple(voxels[there].T), lesion.some_classes[there]
+            dry = host.organ[places].copy()
+            volume = lesion.volume * float(np.prod(tumour.scale)) / len(points)
+            inside += volume * float(dry.sum())
+            if host.fluid is not None:
+                dry &= ~(host.fluid[places] & np.isin(classes, self.meaning.diffuse))
+            left += volume * float(dry.sum())
+            expected += volume * len(points)
+        outside = inside < (self.drawing.least_kept - SLACK) * expected
+        return _Look(self._outside if outside else "", left / expected)
+
+    def _grown(self, tumours: tuple[Tumour, ...], left: float) -> tuple[Tumour, ...]:
+        """Larger by what will be lost, as far as scales may go, so that volumes stay those of the cohort."""
+        _, high = self.drawing.scale
+        grown = []
+        for tumour in tumours:
+            scale = float(np.prod(tumour.scale)) ** (1 / 3)
+            factor = min(max(left, 1e-3) ** (-1 / 3), max(high / scale, 1.0))
+            grown.append(replace(tumour, scale=_rounded(np.array(tumour.scale) * factor)))
+        return tuple(grown)
 
     @property
     def _outside(self) -> str:

@@ -24,7 +24,7 @@ def test_the_ventricle_is_found(channel, dark):
     image, ventricle = head(dark)
     found = fluid(image[None], organ(), [channel], SPACING)
     assert found is not None
-    assert 2 * (found & ventricle).sum() / (found.sum() + ventricle.sum()) > 0.95
+    assert 2 * (found & ventricle).sum() / (found.sum() + ventricle.sum()) > 0.9
     assert not found[~organ()].any()
 
 
