@@ -51,14 +51,16 @@ def donors(root: Path) -> tuple[Bank, Meaning]:
     """The training cases' tumours."""
     enter(root)
     dataset = Dataset(ALL)
-    files, lesions, middles = raw_cases(dataset), [], []
+    files, lesions, middles, ends = raw_cases(dataset), [], [], []
     for name in sorted(fold_split(dataset, 0, files).train):
         label, image = (sitk.ReadImage(str(path)) for path in (files[name].label, files[name].images[0]))
         grid = grid_of(label)
-        brain = np.argwhere(sitk.GetArrayViewFromImage(image) != 0).mean(axis=0)
-        middles.append((grid[:3, :3] @ brain + grid[:3, 3])[0])
+        brain = np.argwhere(sitk.GetArrayViewFromImage(image) != 0) @ grid[:3, :3].T + grid[:3, 3]
+        middles.append(brain[:, 0].mean())
+        ends += [brain.min(axis=0), brain.max(axis=0)]
         lesions.append(cut_out(name, sitk.GetArrayFromImage(label), grid))
-    return Bank(tuple(lesions), float(np.median(middles))), Meaning.read(dataset)
+    extent = np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
+    return Bank(tuple(lesions), float(np.median(middles)), extent), Meaning.read(dataset)
 
 
 @cache
@@ -89,7 +91,7 @@ def draw_line(root: Path, hosts: int, factor: float, index: int) -> Line:
     start = perf_counter()
     rng = np.random.default_rng([0, index])
     tumours, hosted = Draw(bank, meaning, PRESETS["default"], controls).tumours(receiver, rng)
-    return number, tumours, hosted.lesion, hosted.kept, hosted.in_fluid, perf_counter() - start
+    return number, tumours, hosted.lesion, min(hosted.kept), hosted.in_fluid, perf_counter() - start
 
 
 def compare(bank: Bank, drawn: Sequence[Lesion]) -> bool:

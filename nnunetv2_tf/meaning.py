@@ -34,17 +34,22 @@ class Meaning:
         """From the keys `labels` and `tf`; raises ValueError with half a sentence when they make no sense."""
         values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
         described = description.get("tf")
-        if described is None or (isinstance(described, dict) and not {"tumour", "organ", "regions"} & set(described)):
-            return cls(tuple(sorted({value for several in values.values() for value in several} - {0})))
+        if described is None:
+            described = {}
         if not isinstance(described, dict):
             raise ValueError(f"tf must be an object, not {described!r}")
         regions = described.get("regions", {})
         if not isinstance(regions, dict):
             raise ValueError(f"tf.regions must be an object, not {regions!r}")
-        tumour = _named(described, "tumour", values, regions)
+        tumour = tuple(sorted({value for several in values.values() for value in several} - {0}))
+        if {"tumour", "organ", "regions"} & set(described):
+            tumour = _named(described, "tumour", values, regions)
         if not tumour:
             raise ValueError("tf names no tumour, and the tumour's labels belong under tf.tumour")
         priority, diffuse = (_in_order(described, key, values, regions) for key in ("priority", "diffuse"))
+        for key, found in (("priority", priority), ("diffuse", diffuse)):
+            if not set(found) <= set(tumour):
+                raise ValueError(f"tf.{key} names classes that are no tumour")
         return cls(tumour, _named(described, "organ", values, regions), priority, diffuse)
 
 

@@ -39,6 +39,11 @@ def test_an_organ_by_name():
         ({"tumour": "tumour"}, "tf.tumour must be a list of labels' names, not 'tumour'"),
         ({"tumour": ["tumour"], "priority": "tumour"}, "tf.priority must be a list of labels' names"),
         ({"tumour": ["tumour"], "diffuse": ["oedema"]}, "tf.diffuse names oedema, which is none of the labels"),
+        (
+            {"tumour": ["tumour"], "organ": ["liver"], "diffuse": ["liver"]},
+            "tf.diffuse names classes that are no tumour",
+        ),
+        ({"diffuse": ["oedema"]}, "tf.diffuse names oedema, which is none of the labels"),
         ({"tumour": None}, "tf.tumour must be a list"),
         ({"tumour": [["tumour"]]}, "tf.tumour must be a list"),
         ({"tumour": ["tumour"], "regions": []}, "tf.regions must be an object"),
@@ -47,6 +52,6 @@ def test_an_organ_by_name():
 def test_what_makes_no_sense_is_explained(described, sentence, tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_raw", str(tmp_path))
     dataset = Dataset("Dataset501_X")
-    write_json(dataset.raw / "dataset.json", {"labels": {"background": 0, "tumour": 1}, "tf": described})
+    write_json(dataset.raw / "dataset.json", {"labels": {"background": 0, "tumour": 1, "liver": 2}, "tf": described})
     with pytest.raises(UserError, match=f"Dataset501_X/dataset.json: {re.escape(sentence)}.*; correct it"):
         Meaning.read(dataset)

@@ -36,6 +36,8 @@ def fluid(image: np.ndarray, organ: np.ndarray, channels: Sequence[str], spacing
 
 def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequence[float]) -> np.ndarray:
     values = channel[organ].astype(np.float32)
+    if not values.size or values.min() == values.max():
+        return np.zeros(organ.shape, bool)
     values = np.clip(values, *np.percentile(values, [0.5, 99.5]))
     otsu = sitk.OtsuMultipleThresholdsImageFilter()
     otsu.SetNumberOfThresholds(2)

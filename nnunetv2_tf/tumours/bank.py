@@ -43,21 +43,16 @@ class Lesion:
         """Millilitres of all classes."""
         return sum(self.classes.values())
 
-    @cached_property
+    @property
     def points(self) -> np.ndarray:
         """(n, 3) mm (x, y, z) of its voxels."""
         return np.argwhere(self.label > 0) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     @cached_property
-    def some_points(self) -> np.ndarray:
-        """(n, 3) of them, evenly taken: enough to see where it would come to lie."""
-        return self.points[:: max(1, len(self.points) // SOME)]
-
-    @cached_property
-    def some_classes(self) -> np.ndarray:
-        """(n,) their classes."""
-        values = self.label[self.label > 0]
-        return values[:: max(1, len(values) // SOME)]
+    def some(self) -> np.ndarray:
+        """(n, 3) of them, drawn once: enough to see where it would come to lie."""
+        points = self.points
+        return points[np.random.default_rng(0).permutation(len(points))[:SOME]]
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -70,8 +65,8 @@ class Lesion:
         return count_pieces(self.label > 0, self.voxel_ml)
 
     def across(self, midline: float) -> float:
-        """The share that lies on the side of the midline where less of it lies."""
-        share = float((self.points[:, 0] > midline).mean())
+        """The share that lies on the side of the midline where less of it lies, by some of its points."""
+        share = float((self.some[:, 0] > midline).mean())
         return min(share, 1 - share)
 
 
@@ -80,7 +75,8 @@ class Bank:
     """A cohort's tumours, in the order of their donors' names."""
 
     lesions: tuple[Lesion, ...]
-    midline: float  # mm along x (left to right), of the common space
+    midline: float  # mm along x, which grows to the left, of the common space
+    extent: np.ndarray  # (2, 3) mm (x, y, z): the box that the cohort's organs lie in
 
     @cached_property
     def by_donor(self) -> dict[str, Lesion]:
@@ -95,17 +91,21 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
         cases: training cases of one fold; those without tumour only say where the middle is
         affines: by case, what takes points of the common space to points of its scan; identity where there is none
     """
-    lesions, middles = [], []
+    lesions, middles, ends = [], [], []
     for case in sorted(cases, key=lambda case: case.identifier):
         to_common = np.linalg.inv(affines.get(case.identifier, np.eye(4))) @ case.grid.affine
-        organ = np.array(ndimage.center_of_mass(case.organ()))
-        middles.append((to_common[:3, :3] @ organ + to_common[:3, 3])[0])
+        organ = np.argwhere(case.organ())
+        if len(organ):
+            corners = np.stack([organ.min(axis=0), organ.mean(axis=0), organ.max(axis=0)])
+            low, middle, high = corners @ to_common[:3, :3].T + to_common[:3, 3]
+            middles.append(middle[0])
+            ends += [low, high]
         tumour = case.tumour()
         if tumour.any():
             lesions.append(cut_out(case.identifier, tumour, to_common))
     if not lesions:
         raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
-    return Bank(tuple(lesions), float(np.median(middles)))
+    return Bank(tuple(lesions), float(np.median(middles)), np.stack([np.min(ends, axis=0), np.max(ends, axis=0)]))
 
 
 def cut_out(donor: str, tumour: np.ndarray, to_common: np.ndarray) -> Lesion:
@@ -122,3 +122,17 @@ def count_pieces(tumour: np.ndarray, voxel_ml: float) -> int:
     ndimage.label(tumour, EVERYWHERE, output=pieces)
     sizes = np.bincount(pieces.ravel())[1:] * voxel_ml
     return max(int((sizes >= PIECE_ML).sum()), min(len(sizes), 1))
+
+
+def share_across(tumour: np.ndarray, grid: np.ndarray, midline: float) -> float:
+    """The share of a tumour (Z, Y, X) on the side of the midline where less of it lies.
+
+    Args:
+        tumour: bool
+        grid: 4x4, voxel to mm (x, y, z)
+        midline: mm along x
+    """
+    z, y, x = (np.arange(size) * step for size, step in zip(tumour.shape, grid[0, :3], strict=True))
+    left = z[:, None, None] + y[:, None] + x + grid[0, 3] > midline
+    share = float((left & tumour).sum()) / max(int(tumour.sum()), 1)
+    return min(share, 1 - share)

@@ -5,6 +5,7 @@ loses too much, or a class, or crosses the midline where its donor does not, is 
 donor; the last draws of a donor stay near where its tumour was, where it is most likely to fit.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,8 @@ SLACK = 0.03  # of a tumour: what a look at some of its points may be wrong by
 BLUR_VOLUME, BLUR_PLACE, HOME = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
 CROSSES = 0.02  # a tumour with less across the midline does not cross it
 MIDLINE = "it crosses the midline, which its donor does not"
-SHARE = (0.5, 0.9)  # of the volume is the larger one's when two are combined
+SHARE, SHARES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
+NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
 
 class Unplaceable(Exception):
@@ -33,7 +35,7 @@ class _Look:
     """What a look at some points of tumours shows."""
 
     objection: str
-    left: float  # share of the volume that will be left on the host
+    kept: float  # share of the tumours that falls into the organ
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Draw:
 
     def tumours(self, host: Host, rng: np.random.Generator) -> tuple[tuple[Tumour, ...], Hosted]:
         """Tumours for a host, and how they come to lie. Raises Unplaceable."""
+        if not host.organ.any():
+            raise Unplaceable("it has no organ")
         reasons: list[str] = []
         for _ in range(DONORS):
             chosen = self._donors(rng)
@@ -57,47 +61,41 @@ class Draw:
                     reasons.append(look.objection)
                     continue
                 if self.drawing.matched:
-                    tumours = self._grown(tumours, look.left)
+                    tumours = self._grown(tumours, look.kept)
                 hosted = host_tumours(tumours, self.bank, host, self.meaning)
                 reason = self._objection(tumours, hosted)
                 if hosted is not None and not reason:
                     return tumours, hosted
                 reasons.append(reason)
-        raise Unplaceable(max(set(reasons), key=reasons.count))
+        raise Unplaceable(Counter(reasons).most_common(1)[0][0])
 
     def _donors(self, rng: np.random.Generator) -> list[tuple[Lesion, float]]:
         """One donor or two, each with its scale."""
         lesions = [lesion for lesion in self.bank.lesions if self.controls.fractions_met(lesion.classes)]
+        asked = self.controls.components
+        fitting = [lesion for lesion in lesions if asked is None or asked[0] <= lesion.pieces <= asked[1]]
+        pair = len(lesions) > 1 and (not fitting or (asked is None and rng.random() < self.drawing.combine))
+        lesions = fitting or lesions
         low, high = self.drawing.scale
         if not self.drawing.matched and self.controls.volume_ml is None:
-            number = 2 if self._combines(lesions, rng) else 1
-            drawn = rng.choice(len(lesions), size=number, replace=False)
+            drawn = rng.choice(len(lesions), size=2 if pair else 1, replace=False)
             return [(lesions[index], rng.uniform(low, high)) for index in drawn]
         volume = self._volume(lesions, rng)
-        parts = [volume]
-        if self._combines(lesions, rng):
+        for _ in range(SHARES if pair else 0):
             share = rng.uniform(*SHARE)
-            parts = [volume * share, volume * (1 - share)]
-        chosen: list[tuple[Lesion, float]] = []
-        for part in parts:
-            free = [lesion for lesion in lesions if all(lesion is not other for other, _ in chosen)]
-            scales = np.array([(part / lesion.volume) ** (1 / 3) for lesion in free])
-            fitting = np.flatnonzero((scales >= low) & (scales <= high))
-            if len(fitting):
-                index = int(rng.choice(fitting))
-            elif not chosen:
-                index = int(np.argmin(np.abs(np.log(scales))))
-            else:
-                break  # no second donor is as small as it would have to be
-            chosen.append((free[index], float(np.clip(scales[index], low, high))))
-        return chosen
+            first = self._donor_of(volume * share, lesions, rng)
+            second = self._donor_of(volume * (1 - share), [one for one in lesions if one is not first[0]], rng)
+            if all(low <= scale <= high for _, scale in (first, second)):
+                return [first, second]
+        lesion, scale = self._donor_of(volume, lesions, rng)
+        return [(lesion, min(max(scale, low), high))]
 
-    def _combines(self, lesions: list[Lesion], rng: np.random.Generator) -> bool:
-        """Whether to put two donors together; always where no single one has the pieces asked for."""
-        asked = self.controls.components
-        needed = asked is not None and asked[0] > max(lesion.pieces for lesion in lesions)
-        drawn = rng.random() < self.drawing.combine
-        return len(lesions) > 1 and (needed or drawn)
+    def _donor_of(self, volume: float, lesions: list[Lesion], rng: np.random.Generator) -> tuple[Lesion, float]:
+        """A donor that can have a volume, and the scale it needs; else the one that nearly can."""
+        scales = np.array([(volume / lesion.volume) ** (1 / 3) for lesion in lesions])
+        fitting = np.flatnonzero((scales >= self.drawing.scale[0]) & (scales <= self.drawing.scale[1]))
+        index = int(rng.choice(fitting)) if len(fitting) else int(np.argmin(np.abs(np.log(scales))))
+        return lesions[index], float(scales[index])
 
     def _volume(self, lesions: list[Lesion], rng: np.random.Generator) -> float:
         """Millilitres: of somebody in the cohort, a little more or less."""
@@ -140,11 +138,15 @@ class Draw:
         """Where its centre goes, mm (x, y, z): where somebody's tumour is, the donor's own, or as asked."""
         midline, controls = self.bank.midline, self.controls
         if controls.center is not None and controls.radius is not None:
-            step = rng.normal(size=3)
-            length = controls.radius * rng.random() ** (1 / 3)
-            return np.asarray(controls.center, float) + step / np.linalg.norm(step) * length
+            for _ in range(SHARES):
+                step = rng.normal(size=3)
+                length = controls.radius * rng.random() ** (1 / 3)
+                target = np.asarray(controls.center, float) + step / np.linalg.norm(step) * length
+                if controls.centre_met(target, midline):
+                    break
+            return target
         if not self.drawing.matched and not at_home:
-            inside = np.argwhere(host.organ)
+            inside = host.places
             target = host.grid[:3, :3] @ inside[rng.integers(len(inside))] + host.grid[:3, 3]
         else:
             somebody = lesion if at_home else self.bank.lesions[rng.integers(len(self.bank.lesions))]
@@ -155,42 +157,33 @@ class Draw:
 
     def _flip(self, lesion: Lesion, target: np.ndarray, rng: np.random.Generator) -> bool:
         """Mirrors a tumour that goes to the other side, so that it has its side's shape."""
-        if lesion.across(self.bank.midline) > CROSSES:
+        if lesion.across(self.bank.midline) > NO_SIDE:
             return bool(rng.random() < 0.5)
         return bool((lesion.centre[0] > self.bank.midline) != (target[0] > self.bank.midline))
 
     def _look(self, tumours: tuple[Tumour, ...], host: Host) -> "_Look":
         """What some points of the tumours already show, which takes a millisecond."""
         back, midline = np.linalg.inv(host.grid), self.bank.midline
-        inside = left = expected = 0.0
+        kept = []
         for tumour in tumours:
             lesion = self.bank.by_donor[tumour.donor]
             way = forward(tumour, lesion, midline)
-            points = lesion.some_points @ way[:3, :3].T + way[:3, 3]
-            if len(tumours) == 1 and lesion.across(midline) <= CROSSES:
-                share = float((points[:, 0] > midline).mean())
-                if min(share, 1 - share) > CROSSES + SLACK:
-                    return _Look(MIDLINE, 0.0)
+            points = lesion.some @ way[:3, :3].T + way[:3, 3]
+            share = float((points[:, 0] > midline).mean())
+            if min(share, 1 - share) > CROSSES + SLACK and lesion.across(midline) <= CROSSES:
+                return _Look(MIDLINE, 0.0)
             voxels = np.rint(points @ back[:3, :3].T + back[:3, 3]).astype(int)
             there = ((voxels >= 0) & (voxels < host.organ.shape)).all(axis=1)
-            places, classes = tuple(voxels[there].T), lesion.some_classes[there]
-            dry = host.organ[places].copy()
-            volume = lesion.volume * float(np.prod(tumour.scale)) / len(points)
-            inside += volume * float(dry.sum())
-            if host.fluid is not None:
-                dry &= ~(host.fluid[places] & np.isin(classes, self.meaning.diffuse))
-            left += volume * float(dry.sum())
-            expected += volume * len(points)
-        outside = inside < (self.drawing.least_kept - SLACK) * expected
-        return _Look(self._outside if outside else "", left / expected)
+            kept.append(float(host.organ[tuple(voxels[there].T)].sum()) / len(points))
+        return _Look(self._outside if min(kept) < self.drawing.least_kept - SLACK else "", float(np.mean(kept)))
 
-    def _grown(self, tumours: tuple[Tumour, ...], left: float) -> tuple[Tumour, ...]:
-        """Larger by what will be lost, as far as scales may go, so that volumes stay those of the cohort."""
+    def _grown(self, tumours: tuple[Tumour, ...], kept: float) -> tuple[Tumour, ...]:
+        """Larger by what the organ's edge will take, as far as scales may go: volumes stay those of the cohort."""
         _, high = self.drawing.scale
         grown = []
         for tumour in tumours:
             scale = float(np.prod(tumour.scale)) ** (1 / 3)
-            factor = min(max(left, 1e-3) ** (-1 / 3), max(high / scale, 1.0))
+            factor = min(kept ** (-1 / 3), max(high / scale, 1.0))
             grown.append(replace(tumour, scale=_rounded(np.array(tumour.scale) * factor)))
         return tuple(grown)
 
@@ -202,14 +195,14 @@ class Draw:
         """Why a draw cannot be used; empty when it can."""
         if hosted is None:
             return "nothing of it falls into the organ"
-        if hosted.kept < self.drawing.least_kept:
+        if min(hosted.kept) < self.drawing.least_kept:
             return self._outside
         if hosted.lost:
             return "a class of it is lost"
         lesion, controls = hosted.lesion, self.controls
-        donors = [self.bank.by_donor[tumour.donor].across(self.bank.midline) for tumour in tumours]
-        if len(tumours) == 1 and max(donors) <= CROSSES < lesion.across(self.bank.midline):
-            return MIDLINE
+        for tumour, across in zip(tumours, hosted.across, strict=True):
+            if self.bank.by_donor[tumour.donor].across(self.bank.midline) <= CROSSES < across:
+                return MIDLINE
         if controls.volume_ml is not None and not controls.volume_ml[0] <= lesion.volume <= controls.volume_ml[1]:
             return "its volume is not as asked for"
         if controls.components is not None and not controls.components[0] <= lesion.pieces <= controls.components[1]:

@@ -6,13 +6,14 @@ that are diffuse leave out the host's fluid.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.tumours.anatomy import fluid
-from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
+from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out, share_across
 from nnunetv2_tf.tumours.recipe import Tumour
 from nnunetv2_tf.tumours.transform import Moved, move
 
@@ -25,6 +26,11 @@ class Host:
     organ: np.ndarray  # (Z, Y, X) bool: where tumour may be
     fluid: np.ndarray | None  # (Z, Y, X) bool: where diffuse classes may not be
     grid: np.ndarray  # 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """(n, 3) voxels (Z, Y, X) of the organ."""
+        return np.argwhere(self.organ)
 
 
 def read_host(case: Case, around_fluid: bool) -> Host:
@@ -45,9 +51,10 @@ class Hosted:
     lesion: Lesion  # what came out, cut out; donor is the host's name
     box: tuple[slice, ...]  # of the host's grid
     map: np.ndarray  # (Z, Y, X) int16, the tumour map there
-    kept: float  # share of the tumours' voxels that fell into the organ
-    lost: tuple[int, ...]  # classes that the donors have and this map has not
-    in_fluid: float  # share that was left out because of fluid
+    kept: tuple[float, ...]  # of each tumour, the share of its voxels that fell into the organ
+    across: tuple[float, ...]  # of each tumour, the share of those on the lesser side of the midline
+    lost: tuple[int, ...]  # classes of a donor that have not come into the organ, or that fluid took away
+    in_fluid: float  # share of the map that was left out because of fluid
 
     def label(self, shape: Sequence[int]) -> np.ndarray:
         """(Z, Y, X) int16: the tumour map on the host's whole grid."""
@@ -65,12 +72,14 @@ def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host, meaning: Mea
     priority = rank_of_classes(bank, meaning)
     rank = np.zeros(max(priority) + 1, np.int16)
     rank[list(priority)] = np.arange(len(priority), 0, -1)
-    kept = 0
-    for one in moved:
+    kept, across, lost = [], [], set()
+    for one, lesion in zip(moved, lesions, strict=True):
         own, label = one.cut_to(host.organ.shape)
         here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, box, strict=True))
         inside = (label > 0) & organ[here]
-        kept += int(inside.sum())
+        kept.append(float(inside.sum()) / max(int((one.label > 0).sum()), 1))
+        across.append(share_across(inside, _from(host.grid, own), bank.midline))
+        lost |= set(lesion.classes) - set(np.unique(label[inside]).tolist())
         np.copyto(together[here], label, where=inside & (rank[label] > rank[together[here]]))
     placed, left_out = int((together > 0).sum()), 0
     if host.fluid is not None and meaning.diffuse:
@@ -79,17 +88,17 @@ def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host, meaning: Mea
         together[wet] = 0
     if not together.any():
         return None
-    grid = host.grid.copy()
-    grid[:3, 3] += grid[:3, :3] @ [part.start for part in box]
-    found = cut_out(host.name, together, grid)
-    return Hosted(
-        lesion=found,
-        box=box,
-        map=together,
-        kept=kept / max(sum(int((one.label > 0).sum()) for one in moved), 1),
-        lost=tuple(sorted(set().union(*(lesion.classes for lesion in lesions)) - set(found.classes))),
-        in_fluid=left_out / max(placed, 1),
-    )
+    found = cut_out(host.name, together, _from(host.grid, box))
+    lost |= set().union(*(lesion.classes for lesion in lesions)) - set(found.classes)
+    share = left_out / max(placed, 1)
+    return Hosted(found, box, together, tuple(kept), tuple(across), tuple(sorted(lost)), share)
+
+
+def _from(grid: np.ndarray, box: Sequence[slice]) -> np.ndarray:
+    """A grid that begins where a box of it does."""
+    moved = grid.copy()
+    moved[:3, 3] += grid[:3, :3] @ [part.start for part in box]
+    return moved
 
 
 def _around(moved: Sequence[Moved], shape: Sequence[int]) -> tuple[slice, ...]:

@@ -10,6 +10,7 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 
 Span = tuple[float, ...]  # least and most
+NARROWEST = 1.1  # the most over the least volume
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,11 @@ class Controls:
         for flag, span in (("-volume_ml", self.volume_ml), ("-components", self.components)):
             if span is not None and not 0 < span[0] <= span[1]:
                 raise UserError(f"{flag} takes the least and the most, not {span[0]:g} {span[1]:g}.")
-        if (self.center is None) is not (self.radius is None):
-            raise UserError("-center and -radius go together; give both, or none.")
+        if self.volume_ml is not None and self.volume_ml[1] < NARROWEST * self.volume_ml[0]:
+            raise UserError(
+                f"-volume_ml {self.volume_ml[0]:g} {self.volume_ml[1]:g} leaves no room; allow a tenth more."
+            )
+        self._refuse_nowhere(bank)
         for value, span in self.fractions.items():
             if not 0 <= span[0] <= span[1] <= 1:
                 raise UserError(f"-class_fraction {names[value]} takes shares between 0 and 1, the smaller first.")
@@ -66,12 +70,30 @@ class Controls:
                 f"{min(volumes):.1f} to {max(volumes):.1f} ml, scaled by {drawing.scale[0]:g} to {drawing.scale[1]:g}."
             )
         pieces = [lesion.pieces for lesion in fitting]
-        most = max(pieces) * (2 if drawing.combine > 0 else 1)
+        two = drawing.combine > 0 and len(fitting) > 1
+        most = sum(sorted(pieces)[-2:]) if two else max(pieces)
         if self.components is not None and not (self.components[0] <= most and self.components[1] >= min(pieces)):
             raise UserError(
                 f"-components {self.components[0]} {self.components[1]} cannot be made of tumours of {min(pieces)} to "
-                f"{max(pieces)} pieces{', two of them at most' if drawing.combine > 0 else ''}."
+                f"{max(pieces)} pieces{', two of them at most' if two else ''}."
             )
+
+    def _refuse_nowhere(self, bank: Bank) -> None:
+        """Raises when no place is left for a tumour's centre."""
+        if (self.center is None) is not (self.radius is None):
+            raise UserError("-center and -radius go together; give both, or none.")
+        if self.center is None or self.radius is None:
+            return
+        if not (np.isfinite([*self.center, self.radius]).all() and self.radius > 0):
+            raise UserError("-center takes three numbers in mm, and -radius one above 0.")
+        low, high = bank.extent
+        where = " ".join(f"{number:g}" for number in self.center)
+        if (np.array(self.center) + self.radius < low).any() or (np.array(self.center) - self.radius > high).any():
+            box = " and ".join(" ".join(f"{number:.0f}" for number in end) for end in bank.extent)
+            raise UserError(f"-center {where} lies outside the brains, which are between {box} mm (x y z).")
+        towards = self.radius if self.side == "left" else -self.radius
+        if self.side is not None and bool(self.center[0] + towards > bank.midline) != (self.side == "left"):
+            raise UserError(f"-center {where} with -radius {self.radius:g} has nothing on the {self.side} side.")
 
     def reachable(self, lesion: Lesion, drawing: Drawing) -> bool:
         """Whether a donor, scaled as far as is allowed, can have the volume asked for."""

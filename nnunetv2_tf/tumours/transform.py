@@ -16,8 +16,9 @@ from nnunetv2_tf.preparation.resampling import resample_label
 from nnunetv2_tf.tumours.bank import Lesion
 from nnunetv2_tf.tumours.recipe import Tumour
 
-PULL, WAVELENGTH = 0.2, 0.7  # of the tumour's radius: standard deviation of the field, distance of its knots
-WIDEST = 3.0  # standard deviations that a pull is limited to
+PULL, WAVELENGTH = 0.07, 0.7  # of the tumour's radius: standard deviation of the field, distance of its knots
+WIDEST = 4.0  # standard deviations that the field is limited to
+SMOOTHED = 0.479**1.5  # standard deviation of a sum of cubic B-splines in three dimensions, of its knots'
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,14 @@ def _rotation(degrees: Sequence[float]) -> np.ndarray:
 
 def _field(shape: np.ndarray, spacing: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
     """(3, Z, Y, X) float32, displacements in voxels of the box: cubic B-splines over random knots."""
-    bases = [_basis(int(size), step, WAVELENGTH * radius) for size, step in zip(shape, spacing, strict=True)]
-    knots = rng.normal(size=(3, *(basis.shape[1] for basis in bases))).clip(-WIDEST, WIDEST) * PULL * radius
+    waves = np.maximum(WAVELENGTH * radius, 2 * spacing)
+    bases = [_basis(int(size), step, wave) for size, step, wave in zip(shape, spacing, waves, strict=True)]
+    knots = rng.normal(size=(3, *(basis.shape[1] for basis in bases))) * PULL * radius / SMOOTHED
     field = np.einsum("czyx,Zz->cZyx", knots, bases[0])
     field = np.einsum("cZyx,Yy->cZYx", field, bases[1])
     field = np.einsum("cZYx,Xx->cZYX", field, bases[2], optimize=True)
-    return (field / spacing[:, None, None, None]).astype(np.float32)
+    limit = WIDEST * PULL * radius
+    return (np.clip(field, -limit, limit) / spacing[:, None, None, None]).astype(np.float32)
 
 
 def _basis(size: int, step: float, wavelength: float) -> np.ndarray:

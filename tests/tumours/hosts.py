@@ -1,9 +1,11 @@
 """A small cohort without files: lesions in an ellipsoidal organ, and hosts to receive them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nnunetv2_tf.meaning import Meaning
-from nnunetv2_tf.tumours.bank import Bank, cut_out
+from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
 from nnunetv2_tf.tumours.hosting import Host
 
 SHAPE = (40, 48, 44)
@@ -41,7 +43,13 @@ def bank(seed: int = 0, number: int = 8) -> Bank:
         x = 21.5 + (-1) ** index * rng.uniform(radius + 1, radius + 3)
         centre = (rng.uniform(15, 25), rng.uniform(16, 32), x)
         lesions.append(cut_out(f"case_{index}", lesion_map(centre, radius), GRID))
-    return Bank(tuple(lesions), MIDLINE)
+    return bank_of(lesions)
+
+
+def bank_of(lesions: Sequence[Lesion]) -> Bank:
+    """With the grid's organ."""
+    places = np.argwhere(organ()) @ GRID[:3, :3].T + GRID[:3, 3]
+    return Bank(tuple(lesions), MIDLINE, np.stack([places.min(axis=0), places.max(axis=0)]))
 
 
 def host(name: str = "host", fluid: np.ndarray | None = None) -> Host:

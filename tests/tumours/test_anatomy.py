@@ -42,3 +42,10 @@ def test_small_dark_spots_are_no_fluid():
     found = fluid(image[None], organ(), ["t1n"], SPACING)
     assert found is not None
     assert not found[12, 12, 22]
+
+
+def test_nothing_to_see_is_no_fluid():
+    for image, where in ((np.ones(SHAPE), organ()), (head(True)[0], organ() & False)):
+        found = fluid(image[None], where, ["t1n"], SPACING)
+        assert found is not None
+        assert not found.any()

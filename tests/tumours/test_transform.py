@@ -5,7 +5,7 @@ import pytest
 
 from nnunetv2_tf.tumours.bank import cut_out
 from nnunetv2_tf.tumours.recipe import Tumour
-from nnunetv2_tf.tumours.transform import forward, move, radius_of
+from nnunetv2_tf.tumours.transform import PULL, WIDEST, _field, forward, move, radius_of
 from tests.tumours.hosts import GRID, MIDLINE, SHAPE, ball, lesion_map
 
 LESION = cut_out("case", lesion_map((20, 24, 30), 6), GRID)
@@ -56,6 +56,46 @@ def test_any_transform_against_the_points_one_by_one():
         assert (found.ravel() == expected).mean() > 0.985
         overlap = 2 * ((found.ravel() > 0) & (expected > 0)).sum() / ((found > 0).sum() + (expected > 0).sum())
         assert overlap > 0.93
+
+
+@pytest.mark.parametrize(
+    ("tumour", "point", "expected"),
+    [
+        (Tumour("case", rotation=(90.0, 0.0, 0.0)), (0, 10, 0), (-10, 0, 0)),  # about Z: y goes to -x
+        (Tumour("case", rotation=(0.0, 90.0, 0.0)), (0, 0, 10), (10, 0, 0)),  # about Y: z goes to x
+        (Tumour("case", rotation=(0.0, 0.0, 90.0)), (0, 10, 0), (0, 0, 10)),  # about X: y goes to z
+        (Tumour("case", rotation=(90.0, 0.0, 90.0)), (10, 0, 0), (0, 0, 10)),  # Z first: x to y, then y to z
+        (Tumour("case", scale=(2.0, 1.0, 1.0)), (3, 4, 5), (3, 4, 10)),  # Z, Y, X
+        (Tumour("case", scale=(1.0, 1.0, 3.0)), (3, 4, 5), (9, 4, 5)),
+        (
+            Tumour("case", scale=(1.0, 2.0, 1.0), rotation=(90.0, 0.0, 0.0)),
+            (0, 5, 0),
+            (-10, 0, 0),
+        ),  # scaled, then turned
+        (Tumour("case", shift=(1.0, 2.0, 3.0)), (0, 0, 0), (3, 2, 1)),
+    ],
+)
+def test_axes_and_their_order_by_hand(tumour, point, expected):
+    """Points (x, y, z) are seen from the lesion's centre."""
+    way = forward(tumour, LESION, MIDLINE)
+    moved = way[:3, :3] @ (LESION.centre + point) + way[:3, 3] - LESION.centre
+    np.testing.assert_allclose(moved, expected, atol=1e-9)
+
+
+def test_a_mirrored_tumour_turns_about_its_mirrored_centre():
+    way = forward(Tumour("case", flip=True, rotation=(90.0, 0.0, 0.0)), LESION, midline=5.0)
+    centre = np.add(LESION.centre * (-1, 1, 1), (10, 0, 0))
+    np.testing.assert_allclose(way[:3, :3] @ LESION.centre + way[:3, 3], centre, atol=1e-9)
+    beside = np.add(LESION.centre, (10, 0, 0))
+    np.testing.assert_allclose(way[:3, :3] @ beside + way[:3, 3], np.add(centre, (0, -10, 0)), atol=1e-9)
+
+
+def test_the_field_is_as_strong_as_it_says():
+    field = _field(np.array([70, 70, 70]), np.ones(3), 20.0, np.random.default_rng(0))
+    assert field.std() == pytest.approx(PULL * 20, rel=0.15)
+    assert np.abs(field).max() <= WIDEST * PULL * 20 + 1e-4
+    steps = max(float(np.abs(np.diff(field[0], axis=axis)).max()) for axis in range(3))
+    assert steps < 0.6  # of a voxel per voxel: nothing folds
 
 
 def test_rotation_keeps_the_volume_and_turns_about_the_centre():
