@@ -1,6 +1,6 @@
 """Draws the tumours of one line. In: the bank, a host, what is allowed and asked for. Out: tumours that can be placed.
 
-Volume and place are drawn from the cohort's, then a donor that can have that volume, then everything else. A draw that
+Donor, volume and place are drawn so that all three are as frequent as in the cohort, then everything else. A draw that
 loses too much, or a class, or crosses the midline where its donor does not, is followed by another one, then by another
 donor; the last draws of a donor stay near where its tumour was, where it is most likely to fit.
 """
@@ -87,8 +87,23 @@ class Draw:
             second = self._donor_of(volume * (1 - share), [one for one in lesions if one is not first[0]], rng)
             if all(low <= scale <= high for _, scale in (first, second)):
                 return [first, second]
-        lesion, scale = self._donor_of(volume, lesions, rng)
-        return [(lesion, min(max(scale, low), high))]
+        if self.controls.volume_ml is not None:
+            lesion, scale = self._donor_of(volume, lesions, rng)
+            return [(lesion, min(max(scale, low), high))]
+        return [self._donor_and_volume(lesions, rng)]
+
+    def _donor_and_volume(self, lesions: list[Lesion], rng: np.random.Generator) -> tuple[Lesion, float]:
+        """A donor, and the scale that gives it somebody's volume: all donors, and all volumes, equally often.
+
+        Another's volume is taken when either could be scaled to the other's, else its own: a symmetric choice, which
+        leaves both frequencies alone.
+        """
+        lesion, other = (lesions[rng.integers(len(lesions))] for _ in range(2))
+        reach = np.log(self.drawing.scale[1])
+        step = np.log(other.volume / lesion.volume) / 3
+        blur = rng.normal(0, BLUR_VOLUME) / 3
+        scale = float(np.exp((step if abs(step) <= reach else 0.0) + blur))
+        return lesion, min(max(scale, self.drawing.scale[0]), self.drawing.scale[1])
 
     def _donor_of(self, volume: float, lesions: list[Lesion], rng: np.random.Generator) -> tuple[Lesion, float]:
         """A donor that can have a volume, and the scale it needs; else the one that nearly can."""
