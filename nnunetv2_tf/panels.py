@@ -52,14 +52,15 @@ def written_figure(
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(*shape, figsize=size, squeeze=False, facecolor=colour)
-    try:
-        yield axes
-        figure.tight_layout(pad=pad)
-        with whole_file(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=dpi, facecolor=colour, metadata={"Software": None})
-    finally:
-        pyplot.close(figure)
+    with pyplot.style.context("default"):  # nnU-Net's own plots change it
+        figure, axes = pyplot.subplots(*shape, figsize=size, squeeze=False, facecolor=colour)
+        try:
+            yield axes
+            figure.tight_layout(pad=pad)
+            with whole_file(path) as temporary:
+                figure.savefig(temporary, format="png", dpi=dpi, facecolor=colour, metadata={"Software": None})
+        finally:
+            pyplot.close(figure)
 
 
 def _classes(outline: np.ndarray | None) -> list[int]:

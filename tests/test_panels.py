@@ -1,5 +1,6 @@
 import matplotlib.image
 import numpy as np
+import seaborn
 
 from nnunetv2_tf.panels import Panel, write_panels
 
@@ -17,6 +18,9 @@ def test_panels_show_grey_values_and_outlines(tmp_path):
 
 
 def test_the_same_picture_is_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        write_panels([[Panel(np.eye(9), (0, 1), title=name[:0])]], tmp_path / f"{name}.png")
+    """Also after nnU-Net has painted its progress, which changes matplotlib's defaults for the whole process."""
+    image = np.tile(np.linspace(0, 1, 40), (40, 1))
+    for name, scale in (("a", 1.0), ("b", 2.5)):
+        seaborn.set_theme(font_scale=scale)
+        write_panels([[Panel(image, (0, 1), (image > 0.5).astype(int), "a title")]], tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
