@@ -159,12 +159,7 @@ def _prepare_case(request: Request, scan: Scan) -> str | None:
         images = [_read(path, channel) for path, channel in zip(scan.images, request.channels, strict=True)]
         prepared = prepare(images, request.reference, request.strip, request.n4)
         sources = _sources(scan)
-    except (
-        UserError,
-        PermissionError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # ITK and skull strippers raise the latter two
+    except (UserError, PermissionError, RuntimeError, ValueError) as error:  # ITK and strippers raise the latter two
         return " ".join(str(error).split())
     for path in request.files(scan.case, left_out=True):
         path.unlink(missing_ok=True)
