@@ -9,7 +9,7 @@ sampler (twice the volume); paints where both lie (places.png) and the first twe
 
 import argparse
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
@@ -26,7 +26,7 @@ from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.panels import Panel, write_panels
 from nnunetv2_tf.tumours.anatomy import fluid
-from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
+from nnunetv2_tf.tumours.bank import Bank, Lesion, bank_of
 from nnunetv2_tf.tumours.drawing import Draw
 from nnunetv2_tf.tumours.hosting import Host, host_tumours
 from nnunetv2_tf.tumours.recipe import Tumour
@@ -51,16 +51,14 @@ def donors(root: Path) -> tuple[Bank, Meaning]:
     """The training cases' tumours."""
     enter(root)
     dataset = Dataset(ALL)
-    files, lesions, middles, ends = raw_cases(dataset), [], [], []
-    for name in sorted(fold_split(dataset, 0, files).train):
-        label, image = (sitk.ReadImage(str(path)) for path in (files[name].label, files[name].images[0]))
-        grid = grid_of(label)
-        brain = np.argwhere(sitk.GetArrayViewFromImage(image) != 0) @ grid[:3, :3].T + grid[:3, 3]
-        middles.append(brain[:, 0].mean())
-        ends += [brain.min(axis=0), brain.max(axis=0)]
-        lesions.append(cut_out(name, sitk.GetArrayFromImage(label), grid))
-    extent = np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
-    return Bank(tuple(lesions), float(np.median(middles)), extent), Meaning.read(dataset)
+    files = raw_cases(dataset)
+
+    def scans() -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        for name in sorted(fold_split(dataset, 0, files).train):
+            label, image = (sitk.ReadImage(str(path)) for path in (files[name].label, files[name].images[0]))
+            yield name, sitk.GetArrayFromImage(image) != 0, sitk.GetArrayFromImage(label), grid_of(label)
+
+    return bank_of(scans()), Meaning.read(dataset)
 
 
 @cache

@@ -1,6 +1,7 @@
 """All prepared scans as pictures. In: outcomes. Out: PNG files on which a failed registration is seen at a glance."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 from nnunetv2_tf.dataset_conversion.healthy import Outcome, Request
 from nnunetv2_tf.panels import Panel, write_panels
 from nnunetv2_tf.preparation.pipeline import BRIGHT
+from nnunetv2_tf.preparation.reference import Reference
 
 PER_ROW = 2  # scans
 PER_SHEET = 96
@@ -26,43 +28,57 @@ def write_contact_sheets(request: Request, outcomes: Sequence[Outcome]) -> list[
         (outcome for outcome in outcomes if outcome.measures is not None),
         key=lambda outcome: (outcome.status != "outlier", outcome.measures.after if outcome.measures else 0.0),
     )
+    frame = _Frame.of(request.reference)
     paths = []
     for start in range(0, len(shown), PER_SHEET):
         path = request.dataset.raw / f"contact_sheet{f'_{start // PER_SHEET + 1}' if start else ''}.png"
-        _write_sheet(request, shown[start : start + PER_SHEET], path)
+        _write_sheet(request, frame, shown[start : start + PER_SHEET], path)
         paths.append(path)
     return paths
 
 
-def _write_sheet(request: Request, outcomes: Sequence[Outcome], path: Path) -> None:
-    cells = [_cuts([sitk.GetArrayFromImage(request.reference.image)] * len(request.channels), request, "the reference")]
+@dataclass(frozen=True)
+class _Frame:
+    """What all scans are shown in: axes so that rows go from front to back, or from top to bottom."""
+
+    reference: Reference
+    brain: np.ndarray  # (Z, Y, X) int, turned so
+    cuts: tuple[tuple[slice | int, ...], ...]  # axial, coronal, sagittal, through the middle of the brain
+
+    @classmethod
+    def of(cls, reference: Reference) -> "_Frame":
+        brain = _turned(reference.brain.astype(np.uint8), reference)
+        z, y, x = (round(float(place)) for place in np.argwhere(brain).mean(axis=0))
+        everything = slice(None)
+        beside = x - brain.shape[2] // 12
+        cuts = ((z, everything, everything), (everything, y, everything), (everything, everything, beside))
+        return cls(reference, brain.astype(int), cuts)
+
+    def panels(self, channels: Sequence[np.ndarray], names: Sequence[str], title: str) -> list[Panel]:
+        """All cuts of the first channel, the axial one of the others; each as (rows, columns)."""
+        first, *others = (_turned(array, self.reference) for array in channels)
+        shown = [(first, cut, "" if index else title) for index, cut in enumerate(self.cuts)]
+        shown += [(array, self.cuts[0], name) for array, name in zip(others, names[1:], strict=True)]
+        return [Panel(array[cut], (0, BRIGHT * 1.1), self.brain[cut], text) for array, cut, text in shown]
+
+
+def _write_sheet(request: Request, frame: _Frame, outcomes: Sequence[Outcome], path: Path) -> None:
+    reference = [sitk.GetArrayFromImage(request.reference.image)] * len(request.channels)
+    cells = [frame.panels(reference, request.channels, "the reference")]
     for outcome in outcomes:
         files = request.files(outcome.case, outcome.status == "outlier")[:-1]
         title = f"{'OUTLIER ' if outcome.status == 'outlier' else ''}{outcome.case}"
         if outcome.measures is not None:
             title += f"  {outcome.measures.after:.2f}"
-        cells.append(_cuts([sitk.GetArrayFromImage(sitk.ReadImage(str(file))) for file in files], request, title))
+        channels = [sitk.GetArrayFromImage(sitk.ReadImage(str(file))) for file in files]
+        cells.append(frame.panels(channels, request.channels, title))
     while len(cells) % PER_ROW:
         cells.append([Panel(np.zeros_like(panel.image), (0, 1)) for panel in cells[0]])
     rows = [list(chain(*cells[start : start + PER_ROW])) for start in range(0, len(cells), PER_ROW)]
     write_panels(rows, path, inches=1.6)
 
 
-def _cuts(channels: Sequence[np.ndarray], request: Request, title: str) -> list[Panel]:
-    """Axial, coronal and sagittal of the first channel, axial of the others; each as (rows, columns)."""
-    brain = _turned(request.reference.brain.astype(np.uint8), request)
-    z, y, x = (round(float(place)) for place in np.argwhere(brain).mean(axis=0))
-    everything = slice(None)
-    axial, coronal = (z, everything, everything), (everything, y, everything)
-    sagittal = (everything, everything, x - brain.shape[2] // 12)
-    first, *others = (_turned(array, request) for array in channels)
-    shown = [(first, axial, title), (first, coronal, ""), (first, sagittal, "")]
-    shown += [(array, axial, name) for array, name in zip(others, request.channels[1:], strict=True)]
-    return [Panel(array[cut], (0, BRIGHT * 1.1), brain[cut].astype(int), text) for array, cut, text in shown]
-
-
-def _turned(array: np.ndarray, request: Request) -> np.ndarray:
-    """Axes so that rows go from front to back, or from top to bottom."""
+def _turned(array: np.ndarray, reference: Reference) -> np.ndarray:
     image = sitk.GetImageFromArray(array)
-    image.CopyInformation(request.reference.image)
+    image.CopyInformation(reference.image)
     return sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPI"))

@@ -31,7 +31,8 @@ def write_affines(dataset: Dataset, fold: Fold | None, reference: Reference, num
     """Lays every scan that is not on the reference's grid upon the reference; what is there and still true is kept."""
     path = affines_file(dataset, fold)
     kept = read_json(path, AGAIN) if path.exists() else {}
-    cases = [case for case in raw_cases(dataset).values() if not _on_grid(case, reference)]
+    grid = sitk.DICOMOrient(reference.image, ORIENTATION)
+    cases = [case for case in raw_cases(dataset).values() if not _on_grid(case, grid)]
     digests = {case.identifier: case_digest(case) for case in cases}
     affines: dict[str, Any] = {}
     if kept.get("reference") == reference.source:
@@ -64,10 +65,9 @@ def read_affines(dataset: Dataset, fold: Fold | None) -> dict[str, np.ndarray]:
         raise UserError(f"{path} does not hold one affine of 16 numbers per case; {AGAIN}") from None
 
 
-def _on_grid(case: CaseFiles, reference: Reference) -> bool:
-    """Whether a scan has the reference's voxels in the reference's places, however they are stored."""
-    one, other = (sitk.DICOMOrient(grid, ORIENTATION) for grid in (grid_of(case.images[0]), reference.image))
-    return same_grid(one, other)
+def _on_grid(case: CaseFiles, grid: sitk.Image) -> bool:
+    """Whether a scan has a grid's voxels in the same places, however they are stored."""
+    return same_grid(sitk.DICOMOrient(grid_of(case.images[0]), ORIENTATION), grid)
 
 
 def _affine(reference: sitk.Image, case: CaseFiles) -> tuple[float, ...]:

@@ -97,9 +97,10 @@ def refuse_other_orientation(dataset: Dataset, healthy: Dataset, plans_name: str
         return
     known = {_orientation(case) for case in raw_cases(dataset).values()}
     for case in raw_cases(healthy).values():
-        if _orientation(case) not in known:
+        stored = _orientation(case)
+        if stored not in known:
             raise UserError(
-                f"{case.images[0]} is stored as {_orientation(case)}, the scans of {dataset.name} as "
+                f"{case.images[0]} is stored as {stored}, the scans of {dataset.name} as "
                 f"{' or '.join(sorted(known))}; convert the healthy scans again with -reference {dataset.name[7:10]}."
             )
 

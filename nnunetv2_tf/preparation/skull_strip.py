@@ -46,23 +46,15 @@ def refuse_missing(how: How) -> None:
 
 def is_stripped(image: sitk.Image) -> bool:
     """Whether a scan shows a brain without its head."""
-    array = sitk.GetArrayViewFromImage(image)
-    if (array == 0).mean() < STRIPPED_ZEROS:
-        return False
-    if min(float((array[side] == 0).mean()) for side in _sides(array.ndim)) < STRIPPED_SIDE:
-        return False
-    millilitres = float(_whole(array != 0).sum()) * float(np.prod(image.GetSpacing())) / 1000
-    return millilitres <= LARGEST_ML
+    return _bare_brain(image) is not None
 
 
 def brain_mask(image: sitk.Image, how: How) -> sitk.Image:
     """The brain of a scan, as uint8 on the scan's grid."""
-    stripped = how in ("auto", "none") and is_stripped(image)
-    if stripped:
-        mask = _whole(sitk.GetArrayViewFromImage(image) != 0)
-    elif how == "none":
+    mask = _bare_brain(image) if how in ("auto", "none") else None
+    if mask is None and how == "none":
         raise UserError("it shows more than a brain on a background of 0, or not all of it; leave -strip none out")
-    else:
+    if mask is None:
         refuse_missing(how)
         with tempfile.TemporaryDirectory() as folder:
             mask = _stripped(image, "deepbet" if how == "auto" else how, Path(folder))
@@ -71,6 +63,18 @@ def brain_mask(image: sitk.Image, how: How) -> sitk.Image:
     result = sitk.GetImageFromArray(mask.astype(np.uint8))
     result.CopyInformation(image)
     return result
+
+
+def _bare_brain(image: sitk.Image) -> np.ndarray | None:
+    """(Z, Y, X) bool: the brain of a stripped scan; None where there is a head, or a part of a brain."""
+    array = sitk.GetArrayViewFromImage(image)
+    if (array == 0).mean() < STRIPPED_ZEROS:
+        return None
+    if min(float((array[side] == 0).mean()) for side in _sides(array.ndim)) < STRIPPED_SIDE:
+        return None
+    mask = _whole(array != 0)
+    millilitres = float(mask.sum()) * float(np.prod(image.GetSpacing())) / 1000
+    return mask if millilitres <= LARGEST_ML else None
 
 
 def _sides(dimensions: int) -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from nnunetv2_tf.modalities import ALIASES, known_names, plain
+from nnunetv2_tf.modalities import known_names, plain
 
 DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
 SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
@@ -27,9 +27,8 @@ def fluid(image: np.ndarray, organ: np.ndarray, channels: Sequence[str], spacing
         spacing: in mm
     """
     for modality in (*DARK, *BRIGHT):
-        names = set(map(plain, ALIASES[modality]))
         for index, channel in enumerate(channels):
-            if known_names(channel) & names:
+            if plain(channel) in known_names(modality):
                 return _extreme(image[index], organ, modality in DARK, spacing)
     return None
 

@@ -4,7 +4,7 @@ The common space is the millimetres that real and healthy scans share: world coo
 one grid, else those of the reference, to which every scan has an affine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,18 +91,29 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
         cases: training cases of one fold; those without tumour only say where the middle is
         affines: by case, what takes points of the common space to points of its scan; identity where there is none
     """
+    return bank_of(
+        (
+            case.identifier,
+            case.organ(),
+            case.tumour(),
+            np.linalg.inv(affines.get(case.identifier, np.eye(4))) @ case.grid.affine,
+        )
+        for case in sorted(cases, key=lambda case: case.identifier)
+    )
+
+
+def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]]) -> Bank:
+    """Cuts the tumours out of scans: name, organ (Z, Y, X) bool, tumour map (Z, Y, X), voxel to common space (4, 4)."""
     lesions, middles, ends = [], [], []
-    for case in sorted(cases, key=lambda case: case.identifier):
-        to_common = np.linalg.inv(affines.get(case.identifier, np.eye(4))) @ case.grid.affine
-        organ = np.argwhere(case.organ())
-        if len(organ):
-            corners = np.stack([organ.min(axis=0), organ.mean(axis=0), organ.max(axis=0)])
+    for name, organ, tumour, to_common in scans:
+        inside = np.argwhere(organ)
+        if len(inside):
+            corners = np.stack([inside.min(axis=0), inside.mean(axis=0), inside.max(axis=0)])
             low, middle, high = corners @ to_common[:3, :3].T + to_common[:3, 3]
             middles.append(middle[0])
             ends += [low, high]
-        tumour = case.tumour()
         if tumour.any():
-            lesions.append(cut_out(case.identifier, tumour, to_common))
+            lesions.append(cut_out(name, tumour, to_common))
     if not lesions:
         raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
     return Bank(tuple(lesions), float(np.median(middles)), np.stack([np.min(ends, axis=0), np.max(ends, axis=0)]))

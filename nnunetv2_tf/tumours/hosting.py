@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from nnunetv2_tf.cases import channel_names
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.tumours.anatomy import fluid
@@ -38,9 +39,7 @@ def read_host(case: Case, around_fluid: bool) -> Host:
     organ = case.organ()
     wet = None
     if around_fluid:
-        names = case.plan.dataset_json["channel_names"]
-        channels = [names[key] for key in sorted(names, key=int)]
-        wet = fluid(case.image(), organ, channels, case.grid.spacing)
+        wet = fluid(case.image(), organ, channel_names(case.dataset), case.grid.spacing)
     return Host(case.identifier, organ, wet, case.grid.affine)
 
 
