@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,15 +49,14 @@ class Runner:
     _children: set[subprocess.Popen] = field(default_factory=set)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, trainings: Sequence[Training]) -> Iterator[Outcome]:
+    def run(self, trainings: Iterable[Training]) -> Iterator[Outcome]:
         """Yields outcomes as they come. When this is interrupted, everything it started is ended too."""
         slots: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         for slot in range(self.num_processes):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
         with _terminable(), ThreadPoolExecutor(self.num_processes) as pool:
-            waiting = [pool.submit(self._in_a_slot, training, slots) for training in trainings]
-            try:
-                for done in as_completed(waiting):
+            try:  # around the handing out too: the first training works already while the last is handed out
+                for done in as_completed([pool.submit(self._in_a_slot, training, slots) for training in trainings]):
                     yield done.result()
             finally:
                 self._stopped.set()

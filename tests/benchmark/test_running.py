@@ -151,6 +151,19 @@ def test_a_run_that_waits_can_be_ended(tmp_path):
     assert waiting.wait(timeout=60) != 0
 
 
+def test_an_end_while_trainings_are_handed_out_ends_those_begun(tmp_path):
+    def handed_out() -> Any:
+        yield Program("slow", tmp_path / "slow", "import time; print('begun', flush=True); time.sleep(120)")
+        while not (log := tmp_path / "logs" / "slow.log").exists() or "begun" not in log.read_text(encoding="utf-8"):
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(Runner(tmp_path / "logs", "cpu", 1).run(handed_out()))
+    assert time.monotonic() - started < 100
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ending_a_run_ends_its_trainings(tmp_path, number):
