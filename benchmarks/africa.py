@@ -55,6 +55,14 @@ def prepare_all(root: Path) -> Dataset:
     return dataset
 
 
+def prepare_full(root: Path) -> Dataset:
+    """The same scans with nnU-Net's own plans, at 1 mm."""
+    dataset = prepare_all(root)
+    if _incomplete(dataset, "nnUNetPlans"):
+        _plan(dataset)
+    return dataset
+
+
 def _convert(dataset: Dataset, root: Path, number: int | None, *options: str) -> None:
     """The first so many cases; all without a number."""
     if dataset.raw.exists():

@@ -124,6 +124,7 @@ def _our_maker() -> Callable[[int], None]:
     from nnunetv2_tf.preparation.stored import training_cases
     from nnunetv2_tf.sets.store import SetPart
     from nnunetv2_tf.synthesis.making import Task, make_case
+    from nnunetv2_tf.synthesis.sites import RealSites
     from nnunetv2_tf.tumours.recipe import Line, Tumour
 
     torch.set_num_threads(1)
@@ -135,7 +136,7 @@ def _our_maker() -> Callable[[int], None]:
     def make(pair: int) -> None:
         host, donor = cases[pair % 8], cases[(pair + 1) % 8]
         line = Line(pair, None, host.identifier, (Tumour(donor.identifier),), pair)
-        make_case(Task(line, host, {donor.identifier: donor}, found, part, tuple(files)))
+        make_case(Task(line, host, RealSites({donor.identifier: donor}), found, part, tuple(files)))
 
     return make
 

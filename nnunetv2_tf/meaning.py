@@ -53,6 +53,16 @@ class Meaning:
         return cls(tumour, _named(described, "organ", values, regions), priority, diffuse)
 
 
+def class_values(dataset: Dataset) -> dict[str, int]:
+    """The tumour's classes by name: those under key `tf`, else the labels."""
+    description = dataset_json(dataset)
+    tumour, described = Meaning.read(dataset).tumour, description.get("tf") or {}
+    values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
+    names = described.get("tumour") or list(values)
+    found = {name: _in_order({"one": [name]}, "one", values, described.get("regions", {})) for name in names}
+    return {name: own[0] for name, own in found.items() if len(own) == 1 and own[0] in tumour}
+
+
 def read_regions(dataset: Dataset) -> dict[str, tuple[int, ...]]:
     """What segmentations are judged by, name: label values: the regions of key `tf`, else every label by itself."""
     try:

@@ -143,17 +143,22 @@ def read_json(path: Path, cure: str) -> Any:
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], num_processes: int, description: str
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    num_processes: int,
+    description: str,
+    unit: str = "case",
 ) -> Iterator[Result]:
     """Yields function(item) for every item, in order, under a progress bar.
 
-    One process, or one item, is worked on right here; more are spawned (never forked: torch has threads).
+    One process, or one item, is worked on right here; more are spawned (never forked: torch has threads). The function
+    goes to each process once, so it may hold much.
     """
     from tqdm import tqdm
 
     if not items:
         return
-    progress = tqdm(total=len(items), desc=description, unit="case")
+    progress = tqdm(total=len(items), desc=description, unit=unit)
     workers = min(num_processes, len(items))
     with progress:
         if workers <= 1:
@@ -161,9 +166,9 @@ def in_parallel(
                 yield function(item)
                 progress.update()
             return
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _take, (function,)) as pool:
             try:
-                for result in pool.map(function, items):
+                for result in pool.map(_apply, items):
                     yield result
                     progress.update()
             except BrokenProcessPool:
@@ -173,3 +178,16 @@ def in_parallel(
                 ) from None
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _take(function: Callable[[Any], Any]) -> None:
+    """Keeps what a worker process is to do."""
+    global _function
+    _function = function
+
+
+def _apply(item: Any) -> Any:
+    return _function(item)
+
+
+_function: Callable[[Any], Any]

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.standin.brains import Brains
+from nnunetv2_tf.preparation.healthy import preprocess_healthy
+from nnunetv2_tf.standin.brains import Brains, healthy
+from nnunetv2_tf.standin.plans import NAME as TINY
 from nnunetv2_tf.standin.plans import write_tiny_plans
 from tests.scenes import SCENES, Builder, Built, build_scene
-from tests.workspace import Workspace
+from tests.workspace import HEALTHY, Workspace
 
 __all__ = ["build_scene"]
 
@@ -49,6 +51,25 @@ def template(make_workspace: Callable[..., Workspace]) -> Workspace:
 def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of `template`, with the environment set to it."""
     copy = template.copy(tmp_path)
+    enter(copy, monkeypatch)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def template_with_healthy(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """`template` and Dataset601_Healthy, six healthy people preprocessed by its tiny plans; not to be changed."""
+    both = template.copy(tmp_path_factory.mktemp("healthy"))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(both, patch)
+        healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
+        preprocess_healthy("501", "601", TINY, ["3d_fullres"], 1)
+    return both
+
+
+@pytest.fixture
+def with_healthy(template_with_healthy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of `template_with_healthy`, with the environment set to it."""
+    copy = template_with_healthy.copy(tmp_path)
     enter(copy, monkeypatch)
     return copy
 

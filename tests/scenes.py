@@ -19,6 +19,7 @@ from nnunetv2_tf.standin.brains import CLASSES, Brains
 from nnunetv2_tf.standin.cohort import Cohort
 from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.synthesis.making import Task
+from nnunetv2_tf.synthesis.sites import RealSites
 from nnunetv2_tf.tumours.recipe import Line, Tumour
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import Workspace
@@ -126,7 +127,8 @@ class Built:
         tumour = Tumour(self.cases[donor].identifier)
         line = Line(0, None, self.cases[host].identifier, (tumour,), seed)
         part = SetPart(self.dataset, "made", 0)
-        return Task(line, self.cases[host], {tumour.donor: self.cases[donor]}, find_method(method), part, ())
+        sites = RealSites({tumour.donor: self.cases[donor]})
+        return Task(line, self.cases[host], sites, find_method(method), part, ())
 
 
 Builder = Callable[[Scene], Built]

@@ -18,6 +18,7 @@ from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as TINY
 
 BIN = Path(sys.executable).parent
+HEALTHY = Dataset("Dataset601_Healthy")
 QUIET = {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "ignore"}
 
 

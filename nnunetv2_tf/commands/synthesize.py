@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.arguments import command_parser, parse_fold, positive
 from nnunetv2_tf.errors import UserError, run_command
@@ -10,11 +11,14 @@ from nnunetv2_tf.errors import UserError, run_command
 DESCRIPTION = """\
 Makes synthetic tumour cases out of a fold's training cases and keeps them as a set, preprocessed and ready for
 nnUNetv2_train -tr TFEnrichedTrainer_<set>. Nothing of a fold's validation cases is used. Run it again to continue after
-an interruption, or with a larger -num_cases to add to the set."""
+an interruption, or with a larger -num_cases to add to the set.
+
+Methods with healthy hosts put tumours of training cases into healthy scans (-healthy), transformed, as large as the
+cohort's and where those lie; the options below "tumours" ask for others."""
 
 EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region; real hosts, nothing to learn);
-or module:Class, your own, derived from nnunetv2_tf.methods.base.Method.
+or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 100 -s cm100
@@ -27,6 +31,8 @@ examples:
       the fourth of ten jobs on a cluster; the one that ends last finishes the set
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 20 -s plan --recipe_only
       only writes recipe.jsonl: which host gets whose tumour; change it, and use it with -recipe
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m mine:Method -healthy 601 -num_cases 50 -s small -volume_ml 1 10 -side left
+      small tumours on the left, in the healthy scans of Dataset601
 """
 
 
@@ -42,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, 2d, ...")
     parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
     parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, or module:Class")
+    parser.add_argument("-healthy", metavar="HEALTHY", help="dataset of healthy scans (nnUNetv2_tf_convert_healthy)")
     parser.add_argument("-s", required=True, metavar="SET", help="the set's name: lower-case letters and digits")
     parser.add_argument(
         "-num_cases", type=positive, metavar="N", help="cases per fold (with -recipe, if left out: all its lines)"
@@ -54,6 +61,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the work")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
+    tumours = parser.add_argument_group(
+        "tumours", "what those in healthy hosts are to be like (else like the cohort's)"
+    )
+    tumours.add_argument("-volume_ml", type=float, nargs=2, metavar=("MIN", "MAX"), help="volume of all classes, in ml")
+    tumours.add_argument("-side", choices=["left", "right"], help="of the patient, by the tumour's centre")
+    tumours.add_argument(
+        "-center", type=float, nargs=3, metavar=("X", "Y", "Z"),
+        help="where the tumour's centre lies: mm in the scans' space, X to the left, Y to the back, Z up",
+    )  # fmt: skip
+    tumours.add_argument("-radius", type=float, metavar="MM", help="how far from -center it may lie")
+    tumours.add_argument("-components", type=positive, nargs=2, metavar=("MIN", "MAX"), help="separate pieces")
+    tumours.add_argument(
+        "-class_fraction", action="append", nargs=3, metavar=("CLASS", "MIN", "MAX"),
+        help="a class's share of the volume, 0 to 1; may be given for several classes",
+    )  # fmt: skip
     parser.add_argument(
         "--overwrite", action="store_true", help="delete the folds' parts of this set and make them anew"
     )
@@ -69,6 +91,9 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError("--overwrite deletes cases and --recipe_only makes none; choose one of them.")
     if arguments.seed is not None and arguments.recipe is not None:
         raise UserError("A recipe has its own seeds; give -seed or -recipe.")
+    asked = _asked(arguments)
+    if asked and arguments.recipe is not None:
+        raise UserError(f"A recipe says what tumours are like; give -{next(iter(asked))} or -recipe.")
     if arguments.seed is not None and arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
     from nnunetv2_tf.synthesis import actions
@@ -81,6 +106,8 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.m,
         arguments.s,
         num_cases=arguments.num_cases,
+        healthy=arguments.healthy,
+        asked=asked,
         preset=arguments.preset,
         plans_name=arguments.p,
         recipe=arguments.recipe,
@@ -90,6 +117,21 @@ def _run(arguments: argparse.Namespace) -> None:
         num_processes=arguments.np,
         overwrite=arguments.overwrite,
     )
+
+
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the tumours are to be like, by the fields of Controls."""
+    asked: dict[str, Any] = {}
+    for name in ("volume_ml", "side", "center", "radius", "components"):
+        value = getattr(arguments, name)
+        if value is not None:
+            asked[name] = value
+    for name, *span in arguments.class_fraction or ():
+        try:
+            asked.setdefault("class_fraction", {})[name] = [float(number) for number in span]
+        except ValueError:
+            raise UserError(f"-class_fraction takes a class and two shares, not {name} {' '.join(span)}.") from None
+    return asked
 
 
 if __name__ == "__main__":

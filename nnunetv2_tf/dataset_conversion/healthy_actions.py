@@ -10,13 +10,12 @@ from nnunetv2_tf.dataset_conversion.contact_sheet import write_contact_sheets
 from nnunetv2_tf.dataset_conversion.healthy import LEFT_OUT, Outcome, Request, convert_scans
 from nnunetv2_tf.dataset_conversion.scans import Search, find_scans
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folders import PREPARATION, Dataset
 from nnunetv2_tf.preparation.affines import write_affines
 from nnunetv2_tf.preparation.reference import Reference, dataset_reference, read_reference
 from nnunetv2_tf.preparation.skull_strip import How, refuse_missing
 from nnunetv2_tf.work import locked, read_json, write_json
 
-ORDER = "preparation.json"
 SHOWN = 10  # reasons on the screen
 
 
@@ -59,7 +58,7 @@ def convert_healthy(
     with locked(dataset.raw.with_name(f".{dataset.name}.lock"), dataset.name):
         order = _order(dataset, number, name, target, search.folders)
         request = Request(dataset, target.reference(num_processes), channels, strip, n4)
-        write_json(dataset.raw / ORDER, order)
+        write_json(dataset.raw / PREPARATION, order)
         outcomes = convert_scans(request, scans, unusable, keep_outliers, num_processes)
         sheets = write_contact_sheets(request, outcomes)
     _say(request, outcomes, sheets)
@@ -117,7 +116,7 @@ def _order(dataset: Dataset, number: int, name: str, target: Target, folders: Se
     """What a dataset is made of: a new one, or one that was begun alike, perhaps with fewer folders. Else it raises."""
     paths = sorted(str(folder.resolve()) for folder in folders)
     order: dict[str, object] = {"reference": target.name, "fold": target.fold, "folders": paths}
-    path = dataset.raw / ORDER
+    path = dataset.raw / PREPARATION
     if not path.exists():
         Dataset.new(number, name)
         return order

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folders import PREPARATION, Dataset
 from nnunetv2_tf.preparation.reference import ORIENTATION, Reference, grid_of, read_scan, refuse_head, same_grid
 from nnunetv2_tf.preparation.registration import numbers_of, register
 from nnunetv2_tf.work import in_parallel, read_json, write_json
@@ -63,6 +63,22 @@ def read_affines(dataset: Dataset, fold: Fold | None) -> dict[str, np.ndarray]:
         return {name: np.reshape(entry["affine"], (4, 4)) for name, entry in value["affines"].items()}
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} does not hold one affine of 16 numbers per case; {AGAIN}") from None
+
+
+def ways_to_scans(dataset: Dataset, healthy: Dataset) -> dict[str, np.ndarray]:
+    """By real case, the way from the space in which healthy scans lie; identity if not there.
+
+    Healthy scans that were laid upon this dataset lie in the space of its reference. Of all others, and of datasets
+    that were made by other means, it is taken for granted that they share the real scans' millimetres.
+    """
+    path = healthy.raw / PREPARATION
+    if not path.exists():
+        return {}
+    order = read_json(path, "convert the healthy scans again.")
+    number = dataset.name[7:10]
+    if str(order.get("reference")) not in (dataset.name, number, str(int(number))):
+        return {}
+    return read_affines(dataset, order.get("fold"))
 
 
 def _on_grid(case: CaseFiles, grid: sitk.Image) -> bool:

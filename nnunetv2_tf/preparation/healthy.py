@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 from nnunetv2_tf.cases import CaseFiles, case_digest, channel_names, dataset_json, raw_cases, refuse_damaged
 from nnunetv2_tf.errors import UserError
@@ -58,24 +59,42 @@ def write_plans(dataset: Dataset, healthy: Dataset, plans_name: str) -> str:
 
 
 def healthy_cases(dataset: Dataset, healthy: Dataset, plan: Plan) -> list[Case]:
-    """The preprocessed healthy cases, in the working space of a labelled dataset's plan; all are free of tumour."""
+    """The preprocessed healthy cases, in the working space of a labelled dataset's plan; all are free of tumour.
+
+    Their organ is what they label; labels come in the numbering of the labelled dataset.
+    """
     plans_name = str(plan.plans["plans_name"])
     cure = f"run nnUNetv2_tf_preprocess_healthy -d {dataset.name[7:10]} -healthy {healthy.name[7:10]} -p {plans_name}."
     refuse_other_channels(dataset, healthy)
     files = raw_cases(healthy)
     if not (healthy.preprocessed / f"{healthy_plans_name(dataset, plans_name)}.json").exists():
         raise UserError(f"{healthy.name} is not preprocessed with the plans of {dataset.name}; {cure}")
-    own = Plan.read(healthy, healthy_plans_name(dataset, plans_name), plan.configuration)
+    own = _own_plan(dataset, healthy, plan)
     folder = healthy.preprocessed / own.data_identifier
     stale = StampedFolder(folder).stale(own, {name: [case_digest(case)] for name, case in files.items()})
     if stale:
         raise UserError(
             f"{stale[0]} of {healthy.name} is not preprocessed, or was before it or the plans changed; {cure}"
         )
+    endings = [dataset_json(one)["file_ending"] for one in (healthy, dataset)]
+    if endings[0] != endings[1]:
+        raise UserError(
+            f"{healthy.name} is stored as {endings[0]} and {dataset.name} as {endings[1]}; store both alike, best as "
+            ".nii.gz."
+        )
     theirs, ours = dataset_json(healthy)["labels"], dataset_json(dataset)["labels"]
     numbering = {value: ours.get(name, 0) for name, value in theirs.items() if value}  # the target's label of that name
-    meaning = Meaning((), tuple(numbering))
+    meaning = replace(Meaning.read(dataset), organ=tuple(numbering))
     return [Case(healthy, own, files[name], ("healthy", name), meaning, folder, numbering) for name in sorted(files)]
+
+
+def healthy_stamps(dataset: Dataset, healthy: Dataset, plan: Plan) -> dict[str, str]:
+    """By healthy case, the same for the same arrays."""
+    return StampedFolder(healthy.preprocessed / _own_plan(dataset, healthy, plan).data_identifier).stamps()
+
+
+def _own_plan(dataset: Dataset, healthy: Dataset, plan: Plan) -> Plan:
+    return Plan.read(healthy, healthy_plans_name(dataset, str(plan.plans["plans_name"])), plan.configuration)
 
 
 def refuse_other_channels(dataset: Dataset, healthy: Dataset) -> None:

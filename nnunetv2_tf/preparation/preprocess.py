@@ -111,7 +111,7 @@ class StampedFolder:
             plan: the plans of now
             sources: by case, digests of its files
         """
-        stamps, plan_stamp = self._stamps(), plan.stamp
+        stamps, plan_stamp = self.stamps(), plan.stamp
         return [
             case
             for case, source in sources.items()
@@ -121,7 +121,7 @@ class StampedFolder:
 
     def forget_others(self, cases: Collection[str]) -> None:
         """Removes what was preprocessed of cases that are no longer among these."""
-        stamps = self._stamps()
+        stamps = self.stamps()
         gone = set(stamps) - set(cases)
         for case in gone:
             for ending in STORED:
@@ -134,18 +134,19 @@ class StampedFolder:
     ) -> None:
         """Preprocesses these cases and stamps each when it is there."""
         again, plan_stamp = {case.identifier for case in cases}, plan.stamp
-        stamps = {case: stamp for case, stamp in self._stamps().items() if case not in again}
+        stamps = {case: stamp for case, stamp in self.stamps().items() if case not in again}
         write_json(self._path, stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
         for case in preprocess_cases(plan, cases, self.folder, num_processes):
             stamps[case.identifier] = digest([plan_stamp, *sources[case.identifier]])
             write_json(self._path, stamps)
 
+    def stamps(self) -> dict[str, str]:
+        """By case, the same for the same files and plans."""
+        return read_json(self._path, "delete it and preprocess again.") if self._path.exists() else {}
+
     @property
     def _path(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.stamps.json")
-
-    def _stamps(self) -> dict[str, str]:
-        return read_json(self._path, "delete it and preprocess again.") if self._path.exists() else {}
 
 
 def preprocess_cases(plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_processes: int) -> Iterator[CaseFiles]:

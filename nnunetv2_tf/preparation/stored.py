@@ -95,7 +95,7 @@ class Case:
         wanted = set(self.meaning.tumour)
         locations = self._read_properties().get("class_locations", {})
         return any(
-            len(places) and wanted >= set(np.atleast_1d(np.asarray(values, dtype=int)).tolist())
+            len(places) and wanted >= {self.numbering.get(int(value), int(value)) for value in np.atleast_1d(values)}
             for values, places in locations.items()
         )
 

@@ -1,7 +1,8 @@
 """What `nnUNetv2_tf_synthesize` does. In: what the user typed. Out: sets, and a sentence on the screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
@@ -11,9 +12,11 @@ from nnunetv2_tf.methods.lookup import FoundMethod, find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.pictures import write_overview
+from nnunetv2_tf.synthesis.hosts import HealthyHosts, Hosts, RealHosts
+from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.run import Run
-from nnunetv2_tf.tumours.recipe import read_recipe, refuse_outsiders
+from nnunetv2_tf.tumours.recipe import read_recipe
+from nnunetv2_tf.tumours.settings import PRESETS
 from nnunetv2_tf.work import Share
 
 
@@ -25,6 +28,8 @@ def synthesize(
     set_name: str,
     *,
     num_cases: int | None,
+    healthy: str | None,
+    asked: Mapping[str, Any],
     preset: str,
     plans_name: str,
     recipe: Path | None,
@@ -34,24 +39,37 @@ def synthesize(
     num_processes: int,
     overwrite: bool,
 ) -> None:
-    """Makes the parts of a set for some folds, or this job's share of them."""
+    """Makes the parts of a set for some folds, or this job's share of them.
+
+    `asked` is what the tumours in healthy hosts are to be like: fields of Controls, fractions by the classes' names.
+    """
     check_set_name(set_name)
     dataset = Dataset.find(id_or_name)
-    method = _usable(find_method(method_name, preset))
+    method = _usable(find_method(method_name, preset), healthy, asked)
     plan = Plan.read(dataset, plans_name, configuration)
     given = None if recipe is None else tuple(read_recipe(recipe))
     runs = [
-        Run(SetPart(dataset, set_name, fold), plan, method, num_cases, seed, given, num_processes)
+        Run(
+            SetPart(dataset, set_name, fold),
+            plan,
+            method,
+            _hosts(dataset, plan, fold, seed, healthy, method, asked),
+            num_cases,
+            given,
+            num_processes,
+        )
         for fold in dict.fromkeys(folds)
     ]
     for run in runs:  # what is wrong with one fold stops all before anything is written
         if recipe is not None:
-            refuse_outsiders(given or (), run.cohort, recipe)
+            run.hosts.refuse(given or (), recipe)
     for run in runs:
         run.start(overwrite)
     for run in runs:
         if recipe_only:
-            print(f"Fold {run.part.fold}: {len(run.lines())} lines in {run.recipe_path}")
+            preview = write_preview(run)
+            look = "" if preview is None else f"\nLook at some: {preview}"
+            print(f"Fold {run.part.fold}: {len(run.lines())} lines in {run.recipe_path}{look}")
             continue
         run.make(share)
         waiting = run.finish(share)
@@ -64,9 +82,29 @@ def synthesize(
         _complete(run, num_processes)
 
 
-def _usable(method: FoundMethod) -> FoundMethod:
-    if method.kind.hosts != "real":
-        raise UserError(f"{method.name} needs healthy hosts, which this version cannot use yet; take another method.")
+def _hosts(
+    dataset: Dataset,
+    plan: Plan,
+    fold: Fold,
+    seed: int,
+    healthy: str | None,
+    method: FoundMethod,
+    asked: Mapping[str, Any],
+) -> Hosts:
+    if healthy is None:
+        return RealHosts(dataset, plan, fold, seed)
+    drawing = PRESETS.get(method.preset, PRESETS["default"])
+    return HealthyHosts(dataset, plan, fold, seed, Dataset.find(healthy), drawing, asked)
+
+
+def _usable(method: FoundMethod, healthy: str | None, asked: Mapping[str, Any]) -> FoundMethod:
+    if method.kind.hosts == "healthy" and healthy is None:
+        raise UserError(f"{method.name} puts tumours into healthy scans; name their dataset with -healthy.")
+    if method.kind.hosts == "real" and (healthy is not None or asked):
+        flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
+        raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
+    if method.kind.hosts == "healthy" and method.kind.pastes:
+        raise UserError(f"{method.name} pastes into healthy hosts, which this version cannot do; take another method.")
     if method.kind.needs or method.kind.fit is not Method.fit:
         raise UserError(f"{method.name} has to be fitted first, which this version cannot do yet; take another method.")
     return method

@@ -3,7 +3,6 @@
 The sidecar is written last: a case that has one is finished.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.provenance import Sidecar, versions
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.compose import Composed, compose
-from nnunetv2_tf.synthesis.sites import Unusable, make_site
+from nnunetv2_tf.synthesis.sites import Sites, Unusable
 from nnunetv2_tf.tumours.recipe import Line
 from nnunetv2_tf.work import write_json
 
@@ -28,7 +27,7 @@ class Task:
 
     line: Line
     host: Case
-    donors: Mapping[str, Case]
+    sites: Sites
     method: FoundMethod
     part: SetPart
     geometry_ancestors: tuple[str, ...]
@@ -63,24 +62,22 @@ def make_case(task: Task) -> None:
 
 def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     """The case in memory, and what it descends from. Raises Unusable."""
-    host = replace(task.host)  # fresh ones hold no arrays of earlier tasks
-    donors = {name: replace(donor) for name, donor in task.donors.items()}
+    line, host = task.line, replace(task.host)  # a fresh one holds no arrays of earlier tasks
     method = build(task.method)
-    site = make_site(task.line, host, donors, method.pastes)
-    (edited,) = method.edit([site], [np.random.default_rng(task.line.seed)])
-    composed = compose(host, site, edited)
-    ancestors = sorted({host.identifier, *donors})
+    made = task.sites.make(line, host, method.pastes)
+    (edited,) = method.edit([made.site], [np.random.default_rng(line.seed)])
+    composed = compose(host, made.site, edited)
     sidecar = Sidecar(
         case=task.identifier,
-        line=task.line.index,
-        host=host.identifier,
-        donors=tuple(tumour.donor for tumour in task.line.tumours),
-        ancestors=tuple(ancestors),
-        geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in ancestors),
+        line=line.index,
+        host=line.host,
+        donors=line.donors,
+        ancestors=tuple(sorted(made.ancestors)),
+        geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in made.ancestors),
         reach_mm=edited.reach_mm,
         sources={host.identifier: case_digest(host.files)},
-        controls=edited.controls,
-        seed=task.line.seed,
+        controls={**made.controls, **edited.controls},
+        seed=line.seed,
         versions=versions(),
     )
     return composed, sidecar

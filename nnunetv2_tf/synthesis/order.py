@@ -12,7 +12,7 @@ from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest
-from nnunetv2_tf.tumours.recipe import Cohort
+from nnunetv2_tf.synthesis.hosts import Hosts
 from nnunetv2_tf.work import write_json
 
 CURE = "remove the set (nnUNetv2_tf_sets --remove) or make it anew with --overwrite."
@@ -34,12 +34,16 @@ class Order:
     organ: tuple[int, ...]
     cohort: str  # digest of who may be host and donor
     seed: int | None  # None: the recipe was given
+    healthy: str | None = None  # the dataset of healthy hosts
+    controls: Any = None  # what was asked of their tumours
+    tumours: str | None = None  # digest of what they are drawn from
 
     @classmethod
     def of(
-        cls, part: SetPart, method: FoundMethod, plan: Plan, meaning: Meaning, cohort: Cohort, seed: int | None
+        cls, part: SetPart, method: FoundMethod, plan: Plan, meaning: Meaning, hosts: Hosts, seed: int | None
     ) -> "Order":
         """The order that these make."""
+        cohort = hosts.cohort
         members = [sorted((name, list(group)) for name, group in cohort.groups.items()), sorted(cohort.donors)]
         return cls(
             dataset=part.dataset.name,
@@ -54,6 +58,7 @@ class Order:
             organ=meaning.organ,
             cohort=digest([*members, sorted(cohort.healthy)]),
             seed=seed,
+            **hosts.order,
         )
 
     @property
@@ -92,4 +97,7 @@ _DIFFERS = {
     "organ": "organ labels {} in dataset.json, not {}",
     "cohort": "other training cases, groups or donors (cohort) than now",
     "seed": "seed {}, not {} (None: a recipe was given)",
+    "healthy": "healthy dataset {}, not {}",
+    "controls": "controls {}, not {}",
+    "tumours": "other tumours, healthy scans or rules of drawing (tumours) than now",
 }

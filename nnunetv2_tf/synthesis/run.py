@@ -5,24 +5,25 @@ replaced by further lines, so that a set holds as many cases as promised: the fi
 whatever the parts, workers and interruptions. The manifest comes last and makes the cases count.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases
+from nnunetv2_tf.cases import CaseFiles, case_digest
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.methods.lookup import FoundMethod
 from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.preparation.stored import Case, training_cases
+from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.synthesis.hosts import Hosts
 from nnunetv2_tf.synthesis.making import Task, case_name, make_case, skipped_path
 from nnunetv2_tf.synthesis.order import Order
-from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, read_recipe, write_recipe
+from nnunetv2_tf.tumours.recipe import Line, read_recipe, write_recipe
 from nnunetv2_tf.work import Share, in_parallel, read_json
 
 TRIES = 10  # lines per promised case before giving up
@@ -36,8 +37,8 @@ class Run:
     part: SetPart
     plan: Plan
     method: FoundMethod
+    hosts: Hosts
     num_cases: int | None  # None: every line of the given recipe
-    seed: int
     given: tuple[Line, ...] | None  # a recipe to follow instead of drawing one
     num_processes: int
     remade: set[str] = field(default_factory=set)  # cases made by this run
@@ -111,7 +112,9 @@ class Run:
     def made_case(self, line: Line) -> Case:
         """The finished and preprocessed case of a line."""
         folder = self.part.preprocessed(self.plan.data_identifier)
-        return replace(self.cases[line.real_host or ""], files=self._files(line), folder=folder)
+        dataset = self.part.dataset
+        files = self._files(line)
+        return Case(dataset, self.plan, files, ("case", files.identifier), Meaning.read(dataset), folder)
 
     @property
     def recipe_path(self) -> Path:
@@ -119,27 +122,10 @@ class Run:
         return self.part.folder / "recipe.jsonl"
 
     @cached_property
-    def cases(self) -> Mapping[str, Case]:
-        """The fold's training cases."""
-        cases = training_cases(self.files, self.part.dataset, self.plan, self.part.fold)
-        return {case.identifier: case for case in cases}
-
-    @cached_property
-    def files(self) -> Mapping[str, CaseFiles]:
-        """All real cases of the dataset; nnU-Net's fingerprint and plans are made of them."""
-        return raw_cases(self.part.dataset)
-
-    @cached_property
-    def cohort(self) -> Cohort:
-        """Who may be host and donor."""
-        groups = {name: case.group for name, case in self.cases.items()}
-        return Cohort(groups, [name for name, case in self.cases.items() if case.has_tumour()])
-
-    @cached_property
     def order(self) -> Order:
         """What config.json says."""
-        seed = self.seed if self.given is None else None
-        return Order.of(self.part, self.method, self.plan, Meaning.read(self.part.dataset), self.cohort, seed)
+        seed = self.hosts.seed if self.given is None else None
+        return Order.of(self.part, self.method, self.plan, Meaning.read(self.part.dataset), self.hosts, seed)
 
     @property
     def _promised(self) -> int | None:
@@ -152,7 +138,7 @@ class Run:
         """The first so many lines of the recipe, or all there are of a given one."""
         if self.given is not None:
             return list(self.given[:number])
-        return [draw_line(self.cohort, self.seed, index) for index in range(number)]
+        return self.hosts.lines(number)
 
     def _refuse_other_sources(self) -> None:
         """Raises when scans that finished cases were made of have changed since."""
@@ -161,7 +147,7 @@ class Run:
             sidecar = self._sidecar(line)
             for name, source in ({} if sidecar is None else sidecar.sources).items():
                 if name not in current:
-                    current[name] = case_digest(self.cases[name].files)
+                    current[name] = case_digest(self.hosts.cases[name].files)
                 if current[name] != source:
                     raise UserError(
                         f"The files of {name} have changed since set {self.part.set_name} of fold {self.part.fold} was "
@@ -199,9 +185,15 @@ class Run:
             sidecar = self.part.sidecar(case)
         except UserError:
             return None
-        donors = tuple(tumour.donor for tumour in line.tumours)
-        found = (sidecar.line, sidecar.host, sidecar.donors, sidecar.seed)
-        return sidecar if found == (line.index, line.real_host, donors, line.seed) else None
+        transforms = to_json(line.tumours)
+        found = (
+            sidecar.line,
+            sidecar.host,
+            sidecar.donors,
+            sidecar.seed,
+            sidecar.controls.get("transforms", transforms),
+        )
+        return sidecar if found == (line.index, line.host, line.donors, line.seed, transforms) else None
 
     def _files(self, line: Line) -> CaseFiles:
         description = self.plan.dataset_json
@@ -217,9 +209,8 @@ class Run:
                 pass
 
     def _task(self, line: Line) -> Task:
-        assert line.real_host is not None
-        donors = {tumour.donor: self.cases[tumour.donor] for tumour in line.tumours}
-        return Task(line, self.cases[line.real_host], donors, self.method, self.part, tuple(self.files))
+        hosts = self.hosts
+        return Task(line, hosts.cases[line.host], hosts.sites(line), self.method, self.part, tuple(hosts.files))
 
     def _write_manifest(self, lines: Sequence[Line]) -> None:
         before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}
@@ -242,7 +233,7 @@ class Run:
             preset=self.method.preset,
             config_hash=self.order.hash,
             recipe_hash=digest([to_json(line) for line in read_recipe(self.recipe_path)]),
-            healthy=None,
+            healthy=self.order.healthy,
             baseline=None,
             versions=versions(),
             cases=entries,

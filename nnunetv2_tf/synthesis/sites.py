@@ -1,12 +1,18 @@
 """From a line of the recipe to a site: the host in working space with the tumour placed on it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from nnunetv2_tf.methods.base import Donor, Site
 from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.tumours.bank import Bank
+from nnunetv2_tf.tumours.hosting import Hosted, host_tumours, read_host
 from nnunetv2_tf.tumours.placement import Placed, place
 from nnunetv2_tf.tumours.recipe import Line
 
@@ -15,26 +21,118 @@ class Unusable(Exception):
     """No case can be made of this line; the reason, as half a sentence. Another line takes its place."""
 
 
-def make_site(line: Line, host: Case, donors: Mapping[str, Case], with_donors: bool) -> Site:
-    """The whole host as a site. Raises Unusable when no tumour falls inside the organ.
+@dataclass(frozen=True)
+class Made:
+    """A site, and what there is to say of it."""
 
-    Args:
-        line: what to make
-        host: the case that receives the tumours
-        donors: the cases they come from, by name
-        with_donors: whether the method pastes, and needs their images
-    """
-    organ = host.organ()
-    placed = [place(tumour, donors[tumour.donor], host, with_donors) for tumour in line.tumours]
-    for tumour, one in zip(line.tumours, placed, strict=True):
-        if not (one.tumour[organ] > 0).any():
-            raise Unusable(f"the tumour of {tumour.donor} falls outside the organ of {host.identifier}")
+    site: Site
+    ancestors: frozenset[str]  # the real cases that it descends from
+    controls: Mapping[str, Any] = field(default_factory=dict)  # for the sidecar
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an overview shows of a line's tumour."""
+
+    image: np.ndarray  # (C, Z, Y, X), on the host's grid
+    organ: np.ndarray  # (Z, Y, X) bool
+    tumour: np.ndarray  # (Z, Y, X) int16
+    title: str
+
+
+class Sites(ABC):
+    """Makes sites of lines with one kind of host; goes to other processes."""
+
+    @abstractmethod
+    def make(self, line: Line, host: Case, with_donors: bool) -> Made:
+        """The whole host as a site. Raises Unusable when no tumour falls inside the organ.
+
+        Args:
+            line: what to make
+            host: the case that receives the tumours
+            with_donors: whether the method pastes, and needs the donors' images
+        """
+
+    @abstractmethod
+    def shown(self, line: Line, host: Case) -> Shown:
+        """Where the tumour comes from, or where it goes. Raises Unusable."""
+
+
+@dataclass(frozen=True)
+class RealSites(Sites):
+    """Tumours keep their place."""
+
+    donors: Mapping[str, Case]
+
+    def make(self, line: Line, host: Case, with_donors: bool) -> Made:
+        """The donors as the host's grid sees them."""
+        organ = host.organ()
+        placed = [place(tumour, replace(self.donors[tumour.donor]), host, with_donors) for tumour in line.tumours]
+        for tumour, one in zip(line.tumours, placed, strict=True):
+            if not (one.tumour[organ] > 0).any():
+                raise Unusable(f"the tumour of {tumour.donor} falls outside the organ of {host.identifier}")
+        donors = tuple(_donor(one) for one in placed) if with_donors else ()
+        together = _together([one.tumour for one in placed], organ)
+        return Made(_site(host, organ, together, donors), frozenset((line.host, *line.donors)))
+
+    def shown(self, line: Line, host: Case) -> Shown:
+        """The first donor."""
+        (tumour, *_) = line.tumours
+        placed = place(tumour, replace(self.donors[tumour.donor]), host, with_image=True)
+        assert placed.image is not None
+        return Shown(placed.image, placed.organ, placed.tumour, f"donor {tumour.donor}")
+
+
+@dataclass(frozen=True)
+class HealthySites(Sites):
+    """Tumours are transformed and put into a healthy host."""
+
+    bank: Bank  # the line's donors
+    around_fluid: bool
+    training: tuple[str, ...]  # the tumours of all of these say where tumours lie, and how large they are
+    asked: Mapping[str, Any]
+    names: Mapping[int, str]  # of classes
+
+    def make(self, line: Line, host: Case, with_donors: bool) -> Made:
+        """The tumours as the line transforms them."""
+        assert not with_donors  # methods that paste into healthy hosts are refused
+        receiver = read_host(host, self.around_fluid)
+        hosted = host_tumours(line.tumours, self.bank, receiver)
+        if hosted is None:
+            raise Unusable(f"nothing of the tumour falls into the organ of {host.identifier}")
+        site = _site(host, receiver.organ, hosted.label(receiver.organ.shape), ())
+        return Made(site, frozenset(self.training), self._record(line, hosted))
+
+    def shown(self, line: Line, host: Case) -> Shown:
+        """The host with its tumour map."""
+        site = self.make(line, host, with_donors=False).site
+        return Shown(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), f"tumour of {', '.join(line.donors)}")
+
+    def _record(self, line: Line, hosted: Hosted) -> Mapping[str, Any]:
+        lesion = hosted.lesion
+        fractions = {self.names.get(value, str(value)): ml / lesion.volume for value, ml in lesion.classes.items()}
+        return {
+            "transforms": to_json(line.tumours),
+            "placed": {
+                "volume_ml": round(lesion.volume, 3),
+                "class_fraction": {name: round(share, 4) for name, share in fractions.items()},
+                "components": lesion.pieces,
+                "center": [round(float(place), 2) for place in lesion.centre],
+                "side": "left" if lesion.centre[0] > self.bank.midline else "right",
+                "kept": [round(share, 4) for share in hosted.kept],
+                "left_out_for_fluid": round(hosted.in_fluid, 4),
+            },
+            "asked": dict(self.asked),
+        }
+
+
+def _site(host: Case, organ: np.ndarray, tumour: np.ndarray, donors: tuple[Donor, ...]) -> Site:
     return Site(
         image=torch.from_numpy(host.image()),
         label=torch.from_numpy(host.label()),
         organ=torch.from_numpy(organ),
-        tumour=torch.from_numpy(_together([one.tumour for one in placed], organ)),
-        donors=tuple(_donor(one) for one in placed) if with_donors else (),
+        tumour=torch.from_numpy(tumour),
+        donors=donors,
         spacing=host.grid.spacing,
         n_norm=host.n_norm,
     )

@@ -4,15 +4,18 @@ The common space is the millimetres that real and healthy scans share: world coo
 one grid, else those of the reference, to which every scan has an affine.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 from scipy import ndimage
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.stamps import digest
 
 PIECE_ML = 0.1  # smaller pieces do not count as tumours of their own
 SOME = 2000
@@ -72,16 +75,31 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Bank:
-    """A cohort's tumours, in the order of their donors' names."""
+    """A cohort's tumours, in the order of their donors' names, and what is known of all of them."""
 
     lesions: tuple[Lesion, ...]
     midline: float  # mm along x, which grows to the left, of the common space
     extent: np.ndarray  # (2, 3) mm (x, y, z): the box that the cohort's organs lie in
+    rank: tuple[int, ...]  # the classes; where tumours overlap, the earlier one wins
+    diffuse: tuple[int, ...]  # classes that leave out a host's fluid
 
     @cached_property
     def by_donor(self) -> dict[str, Lesion]:
         """For lines of a recipe."""
         return {lesion.donor: lesion for lesion in self.lesions}
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same tumours in the same places."""
+        tumours = [
+            [one.donor, one.label.shape, sha256(one.label.tobytes()).hexdigest(), one.affine.tolist()]
+            for one in self.lesions
+        ]
+        return digest([tumours, self.midline, self.extent.tolist(), self.rank, self.diffuse])
+
+    def of(self, donors: Collection[str]) -> "Bank":
+        """With these donors only."""
+        return replace(self, lesions=tuple(lesion for lesion in self.lesions if lesion.donor in donors))
 
 
 def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
@@ -91,7 +109,7 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
         cases: training cases of one fold; those without tumour only say where the middle is
         affines: by case, what takes points of the common space to points of its scan; identity where there is none
     """
-    return bank_of(
+    scans = (
         (
             case.identifier,
             case.organ(),
@@ -100,9 +118,10 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
         )
         for case in sorted(cases, key=lambda case: case.identifier)
     )
+    return bank_of(scans, cases[0].meaning if cases else Meaning(()))
 
 
-def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]]) -> Bank:
+def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], meaning: Meaning) -> Bank:
     """Cuts the tumours out of scans: name, organ (Z, Y, X) bool, tumour map (Z, Y, X), voxel to common space (4, 4)."""
     lesions, middles, ends = [], [], []
     for name, organ, tumour, to_common in scans:
@@ -116,7 +135,15 @@ def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]]) -> 
             lesions.append(cut_out(name, tumour, to_common))
     if not lesions:
         raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
-    return Bank(tuple(lesions), float(np.median(middles)), np.stack([np.min(ends, axis=0), np.max(ends, axis=0)]))
+    extent = np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
+    return Bank(tuple(lesions), float(np.median(middles)), extent, _rank(lesions, meaning), meaning.diffuse)
+
+
+def _rank(lesions: Sequence[Lesion], meaning: Meaning) -> tuple[int, ...]:
+    """The classes, the one that wins first: as dataset.json says, else the smaller one of the cohort."""
+    volumes = {value: sum(lesion.classes.get(value, 0.0) for lesion in lesions) for value in meaning.tumour}
+    others = sorted(set(meaning.tumour) - set(meaning.priority), key=lambda value: (volumes[value], value))
+    return (*(value for value in meaning.priority if value in volumes), *others)
 
 
 def cut_out(donor: str, tumour: np.ndarray, to_common: np.ndarray) -> Lesion:

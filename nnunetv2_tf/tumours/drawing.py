@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 from nnunetv2_tf.tumours.hosting import Host, Hosted, host_tumours
 from nnunetv2_tf.tumours.recipe import Tumour
@@ -43,7 +42,6 @@ class Draw:
     """What lines are drawn from."""
 
     bank: Bank
-    meaning: Meaning
     drawing: Drawing
     controls: Controls
 
@@ -62,7 +60,7 @@ class Draw:
                     continue
                 if self.drawing.matched:
                     tumours = self._grown(tumours, look.kept)
-                hosted = host_tumours(tumours, self.bank, host, self.meaning)
+                hosted = host_tumours(tumours, self.bank, host)
                 reason = self._objection(tumours, hosted)
                 if hosted is not None and not reason:
                     return tumours, hosted

@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 
 from nnunetv2_tf.cases import channel_names
-from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.tumours.anatomy import fluid
 from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out, share_across
@@ -62,15 +61,14 @@ class Hosted:
         return whole
 
 
-def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host, meaning: Meaning) -> Hosted | None:
+def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host) -> Hosted | None:
     """Places the tumours of a line; None when nothing of them falls into the organ."""
     lesions = [bank.by_donor[tumour.donor] for tumour in tumours]
     moved = [move(tumour, lesion, bank.midline, host.grid) for tumour, lesion in zip(tumours, lesions, strict=True)]
     box = _around(moved, host.organ.shape)
     organ, together = host.organ[box], np.zeros([part.stop - part.start for part in box], np.int16)
-    priority = rank_of_classes(bank, meaning)
-    rank = np.zeros(max(priority) + 1, np.int16)
-    rank[list(priority)] = np.arange(len(priority), 0, -1)
+    rank = np.zeros(max(bank.rank) + 1, np.int16)
+    rank[list(bank.rank)] = np.arange(len(bank.rank), 0, -1)
     kept, across, lost = [], [], set()
     for one, lesion in zip(moved, lesions, strict=True):
         own, label = one.cut_to(host.organ.shape)
@@ -81,8 +79,8 @@ def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host, meaning: Mea
         lost |= set(lesion.classes) - set(np.unique(label[inside]).tolist())
         np.copyto(together[here], label, where=inside & (rank[label] > rank[together[here]]))
     placed, left_out = int((together > 0).sum()), 0
-    if host.fluid is not None and meaning.diffuse:
-        wet = host.fluid[box] & np.isin(together, meaning.diffuse)
+    if host.fluid is not None and bank.diffuse:
+        wet = host.fluid[box] & np.isin(together, bank.diffuse)
         left_out = int(wet.sum())
         together[wet] = 0
     if not together.any():
@@ -106,10 +104,3 @@ def _around(moved: Sequence[Moved], shape: Sequence[int]) -> tuple[slice, ...]:
     return tuple(
         slice(min(part.start for part in parts), max(part.stop for part in parts)) for parts in zip(*boxes, strict=True)
     )
-
-
-def rank_of_classes(bank: Bank, meaning: Meaning) -> tuple[int, ...]:
-    """The classes, the one that wins first: as dataset.json says, else the smaller one of the cohort."""
-    volumes = {value: sum(lesion.classes.get(value, 0.0) for lesion in bank.lesions) for value in meaning.tumour}
-    others = sorted(set(meaning.tumour) - set(meaning.priority), key=lambda value: (volumes[value], value))
-    return (*(value for value in meaning.priority if value in volumes), *others)

@@ -5,7 +5,8 @@ one seeded permutation after the other, so that none comes twice before all came
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +17,9 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.records import from_json, to_json
 from nnunetv2_tf.work import whole_file
 
-REAL, HEALTHY, DONOR, SEED = range(4)  # streams of random numbers
+REAL, HEALTHY, DONOR, SEED, SPARE = range(5)  # streams of random numbers
 CURE = "write one JSON object per line, as --recipe_only does."
+SIZES = (0.1, 10.0)  # scales that can be meant
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class Tumour:
     shift: tuple[float, ...] = (0.0, 0.0, 0.0)  # mm
     elastic_seed: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, values in (("scale", self.scale), ("rotation", self.rotation), ("shift", self.shift)):
+            if len(values) != 3 or not all(map(math.isfinite, values)):
+                raise ValueError(f"{name} of {self.donor} must be three numbers (Z, Y, X), not {list(values)}")
+        if not SIZES[0] <= min(self.scale) <= max(self.scale) <= SIZES[1]:
+            raise ValueError(f"scale of {self.donor} goes from {SIZES[0]} to {SIZES[1]}, not {list(self.scale)}")
+        if self.elastic_seed is not None and self.elastic_seed < 0:
+            raise ValueError(f"elastic_seed of {self.donor} must be 0 or more, or null")
+
     @property
     def untransformed(self) -> bool:
         """Whether it stays where and as it is."""
@@ -39,7 +50,7 @@ class Tumour:
 
 @dataclass(frozen=True)
 class Line:
-    """One synthetic case."""
+    """One synthetic case. It has one host, of either kind."""
 
     index: int
     healthy_host: str | None
@@ -50,6 +61,18 @@ class Line:
     def __post_init__(self) -> None:
         if self.seed < 0 or not self.tumours:
             raise ValueError("a line has a seed of 0 or more, and at least one tumour")
+        if (self.healthy_host is None) is (self.real_host is None):
+            raise ValueError("a line has a healthy_host or a real_host, and the other one is null")
+
+    @property
+    def host(self) -> str:
+        """Whichever it has."""
+        return self.healthy_host or self.real_host or ""
+
+    @property
+    def donors(self) -> tuple[str, ...]:
+        """Whose tumours it has."""
+        return tuple(tumour.donor for tumour in self.tumours)
 
 
 @dataclass(frozen=True)
@@ -58,15 +81,15 @@ class Cohort:
 
     groups: Mapping[str, tuple[str, str]]  # real case: its patient
     donors: Sequence[str]  # the real cases that have a tumour
-    healthy: Sequence[str] = ()
+    healthy: Sequence[str] = ()  # if any, they are the hosts
 
 
 def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
-    """Line number `index` of the recipe with this seed."""
+    """Line number `index` of the recipe with this seed, with a real host; tumours stay as they are."""
     if not cohort.groups:
         raise UserError("No real case trains in this fold; check splits_final.json.")
-    real = _in_turn(sorted(cohort.groups), [seed, REAL], index)
-    donors = [name for name in sorted(cohort.donors) if real is None or cohort.groups[name] != cohort.groups[real]]
+    real = in_turn(cohort.groups, [seed, REAL], index)
+    donors = [name for name in sorted(cohort.donors) if cohort.groups[name] != cohort.groups[real]]
     if not donors:
         patients = len(set(cohort.groups.values()))
         raise UserError(
@@ -74,13 +97,19 @@ def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
             f"patients train, {len(cohort.donors)} of them with a tumour; use more training cases."
         )
     donor = donors[np.random.default_rng([seed, DONOR, index]).integers(len(donors))]
-    return Line(
-        index=index,
-        healthy_host=_in_turn(sorted(cohort.healthy), [seed, HEALTHY], index),
-        real_host=real,
-        tumours=(Tumour(donor),),
-        seed=int(np.random.default_rng([seed, SEED, index]).integers(2**32)),
-    )
+    return Line(index, None, real, (Tumour(donor),), seed_of(seed, index))
+
+
+def in_turn(names: Iterable[str], stream: Sequence[int], index: int) -> str:
+    """The name whose turn it is in consecutive seeded permutations."""
+    ordered = sorted(names)
+    round_, place = divmod(index, len(ordered))
+    return ordered[_permutation((*stream, round_), len(ordered))[place]]
+
+
+def seed_of(seed: int, index: int) -> int:
+    """The seed that a method gets for a line."""
+    return int(np.random.default_rng([seed, SEED, index]).integers(2**32))
 
 
 def write_recipe(lines: Sequence[Line], path: Path) -> None:
@@ -92,6 +121,17 @@ def write_recipe(lines: Sequence[Line], path: Path) -> None:
 
 def read_recipe(path: Path) -> list[Line]:
     """Reads recipe.jsonl; the lines count from 0."""
+    lines = read_lines(path)
+    for number, line in enumerate(lines):
+        if line.index != number:
+            raise UserError(f"{path}, line {number + 1} has index {line.index}, not {number}; lines count from 0.")
+    if not lines:
+        raise UserError(f"{path} is empty; {CURE}")
+    return lines
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Reads lines in whatever order they are."""
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -103,44 +143,41 @@ def read_recipe(path: Path) -> list[Line]:
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1} is not valid JSON ({error}); {CURE}") from None
         try:
-            line = from_json(Line, value)
+            lines.append(from_json(Line, value))
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1}: {error}; {CURE}") from None
-        if line.index != number:
-            raise UserError(f"{path}, line {number + 1} has index {line.index}, not {number}; lines count from 0.")
-        lines.append(line)
-    if not lines:
-        raise UserError(f"{path} is empty; {CURE}")
     return lines
 
 
 def refuse_outsiders(lines: Sequence[Line], cohort: Cohort, path: Path) -> None:
     """Raises when a recipe names a case that does not train in this fold, or mixes a patient with itself."""
+    kind, hosts = ("healthy_host", cohort.healthy) if cohort.healthy else ("real_host", cohort.groups)
     for line in lines:
-        where = f"{path}, line {line.index + 1}"
-        if line.real_host is None:
-            raise UserError(f"{where} has no real_host; name one.")
-        for name in (line.real_host, *(tumour.donor for tumour in line.tumours)):
-            if name not in cohort.groups:
-                raise UserError(f"{where} uses {name}, which does not train in this fold; use its training cases only.")
+        where, host = f"{path}, line {line.index + 1}", getattr(line, kind)
+        if host is None:
+            raise UserError(f"{where} has no {kind}, which this method needs; name one.")
+        if host not in hosts:
+            whose = "is no case of the healthy dataset" if cohort.healthy else "does not train in this fold"
+            raise UserError(f"{where} uses {host}, which {whose}; use its cases only.")
         for tumour in line.tumours:
+            if tumour.donor not in cohort.groups:
+                raise UserError(
+                    f"{where} uses {tumour.donor}, which does not train in this fold; use its training cases only."
+                )
             if tumour.donor not in cohort.donors:
                 raise UserError(f"{where}: donor {tumour.donor} has no tumour; choose another.")
-            if cohort.groups[tumour.donor] == cohort.groups[line.real_host]:
-                raise UserError(f"{where}: donor {tumour.donor} and host {line.real_host} are one patient; mix two.")
-            if not tumour.untransformed:
-                raise UserError(
-                    f"{where} transforms the tumour of {tumour.donor}, and this version leaves tumours where and as "
-                    "they are; keep to scale 1, rotation 0, no flip, shift 0 and no elastic seed."
-                )
+            if not cohort.healthy:
+                _refuse_for_real_hosts(tumour, host, cohort, where)
 
 
-def _in_turn(names: list[str], stream: Sequence[int], index: int) -> str | None:
-    """The name whose turn it is in consecutive seeded permutations."""
-    if not names:
-        return None
-    round_, place = divmod(index, len(names))
-    return names[_permutation((*stream, round_), len(names))[place]]
+def _refuse_for_real_hosts(tumour: Tumour, host: str, cohort: Cohort, where: str) -> None:
+    if cohort.groups[tumour.donor] == cohort.groups[host]:
+        raise UserError(f"{where}: donor {tumour.donor} and host {host} are one patient; mix two.")
+    if not tumour.untransformed:
+        raise UserError(
+            f"{where} transforms the tumour of {tumour.donor}, and methods with real hosts leave tumours where and as "
+            "they are; keep to scale 1, rotation 0, no flip, shift 0 and no elastic seed."
+        )
 
 
 @lru_cache(maxsize=64)

@@ -47,7 +47,7 @@ class Controls:
     def refuse_impossible(self, bank: Bank, drawing: Drawing, names: Mapping[int, str]) -> None:
         """Raises when no donor can meet what is asked, before any work begins."""
         for flag, span in (("-volume_ml", self.volume_ml), ("-components", self.components)):
-            if span is not None and not 0 < span[0] <= span[1]:
+            if span is not None and not 0 < span[0] <= span[1] < np.inf:
                 raise UserError(f"{flag} takes the least and the most, not {span[0]:g} {span[1]:g}.")
         if self.volume_ml is not None and self.volume_ml[1] < NARROWEST * self.volume_ml[0]:
             raise UserError(

@@ -1,5 +1,7 @@
 """Methods as anybody might write them, for what carvemix does not do: feathered edits, edits in all of the organ."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -9,7 +11,7 @@ from nnunetv2_tf.methods.base import Edited, Method, Site
 class Stamp(Method):
     """Brightens the placed tumour and what is around it, with noise of its own."""
 
-    hosts = "real"
+    hosts: Any = "real"
 
     def edit(self, sites, rngs) -> list[Edited]:
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
@@ -22,6 +24,18 @@ class Stamp(Method):
 
 class Tint(Stamp):
     """Changes all of the organ."""
+
+    reach_mm = None
+
+
+class Glow(Stamp):
+    """In healthy scans."""
+
+    hosts = "healthy"
+
+
+class Glare(Glow):
+    """All of the organ of healthy scans."""
 
     reach_mm = None
 

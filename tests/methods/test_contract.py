@@ -19,7 +19,6 @@ from nnunetv2_tf.methods.lookup import find_method, method_names
 from nnunetv2_tf.preparation.preprocess import preprocess_cases
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.synthesis.making import build, make_case, synthesize_case
-from nnunetv2_tf.synthesis.sites import make_site
 from tests.scenes import SCENES, Built
 from tests.workspace import tree
 
@@ -38,7 +37,7 @@ def read(path: Path) -> np.ndarray:
 
 def site_of(scene: Built, method: str, host: int, donor: int):
     task = scene.task(host, donor, method)
-    return make_site(task.line, task.host, task.donors, build(task.method).pastes)
+    return task.sites.make(task.line, task.host, build(task.method).pastes).site
 
 
 def made(
@@ -157,7 +156,7 @@ def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
     )  # fmt: skip
     list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
     result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
-    site = make_site(task.line, case, task.donors, build(task.method).pastes)
+    site = task.sites.make(task.line, case, build(task.method).pastes).site
     (edited,) = build(task.method).edit([site], [np.random.default_rng(0)])
     where = edited.region if edited.region is not None else site.tumour > 0
     where = (where & site.organ).numpy()

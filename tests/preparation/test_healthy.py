@@ -7,15 +7,13 @@ import SimpleITK as sitk
 
 from nnunetv2_tf.commands import preprocess_healthy
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.healthy import healthy_cases, refuse_other_orientation
 from nnunetv2_tf.preparation.healthy import preprocess_healthy as preprocess
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.standin.brains import healthy
 from nnunetv2_tf.work import read_json, write_json
-from tests.workspace import Workspace, stored
+from tests.workspace import HEALTHY, Workspace, stored
 
-HEALTHY = Dataset("Dataset601_Healthy")
 IDENTIFIER = "nnUNetPlans_from501_3d_fullres"
 
 

@@ -12,6 +12,8 @@ from tests.workspace import TINY, Workspace, tree
 def make_set(workspace: Workspace, name: str = "cm", num_cases: int | None = 4, **changes: Any) -> SetPart:
     """Makes a CarveMix set of fold 0 in this process."""
     settings: dict[str, Any] = {
+        "healthy": None,
+        "asked": {},
         "preset": "default",
         "plans_name": TINY,
         "recipe": None,

@@ -13,7 +13,7 @@ from nnunetv2_tf.methods.base import Edited, Site
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.synthesis.compose import compose, feather
 from nnunetv2_tf.synthesis.native import read_volume
-from nnunetv2_tf.synthesis.sites import Unusable, make_site
+from nnunetv2_tf.synthesis.sites import Unusable
 from tests.conftest import enter
 from tests.scenes import LPS, SAME_GRID, Builder, Built, Scene
 
@@ -44,7 +44,7 @@ class Stored(Brains):
 
 def site_of(built: Built, host: int = 0, donor: int = 1) -> Site:
     task = built.task(host, donor, "carvemix")
-    return make_site(task.line, task.host, task.donors, with_donors=False)
+    return task.sites.make(task.line, task.host, with_donors=False).site
 
 
 @pytest.mark.parametrize("name", HOSTS)

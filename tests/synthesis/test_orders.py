@@ -54,10 +54,10 @@ def test_sets_from_elsewhere_are_not_mixed_with_ours(workspace: Workspace):
         sets.add(workspace.id, folder, "ours", [0], *arguments)
 
 
-def test_methods_with_healthy_hosts_are_not_there_yet(workspace: Workspace, monkeypatch):
+def test_methods_that_paste_into_healthy_hosts_are_not_there_yet(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(CarveMix, "hosts", "healthy")
-    with pytest.raises(UserError, match="carvemix needs healthy hosts"):
-        make_set(workspace)
+    with pytest.raises(UserError, match="carvemix pastes into healthy hosts"):
+        make_set(workspace, healthy="601")
 
 
 def test_methods_that_have_to_be_fitted_are_not_there_yet(workspace: Workspace, monkeypatch):

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
 from nnunetv2_tf.tumours.hosting import Host
 
 SHAPE = (40, 48, 44)
 GRID = np.array([[0.0, 0, 3, -66], [0, 3, 0, -72], [3, 0, 0, -60], [0, 0, 0, 1]])  # Z, Y, X voxels of 3 mm to x, y, z
-MEANING = Meaning((1, 2, 3), priority=(3, 1, 2), diffuse=(2,))
 MIDLINE = 0.0
 
 
@@ -49,7 +47,8 @@ def bank(seed: int = 0, number: int = 8) -> Bank:
 def bank_of(lesions: Sequence[Lesion]) -> Bank:
     """With the grid's organ."""
     places = np.argwhere(organ()) @ GRID[:3, :3].T + GRID[:3, 3]
-    return Bank(tuple(lesions), MIDLINE, np.stack([places.min(axis=0), places.max(axis=0)]))
+    extent = np.stack([places.min(axis=0), places.max(axis=0)])
+    return Bank(tuple(lesions), MIDLINE, extent, rank=(3, 1, 2), diffuse=(2,))
 
 
 def host(name: str = "host", fluid: np.ndarray | None = None) -> Host:

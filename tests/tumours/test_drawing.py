@@ -14,7 +14,7 @@ from nnunetv2_tf.tumours.hosting import Host, host_tumours
 from nnunetv2_tf.tumours.recipe import Tumour
 from nnunetv2_tf.tumours.settings import PRESETS, Controls
 from nnunetv2_tf.tumours.transform import forward
-from tests.tumours.hosts import GRID, MEANING, MIDLINE, SHAPE, ball, bank, bank_of, host, lesion_map, organ
+from tests.tumours.hosts import GRID, MIDLINE, SHAPE, ball, bank, bank_of, host, lesion_map, organ
 
 NAMES = {1: "NCR", 2: "ED", 3: "ET"}
 BANK = bank()
@@ -22,7 +22,7 @@ FREE = Controls()
 
 
 def drawn(number: int, controls: Controls = FREE, preset: str = "default", at: Host | None = None, seed: int = 0):
-    draw = Draw(BANK, MEANING, PRESETS[preset], controls)
+    draw = Draw(BANK, PRESETS[preset], controls)
     return [draw.tumours(at or host(), np.random.default_rng([seed, index])) for index in range(number)]
 
 
@@ -45,7 +45,7 @@ def test_five_hundred_draws(preset):
         if preset == "default":
             assert not (label[at.fluid] == 2).any()
             assert max(hosted.across) <= CROSSES  # no donor crosses it
-        again = host_tumours(tumours, BANK, at, MEANING)
+        again = host_tumours(tumours, BANK, at)
         assert again is not None
         np.testing.assert_array_equal(again.label(SHAPE), label)  # a line, read again, gives the same
 
@@ -65,8 +65,8 @@ def test_two_donors_about_every_fifth_time():
 def test_overlap_goes_by_priority():
     """Two lesions on the same place: ET over NCR over ED, as dataset.json says."""
     tumours = (Tumour("case_0"), Tumour("case_2", shift=tuple((BANK.lesions[0].centre - BANK.lesions[2].centre)[::-1])))
-    alone = [host_tumours((tumour,), BANK, host(), MEANING) for tumour in tumours]
-    together = host_tumours(tumours, BANK, host(), MEANING)
+    alone = [host_tumours((tumour,), BANK, host()) for tumour in tumours]
+    together = host_tumours(tumours, BANK, host())
     assert together is not None
     one, other = (hosted.label(SHAPE) for hosted in alone if hosted is not None)
     rank = np.array([0, 2, 1, 3])
@@ -77,7 +77,7 @@ def test_diffuse_classes_leave_fluid_and_cores_displace_it():
     lesion = BANK.lesions[0]
     centre = np.linalg.solve(GRID, [*lesion.centre, 1])[:3]
     wet = ball(tuple(centre), 3.5) | ball((centre[0], centre[1] + 5, centre[2]), 2)
-    plain, hosted = (host_tumours((Tumour("case_0"),), BANK, host(fluid=fluid), MEANING) for fluid in (None, wet))
+    plain, hosted = (host_tumours((Tumour("case_0"),), BANK, host(fluid=fluid)) for fluid in (None, wet))
     assert plain is not None
     assert hosted is not None
     expected = np.where(wet & (plain.label(SHAPE) == 2), 0, plain.label(SHAPE))
@@ -138,14 +138,14 @@ def test_of_one_donor_no_two_are_made():
     alone = bank_of(BANK.lesions[:1])
     with pytest.raises(UserError, match="-components 2 2 cannot be made of tumours of 1 to 1 pieces"):
         Controls(components=(2, 2)).refuse_impossible(alone, PRESETS["default"], NAMES)
-    draw = Draw(alone, MEANING, PRESETS["default"], FREE)
+    draw = Draw(alone, PRESETS["default"], FREE)
     assert all(len(draw.tumours(host(), np.random.default_rng(index))[0]) == 1 for index in range(30))
 
 
 def test_donors_with_the_pieces_asked_for_are_chosen():
     apart = lesion_map((20, 16, 30), 4) + lesion_map((20, 30, 30), 4)
     several = bank_of([*BANK.lesions, cut_out("two", apart, GRID)])
-    draw = Draw(several, MEANING, PRESETS["default"], Controls(components=(2, 2)))
+    draw = Draw(several, PRESETS["default"], Controls(components=(2, 2)))
     for index in range(30):
         tumours, hosted = draw.tumours(host(), np.random.default_rng(index))
         assert [tumour.donor for tumour in tumours] == ["two"]
@@ -164,7 +164,7 @@ def test_a_tumour_is_mirrored_when_it_changes_sides_and_only_then():
 def test_every_tumour_of_a_pair_has_to_fit():
     """One of them outside the brain is no pair, however small it is."""
     outside = Tumour("case_5", shift=(0.0, 0.0, 200.0))
-    hosted = host_tumours((Tumour("case_0"), outside), BANK, host(), MEANING)
+    hosted = host_tumours((Tumour("case_0"), outside), BANK, host())
     assert hosted is not None
     assert hosted.kept == (1.0, 0.0)
     assert hosted.lost == (1, 2, 3)
@@ -173,8 +173,8 @@ def test_every_tumour_of_a_pair_has_to_fit():
 def test_tumours_grow_by_what_the_edge_takes():
     """Volumes near the edge stay those of the cohort."""
     edge = bank_of([cut_out(f"case_{x}", lesion_map((20, 24, x), 6), GRID) for x in (8, 9, 36, 37)])
-    draw = Draw(edge, MEANING, replace(PRESETS["default"], combine=0.0), FREE)
-    plain = Draw(edge, MEANING, replace(PRESETS["default"], combine=0.0, scale=(0.7, 1.0)), FREE)
+    draw = Draw(edge, replace(PRESETS["default"], combine=0.0), FREE)
+    plain = Draw(edge, replace(PRESETS["default"], combine=0.0, scale=(0.7, 1.0)), FREE)
     grown, not_grown = (
         np.median([one.tumours(host(), np.random.default_rng(index))[1].lesion.volume for index in range(60)])
         for one in (draw, plain)
@@ -187,11 +187,11 @@ def test_tumours_grow_by_what_the_edge_takes():
 def test_a_host_without_room_says_so():
     tiny = Host("tiny", ball((20, 24, 21.5), 3), None, GRID)
     with pytest.raises(Unplaceable, match="it has no organ"):
-        Draw(BANK, MEANING, PRESETS["default"], FREE).tumours(
+        Draw(BANK, PRESETS["default"], FREE).tumours(
             Host("empty", organ() & False, None, GRID), np.random.default_rng(0)
         )
     with pytest.raises(Unplaceable, match="falls? (outside|into) the organ"):
-        Draw(BANK, MEANING, PRESETS["default"], Controls()).tumours(tiny, np.random.default_rng(0))
+        Draw(BANK, PRESETS["default"], Controls()).tumours(tiny, np.random.default_rng(0))
 
 
 def test_volumes_classes_and_sides_follow_the_cohort():
@@ -199,7 +199,7 @@ def test_volumes_classes_and_sides_follow_the_cohort():
     cohort = bank(number=24)
 
     def made(number: int, controls: Controls) -> list[Lesion]:
-        draw = Draw(cohort, MEANING, PRESETS["default"], controls)
+        draw = Draw(cohort, PRESETS["default"], controls)
         return [draw.tumours(host(), np.random.default_rng([3, index]))[1].lesion for index in range(number)]
 
     placed = made(400, FREE)

@@ -17,7 +17,8 @@ from nnunetv2_tf.tumours.recipe import (
 )
 
 GROUPS = {f"case_{index}": ("group", f"patient_{index // 2}") for index in range(8)}
-COHORT = Cohort(GROUPS, [name for name in GROUPS if name != "case_3"], ["healthy_1", "healthy_2", "healthy_3"])
+COHORT = Cohort(GROUPS, [name for name in GROUPS if name != "case_3"])
+HEALTHY = Cohort(GROUPS, COHORT.donors, ["healthy_1", "healthy_2", "healthy_3"])
 
 
 @given(st.integers(0, 2**31), st.integers(0, 200))
@@ -31,10 +32,9 @@ def test_a_line_depends_on_seed_and_index_only(seed, index):
     assert GROUPS[tumour.donor] != GROUPS[str(line.real_host)]
 
 
-@pytest.mark.parametrize("hosts", ["real_host", "healthy_host"])
-def test_no_host_comes_twice_before_all_came_once(hosts):
-    names = set(GROUPS) if hosts == "real_host" else set(COHORT.healthy)
-    drawn = [getattr(draw_line(COHORT, 4, index), hosts) for index in range(3 * len(names))]
+def test_no_host_comes_twice_before_all_came_once():
+    names = set(GROUPS)
+    drawn = [draw_line(COHORT, 4, index).host for index in range(3 * len(names))]
     rounds = [drawn[start : start + len(names)] for start in range(0, len(drawn), len(names))]
     assert all(set(members) == names for members in rounds)
     assert rounds[0] != rounds[1] or rounds[1] != rounds[2]
@@ -47,16 +47,13 @@ def test_all_donors_come_and_seeds_differ():
     assert [draw_line(COHORT, 1, index) for index in range(300)] != lines
 
 
-def test_healthy_cases_change_nothing_for_real_hosts():
-    without = Cohort(GROUPS, COHORT.donors)
-    for index in range(20):
-        one, other = draw_line(COHORT, 2, index), draw_line(without, 2, index)
-        assert (one.real_host, one.tumours, one.seed) == (other.real_host, other.tumours, other.seed)
-        assert other.healthy_host is None
-
-
 def line_text(**changes) -> str:
     return json.dumps(to_json(draw_line(COHORT, 0, 0)) | changes)
+
+
+def tumour_text(**changes) -> str:
+    (tumour,) = to_json(draw_line(COHORT, 0, 0))["tumours"]
+    return line_text(tumours=[tumour | changes])
 
 
 def test_written_and_read(tmp_path):
@@ -76,6 +73,12 @@ def test_written_and_read(tmp_path):
         (line_text(seed=-1), "line 1: a line has a seed of 0 or more"),
         (line_text(tumours=[]), "line 1: .*at least one tumour"),
         (line_text(real_host=3), "line 1: Line.real_host must be text, not 3"),
+        (line_text(real_host=None), "line 1: a line has a healthy_host or a real_host, and the other one is null"),
+        (line_text(healthy_host="a"), "line 1: a line has a healthy_host or a real_host, and the other one is null"),
+        (tumour_text(scale=[1, 1]), r"line 1: scale of case_\d must be three numbers \(Z, Y, X\), not \[1, 1\]"),
+        (tumour_text(scale=[1, 1, 0]), r"line 1: scale of case_\d goes from 0.1 to 10.0"),
+        (tumour_text(shift=[]), "line 1: shift of .* must be three numbers"),
+        (tumour_text(elastic_seed=-1), "line 1: elastic_seed of .* must be 0 or more, or null"),
     ],
 )
 def test_broken_recipes_are_explained(tmp_path, text, sentence):
@@ -94,7 +97,6 @@ def test_broken_recipes_are_explained(tmp_path, text, sentence):
         ("case_0", ("stranger",), "line 1 uses stranger, which does not train in this fold"),
         ("case_0", ("case_1",), "donor case_1 and host case_0 are one patient"),
         ("case_0", ("case_3",), "donor case_3 has no tumour"),
-        (None, ("case_1",), "line 1 has no real_host"),
     ],
 )
 def test_a_recipe_may_not_leave_the_fold(tmp_path, host, tumours, sentence):
@@ -103,9 +105,33 @@ def test_a_recipe_may_not_leave_the_fold(tmp_path, host, tumours, sentence):
         refuse_outsiders([line], COHORT, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("host", "tumour", "sentence"),
+    [
+        ("healthy_1", Tumour("case_1", flip=True, shift=(3.0, 0.0, 0.0)), None),
+        ("stranger", Tumour("case_1"), "line 1 uses stranger, which is no case of the healthy dataset"),
+        ("case_0", Tumour("case_1"), "line 1 uses case_0, which is no case of the healthy dataset"),
+        ("healthy_1", Tumour("stranger"), "line 1 uses stranger, which does not train in this fold"),
+        ("healthy_1", Tumour("case_3"), "donor case_3 has no tumour"),
+    ],
+)
+def test_a_recipe_with_healthy_hosts(tmp_path, host, tumour, sentence):
+    line = Line(0, host, None, (tumour,), 0)
+    if sentence is None:
+        refuse_outsiders([line], HEALTHY, tmp_path)
+        sentence = "line 1 has no real_host, which this method needs"
+        with pytest.raises(UserError, match=sentence):
+            refuse_outsiders([line], COHORT, tmp_path)
+        return
+    with pytest.raises(UserError, match=sentence):
+        refuse_outsiders([line], HEALTHY, tmp_path)
+
+
 def test_transforms_are_refused_and_not_ignored(tmp_path):
     line = Line(0, None, "case_0", (Tumour("case_2", flip=True),), 0)
-    with pytest.raises(UserError, match="line 1 transforms the tumour of case_2, and this version leaves tumours"):
+    with pytest.raises(
+        UserError, match="line 1 transforms the tumour of case_2, and methods with real hosts leave tumours"
+    ):
         refuse_outsiders([line], COHORT, tmp_path)
 
 
