@@ -8,10 +8,10 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, ensure_splits, fold_split, splits_file
 from nnunetv2_tf.meaning import read_regions
-from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.actions import usable_method
 from nnunetv2_tf.synthesis.order import CURE, Order
 from nnunetv2_tf.work import read_json, write_json
 
@@ -21,7 +21,7 @@ def checked_matrix(path: Path) -> Matrix:
     matrix = read_matrix(path)
     for arm in matrix.arms:
         if arm.method is not None:
-            find_method(arm.method, arm.preset)
+            usable_method(arm.method, arm.preset, arm.healthy, {})
     for dataset in map(Dataset, map(str, matrix.datasets)):
         Plan.read(dataset, matrix.plans, matrix.configuration)
         read_regions(dataset)
@@ -57,6 +57,7 @@ def _refuse_other_set(training: Training, path: Path) -> None:
     order, matrix, arm = read_record(Order, config, CURE), training.matrix, training.arm
     wanted = {"method": arm.method, "preset": arm.preset, "seed": training.seed}
     wanted |= {"plans": matrix.plans, "configuration": matrix.configuration}
+    wanted["healthy"] = None if arm.healthy is None else Dataset.find(str(arm.healthy)).name
     for field, value in wanted.items():
         if getattr(order, field) != value:
             raise UserError(

@@ -44,8 +44,8 @@ class Arm:
             raise ValueError(f"arm {self.name} needs num_cases, a number of at least 1")
         if self.percent is not None and not 1 <= self.percent <= 100:
             raise ValueError(f"arm {self.name}: percent goes from 1 to 100, not {self.percent}")
-        if self.healthy is not None or self.filter:
-            raise ValueError(f"arm {self.name}: this version knows no method with healthy hosts and no filter yet")
+        if self.filter:
+            raise ValueError(f"arm {self.name}: this version knows no filter yet")
 
     @property
     def given(self) -> dict[str, Any]:
@@ -194,4 +194,9 @@ class Training:
             return [train]
         cases = ["-num_cases", str(self.matrix.num_cases(self.arm)), "-seed", str(self.seed)]
         method = ["-m", str(self.arm.method), "-preset", self.arm.preset]
-        return [["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans], train]
+        synthesize = ["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans]
+        if self.arm.healthy is None:
+            return [synthesize, train]
+        healthy = ["-healthy", str(self.arm.healthy)]
+        preprocess = ["nnUNetv2_tf_preprocess_healthy", "-d", self.dataset.name, *healthy, *plans]
+        return [[*preprocess, "-c", self.matrix.configuration], [*synthesize, *healthy], train]

@@ -45,7 +45,7 @@ def synthesize(
     """
     check_set_name(set_name)
     dataset = Dataset.find(id_or_name)
-    method = _usable(find_method(method_name, preset), healthy, asked)
+    method = usable_method(method_name, preset, healthy, asked)
     plan = Plan.read(dataset, plans_name, configuration)
     given = None if recipe is None else tuple(read_recipe(recipe))
     runs = [
@@ -97,7 +97,9 @@ def _hosts(
     return HealthyHosts(dataset, plan, fold, seed, Dataset.find(healthy), drawing, asked)
 
 
-def _usable(method: FoundMethod, healthy: str | None, asked: Mapping[str, Any]) -> FoundMethod:
+def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapping[str, Any]) -> FoundMethod:
+    """The method, where it can be used with or without healthy scans, and where tumours can be asked for."""
+    method = find_method(name, preset)
     if method.kind.hosts == "healthy" and healthy is None:
         raise UserError(f"{method.name} puts tumours into healthy scans; name their dataset with -healthy.")
     if method.kind.hosts == "real" and (healthy is not None or asked):

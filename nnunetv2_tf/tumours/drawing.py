@@ -1,7 +1,7 @@
 """Draws the tumours of one line. In: the bank, a host, what is allowed and asked for. Out: tumours that can be placed.
 
 Donor, volume and place are drawn so that all three are as frequent as in the cohort, then everything else. A draw that
-loses too much, or a class, or crosses the midline where its donor does not, is followed by another one, then by another
+loses too much, or a class, or crosses the midline more than its donor does, is followed by another one, then by another
 donor; the last draws of a donor stay near where its tumour was, where it is most likely to fit.
 """
 
@@ -19,8 +19,9 @@ from nnunetv2_tf.tumours.transform import forward
 DONORS, DRAWS, NEAR_HOME = 12, 30, 15  # volumes tried; draws of each; the last ones near the donor's own place
 SLACK = 0.03  # of a tumour: what a look at some of its points may be wrong by
 BLUR_VOLUME, BLUR_PLACE, HOME = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
-CROSSES = 0.02  # a tumour with less across the midline does not cross it
-MIDLINE = "it crosses the midline, which its donor does not"
+ALIKE = 0.5  # of log ml, standard deviation: tumours whose places are exchanged
+CROSSES = 0.02  # of a tumour, across the midline, is as good as nothing
+MIDLINE = "more of it crosses the midline than of its donor's"
 SHARE, SHARES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
 NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
@@ -128,7 +129,7 @@ class Draw:
     ) -> tuple[Tumour, ...]:
         tumours = []
         for lesion, scale in chosen:
-            target = self._place(lesion, host, at_home, rng)
+            target = self._place(lesion, scale, host, at_home, rng)
             flip = self._flip(lesion, target, rng)
             uneven = np.exp(rng.uniform(-1, 1, 3) * np.log1p(self.drawing.uneven))
             scales = scale * uneven / np.prod(uneven) ** (1 / 3)
@@ -147,8 +148,8 @@ class Draw:
             )
         return tuple(tumours)
 
-    def _place(self, lesion: Lesion, host: Host, at_home: bool, rng: np.random.Generator) -> np.ndarray:
-        """Where its centre goes, mm (x, y, z): where somebody's tumour is, the donor's own, or as asked."""
+    def _place(self, lesion: Lesion, scale: float, host: Host, at_home: bool, rng: np.random.Generator) -> np.ndarray:
+        """Where its centre goes, mm (x, y, z): where a tumour of its size is, the donor's own, or as asked."""
         midline, controls = self.bank.midline, self.controls
         if controls.center is not None and controls.radius is not None:
             for _ in range(SHARES):
@@ -162,11 +163,17 @@ class Draw:
             inside = host.places
             target = host.grid[:3, :3] @ inside[rng.integers(len(inside))] + host.grid[:3, 3]
         else:
-            somebody = lesion if at_home else self.bank.lesions[rng.integers(len(self.bank.lesions))]
+            somebody = lesion if at_home else self._of_a_size(lesion.volume * scale**3, rng)
             target = somebody.centre + rng.normal(size=3) * (HOME if at_home else BLUR_PLACE)
         if controls.side is not None and bool(target[0] > midline) != (controls.side == "left"):
             target[0] = 2 * midline - target[0]
         return target
+
+    def _of_a_size(self, volume: float, rng: np.random.Generator) -> Lesion:
+        """Somebody's tumour, rather one of this volume: large ones do not lie wherever small ones do."""
+        steps = np.log([lesion.volume / volume for lesion in self.bank.lesions])
+        weights = np.exp(-(steps**2) / (2 * ALIKE**2)) + 1e-9
+        return self.bank.lesions[rng.choice(len(weights), p=weights / weights.sum())]
 
     def _flip(self, lesion: Lesion, target: np.ndarray, rng: np.random.Generator) -> bool:
         """Mirrors a tumour that goes to the other side, so that it has its side's shape."""
@@ -183,7 +190,7 @@ class Draw:
             way = forward(tumour, lesion, midline)
             points = lesion.some @ way[:3, :3].T + way[:3, 3]
             share = float((points[:, 0] > midline).mean())
-            if min(share, 1 - share) > CROSSES + SLACK and lesion.across(midline) <= CROSSES:
+            if min(share, 1 - share) > lesion.across(midline) + CROSSES + SLACK:
                 return _Look(MIDLINE, 0.0)
             voxels = np.rint(points @ back[:3, :3].T + back[:3, 3]).astype(int)
             there = ((voxels >= 0) & (voxels < host.organ.shape)).all(axis=1)
@@ -214,7 +221,7 @@ class Draw:
             return "a class of it is lost"
         lesion, controls = hosted.lesion, self.controls
         for tumour, across in zip(tumours, hosted.across, strict=True):
-            if self.bank.by_donor[tumour.donor].across(self.bank.midline) <= CROSSES < across:
+            if across > self.bank.by_donor[tumour.donor].across(self.bank.midline) + CROSSES:
                 return MIDLINE
         if controls.volume_ml is not None and not controls.volume_ml[0] <= lesion.volume <= controls.volume_ml[1]:
             return "its volume is not as asked for"

@@ -28,7 +28,7 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
         ({"arms": [REAL, {**REAL, "name": "x", "num_cases": 0}]}, "arm x has no method, so it cannot have num_cases"),
         ({"arms": [REAL, {**REAL, "name": "x", "preset": "paper"}]}, "arm x has no method, so it cannot have preset"),
         ({"arms": [REAL, {**CARVE, "percent": 0}]}, "percent goes from 1 to 100, not 0"),
-        ({"arms": [REAL, {**CARVE, "healthy": 601}]}, "no method with healthy hosts"),
+        ({"arms": [REAL, {**CARVE, "filter": True}]}, "this version knows no filter"),
         ({"arms": [REAL, {**CARVE, "name": "a b"}]}, "an arm cannot be called 'a b'"),
         ({"arms": [REAL, REAL]}, "arms names one twice"),
         ({"arms": []}, "arms is empty"),
@@ -80,6 +80,15 @@ def test_arms_that_differ_in_number_share_a_set_of_the_largest():
     synthesize, train = training.commands("cpu")
     assert synthesize[synthesize.index("-num_cases") + 1] == "8"
     assert train[train.index("-tr") + 1] == "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"
+
+
+def test_arms_with_healthy_hosts_preprocess_them_first():
+    arm = Arm("glow", "tests.methods.examples:Glow", num_cases=4, healthy=601)
+    training = next(training for training in matrix(NNUNET, arm).trainings() if training.arm is arm)
+    preprocess, synthesize, _ = training.commands("cpu")
+    assert preprocess[0] == "nnUNetv2_tf_preprocess_healthy"
+    assert preprocess[preprocess.index("-healthy") + 1] == synthesize[synthesize.index("-healthy") + 1] == "601"
+    assert preprocess[preprocess.index("-p") + 1] == training.matrix.plans
 
 
 def test_sets_may_be_named():

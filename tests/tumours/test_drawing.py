@@ -161,6 +161,32 @@ def test_a_tumour_is_mirrored_when_it_changes_sides_and_only_then():
             assert tumour.flip == ((centre[0] > MIDLINE) != (lesion.centre[0] > MIDLINE))
 
 
+def test_large_tumours_go_where_large_ones_are():
+    """Small ones lie low here, large ones high; places are exchanged among those of a size."""
+    low = [cut_out(f"small_{x}", lesion_map((12, 24, x), 3), GRID) for x in (13, 15, 28, 30)]
+    high = [cut_out(f"large_{x}", lesion_map((25, 24, x), 7), GRID) for x in (13, 14, 29, 30)]
+    draw = Draw(bank_of([*low, *high]), replace(PRESETS["default"], combine=0.0), FREE)
+    heights = {"small": [], "large": []}
+    for index in range(60):
+        tumours, hosted = draw.tumours(host(), np.random.default_rng(index))
+        heights[tumours[0].donor.split("_")[0]].append(hosted.lesion.centre[2])
+    small, large = ((centre * 3 - 60) for centre in (12, 25))
+    assert np.median(heights["small"]) == pytest.approx(small, abs=6)
+    assert np.median(heights["large"]) == pytest.approx(large, abs=6)
+    assert max(heights["small"]) < min(heights["large"]) + 10
+
+
+def test_who_crosses_the_midline_crosses_it_no_further():
+    across = cut_out("across", lesion_map((20, 24, 24.5), 6), GRID)
+    beside = cut_out("beside", lesion_map((20, 24, 12), 6), GRID)
+    assert 0.1 < across.across(MIDLINE) < 0.3
+    draw = Draw(bank_of([across, beside]), replace(PRESETS["default"], combine=0.0), FREE)
+    found = [draw.tumours(host(), np.random.default_rng(index)) for index in range(80)]
+    own = {"across": across.across(MIDLINE), "beside": 0.0}
+    assert all(hosted.across[0] <= own[tumours[0].donor] + CROSSES for tumours, hosted in found)
+    assert any(hosted.across[0] > CROSSES for _, hosted in found)
+
+
 def test_every_tumour_of_a_pair_has_to_fit():
     """One of them outside the brain is no pair, however small it is."""
     outside = Tumour("case_5", shift=(0.0, 0.0, 200.0))
