@@ -23,6 +23,7 @@ ALIKE = 0.5  # of log ml, standard deviation: tumours whose places are exchanged
 CROSSES = 0.02  # of a tumour, across the midline, is as good as nothing
 MIDLINE = "more of it crosses the midline than of its donor's"
 SHARE, SHARES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
+INSIDE = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
 NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
 
@@ -62,6 +63,9 @@ class Draw:
                 if self.drawing.matched:
                     tumours = self._grown(tumours, look.kept)
                 hosted = host_tumours(tumours, self.bank, host)
+                if hosted is not None and not self._volume_met(hosted):  # what edge and fluid took was not known before
+                    tumours = self._resized(tumours, hosted.lesion.volume)
+                    hosted = host_tumours(tumours, self.bank, host)
                 reason = self._objection(tumours, hosted)
                 if hosted is not None and not reason:
                     return tumours, hosted
@@ -202,10 +206,24 @@ class Draw:
         _, high = self.drawing.scale
         grown = []
         for tumour in tumours:
-            scale = float(np.prod(tumour.scale)) ** (1 / 3)
-            factor = min(kept ** (-1 / 3), max(high / scale, 1.0))
+            factor = min(kept ** (-1 / 3), max(high / _size(tumour), 1.0))
             grown.append(replace(tumour, scale=_rounded(np.array(tumour.scale) * factor)))
         return tuple(grown)
+
+    def _resized(self, tumours: tuple[Tumour, ...], volume: float) -> tuple[Tumour, ...]:
+        """Scaled to the nearest volume that is asked for, as far as scales may go."""
+        low, high = self.controls.volume_ml or (volume, volume)
+        factor = (min(max(volume, low * (1 + INSIDE)), high * (1 - INSIDE)) / volume) ** (1 / 3)
+        resized = []
+        for tumour in tumours:
+            size = _size(tumour)
+            possible = min(max(size * factor, self.drawing.scale[0]), self.drawing.scale[1]) / size
+            resized.append(replace(tumour, scale=_rounded(np.array(tumour.scale) * possible)))
+        return tuple(resized)
+
+    def _volume_met(self, hosted: Hosted) -> bool:
+        span = self.controls.volume_ml
+        return span is None or span[0] <= hosted.lesion.volume <= span[1]
 
     @property
     def _outside(self) -> str:
@@ -223,7 +241,7 @@ class Draw:
         for tumour, across in zip(tumours, hosted.across, strict=True):
             if across > self.bank.by_donor[tumour.donor].across(self.bank.midline) + CROSSES:
                 return MIDLINE
-        if controls.volume_ml is not None and not controls.volume_ml[0] <= lesion.volume <= controls.volume_ml[1]:
+        if not self._volume_met(hosted):
             return "its volume is not as asked for"
         if controls.components is not None and not controls.components[0] <= lesion.pieces <= controls.components[1]:
             return "it has not as many pieces as asked for"
@@ -232,6 +250,11 @@ class Draw:
         if not controls.centre_met(lesion.centre, self.bank.midline):
             return "its centre is not where it is asked for"
         return ""
+
+
+def _size(tumour: Tumour) -> float:
+    """Its scale, the same along all axes."""
+    return float(np.prod(tumour.scale)) ** (1 / 3)
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:

@@ -1,0 +1,144 @@
+"""The nnU-Net of a fold's real training cases. In: where it is. Out: its network, once it is the right one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
+
+from nnunetv2_tf.arguments import Fold
+from nnunetv2_tf.cases import dataset_json, raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset, place
+from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.provenance import BaselineUse
+from nnunetv2_tf.stamps import file_digest
+
+WRAPPERS = ("module.", "_orig_mod.")  # what DDP and torch.compile put before names of weights
+RECORD = "tf_training"  # our trainers' key in a checkpoint
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A trained model, by what nnU-Net calls it."""
+
+    dataset: Dataset
+    trainer: str
+    plans: str
+    configuration: str
+    fold: Fold
+
+    @property
+    def folder(self) -> Path:
+        """Where nnU-Net trained it."""
+        model = f"{self.trainer}__{self.plans}__{self.configuration}"
+        return place("nnUNet_results") / self.dataset.name / model / f"fold_{self.fold}"
+
+    @property
+    def path(self) -> Path:
+        """The weights at the end of training."""
+        return self.folder / "checkpoint_final.pth"
+
+    @property
+    def use(self) -> BaselineUse:
+        """For manifests."""
+        return BaselineUse(self.trainer, self.plans, self.configuration, file_digest(self.path))
+
+    def network(self) -> nn.Module:
+        """With its weights, on the CPU."""
+        checkpoint = self.checkpoint()
+        network = built(checkpoint["init_args"])
+        weights = {unwrapped(name): value for name, value in checkpoint["network_weights"].items()}
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError:
+            raise UserError(
+                f"{self.path} holds the weights of another network than {self.plans} describe ({self.trainer} changes "
+                "it); name a trainer with -tr that does not."
+            ) from None
+        return network
+
+    def checkpoint(self) -> Mapping[str, Any]:
+        """What nnU-Net saved. Raises when it is not the baseline of this fold."""
+        checkpoint = read_checkpoint(self.path, self._train)
+        arguments = checkpoint["init_args"]
+        used = (arguments["plans"]["dataset_name"], arguments["plans"]["plans_name"], arguments["configuration"],
+                str(arguments["fold"]))  # fmt: skip
+        asked = (self.dataset.name, self.plans, self.configuration, str(self.fold))
+        if used != asked:
+            raise UserError(
+                f"{self.path} was trained as {' '.join(used)}, and stands in for {' '.join(asked)}; {self._train}"
+            )
+        theirs, ours = arguments["dataset_json"], dataset_json(self.dataset)
+        for key in ("channel_names", "labels"):
+            if theirs.get(key) != ours.get(key):
+                raise UserError(
+                    f"{self.path} was trained with {key} {theirs.get(key)}, and dataset.json has {ours.get(key)}; "
+                    f"{self._train}"
+                )
+        self._refuse_other_cases(checkpoint.get(RECORD))
+        return checkpoint
+
+    @property
+    def _train(self) -> str:
+        where = f"{self.dataset.name} {self.configuration} {self.fold}"
+        return f"train it with: nnUNetv2_train {where} -tr {self.trainer} -p {self.plans}"
+
+    def _refuse_other_cases(self, record: Mapping[str, Any] | None) -> None:
+        """Raises when it saw a case that validates now, or synthetic ones. nnU-Net's own trainers keep no record."""
+        if record is None:
+            return
+        if record.get("enrichment") is not None:
+            raise UserError(
+                f"{self.path} was trained with synthetic cases; the baseline knows real ones only. Name another -tr."
+            )
+        if record.get("split") != fold_split(self.dataset, self.fold, raw_cases(self.dataset)).digest:
+            raise UserError(
+                f"{self.path} trained and validated on other cases than splits_final.json has now; {self._train}"
+            )
+
+
+def read_checkpoint(path: Path, cure: str) -> Mapping[str, Any]:
+    """A finished training's checkpoint; `cure` ends the sentence when there is none."""
+    if not path.exists():
+        unfinished = sorted(other.name for other in path.parent.glob("checkpoint_*.pth"))
+        if unfinished:
+            raise UserError(
+                f"{path} does not exist, only {', '.join(unfinished)}: the training has not ended, and the best "
+                "checkpoint is chosen on validation cases. Continue it with nnUNetv2_train ... --c."
+            )
+        raise UserError(f"{path} does not exist; {cure}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+        if {"current_epoch", "init_args", "network_weights"} <= set(checkpoint):
+            return checkpoint
+    except Exception:  # whatever pickle and zip raise for a damaged file
+        pass
+    raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {cure}")
+
+
+def built(arguments: Mapping[str, Any]) -> nn.Module:
+    """The network that nnU-Net's trainer makes of its arguments, with random weights."""
+    manager = PlansManager(arguments["plans"])
+    configuration = manager.get_configuration(arguments["configuration"])
+    return get_network_from_plans(
+        configuration.network_arch_class_name,
+        configuration.network_arch_init_kwargs,
+        configuration.network_arch_init_kwargs_req_import,
+        determine_num_input_channels(manager, configuration, arguments["dataset_json"]),
+        manager.get_label_manager(arguments["dataset_json"]).num_segmentation_heads,
+        allow_init=True,
+        deep_supervision=True,
+    )
+
+
+def unwrapped(name: str) -> str:
+    """The name of a weight without what wraps the network."""
+    for wrapper in (*WRAPPERS, *WRAPPERS):  # either may be around the other
+        name = name.removeprefix(wrapper)
+    return name

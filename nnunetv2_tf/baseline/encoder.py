@@ -1,0 +1,84 @@
+"""F of the paper: the first stages of a baseline's encoder, frozen. In: images as nnU-Net normalises. Out: features.
+
+Gradients reach the image, never the encoder.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.errors import UserError
+
+STAGES = 3
+
+
+class Encoder(nn.Module):
+    """The stem, where there is one, and the first stages."""
+
+    def __init__(self, stem: nn.Module | None, stages: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.stem = nn.Identity() if stem is None else stem
+        self.stages = nn.ModuleList(stages)
+        self.requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def of(cls, baseline: Baseline) -> "Encoder":
+        """A trained model's."""
+        return cls.within(baseline.network(), str(baseline.path))
+
+    @classmethod
+    def within(cls, network: nn.Module, where: str) -> "Encoder":
+        """A network's; raises for those that have no encoder in stages."""
+        encoder = cast(Any, getattr(network, "encoder", None))
+        stages = getattr(encoder, "stages", ())
+        if len(stages) < STAGES:
+            raise UserError(
+                f"{where}: {type(network).__name__} has no encoder of {STAGES} stages or more, as nnU-Net's plain and "
+                "residual-encoder U-Nets have; use plans with one of them."
+            )
+        if encoder.conv_op is not nn.Conv3d:
+            raise UserError(f"{where} segments slices; take a 3D configuration.")
+        return cls(getattr(encoder, "stem", None), list(stages)[:STAGES])
+
+    def train(self, mode: bool = True) -> "Encoder":  # noqa: ARG002 (torch's signature)
+        """Stays as it was trained, whatever it becomes a part of."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, C, Z, Y, X) to one (B, F, z, y, x) per stage."""
+        features = []
+        x = self.stem(image)
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def renormalised(
+    edited: Tensor, host: Tensor, n_norm: Sequence[int], inside: Tensor, z_scored: Sequence[bool]
+) -> Tensor:
+    """An edited image as nnU-Net will normalise the finished case; differentiable.
+
+    nnU-Net z-scores a case over its body, and a tumour changes mean and sd there. The host is z-scored; with n voxels
+    mean' = sum(x' - x) / n and E[x'^2] = 1 + sum(x'^2 - x^2) / n, sums over whatever part of the case is given.
+
+    Args:
+        edited: (B, C, Z, Y, X)
+        host: (B, C, Z, Y, X), what it was
+        n_norm: voxels that each whole case is normalised over
+        inside: (B, Z, Y, X) bool: where it is normalised
+        z_scored: by channel; others are normalised the same whatever they show
+    """
+    n = torch.as_tensor(n_norm, dtype=edited.dtype, device=edited.device)[:, None]
+    where = inside[:, None]
+    change = torch.where(where, edited - host, torch.zeros_like(host))
+    mean = change.sum(dim=(2, 3, 4)) / n
+    square = 1 + (change * (edited + host)).sum(dim=(2, 3, 4)) / n
+    sd = (square - mean**2).clamp_min(1e-8).sqrt()
+    normal = (edited - mean[..., None, None, None]) / sd[..., None, None, None]
+    scored = torch.as_tensor(z_scored, device=edited.device)[None, :, None, None, None]
+    return torch.where(where & scored, normal, edited)
