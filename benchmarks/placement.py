@@ -108,7 +108,8 @@ def compare(bank: Bank, drawn: Sequence[Lesion]) -> None:
     Twice: interpolated between the cohort's few tumours, and as steps, each of which is a tumour. Only the latter come
     out the same when the cohort itself is drawn from often.
     """
-    for how, said in (("linear", "interpolated"), ("inverted_cdf", "as steps")):
+    ways: dict[str, Literal["linear", "inverted_cdf"]] = {"interpolated": "linear", "as steps": "inverted_cdf"}
+    for said, how in ways.items():
         print(f"\n{said}:")
         _compare(bank, drawn, how)
 

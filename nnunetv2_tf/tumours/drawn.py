@@ -30,7 +30,7 @@ from nnunetv2_tf.tumours.recipe import (
 )
 from nnunetv2_tf.work import in_parallel, locked
 
-MAKING = 1  # counts up when lines come to be drawn in another way
+MAKING = 2  # counts up when lines come to be drawn in another way
 SPARES = 4  # hosts that are tried when nothing fits into the one whose turn it is
 
 
