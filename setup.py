@@ -47,7 +47,7 @@ def version() -> str:
     return found.group(1)
 
 
-COMMANDS = ("benchmark", "convert_brats", "convert_healthy", "preprocess_healthy", "sets", "synthesize")
+COMMANDS = ("benchmark", "convert_brats", "convert_healthy", "fit", "preprocess_healthy", "sets", "synthesize")
 EXTRAS = {
     "skullstrip": ["deepbet"],
     "hdbet": ["HD_BET"],

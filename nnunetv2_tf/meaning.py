@@ -11,6 +11,8 @@ from nnunetv2_tf.cases import dataset_json
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 
+IGNORE = "ignore"  # nnU-Net's name for voxels that nobody labelled
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -32,7 +34,7 @@ class Meaning:
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> "Meaning":
         """From the keys `labels` and `tf`; raises ValueError with half a sentence when they make no sense."""
-        values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
+        values = _labels(description)
         described = description.get("tf")
         if described is None:
             described = {}
@@ -57,7 +59,7 @@ def class_values(dataset: Dataset) -> dict[str, int]:
     """The tumour's classes by name: those under key `tf`, else the labels."""
     description = dataset_json(dataset)
     tumour, described = Meaning.read(dataset).tumour, description.get("tf") or {}
-    values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
+    values = _labels(description)
     names = described.get("tumour") or list(values)
     found = {name: _in_order({"one": [name]}, "one", values, described.get("regions", {})) for name in names}
     return {name: own[0] for name, own in found.items() if len(own) == 1 and own[0] in tumour}
@@ -74,7 +76,7 @@ def read_regions(dataset: Dataset) -> dict[str, tuple[int, ...]]:
 def regions(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """From the keys `labels` and `tf`; raises ValueError with half a sentence when they make no sense."""
     Meaning.of(description)
-    values = {name: _values(value) for name, value in description["labels"].items() if name != "ignore"}
+    values = _labels(description)
     described = description.get("tf", {}).get("regions")
     if not described:
         return {name: tuple(sorted(several)) for name, several in values.items() if several != {0}}
@@ -128,6 +130,15 @@ def _in_order(
             own = set.intersection(*holding) - set().union(*others)
         found += sorted(own - set(found))
     return tuple(found)
+
+
+def label_values(description: Mapping[str, Any]) -> dict[str, set[int]]:
+    """By label, the values it stands for."""
+    return {name: _values(value) for name, value in description["labels"].items()}
+
+
+def _labels(description: Mapping[str, Any]) -> dict[str, set[int]]:
+    return {name: values for name, values in label_values(description).items() if name != IGNORE}
 
 
 def _values(value: int | Iterable[int]) -> set[int]:

@@ -16,7 +16,7 @@ from nnunetv2_tf.standin.brains import Brains, healthy
 from nnunetv2_tf.standin.plans import NAME as TINY
 from nnunetv2_tf.standin.plans import write_tiny_plans
 from tests.scenes import SCENES, Builder, Built, build_scene
-from tests.workspace import HEALTHY, Workspace
+from tests.workspace import HEALTHY, TRAINER, Workspace
 
 __all__ = ["build_scene"]
 
@@ -70,6 +70,24 @@ def template_with_healthy(template: Workspace, tmp_path_factory: pytest.TempPath
 def with_healthy(template_with_healthy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of `template_with_healthy`, with the environment set to it."""
     copy = template_with_healthy.copy(tmp_path)
+    enter(copy, monkeypatch)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def trained_template(template_with_healthy: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """`template_with_healthy` and a baseline of a few steps for fold 0; not to be changed."""
+    copy = template_with_healthy.copy(tmp_path_factory.mktemp("trained"))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(copy, patch)
+        copy.trainer(TRAINER).run_training()
+    return copy
+
+
+@pytest.fixture
+def trained(trained_template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of `trained_template`, with the environment set to it."""
+    copy = trained_template.copy(tmp_path)
     enter(copy, monkeypatch)
     return copy
 

@@ -9,17 +9,23 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import VARIABLES, Dataset
-from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.lookup import FoundMethod, find_method
+from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
 from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.preparation.stored import Case, training_cases
+from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.brains import CLASSES, Brains
 from nnunetv2_tf.standin.cohort import Cohort
 from nnunetv2_tf.standin.livers import Livers
+from nnunetv2_tf.standin.plans import NAME as TINY
+from nnunetv2_tf.standin.plans import write_tiny_plans
 from nnunetv2_tf.synthesis.making import Task
-from nnunetv2_tf.synthesis.sites import RealSites
+from nnunetv2_tf.synthesis.sites import HealthySites, RealSites
+from nnunetv2_tf.tumours.bank import make_bank
 from nnunetv2_tf.tumours.recipe import Line, Tumour
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import Workspace
@@ -123,12 +129,37 @@ class Built:
     cases: list[Case]
 
     def task(self, host: int, donor: int, method: str, seed: int = 0) -> Task:
-        """Host and donor by their number."""
-        tumour = Tumour(self.cases[donor].identifier)
-        line = Line(0, None, self.cases[host].identifier, (tumour,), seed)
-        part = SetPart(self.dataset, "made", 0)
-        sites = RealSites({tumour.donor: self.cases[donor]})
-        return Task(line, self.cases[host], sites, find_method(method), part, ())
+        """Host and donor by their number. For methods with healthy hosts a patient stands in for one."""
+        found, receiver, giver = find_method(method), self.cases[host], self.cases[donor]
+        tumours, part = (Tumour(giver.identifier),), SetPart(self.dataset, "made", 0)
+        if found.kind.hosts == "real":
+            line = Line(0, None, receiver.identifier, tumours, seed)
+            return Task(line, receiver, RealSites({giver.identifier: giver}), found, part, ())
+        line = Line(0, receiver.identifier, None, tumours, seed)
+        sites = HealthySites(make_bank([giver], {}), False, (giver.identifier,), {}, {})
+        return Task(line, receiver, sites, found, part, (), self.learnt(found))
+
+    def learnt(self, found: FoundMethod) -> Path | None:
+        """What a method that learns might have learnt here."""
+        if found.name != "tf_aug":
+            return None
+        folder, classes = self.workspace.root / "learnt", self.cases[0].meaning.tumour
+        channels = tuple(self.plan.dataset_json["channel_names"].values())
+        a, b = (tuple((first + 0.1 * k,) * len(channels) for k in range(len(classes))) for first in (0.8, -0.5))
+        fitted = Fitted(classes, tuple(map(str, classes)), channels, a, b, (0.5,), (a,), (b,))
+        write_json(folder / FINAL, to_json(fitted))
+        return folder
+
+    def baseline(self) -> Baseline:
+        """A model that nnU-Net's trainer wrote before its first step; needs the environment of this scene."""
+        model = Baseline(self.dataset, "nnUNetTrainer", TINY, "3d_fullres", 0)
+        if not model.path.exists():
+            write_tiny_plans(self.dataset)
+            trainer = self.workspace.trainer("nnUNetTrainer")
+            trainer.initialize()
+            model.folder.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(str(model.path))
+        return model
 
 
 Builder = Callable[[Scene], Built]
@@ -152,6 +183,7 @@ def build_scene(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -
             planned = template.root / "nnUNet_preprocessed" / template.dataset.name / "nnUNetPlans.json"
             plans = read_json(planned, "")
             _adapt(plans, scene, len(description["channel_names"]))
+            plans["dataset_name"] = dataset.name
             write_json(dataset.preprocessed / "nnUNetPlans.json", plans)
             plan = Plan.read(dataset, "nnUNetPlans", "3d_fullres")
             files = raw_cases(dataset)

@@ -19,6 +19,7 @@ from nnunetv2_tf.standin.plans import NAME as TINY
 
 BIN = Path(sys.executable).parent
 HEALTHY = Dataset("Dataset601_Healthy")
+TRAINER = "TFBaselineTrainer_1epochs_seed0"
 QUIET = {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "ignore"}
 
 

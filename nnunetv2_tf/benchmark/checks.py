@@ -1,5 +1,6 @@
 """What must be right before a benchmark starts. In: MATRIX.json and a folder. Out: the matrix, or a sentence."""
 
+from itertools import product
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.matrix import Matrix, Training, read_matrix
@@ -8,6 +9,7 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups, ensure_splits, fold_split, splits_file
 from nnunetv2_tf.meaning import read_regions
+from nnunetv2_tf.preparation.healthy import refuse_other_channels
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.sets.store import SetPart
@@ -22,6 +24,9 @@ def checked_matrix(path: Path) -> Matrix:
     for arm in matrix.arms:
         if arm.method is not None:
             usable_method(arm.method, arm.preset, arm.healthy, {})
+    for dataset, arm in product(map(Dataset, map(str, matrix.datasets)), matrix.arms):
+        if arm.healthy is not None:
+            refuse_other_channels(dataset, Dataset.find(str(arm.healthy)))
     for dataset in map(Dataset, map(str, matrix.datasets)):
         Plan.read(dataset, matrix.plans, matrix.configuration)
         read_regions(dataset)

@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, 2d, ...")
     parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
     parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, or module:Class")
-    parser.add_argument("-healthy", metavar="HEALTHY", help="dataset of healthy scans (nnUNetv2_tf_convert_healthy)")
+    parser.add_argument(
+        "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"
+    )
     parser.add_argument("-s", required=True, metavar="SET", help="the set's name: lower-case letters and digits")
     parser.add_argument(
         "-num_cases", type=positive, metavar="N", help="cases per fold (with -recipe, if left out: all its lines)"
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     tumours.add_argument("-side", choices=["left", "right"], help="of the patient, by the tumour's centre")
     tumours.add_argument(
         "-center", type=float, nargs=3, metavar=("X", "Y", "Z"),
-        help="where the tumour's centre lies: mm in the scans' space, X to the left, Y to the back, Z up",
+        help="where the tumour's centre lies: mm in the healthy scans' space, X to the left, Y to the back, Z up",
     )  # fmt: skip
     tumours.add_argument("-radius", type=float, metavar="MM", help="how far from -center it may lie")
     tumours.add_argument("-components", type=positive, nargs=2, metavar=("MIN", "MAX"), help="separate pieces")
@@ -127,6 +129,8 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
         if value is not None:
             asked[name] = value
     for name, *span in arguments.class_fraction or ():
+        if name in asked.get("class_fraction", {}):
+            raise UserError(f"-class_fraction {name} is given twice; say once what you want.")
         try:
             asked.setdefault("class_fraction", {})[name] = [float(number) for number in span]
         except ValueError:

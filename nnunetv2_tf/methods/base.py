@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.preparation.stored import Case
 
 
@@ -59,7 +60,8 @@ class FitData:
     real: Sequence[Case]
     healthy: Sequence[Case]
     sample_site: Callable[[np.random.Generator], Site]
-    baseline: Any  # the fold's nnU-Net; None for methods that need none
+    baseline: Baseline  # the fold's nnU-Net
+    class_names: Mapping[str, int]  # the tumour's classes
     rng: np.random.Generator
 
 

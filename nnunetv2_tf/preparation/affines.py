@@ -4,6 +4,7 @@ BraTS scans share one grid, and need none. Of other datasets each scan is laid u
 they are, only what asks where a tumour lies goes through the affine. Points are ITK's: x to the left, y to the back.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,19 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, case_digest, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import PREPARATION, Dataset
-from nnunetv2_tf.preparation.reference import ORIENTATION, Reference, grid_of, read_scan, refuse_head, same_grid
+from nnunetv2_tf.preparation.reference import (
+    ORIENTATION,
+    Reference,
+    grid_of,
+    read_scan,
+    reference_file,
+    refuse_head,
+    same_grid,
+)
 from nnunetv2_tf.preparation.registration import numbers_of, register
 from nnunetv2_tf.work import in_parallel, read_json, write_json
 
+CONVERT = "run nnUNetv2_tf_convert_healthy again."
 AGAIN = "delete it and run nnUNetv2_tf_convert_healthy again."
 
 
@@ -55,30 +65,54 @@ def write_affines(dataset: Dataset, fold: Fold | None, reference: Reference, num
 
 def read_affines(dataset: Dataset, fold: Fold | None) -> dict[str, np.ndarray]:
     """By case, the matrix (4, 4) that takes points of the reference to points of the scan; identity if not there."""
-    path = affines_file(dataset, fold)
+    return {name: affine for name, (affine, _) in _read(affines_file(dataset, fold)).items()}
+
+
+def _read(path: Path) -> dict[str, tuple[np.ndarray, str]]:
+    """By case, its affine and the digest of the scan it was made for."""
     value = read_json(path, "run nnUNetv2_tf_convert_healthy with this dataset as -reference.")
     try:
         if not value["complete"]:
             raise UserError(f"{path} is not complete yet; run nnUNetv2_tf_convert_healthy again.")
-        return {name: np.reshape(entry["affine"], (4, 4)) for name, entry in value["affines"].items()}
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path} does not hold one affine of 16 numbers per case; {AGAIN}") from None
+        found = {
+            name: (np.array(entry["affine"], float).reshape(4, 4), str(entry["scan"]))
+            for name, entry in value["affines"].items()
+        }
+        if all(np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 0 for affine, _ in found.values()):
+            return found
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    raise UserError(f"{path} does not hold one affine of 16 numbers per case; {AGAIN}")
 
 
-def ways_to_scans(dataset: Dataset, healthy: Dataset) -> dict[str, np.ndarray]:
+def ways_to_scans(dataset: Dataset, healthy: Dataset, files: Mapping[str, CaseFiles]) -> dict[str, np.ndarray]:
     """By real case, the way from the space in which healthy scans lie; identity if not there.
 
     Healthy scans that were laid upon this dataset lie in the space of its reference. Of all others, and of datasets
     that were made by other means, it is taken for granted that they share the real scans' millimetres.
+
+    Args:
+        dataset: of the real cases
+        healthy: of the healthy ones
+        files: the real cases in question
     """
     path = healthy.raw / PREPARATION
     if not path.exists():
         return {}
-    order = read_json(path, "convert the healthy scans again.")
-    number = dataset.name[7:10]
+    order, number = read_json(path, CONVERT), dataset.name[7:10]
+    if not isinstance(order, dict):
+        raise UserError(f"{path} does not say how the scans were made; {CONVERT}")
     if str(order.get("reference")) not in (dataset.name, number, str(int(number))):
         return {}
-    return read_affines(dataset, order.get("fold"))
+    fold = order.get("fold")
+    found = _read(affines_file(dataset, fold))
+    grid = sitk.DICOMOrient(grid_of(reference_file(dataset, fold)), ORIENTATION)
+    for name, case in files.items():
+        if name not in found and not _on_grid(case, grid):
+            raise UserError(f"Nobody has laid {case.images[0]} upon the reference of {healthy.name} yet; {CONVERT}")
+        if name in found and found[name][1] != case_digest(case):
+            raise UserError(f"The files of {name} have changed since they were laid upon the reference; {CONVERT}")
+    return {name: affine for name, (affine, _) in found.items()}
 
 
 def _on_grid(case: CaseFiles, grid: sitk.Image) -> bool:

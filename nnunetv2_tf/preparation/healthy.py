@@ -1,5 +1,6 @@
 """A healthy dataset in the working space of a labelled one: its plans, nnU-Net's own preprocessing."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -7,10 +8,11 @@ from dataclasses import replace
 from nnunetv2_tf.cases import CaseFiles, case_digest, channel_names, dataset_json, raw_cases, refuse_damaged
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.meaning import Meaning
+from nnunetv2_tf.meaning import IGNORE, Meaning, label_values
 from nnunetv2_tf.preparation.preprocess import Plan, StampedFolder, chosen_plans
 from nnunetv2_tf.preparation.reference import grid_of, orientation
 from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.stamps import file_digest
 from nnunetv2_tf.work import locked, read_json, write_json
 
 
@@ -82,10 +84,43 @@ def healthy_cases(dataset: Dataset, healthy: Dataset, plan: Plan) -> list[Case]:
             f"{healthy.name} is stored as {endings[0]} and {dataset.name} as {endings[1]}; store both alike, best as "
             ".nii.gz."
         )
-    theirs, ours = dataset_json(healthy)["labels"], dataset_json(dataset)["labels"]
-    numbering = {value: ours.get(name, 0) for name, value in theirs.items() if value}  # the target's label of that name
-    meaning = replace(Meaning.read(dataset), organ=tuple(numbering))
+    refuse_copies(dataset, healthy)
+    meaning = Meaning.read(dataset)
+    numbering = numbering_of(dataset, healthy, meaning)
+    ignored = label_values(dataset_json(healthy)).get(IGNORE, set())
+    meaning = replace(meaning, organ=tuple(value for value in numbering if value not in ignored))
     return [Case(healthy, own, files[name], ("healthy", name), meaning, folder, numbering) for name in sorted(files)]
+
+
+def numbering_of(dataset: Dataset, healthy: Dataset, meaning: Meaning) -> dict[int, int]:
+    """The healthy dataset's values in the labelled one's numbering: of the label of that name, 0 where it has none."""
+    theirs, ours = (label_values(dataset_json(one)) for one in (healthy, dataset))
+    numbering = {}
+    for name, values in theirs.items():
+        same = ours.get(name, set()) if name != IGNORE else set()
+        target = min(same) if len(same) == 1 else 0
+        if target in meaning.tumour:
+            raise UserError(
+                f"{healthy.raw / 'dataset.json'} has the label {name}, which is tumour in {dataset.name}, and healthy "
+                f"scans have none; name the organ otherwise, or say in the key tf of {dataset.name} what is tumour."
+            )
+        numbering |= {value: target for value in values if value}
+    return numbering
+
+
+def refuse_copies(dataset: Dataset, healthy: Dataset) -> None:
+    """Raises when a healthy scan is the file of a real case, perhaps one that validates."""
+    sizes = defaultdict(list)
+    for case in raw_cases(dataset).values():
+        for path in case.images:
+            if path.is_file():
+                sizes[path.stat().st_size].append(path)
+    for case in raw_cases(healthy).values():
+        for path in case.images:
+            alike = sizes[path.stat().st_size] if path.is_file() else []
+            copied = next((other for other in alike if file_digest(other) == file_digest(path)), None)
+            if copied is not None:
+                raise UserError(f"{path} is the same file as {copied}, a labelled case; take it out of {healthy.name}.")
 
 
 def healthy_stamps(dataset: Dataset, healthy: Dataset, plan: Plan) -> dict[str, str]:

@@ -59,13 +59,18 @@ def dataset_reference(dataset: Dataset, fold: Fold | None, num_processes: int = 
     refuse_strangers(names, cases, dataset)
     meaning = Meaning.read(dataset)
     source = digest([MAKING, [case_digest(cases[name]) for name in names], meaning.tumour])
-    folder = dataset.preprocessed / "tf" / REFERENCE
-    path, record = (folder / f"{'all' if fold is None else f'fold_{fold}'}{ending}" for ending in (".nii.gz", ".json"))
+    path = reference_file(dataset, fold)
+    record = path.with_name(path.name.replace(".nii.gz", ".json"))
     if not (path.exists() and record.exists() and read_json(record, "delete it.").get("source") == source):
         record.unlink(missing_ok=True)
         write_nifti(mean_brain([cases[name] for name in names], meaning.tumour, num_processes), path)
         write_json(record, {"source": source, "cases": names})
     return Reference(sitk.ReadImage(str(path)), tuple(names), source)
+
+
+def reference_file(dataset: Dataset, fold: Fold | None) -> Path:
+    """Where the reference of a dataset is kept."""
+    return dataset.preprocessed / "tf" / REFERENCE / f"{'all' if fold is None else f'fold_{fold}'}.nii.gz"
 
 
 def mean_brain(cases: Sequence[CaseFiles], tumour: Sequence[int], num_processes: int = 1) -> sitk.Image:

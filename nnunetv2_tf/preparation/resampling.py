@@ -37,20 +37,20 @@ def resample(volume: np.ndarray, affine: np.ndarray, shape: Sequence[int], order
 
 
 def resample_label(label: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """A label map on another grid: of the linearly interpolated classes the strongest; 0 beyond the old grid."""
+    """A label map on another grid, by linear interpolation; 0 beyond the old grid.
+
+    Where more than half of a voxel is labelled at all, the strongest class has it. (Were background one class among
+    the others, it would win wherever two of them meet, and small ones would shrink.)
+    """
     if _whole_shift(affine) is not None:
         return resample(label, affine, shape, 0, 0)
-    result = np.zeros(shape, label.dtype)
-    strongest = None
-    for value in np.unique(label).tolist():
-        share = resample((label == value).astype(np.float32), affine, shape, 1, float(value == 0))
-        if strongest is None:
-            strongest = share
-            result[:] = value
-            continue
-        better = share > strongest
-        result[better] = value
-        strongest = np.maximum(strongest, share)
+    result, strongest, labelled = np.zeros(shape, label.dtype), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for value in np.unique(label[label != 0]).tolist():
+        share = resample((label == value).astype(np.float32), affine, shape, 1, 0.0)
+        result[share > strongest] = value
+        np.maximum(strongest, share, out=strongest)
+        labelled += share
+    result[labelled <= 0.5] = 0
     return result
 
 

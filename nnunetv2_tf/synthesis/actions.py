@@ -1,17 +1,18 @@
-"""What `nnUNetv2_tf_synthesize` does. In: what the user typed. Out: sets, and a sentence on the screen."""
+"""What `nnUNetv2_tf_fit` and `nnUNetv2_tf_synthesize` do. In: what the user typed. Out: fits, sets, and a sentence."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.arguments import Fold
+from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import FoundMethod, find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.fits import find_fit, fit_method, learns, remove_fit, usable_device
 from nnunetv2_tf.synthesis.hosts import HealthyHosts, Hosts, RealHosts
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.run import Run
@@ -48,21 +49,19 @@ def synthesize(
     method = usable_method(method_name, preset, healthy, asked)
     plan = Plan.read(dataset, plans_name, configuration)
     given = None if recipe is None else tuple(read_recipe(recipe))
-    runs = [
-        Run(
-            SetPart(dataset, set_name, fold),
-            plan,
-            method,
-            _hosts(dataset, plan, fold, seed, healthy, method, asked),
-            num_cases,
-            given,
-            num_processes,
-        )
-        for fold in dict.fromkeys(folds)
-    ]
+    runs = []
+    for fold in dict.fromkeys(folds):
+        hosts: Hosts = RealHosts(dataset, plan, fold, seed)
+        fitted = None
+        if healthy is not None:
+            hosts = healthy_hosts(hosts, Dataset.find(healthy), method, asked, num_processes)
+            fitted = find_fit(hosts, method) if learns(method) else None
+        part = SetPart(dataset, set_name, fold)
+        runs.append(Run(part, plan, method, hosts, fitted, num_cases, given, num_processes))
     for run in runs:  # what is wrong with one fold stops all before anything is written
         if recipe is not None:
             run.hosts.refuse(given or (), recipe)
+        run.check(overwrite)
     for run in runs:
         run.start(overwrite)
     for run in runs:
@@ -82,19 +81,46 @@ def synthesize(
         _complete(run, num_processes)
 
 
-def _hosts(
-    dataset: Dataset,
-    plan: Plan,
-    fold: Fold,
+def fit(
+    id_or_name: str,
+    configuration: str,
+    folds: Sequence[Fold],
+    method_name: str,
+    *,
+    healthy: str,
+    preset: str,
+    plans_name: str,
+    trainer: str,
+    device: str,
     seed: int,
-    healthy: str | None,
-    method: FoundMethod,
-    asked: Mapping[str, Any],
-) -> Hosts:
-    if healthy is None:
-        return RealHosts(dataset, plan, fold, seed)
+    overwrite: bool,
+) -> None:
+    """Fits a method in some folds."""
+    dataset = Dataset.find(id_or_name)
+    method = usable_method(method_name, preset, healthy, {})
+    if not learns(method):
+        raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
+    plan = Plan.read(dataset, plans_name, configuration)
+    used = usable_device(device)
+    hosts = [
+        healthy_hosts(RealHosts(dataset, plan, fold, seed), Dataset.find(healthy), method, {}, 1)
+        for fold in dict.fromkeys(folds)
+    ]
+    baselines = [Baseline(dataset, trainer, plans_name, configuration, one.fold) for one in hosts]
+    for baseline in baselines:  # what is wrong with one fold stops all before hours are spent on others
+        baseline.checkpoint()
+    for one, baseline in zip(hosts, baselines, strict=True):
+        if overwrite:
+            remove_fit(one, method)
+        print(f"Fold {one.fold}: {fit_method(one, method, baseline, used)}")
+
+
+def healthy_hosts(
+    real: Hosts, healthy: Dataset, method: FoundMethod, asked: Mapping[str, Any], num_processes: int
+) -> HealthyHosts:
+    """The same fold, with healthy hosts for what a method's preset draws."""
     drawing = PRESETS.get(method.preset, PRESETS["default"])
-    return HealthyHosts(dataset, plan, fold, seed, Dataset.find(healthy), drawing, asked)
+    return HealthyHosts(real.dataset, real.plan, real.fold, real.seed, healthy, drawing, asked, num_processes)
 
 
 def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapping[str, Any]) -> FoundMethod:
@@ -107,8 +133,8 @@ def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapp
         raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
     if method.kind.hosts == "healthy" and method.kind.pastes:
         raise UserError(f"{method.name} pastes into healthy hosts, which this version cannot do; take another method.")
-    if method.kind.needs or method.kind.fit is not Method.fit:
-        raise UserError(f"{method.name} has to be fitted first, which this version cannot do yet; take another method.")
+    if method.kind.needs or (method.kind.hosts == "real" and learns(method)):
+        raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
     return method
 
 

@@ -41,6 +41,11 @@ class Composed:
             volume.write(target)
         self.label.write(folder / "labelsTr" / f"{identifier}{file_ending}")
 
+    def tumour(self, host: Case) -> np.ndarray:
+        """(Z, Y, X) int16 on the host's native grid, axes as in working space."""
+        label = self.label.native(_turned(self.label, host))
+        return np.where(np.isin(label, host.meaning.tumour), label, 0).astype(np.int16)
+
 
 @dataclass(frozen=True)
 class _Edit:

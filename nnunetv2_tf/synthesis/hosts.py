@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,20 @@ from nnunetv2_tf.cases import CaseFiles, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import RECIPES, Dataset
 from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.preparation.affines import ways_to_scans
 from nnunetv2_tf.preparation.healthy import healthy_cases, healthy_stamps
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.preparation.stored import Case, training_cases
-from nnunetv2_tf.synthesis.sites import HealthySites, RealSites, Sites
+from nnunetv2_tf.synthesis.sites import HealthySites, RealSites, Sites, healthy_site
 from nnunetv2_tf.tumours.bank import Bank, make_bank
-from nnunetv2_tf.tumours.drawing import Draw
+from nnunetv2_tf.tumours.drawing import Draw, Unplaceable
 from nnunetv2_tf.tumours.drawn import Drawn
+from nnunetv2_tf.tumours.hosting import read_host
 from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, refuse_outsiders
 from nnunetv2_tf.tumours.settings import Controls, Drawing
 
+TRIED = 5  # hosts for one site
 APART = 0.5  # of the cohort's extent: brains whose centres are further apart do not share a space
 
 
@@ -47,6 +50,11 @@ class Hosts(ABC):
         """The fold's training cases."""
         cases = training_cases(self.files, self.dataset, self.plan, self.fold)
         return {case.identifier: case for case in cases}
+
+    @property
+    def training_files(self) -> Mapping[str, CaseFiles]:
+        """Theirs."""
+        return {name: self.files[name] for name in self.training}
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -127,15 +135,37 @@ class HealthyHosts(Hosts):
             self.bank.of(line.donors), self.drawing.around_fluid, tuple(self.training), self.asked, self._names
         )
 
+    def sample_site(self, rng: np.random.Generator) -> Site:
+        """A site of its own, for methods that learn; independent of any recipe."""
+        names, reasons = sorted(self.cases), []
+        for _ in range(TRIED):
+            case = replace(self.cases[names[rng.integers(len(names))]])
+            host = read_host(case, self.drawing.around_fluid)
+            try:
+                _, hosted = self._drawn.draw.tumours(host, rng)
+            except Unplaceable as reason:
+                reasons.append(f"{case.identifier}: {reason}")
+            else:
+                return healthy_site(case, host, hosted)
+        raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
+
     @property
     def order(self) -> dict[str, Any]:
         """Other tumours or hosts make another recipe, and other cases of the same one."""
         return {"healthy": self.healthy.name, "controls": dict(self.asked), "tumours": self._drawn.digest}
 
+    def as_fitted(self, seed: int) -> "HealthyHosts":
+        """What a method is fitted with: nobody's wishes, and a seed of its own."""
+        fitted = replace(self, seed=seed, asked={})
+        read = ("files", "training", "cohort", "cases", "bank")
+        for name in set(read) & set(self.__dict__):
+            object.__setattr__(fitted, name, self.__dict__[name])  # once is enough
+        return fitted
+
     @cached_property
     def bank(self) -> Bank:
         """The training cases' tumours, where they lie among the healthy brains."""
-        bank = make_bank(list(self.training.values()), ways_to_scans(self.dataset, self.healthy))
+        bank = make_bank(list(self.training.values()), ways_to_scans(self.dataset, self.healthy, self.training_files))
         self._refuse_apart(bank)
         return bank
 
@@ -147,7 +177,8 @@ class HealthyHosts(Hosts):
     def _drawn(self) -> Drawn:
         controls = self._controls
         controls.refuse_impossible(self.bank, self.drawing, self._names)
-        stamps = healthy_stamps(self.dataset, self.healthy, self.plan)
+        known = healthy_stamps(self.dataset, self.healthy, self.plan)
+        stamps = {name: known[name] for name in self.cases}
         folder = self.dataset.preprocessed / "tf" / RECIPES
         return Drawn(Draw(self.bank, self.drawing, controls), self.cases, stamps, self.seed, folder)
 
@@ -167,7 +198,9 @@ class HealthyHosts(Hosts):
 
     def _refuse_apart(self, bank: Bank) -> None:
         """Raises when the healthy brains lie elsewhere than the real ones."""
-        case = next(iter(self.cases.values()))
+        case = next((case for case in map(replace, self.cases.values()) if case.organ().any()), None)
+        if case is None:
+            raise UserError(f"No scan of {self.healthy.name} has any of its label, the organ; convert them again.")
         centre = case.grid.affine @ [*np.argwhere(case.organ()).mean(axis=0), 1]
         away = np.abs(centre[:3] - bank.extent.mean(axis=0)) / np.diff(bank.extent, axis=0)[0]
         if away.max() > APART:

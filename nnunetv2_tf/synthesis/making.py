@@ -31,6 +31,7 @@ class Task:
     method: FoundMethod
     part: SetPart
     geometry_ancestors: tuple[str, ...]
+    fitted: Path | None = None  # the folder of what the method has learnt
 
     @property
     def identifier(self) -> str:
@@ -63,10 +64,11 @@ def make_case(task: Task) -> None:
 def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     """The case in memory, and what it descends from. Raises Unusable."""
     line, host = task.line, replace(task.host)  # a fresh one holds no arrays of earlier tasks
-    method = build(task.method)
+    method = build(task.method, task.fitted)
     made = task.sites.make(line, host, method.pastes)
     (edited,) = method.edit([made.site], [np.random.default_rng(line.seed)])
     composed = compose(host, made.site, edited)
+    measured = task.sites.measured(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(
         case=task.identifier,
         line=line.index,
@@ -76,13 +78,16 @@ def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
         geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in made.ancestors),
         reach_mm=edited.reach_mm,
         sources={host.identifier: case_digest(host.files)},
-        controls={**made.controls, **edited.controls},
+        controls={**edited.controls, **made.controls, **measured},
         seed=line.seed,
         versions=versions(),
     )
     return composed, sidecar
 
 
-def build(found: FoundMethod) -> Method:
+def build(found: FoundMethod, fitted: Path | None = None) -> Method:
     """The method, ready to edit."""
-    return found.kind(found.config, torch.device("cpu"), {})
+    method = found.kind(found.config, torch.device("cpu"), {})
+    if fitted is not None:
+        method.load(fitted)
+    return method

@@ -1,4 +1,4 @@
-"""What a part of a set is made of and by: config.json in its folder. Another order may not continue it."""
+"""What a part of a set, or a fit, is made of and by: config.json in its folder. Another order may not continue it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,18 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.meaning import Meaning
 from nnunetv2_tf.methods.lookup import FoundMethod
-from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.provenance import BaselineUse
 from nnunetv2_tf.records import read_record, to_json
-from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.synthesis.hosts import Hosts
 from nnunetv2_tf.work import write_json
 
-CURE = "remove the set (nnUNetv2_tf_sets --remove) or make it anew with --overwrite."
+CURE = "make it anew with --overwrite."
 
 
 @dataclass(frozen=True)
 class Order:
-    """All that decides what a set's cases look like, except how many they are."""
+    """All that decides what a set's cases look like, except how many they are; or what a fit comes to."""
 
     dataset: str
     fold: Fold
@@ -37,17 +36,24 @@ class Order:
     healthy: str | None = None  # the dataset of healthy hosts
     controls: Any = None  # what was asked of their tumours
     tumours: str | None = None  # digest of what they are drawn from
+    baseline: BaselineUse | None = None  # the nnU-Net that a method learns through
+    fit: str | None = None  # digest of what the method has learnt
 
     @classmethod
     def of(
-        cls, part: SetPart, method: FoundMethod, plan: Plan, meaning: Meaning, hosts: Hosts, seed: int | None
+        cls,
+        hosts: Hosts,
+        method: FoundMethod,
+        seed: int | None,
+        baseline: BaselineUse | None = None,
+        fit: str | None = None,
     ) -> "Order":
         """The order that these make."""
-        cohort = hosts.cohort
+        cohort, plan, meaning = hosts.cohort, hosts.plan, Meaning.read(hosts.dataset)
         members = [sorted((name, list(group)) for name, group in cohort.groups.items()), sorted(cohort.donors)]
         return cls(
-            dataset=part.dataset.name,
-            fold=part.fold,
+            dataset=hosts.dataset.name,
+            fold=hosts.fold,
             method=method.name,
             preset=method.preset,
             config=to_json(method.config),
@@ -58,6 +64,8 @@ class Order:
             organ=meaning.organ,
             cohort=digest([*members, sorted(cohort.healthy)]),
             seed=seed,
+            baseline=baseline,
+            fit=fit,
             **hosts.order,
         )
 
@@ -66,21 +74,21 @@ class Order:
         """The manifest's config_hash."""
         return digest(to_json(self))
 
-    def place(self, path: Path, set_name: str) -> None:
+    def place(self, path: Path, what: str) -> None:
         """Writes the order, or compares with the one there and refuses what differs."""
         if path.exists():
-            self.refuse_other(path, set_name)
+            self.refuse_other(path, what)
         else:
             write_json(path, to_json(self))
 
-    def refuse_other(self, path: Path, set_name: str) -> None:
-        """Raises when the set is not, or no longer, made to this order."""
+    def refuse_other(self, path: Path, what: str) -> None:
+        """Raises when `what` is not, or no longer, made to this order."""
         before, now = to_json(read_record(Order, path, CURE)), to_json(self)
         for key, sentence in _DIFFERS.items():
             if before[key] != now[key]:
                 raise UserError(
-                    f"Set {set_name} of fold {self.fold} was begun with {sentence.format(before[key], now[key])} "
-                    f"({path}); take another name with -s, or make this set anew with --overwrite."
+                    f"{what} of fold {self.fold} was begun with {sentence.format(before[key], now[key])} ({path}); "
+                    "make it anew with --overwrite, or give a set another name with -s."
                 )
 
 
@@ -99,5 +107,7 @@ _DIFFERS = {
     "seed": "seed {}, not {} (None: a recipe was given)",
     "healthy": "healthy dataset {}, not {}",
     "controls": "controls {}, not {}",
+    "baseline": "baseline {}, not {}",
+    "fit": "another fit of the method (fit) than there is now",
     "tumours": "other tumours, healthy scans or rules of drawing (tumours) than now",
 }

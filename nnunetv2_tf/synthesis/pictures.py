@@ -1,4 +1,4 @@
-"""overview.png of a set's part: its first cases, or, before there are cases, the first lines of its recipe."""
+"""overview.png of a set's part: its first cases; preview.png: the first lines of its recipe."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ def write_overview(run: Run) -> Path:
 
 def write_preview(run: Run) -> Path | None:
     """Paints host and tumour of lines, in the slice with most of the tumour; nothing where none can be used."""
-    path = run.part.folder / "overview.png"
+    path = run.part.folder / "preview.png"
     rows = []
     for line in run.lines()[:ROWS]:
         try:
@@ -73,6 +73,8 @@ class _View:
 def _view(run: Run, line: Line) -> _View:
     host = replace(run.hosts.cases[line.host])
     organ, image = host.organ(), host.image()[0]
+    if not organ.any():
+        raise Unusable(f"{line.host} has no organ")
     values = image[organ]
     span = (float(np.quantile(values, 0.002)) - 0.1, float(np.quantile(values, 0.998)))
     return _View(host, organ, image, run.hosts.sites(line).shown(line, host), span)

@@ -20,6 +20,7 @@ from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, version
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.synthesis.fits import FittedMethod
 from nnunetv2_tf.synthesis.hosts import Hosts
 from nnunetv2_tf.synthesis.making import Task, case_name, make_case, skipped_path
 from nnunetv2_tf.synthesis.order import Order
@@ -38,24 +39,31 @@ class Run:
     plan: Plan
     method: FoundMethod
     hosts: Hosts
+    fitted: FittedMethod | None  # None: a method that learns nothing
     num_cases: int | None  # None: every line of the given recipe
     given: tuple[Line, ...] | None  # a recipe to follow instead of drawing one
     num_processes: int
     remade: set[str] = field(default_factory=set)  # cases made by this run
 
+    def check(self, overwrite: bool) -> None:
+        """Raises when this cannot be begun or continued; changes nothing of the set."""
+        order = self.order
+        self._first_lines(self.num_cases or 1)
+        if self.part.exists() and not self.part.config_path.exists():
+            raise UserError(
+                f"Set {self.part.set_name} of fold {self.part.fold} holds cases from elsewhere "
+                f"({self.part.manifest().method}); take another name with -s."
+            )
+        if not overwrite and self.part.config_path.exists():
+            order.refuse_other(self.part.config_path, self._called)
+
     def start(self, overwrite: bool = False) -> None:
         """Checks the order against an earlier one and writes config.json and recipe.jsonl."""
-        order = self.order
-        self._first_lines(self.num_cases or 1)  # before anything is deleted: can there be a recipe?
         with self.part.lock:
-            if self.part.exists() and not self.part.config_path.exists():
-                raise UserError(
-                    f"Set {self.part.set_name} of fold {self.part.fold} holds cases from elsewhere "
-                    f"({self.part.manifest().method}); take another name with -s."
-                )
+            self.check(overwrite)
             if overwrite:
                 self.part.remove()
-            order.place(self.part.config_path, self.part.set_name)
+            self.order.place(self.part.config_path, self._called)
             self._store_recipe(self.lines())
             self._refuse_other_sources()
 
@@ -66,7 +74,7 @@ class Run:
     def finish(self, share: Share) -> int:
         """Writes the manifest once all lines are done; returns how many other jobs have not done yet."""
         with self.part.lock:
-            self.order.refuse_other(self.part.config_path, self.part.set_name)
+            self.order.refuse_other(self.part.config_path, self._called)
             promised = self._promised
             while True:
                 lines = self.lines()
@@ -78,6 +86,7 @@ class Run:
                     return len(others)
                 self._store_recipe(lines)
                 self._make(missing)
+                assert any(not self._missing(line) for line in missing)  # else this would go on for ever
             self._write_manifest(lines)
         return 0
 
@@ -125,7 +134,13 @@ class Run:
     def order(self) -> Order:
         """What config.json says."""
         seed = self.hosts.seed if self.given is None else None
-        return Order.of(self.part, self.method, self.plan, Meaning.read(self.part.dataset), self.hosts, seed)
+        if self.fitted is None:
+            return Order.of(self.hosts, self.method, seed)
+        return Order.of(self.hosts, self.method, seed, self.fitted.baseline, self.fitted.digest)
+
+    @property
+    def _called(self) -> str:
+        return f"Set {self.part.set_name}"
 
     @property
     def _promised(self) -> int | None:
@@ -185,15 +200,11 @@ class Run:
             sidecar = self.part.sidecar(case)
         except UserError:
             return None
-        transforms = to_json(line.tumours)
-        found = (
-            sidecar.line,
-            sidecar.host,
-            sidecar.donors,
-            sidecar.seed,
-            sidecar.controls.get("transforms", transforms),
-        )
-        return sidecar if found == (line.index, line.host, line.donors, line.seed, transforms) else None
+        found = (sidecar.line, sidecar.host, sidecar.donors, sidecar.seed)
+        if found != (line.index, line.host, line.donors, line.seed):
+            return None
+        other = line.healthy_host is not None and sidecar.controls.get("transforms") != to_json(line.tumours)
+        return None if other else sidecar
 
     def _files(self, line: Line) -> CaseFiles:
         description = self.plan.dataset_json
@@ -210,7 +221,9 @@ class Run:
 
     def _task(self, line: Line) -> Task:
         hosts = self.hosts
-        return Task(line, hosts.cases[line.host], hosts.sites(line), self.method, self.part, tuple(hosts.files))
+        fitted = None if self.fitted is None else self.fitted.folder
+        host, sites = hosts.cases[line.host], hosts.sites(line)
+        return Task(line, host, sites, self.method, self.part, tuple(hosts.files), fitted)
 
     def _write_manifest(self, lines: Sequence[Line]) -> None:
         before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}
@@ -234,7 +247,7 @@ class Run:
             config_hash=self.order.hash,
             recipe_hash=digest([to_json(line) for line in read_recipe(self.recipe_path)]),
             healthy=self.order.healthy,
-            baseline=None,
+            baseline=self.order.baseline,
             versions=versions(),
             cases=entries,
         )

@@ -11,8 +11,8 @@ import torch
 from nnunetv2_tf.methods.base import Donor, Site
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.records import to_json
-from nnunetv2_tf.tumours.bank import Bank
-from nnunetv2_tf.tumours.hosting import Hosted, host_tumours, read_host
+from nnunetv2_tf.tumours.bank import Bank, cut_out
+from nnunetv2_tf.tumours.hosting import Host, Hosted, host_tumours, read_host
 from nnunetv2_tf.tumours.placement import Placed, place
 from nnunetv2_tf.tumours.recipe import Line
 
@@ -52,6 +52,15 @@ class Sites(ABC):
             host: the case that receives the tumours
             with_donors: whether the method pastes, and needs the donors' images
         """
+
+    def measured(self, tumour: np.ndarray, grid: np.ndarray) -> Mapping[str, Any]:  # noqa: ARG002
+        """What to say of the finished tumour, for the sidecar.
+
+        Args:
+            tumour: (Z, Y, X) the map on the native grid
+            grid: 4x4, voxel to mm
+        """
+        return {}
 
     @abstractmethod
     def shown(self, line: Line, host: Case) -> Shown:
@@ -100,30 +109,38 @@ class HealthySites(Sites):
         hosted = host_tumours(line.tumours, self.bank, receiver)
         if hosted is None:
             raise Unusable(f"nothing of the tumour falls into the organ of {host.identifier}")
-        site = _site(host, receiver.organ, hosted.label(receiver.organ.shape), ())
-        return Made(site, frozenset(self.training), self._record(line, hosted))
+        site = healthy_site(host, receiver, hosted)
+        record = {
+            "transforms": to_json(line.tumours),
+            "asked": dict(self.asked),
+            "kept": [round(share, 4) for share in hosted.kept],
+            "left_out_for_fluid": round(hosted.in_fluid, 4),
+        }
+        return Made(site, frozenset(self.training), record)
 
-    def shown(self, line: Line, host: Case) -> Shown:
-        """The host with its tumour map."""
-        site = self.make(line, host, with_donors=False).site
-        return Shown(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), f"tumour of {', '.join(line.donors)}")
-
-    def _record(self, line: Line, hosted: Hosted) -> Mapping[str, Any]:
-        lesion = hosted.lesion
+    def measured(self, tumour: np.ndarray, grid: np.ndarray) -> Mapping[str, Any]:
+        """What wishes are about."""
+        lesion = cut_out("", tumour, grid)
         fractions = {self.names.get(value, str(value)): ml / lesion.volume for value, ml in lesion.classes.items()}
         return {
-            "transforms": to_json(line.tumours),
             "placed": {
                 "volume_ml": round(lesion.volume, 3),
                 "class_fraction": {name: round(share, 4) for name, share in fractions.items()},
                 "components": lesion.pieces,
                 "center": [round(float(place), 2) for place in lesion.centre],
                 "side": "left" if lesion.centre[0] > self.bank.midline else "right",
-                "kept": [round(share, 4) for share in hosted.kept],
-                "left_out_for_fluid": round(hosted.in_fluid, 4),
-            },
-            "asked": dict(self.asked),
+            }
         }
+
+    def shown(self, line: Line, host: Case) -> Shown:
+        """The host with its tumour map."""
+        site = self.make(line, host, with_donors=False).site
+        return Shown(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), f"tumour of {', '.join(line.donors)}")
+
+
+def healthy_site(host: Case, receiver: Host, hosted: Hosted) -> Site:
+    """A host with a placed tumour map."""
+    return _site(host, receiver.organ, hosted.label(receiver.organ.shape), ())
 
 
 def _site(host: Case, organ: np.ndarray, tumour: np.ndarray, donors: tuple[Donor, ...]) -> Site:

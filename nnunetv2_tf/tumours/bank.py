@@ -116,7 +116,7 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
             case.tumour(),
             np.linalg.inv(affines.get(case.identifier, np.eye(4))) @ case.grid.affine,
         )
-        for case in sorted(cases, key=lambda case: case.identifier)
+        for case in map(replace, sorted(cases, key=lambda case: case.identifier))  # fresh ones, which do not stay
     )
     return bank_of(scans, cases[0].meaning if cases else Meaning(()))
 

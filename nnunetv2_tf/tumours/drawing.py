@@ -21,6 +21,13 @@ SLACK = 0.03  # of a tumour: what a look at some of its points may be wrong by
 BLUR_VOLUME, BLUR_PLACE, HOME = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
 ALIKE = 0.5  # of log ml, standard deviation: tumours whose places are exchanged
 CROSSES = 0.02  # of a tumour, across the midline, is as good as nothing
+PLACED = 100  # of the draws for one host are looked at as a whole, at the most
+WISHES = (
+    "its volume is not as asked for",
+    "it has not as many pieces as asked for",
+    "its classes are not in the proportions asked for",
+    "its centre is not where it is asked for",
+)
 MIDLINE = "more of it crosses the midline than of its donor's"
 SHARE, SHARES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
 INSIDE = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
@@ -51,15 +58,19 @@ class Draw:
         """Tumours for a host, and how they come to lie. Raises Unplaceable."""
         if not host.organ.any():
             raise Unplaceable("it has no organ")
-        reasons: list[str] = []
+        reasons: Counter[str] = Counter()
+        placed = 0
         for _ in range(DONORS):
             chosen = self._donors(rng)
             for draw in range(DRAWS):
                 tumours = self._transformed(chosen, host, draw >= DRAWS - NEAR_HOME, rng)
                 look = self._look(tumours, host)
                 if look.objection:
-                    reasons.append(look.objection)
+                    reasons[look.objection] += 1
                     continue
+                if placed == PLACED:
+                    break
+                placed += 1
                 if self.drawing.matched:
                     tumours = self._grown(tumours, look.kept)
                 hosted = host_tumours(tumours, self.bank, host)
@@ -69,8 +80,9 @@ class Draw:
                 reason = self._objection(tumours, hosted)
                 if hosted is not None and not reason:
                     return tumours, hosted
-                reasons.append(reason)
-        raise Unplaceable(Counter(reasons).most_common(1)[0][0])
+                reasons[reason] += 1
+        wishes = Counter({reason: number for reason, number in reasons.items() if reason in WISHES})
+        raise Unplaceable((wishes or reasons).most_common(1)[0][0])  # what is asked for, before what any draw meets
 
     def _donors(self, rng: np.random.Generator) -> list[tuple[Lesion, float]]:
         """One donor or two, each with its scale."""
@@ -156,11 +168,13 @@ class Draw:
         """Where its centre goes, mm (x, y, z): where a tumour of its size is, the donor's own, or as asked."""
         midline, controls = self.bank.midline, self.controls
         if controls.center is not None and controls.radius is not None:
+            low, high = self.bank.extent
+            radius = min(controls.radius, float(np.linalg.norm(high - low)))
             for _ in range(SHARES):
                 step = rng.normal(size=3)
-                length = controls.radius * rng.random() ** (1 / 3)
+                length = radius * rng.random() ** (1 / 3)
                 target = np.asarray(controls.center, float) + step / np.linalg.norm(step) * length
-                if controls.centre_met(target, midline):
+                if controls.centre_met(target, midline) and (low <= target).all() and (target <= high).all():
                     break
             return target
         if not self.drawing.matched and not at_home:
@@ -242,13 +256,13 @@ class Draw:
             if across > self.bank.by_donor[tumour.donor].across(self.bank.midline) + CROSSES:
                 return MIDLINE
         if not self._volume_met(hosted):
-            return "its volume is not as asked for"
+            return WISHES[0]
         if controls.components is not None and not controls.components[0] <= lesion.pieces <= controls.components[1]:
-            return "it has not as many pieces as asked for"
+            return WISHES[1]
         if not controls.fractions_met(lesion.classes):
-            return "its classes are not in the proportions asked for"
+            return WISHES[2]
         if not controls.centre_met(lesion.centre, self.bank.midline):
-            return "its centre is not where it is asked for"
+            return WISHES[3]
         return ""
 
 

@@ -14,24 +14,24 @@ import numpy as np
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.stored import Case
-from nnunetv2_tf.records import to_json
+from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.tumours.drawing import Draw, Unplaceable
 from nnunetv2_tf.tumours.hosting import Host, read_host
-from nnunetv2_tf.tumours.recipe import (
-    DONOR,
-    HEALTHY,
-    SPARE,
-    Line,
-    in_turn,
-    read_lines,
-    seed_of,
-    write_recipe,
-)
-from nnunetv2_tf.work import in_parallel, locked
+from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, Line, in_turn, seed_of
+from nnunetv2_tf.work import in_parallel, locked, write_json
 
-MAKING = 2  # counts up when lines come to be drawn in another way
+MAKING = 3  # counts up when lines come to be drawn in another way
+AGAIN = "delete it, its lines are drawn anew."
 SPARES = 4  # hosts that are tried when nothing fits into the one whose turn it is
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Lines on disk, in the order of their numbers; some may be missing yet."""
+
+    lines: tuple[Line, ...]
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Drawn:
                 missing = [index for index in range(number) if index not in known]
                 for lines in self._drawn(missing, num_processes):
                     known |= {line.index: line for line in lines}
-                    write_recipe([known[index] for index in sorted(known)], self.path)
+                    self._keep(known)
         return [known[index] for index in range(number)]
 
     @cached_property
@@ -64,11 +64,20 @@ class Drawn:
 
     @property
     def path(self) -> Path:
-        """The file of the lines, in the order in which they were drawn."""
-        return self.folder / f"{self.digest[:16]}_seed{self.seed}.jsonl"
+        """The file of the lines."""
+        return self.folder / f"{self.digest[:16]}_seed{self.seed}.json"
 
     def _known(self) -> dict[int, Line]:
-        return {line.index: line for line in read_lines(self.path)} if self.path.exists() else {}
+        if not self.path.exists():
+            return {}
+        kept = read_record(_Kept, self.path, AGAIN)
+        if kept.hash != digest(to_json(kept.lines)):
+            raise UserError(f"{self.path} was changed by hand; {AGAIN}")
+        return {line.index: line for line in kept.lines}
+
+    def _keep(self, known: Mapping[int, Line]) -> None:
+        lines = tuple(known[index] for index in sorted(known))
+        write_json(self.path, to_json(_Kept(lines, digest(to_json(lines)))))
 
     def _drawn(self, indices: Sequence[int], num_processes: int) -> Iterator[list[Line]]:
         """Host by host, so that each is read once."""
@@ -87,16 +96,18 @@ def _draw_lines(draw: Draw, hosts: Mapping[str, Case], seed: int, turn: tuple[st
 
 def _draw_line(draw: Draw, first: Host, hosts: Mapping[str, Case], seed: int, index: int) -> Line:
     rng = np.random.default_rng([seed, DONOR, index])
-    reasons = []
+    reasons, tried = [], []
     for host in _tried(draw, first, hosts, np.random.default_rng([seed, SPARE, index])):
         try:
             tumours, _ = draw.tumours(host, rng)
         except Unplaceable as reason:
-            reasons.append(f"{host.name}: {reason}")
+            reasons.append(str(reason))
+            tried.append(host.name)
         else:
             return Line(index, host.name, None, tumours, seed_of(seed, index))
     raise UserError(
-        f"No tumour could be placed as asked for in {len(reasons)} healthy scans ({'; '.join(reasons)}); ask for less."
+        f"No tumour could be placed as asked for in {len(tried)} healthy scans, {', '.join(tried)}: "
+        f"{'; '.join(dict.fromkeys(reasons))}. Ask for less."
     )
 
 

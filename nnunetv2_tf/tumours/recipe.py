@@ -121,17 +121,6 @@ def write_recipe(lines: Sequence[Line], path: Path) -> None:
 
 def read_recipe(path: Path) -> list[Line]:
     """Reads recipe.jsonl; the lines count from 0."""
-    lines = read_lines(path)
-    for number, line in enumerate(lines):
-        if line.index != number:
-            raise UserError(f"{path}, line {number + 1} has index {line.index}, not {number}; lines count from 0.")
-    if not lines:
-        raise UserError(f"{path} is empty; {CURE}")
-    return lines
-
-
-def read_lines(path: Path) -> list[Line]:
-    """Reads lines in whatever order they are."""
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -143,9 +132,14 @@ def read_lines(path: Path) -> list[Line]:
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1} is not valid JSON ({error}); {CURE}") from None
         try:
-            lines.append(from_json(Line, value))
+            line = from_json(Line, value)
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1}: {error}; {CURE}") from None
+        if line.index != number:
+            raise UserError(f"{path}, line {number + 1} has index {line.index}, not {number}; lines count from 0.")
+        lines.append(line)
+    if not lines:
+        raise UserError(f"{path} is empty; {CURE}")
     return lines
 
 

@@ -102,7 +102,7 @@ def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
 
 
 def _sampled(label: np.ndarray, affine: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """A label map at the displaced voxels of a box: of the linearly interpolated classes the strongest."""
+    """A label map at the displaced voxels of a box, by linear interpolation, as `resample_label` decides."""
     shape = field.shape[1:]
     matrix = affine[:3, :3].astype(np.float32)
     axes = [np.arange(size, dtype=np.float32) for size in shape]
@@ -121,4 +121,4 @@ def _sampled(label: np.ndarray, affine: np.ndarray, field: np.ndarray) -> np.nda
         [map_coordinates((label == value).astype(np.float32), places, order=1, mode="constant") for value in values]
     )
     strongest = shares.argmax(axis=0)
-    return np.where(shares.max(axis=0) > 1 - shares.sum(axis=0), values[strongest], 0).astype(np.int16)
+    return np.where(shares.sum(axis=0) > 0.5, values[strongest], 0).astype(np.int16)

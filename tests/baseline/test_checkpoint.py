@@ -7,8 +7,8 @@ from nnunetv2_tf.baseline.checkpoint import Baseline, unwrapped
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.stamps import file_digest
 from nnunetv2_tf.work import read_json, write_json
-from tests.baseline.conftest import TRAINER, baseline
-from tests.workspace import TINY, Workspace
+from tests.baseline.models import baseline
+from tests.workspace import TINY, TRAINER, Workspace
 
 
 def test_the_network_is_the_trained_one(trained: Workspace):

@@ -10,7 +10,7 @@ from torch import nn
 
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
 from nnunetv2_tf.errors import UserError
-from tests.baseline.conftest import baseline
+from tests.baseline.models import baseline
 from tests.workspace import Workspace
 
 SETTINGS = {

@@ -1,5 +1,6 @@
 """Methods as anybody might write them, for what carvemix does not do: feathered edits, edits in all of the organ."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,13 @@ class Glow(Stamp):
     """In healthy scans."""
 
     hosts = "healthy"
+
+
+class Liar(Glow):
+    """Says of its tumours what is not for it to say."""
+
+    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
+        return replace(super()._edit(site, rng), controls={"transforms": "none", "placed": "nowhere", "own": 7})
 
 
 class Glare(Glow):

@@ -1,10 +1,11 @@
 """What every method must keep, whatever it does: the promises, on every kind of data.
 
-Methods of the package are found by name; `examples` adds two that edit as carvemix does not. Methods with healthy
-hosts come under test together with healthy datasets.
+Methods of the package are found by name; `examples` adds two that edit as carvemix does not. For methods with healthy
+hosts patients stand in for them.
 """
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -14,10 +15,12 @@ import torch
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from scipy.ndimage import distance_transform_edt
 
+from nnunetv2_tf.meaning import class_values
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.lookup import find_method, method_names
 from nnunetv2_tf.preparation.preprocess import preprocess_cases
 from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.synthesis.fits import learns
 from nnunetv2_tf.synthesis.making import build, make_case, synthesize_case
 from tests.scenes import SCENES, Built
 from tests.workspace import tree
@@ -37,7 +40,12 @@ def read(path: Path) -> np.ndarray:
 
 def site_of(scene: Built, method: str, host: int, donor: int):
     task = scene.task(host, donor, method)
-    return task.sites.make(task.line, task.host, build(task.method).pastes).site
+    return task.sites.make(task.line, task.host, task.method.kind.pastes).site
+
+
+def ready(scene: Built, method: str):
+    found = find_method(method)
+    return build(found, scene.learnt(found))
 
 
 def made(
@@ -113,7 +121,7 @@ def make_case_in(scene: Built, method: str, folder: Path, seed: int = 0) -> None
 
 
 def test_a_batch_is_edited_like_one_by_one(scene: Built, method):
-    found = build(find_method(method))
+    found = ready(scene, method)
     sites = [site_of(scene, method, host, donor) for host, donor in PAIRS]
     generators = lambda: [np.random.default_rng(index) for index in range(len(sites))]  # noqa: E731
     together = found.edit(sites, generators())
@@ -128,7 +136,7 @@ def test_editing_leaves_the_site_alone(scene: Built, method):
     site = site_of(scene, method, 0, 1)
     fields = ("image", "label", "organ", "tumour")
     before = {name: getattr(site, name).clone() for name in fields}
-    (edited,) = build(find_method(method)).edit([site], [np.random.default_rng(0)])
+    (edited,) = ready(scene, method).edit([site], [np.random.default_rng(0)])
     assert all(torch.equal(getattr(site, name), before[name]) for name in fields)
     assert (edited.image.dtype, edited.image.shape) == (torch.float32, site.image.shape)
     assert (edited.label.dtype, edited.label.shape) == (torch.int16, site.label.shape)
@@ -136,10 +144,19 @@ def test_editing_leaves_the_site_alone(scene: Built, method):
 
 
 def test_fitting_and_loading_leave_it_ready(scene: Built, method, tmp_path):
-    found = build(find_method(method))
-    data = FitData(scene.cases, [], lambda rng: site_of(scene, method, 0, 1), None, np.random.default_rng(0))
+    brief = find_method(method)
+    if learns(brief):
+        brief = replace(brief, config=replace(brief.config, epochs=1, iterations=1, pool=2))
+    found, again = build(brief), build(brief)
+    data = FitData(
+        real=scene.cases,
+        healthy=[],
+        sample_site=lambda rng: site_of(scene, method, int(rng.integers(2)), 2),
+        baseline=scene.baseline(),
+        class_names=class_values(scene.dataset),
+        rng=np.random.default_rng(0),
+    )
     found.fit(data, tmp_path)
-    again = build(find_method(method))
     again.load(tmp_path)
     assert len(again.edit([data.sample_site(data.rng)], [np.random.default_rng(0)])) == 1
 
@@ -156,8 +173,8 @@ def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
     )  # fmt: skip
     list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
     result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
-    site = task.sites.make(task.line, case, build(task.method).pastes).site
-    (edited,) = build(task.method).edit([site], [np.random.default_rng(0)])
+    site = task.sites.make(task.line, case, task.method.kind.pastes).site
+    (edited,) = ready(scene, method).edit([site], [np.random.default_rng(0)])
     where = edited.region if edited.region is not None else site.tumour > 0
     where = (where & site.organ).numpy()
     mean, sd = (np.array(values)[:, None] for values in (result.intensity.mean, result.intensity.sd))

@@ -59,3 +59,17 @@ def test_labels_take_the_strongest_class():
 
 def test_far_away_there_is_nothing():
     assert (resample(VOLUME, affine(SCALE, [100, 0, 0]), SHAPE, 3, 5.0) == 5).all()
+
+
+def test_classes_that_meet_do_not_shrink_where_they_do():
+    """What is labelled at all comes out as if it were one class, and nested ones as large as they were."""
+    places = np.indices((16, 16, 16)) - 7.5
+    distance = np.sqrt((places**2).sum(axis=0))
+    label = np.select([distance < 2.5, distance < 4, distance < 5.5], [1, 3, 2]).astype(np.int16)
+    affine = np.diag([0.4, 0.4, 0.4, 1.0])
+    affine[:3, 3] = 0.4 / 2 - 0.5
+    fine = resample_label(label, affine, (40, 40, 40))
+    whole = resample((label > 0).astype(np.float32), affine, (40, 40, 40), 1, 0.0)
+    np.testing.assert_array_equal(fine > 0, whole > 0.5)
+    for value in (1, 2, 3):
+        assert (fine == value).sum() * 0.4**3 / (label == value).sum() == pytest.approx(1, abs=0.1)

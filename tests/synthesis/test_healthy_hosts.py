@@ -1,6 +1,7 @@
 """Sets with healthy hosts: tumours are drawn, placed and recorded, by the command that makes all sets."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnunetv2_tf.preparation.healthy import preprocess_healthy
 from nnunetv2_tf.preparation.reference import same_grid
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.stamps import digest
 from nnunetv2_tf.synthesis.hosts import HealthyHosts
 from nnunetv2_tf.tumours.drawing import Draw
 from nnunetv2_tf.tumours.hosting import host_tumours, read_host
@@ -88,7 +90,7 @@ def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: 
         shares = {names[int(value)]: count / counts.sum() for value, count in zip(values, counts, strict=True)}
         assert record["class_fraction"] == pytest.approx(shares, abs=1e-4)
         assert record["volume_ml"] == pytest.approx(counts.sum() / 1000, abs=1e-3)
-        assert min(record["kept"]) >= 0.8
+        assert min(part.sidecar(name).controls["kept"]) >= 0.8
 
 
 FILES = (("labelsTr", ""), ("imagesTr", "_0000"))
@@ -104,20 +106,19 @@ def test_methods_share_a_recipe_and_nobody_draws_it_twice(with_healthy: Workspac
 def test_whoever_makes_it_and_however_often(with_healthy: Workspace):
     """Workers, parts, a longer recipe, and lines lost by a kill: the same bytes."""
     expected = written(make(with_healthy, num_cases=5))
-    (kept,) = (with_healthy.dataset.preprocessed / "tf" / "recipes").glob("*.jsonl")
-    lines = kept.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept.write_text("".join(lines[3:]), encoding="utf-8")
+    (kept,) = (with_healthy.dataset.preprocessed / "tf" / "recipes").glob("*.json")
+    lines = read_json(kept, "")["lines"]
+    assert [line["index"] for line in lines] == [0, 1, 2, 3, 4]
+    write_json(kept, {"lines": lines[1:4], "hash": digest(lines[1:4])})
     assert written(make(with_healthy, num_cases=5, overwrite=True, num_processes=2)) == expected
     kept.unlink()
     SetPart(with_healthy.dataset, "glow", 0).remove()
     make(with_healthy, num_cases=2)
-    assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
+    assert read_json(kept, "")["lines"] == lines[:2]
     for part_id in (2, 0, 1):
         part = make(with_healthy, num_cases=5, share=Share(3, part_id))
     assert written(part) == expected
-    assert kept.read_text(encoding="utf-8").splitlines(keepends=True) == sorted(
-        lines, key=lambda text: int(text.split('"index": ')[1].split(",")[0])
-    )
+    assert read_json(kept, "")["lines"] == lines
 
 
 def test_what_is_asked_for_is_made_and_recorded(with_healthy: Workspace):
@@ -176,7 +177,7 @@ def test_a_recipe_drawn_changed_and_given(with_healthy: Workspace, tmp_path, cap
     drawn = make(with_healthy, "planned", num_cases=3, recipe_only=True)
     said = capsys.readouterr().out
     assert f"3 lines in {drawn.folder / 'recipe.jsonl'}" in said
-    assert (drawn.folder / "overview.png").is_file()
+    assert (drawn.folder / "preview.png").is_file()
     lines = read_recipe(drawn.folder / "recipe.jsonl")
     given = tmp_path / "mine.jsonl"
     text = (drawn.folder / "recipe.jsonl").read_text(encoding="utf-8").splitlines()
@@ -269,3 +270,97 @@ def test_what_users_type(with_healthy: Workspace, monkeypatch, capsys, options, 
     assert synthesize.main() == 2
     assert sentence in capsys.readouterr().err
     assert not with_healthy.dataset.sets.exists()
+
+
+def test_what_is_wrong_with_one_fold_spares_the_sets_of_others(with_healthy: Workspace):
+    both = [make(with_healthy, folds=[0, 1], num_cases=1), SetPart(with_healthy.dataset, "glow", 1)]
+    before = [written(part) for part in both]
+    path = both[0].config_path  # as if fold 0 had been begun otherwise
+    write_json(path, read_json(path, "") | {"seed": 5})
+    before[0]["config.json"] = path.read_bytes()
+    for overwrite, asked in ((False, {}), (True, {"volume_ml": [500.0, 600.0]})):
+        with pytest.raises(UserError):
+            make(with_healthy, folds=[1, 0], num_cases=2, overwrite=overwrite, asked=asked)
+        assert [written(part) for part in both] == before
+
+
+def test_controls_of_a_method_do_not_stand_in_for_ours(with_healthy: Workspace):
+    part = make(with_healthy, num_cases=1, method="tests.methods.examples:Liar")
+    controls = part.sidecar("glow_00000").controls
+    assert controls["placed"]["volume_ml"] > 0
+    assert controls["transforms"] == json.loads((part.folder / "recipe.jsonl").read_text(encoding="utf-8"))["tumours"]
+    assert controls["own"] == 7
+
+
+def test_scans_that_go_make_another_recipe(with_healthy: Workspace):
+    make(with_healthy, "one", num_cases=4, recipe_only=True)
+    for folder, end in (("imagesTr", "_0000"), ("labelsTr", "")):
+        (HEALTHY.raw / folder / f"person_003{end}.nii.gz").unlink()
+    part = make(with_healthy, "two", num_cases=12, recipe_only=True)
+    assert {line.host for line in read_recipe(part.folder / "recipe.jsonl")} == PEOPLE - {"person_003"}
+
+
+def test_kept_lines_that_a_hand_changed_are_refused(with_healthy: Workspace):
+    make(with_healthy, "one", num_cases=2, recipe_only=True)
+    (kept,) = (with_healthy.dataset.preprocessed / "tf" / "recipes").glob("*.json")
+    text = kept.read_text(encoding="utf-8")
+    for changed, sentence in (
+        (text.replace('"flip": false', '"flip": true').replace('"flip": true', '"flip": false', 1), "changed by hand"),
+        (text[:-40], "is not valid JSON"),
+        ("[]", "must be an object"),
+    ):
+        kept.write_text(changed, encoding="utf-8")
+        with pytest.raises(UserError, match=f"{sentence}.*; delete it, its lines are drawn anew"):
+            make(with_healthy, "two", num_cases=3, recipe_only=True)
+    kept.unlink()
+    make(with_healthy, "two", num_cases=3, recipe_only=True)
+
+
+def copied_scan() -> None:
+    shutil.copy(Dataset("Dataset501_StandIns").raw / "imagesTr" / "case_003_0000.nii.gz",
+                HEALTHY.raw / "imagesTr" / "person_001_0000.nii.gz")  # fmt: skip
+
+
+def tumour_label() -> None:
+    write_labels({"background": 0, "ED": 1})
+
+
+def write_labels(labels: dict) -> None:
+    path = HEALTHY.raw / "dataset.json"
+    write_json(path, read_json(path, "") | {"labels": labels})
+
+
+def odd_preparation() -> None:
+    write_json(HEALTHY.raw / "preparation.json", [])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (copied_scan, "person_001_0000.nii.gz is the same file as .*case_003_0000.nii.gz, a labelled case"),
+        (tumour_label, "has the label ED, which is tumour in Dataset501_StandIns, and healthy scans have none"),
+        (odd_preparation, "preparation.json does not say how the scans were made"),
+    ],
+)
+def test_healthy_datasets_that_cannot_be(with_healthy: Workspace, spoil, sentence):
+    spoil()
+    preprocess_healthy("501", "601", TINY, ["3d_fullres"], 1)
+    with pytest.raises(UserError, match=sentence):
+        make(with_healthy)
+    assert not with_healthy.dataset.sets.exists()
+
+
+def test_labels_of_one_value_may_be_lists(with_healthy: Workspace):
+    write_labels({"background": 0, "brain": [1]})
+    preprocess_healthy("501", "601", TINY, ["3d_fullres"], 1)
+    assert not hosts_of(with_healthy).cases["person_000"].label().any()
+
+
+def test_narrow_wishes_are_refused_by_their_own_reason(with_healthy: Workspace):
+    hosts = hosts_of(with_healthy)
+    share = sorted(lesion.classes[3] / lesion.volume for lesion in hosts.bank.lesions)[0]
+    asked = {"class_fraction": {"ET": [share - 1e-9, share + 1e-9]}}
+    with pytest.raises(
+        UserError, match="in 5 healthy scans, .*: its classes are not in the proportions asked for. Ask"
+    ):
+        make(with_healthy, asked=asked)

@@ -1,0 +1,74 @@
+"""nnUNetv2_tf_fit: lets a method learn from a fold's training cases and healthy scans."""
+
+import argparse
+import sys
+
+from nnunetv2_tf.arguments import command_parser, parse_fold
+from nnunetv2_tf.errors import UserError, run_command
+
+DESCRIPTION = """\
+Lets a method learn what it needs for making synthetic cases: from a fold's training cases (never its validation cases),
+from healthy scans, and through the encoder of the fold's baseline, which is an nnU-Net trained to the end on the real
+cases. Run it again to continue after an interruption; what is finished is left as it is."""
+
+EXAMPLES = """\
+methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel);
+or module:Class, your own, with a fit of its own.
+
+examples:
+  nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs
+      the baseline
+  nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 -tr TFBaselineTrainer_100epochs
+      fits TF-Aug; log, progress.png and tf_aug.json in nnUNet_results/Dataset501_X/tf_aug_default_h601__...
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_aug -healthy 601 -num_cases 100 -s ta100
+      makes cases with it
+"""
+
+
+def main() -> int:
+    """Entry point of the console command."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("nnUNetv2_tf_fit", DESCRIPTION, EXAMPLES)
+    parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, ...")
+    parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
+    parser.add_argument("-m", required=True, metavar="METHOD", help="tf_aug, or module:Class")
+    parser.add_argument("-healthy", required=True, metavar="HEALTHY", help="dataset of healthy scans")
+    parser.add_argument("-preset", default="default", metavar="PRESET", help="default, or paper: as published")
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
+    parser.add_argument(
+        "-tr", default="TFBaselineTrainer", metavar="TRAINER",
+        help="whose finished training is the baseline (default: TFBaselineTrainer)",
+    )  # fmt: skip
+    parser.add_argument("-device", default="cuda", choices=["cuda", "cpu", "mps"], help="default: cuda")
+    parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same fit on a CPU (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="delete the folds' fits of this method and fit anew")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.seed < 0:
+        raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    from nnunetv2_tf.synthesis import actions
+
+    actions.fit(
+        arguments.dataset,
+        arguments.configuration,
+        arguments.folds,
+        arguments.m,
+        healthy=arguments.healthy,
+        preset=arguments.preset,
+        plans_name=arguments.p,
+        trainer=arguments.tr,
+        device=arguments.device,
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

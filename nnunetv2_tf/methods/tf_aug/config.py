@@ -1,0 +1,44 @@
+"""Settings of TF-Aug."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TFAugConfig:
+    """How coarse images are made and fitted."""
+
+    sigma: float = 2.0  # of the blur B: mm, or voxels
+    in_voxels: bool = False  # sigma counts voxels, whatever they measure
+    within_organ: bool = True  # B sees the organ only
+    edge_mm: float = 1.0  # standard deviation of the map's soft edge; 0: hard
+    grain: float = 0.5  # share of the host's detail, x_h - B(x_h), that stays in the tumour
+    moments: bool = True  # start at the moments of real tumours, else at a = 1, b = 0
+    positive: bool = True  # a > 0, so that bright stays bright
+    prototypes: bool = True  # compare with the mean features of all real cases, else with a random one's
+    pool: int | None = 32  # coarse images that are fitted again and again; None: always new ones
+    epochs: int = 200
+    iterations: int = 250  # per epoch at most; with a pool, once through it
+    batch: int = 2
+    learning_rate: float = 1e-2
+    patience: int | None = 20  # stop when no a or b moved by more than `still` in so many epochs; None: never
+    still: float = 1e-3
+    jitter_a: float = 0.05  # per case, relative standard deviation
+    jitter_b: float = 0.02  # per case, standard deviation
+
+
+PRESETS = {
+    "default": TFAugConfig(),
+    "paper": TFAugConfig(
+        in_voxels=True,
+        within_organ=False,
+        edge_mm=0.0,
+        grain=0.0,
+        moments=False,
+        positive=False,
+        prototypes=False,
+        pool=None,
+        patience=None,
+        jitter_a=0.0,
+        jitter_b=0.0,
+    ),
+}

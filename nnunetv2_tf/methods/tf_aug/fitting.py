@@ -1,0 +1,213 @@
+"""Finds a and b of I(x) = a x + b. In: real cases, healthy sites, the baseline. Out: tf_aug.json.
+
+Per class and channel, by the L1 distance between class-wise features of coarse and real tumours in the baseline's
+encoder, with plain SGD. A run that is killed goes on where it was, with the same result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from nnunetv2_tf.baseline.crops import crop_size
+from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.baseline.pooling import class_distance
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
+from nnunetv2_tf.methods.tf_aug.samples import (
+    Eye,
+    Features,
+    Sample,
+    moments_of_coarse,
+    moments_of_real,
+    prototype,
+    sample_of,
+)
+from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.training.logger import Logger
+from nnunetv2_tf.work import write_json
+
+FINAL, LATEST = "tf_aug.json", "checkpoint_latest.json"
+CURE = "delete it and fit again."
+STEEPEST = 5.0  # a that moments may start at
+POOL, STEP, REAL = range(3)  # streams of random numbers
+
+Numbers = tuple[tuple[float, ...], ...]  # (K, C)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit has found: all that making coarse images takes."""
+
+    classes: tuple[int, ...]
+    names: tuple[str, ...]  # of the classes
+    channels: tuple[str, ...]
+    a: Numbers
+    b: Numbers
+    losses: tuple[float, ...]  # by epoch
+    path_a: tuple[Numbers, ...]  # by epoch
+    path_b: tuple[Numbers, ...]
+
+
+class Fit:
+    """One run of fitting."""
+
+    def __init__(self, config: TFAugConfig, data: FitData, folder: Path, device: torch.device) -> None:
+        self.config, self.data, self.folder, self.device = config, data, folder, device
+        self.seed = int(data.rng.integers(2**32))
+        plan, manager = data.real[0].plan, data.real[0].plan.manager
+        meaning = data.real[0].meaning
+        self.donors = [case for case in data.real if case.has_tumour()]
+        schemes = manager.normalization_schemes
+        self.eye = Eye(
+            Encoder.of(data.baseline).to(device),
+            meaning.tumour,
+            crop_size(manager.patch_size),
+            tuple(scheme == "ZScoreNormalization" for scheme in schemes),
+            bool(manager.use_mask_for_norm[0]),
+            device,
+        )
+        names = {value: name for name, value in data.class_names.items()}
+        self.names = tuple(names.get(value, str(value)) for value in meaning.tumour)
+        channels = plan.dataset_json["channel_names"]
+        self.channels = tuple(channels[key] for key in sorted(channels, key=int))
+        self.logger = Logger(folder)
+        self._real: dict[str, Features] = {}
+
+    def run(self) -> Fitted:
+        """Fits, or goes on fitting; the end is in tf_aug.json."""
+        config = self.config
+        self.pool = [self._sample(POOL, index) for index in range(config.pool or 0)]
+        self.goal = prototype([self._features(case) for case in self.donors]) if config.prototypes else None
+        latest = self.folder / LATEST
+        state = read_record(Fitted, latest, CURE) if latest.exists() else self._start()
+        if not latest.exists():
+            self._log_start(state)
+        while len(state.losses) < config.epochs and not self._still(state):
+            start = perf_counter()
+            state, steps = self._epoch(state)
+            write_json(latest, to_json(state))
+            seconds = perf_counter() - start
+            self.logger.epoch(len(state.losses) - 1, {"loss": state.losses[-1]}, seconds, steps)
+            self.logger.lines(self._lines(state))
+            self._paint(state)
+        write_json(self.folder / FINAL, to_json(state))
+        latest.unlink(missing_ok=True)
+        return state
+
+    def _start(self) -> Fitted:
+        shape = (len(self.eye.classes), len(self.channels))
+        a, b = np.ones(shape), np.zeros(shape)
+        if self.config.moments:
+            samples = self.pool or [self._sample(POOL, index) for index in range(8)]
+            real = moments_of_real(self.donors, self.eye.classes)
+            ours = moments_of_coarse(samples, self.eye.classes)
+            for index, value in enumerate(self.eye.classes):
+                if value in real and value in ours:
+                    (mean, sd), (our_mean, our_sd) = real[value], ours[value]
+                    a[index] = np.clip(sd / np.maximum(our_sd, 1e-6), 1 / STEEPEST, STEEPEST)
+                    b[index] = mean - a[index] * our_mean
+        return Fitted(self.eye.classes, self.names, self.channels, _numbers(a), _numbers(b), (), (), ())
+
+    def _epoch(self, state: Fitted) -> tuple[Fitted, int]:
+        config, epoch = self.config, len(state.losses)
+        raw_a = torch.tensor(state.a, dtype=torch.float64, device=self.device)
+        raw_a = (_inverse_softplus(raw_a) if config.positive else raw_a).requires_grad_()
+        b = torch.tensor(state.b, dtype=torch.float64, device=self.device, requires_grad=True)
+        optimizer = torch.optim.SGD([raw_a, b], lr=config.learning_rate)
+        steps = min(config.iterations, len(self.pool) // config.batch or config.iterations)
+        order = np.random.default_rng([self.seed, STEP, epoch]).permutation(len(self.pool))
+        losses = []
+        for step in range(steps):
+            batch = self._batch(epoch, step, order)
+            a = softplus(raw_a) if config.positive else raw_a
+            ours = self.eye.of_coarse(batch, a.float(), b.float(), config.grain)
+            theirs = self.goal or self._random_real(epoch, step)
+            loss = class_distance(ours.means, theirs.means, ours.present & theirs.present).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        found = softplus(raw_a) if config.positive else raw_a
+        a_now, b_now = _numbers(found.detach().cpu().numpy()), _numbers(b.detach().cpu().numpy())
+        if not np.isfinite([a_now, b_now]).all():
+            raise UserError(f"The fit in {self.folder} came to values that are no numbers; fit with another -seed.")
+        state = replace(
+            state,
+            a=a_now,
+            b=b_now,
+            losses=(*state.losses, float(np.mean(losses))),
+            path_a=(*state.path_a, a_now),
+            path_b=(*state.path_b, b_now),
+        )
+        return state, steps
+
+    def _batch(self, epoch: int, step: int, order: np.ndarray) -> list[Sample]:
+        size = self.config.batch
+        if self.pool:
+            return [self.pool[index] for index in order[step * size : (step + 1) * size]]
+        return [self._sample(STEP, epoch, step, index) for index in range(size)]
+
+    def _sample(self, *stream: int) -> Sample:
+        site = self.data.sample_site(np.random.default_rng([self.seed, *stream]))
+        return sample_of(site, self.config, self.eye.classes, self.eye.size, self.eye.masked)
+
+    def _random_real(self, epoch: int, step: int) -> Features:
+        """Of one case for each image of the batch."""
+        rng = np.random.default_rng([self.seed, REAL, epoch, step])
+        chosen = [self._features(self.donors[rng.integers(len(self.donors))]) for _ in range(self.config.batch)]
+        stages = zip(*(one.means for one in chosen), strict=True)
+        return Features([torch.cat(stage) for stage in stages], torch.cat([one.present for one in chosen]))
+
+    def _features(self, case: Case) -> Features:
+        """The encoder is frozen, so a real case's never change."""
+        if case.identifier not in self._real:
+            self._real[case.identifier] = self.eye.of_real(case)
+        return self._real[case.identifier]
+
+    def _still(self, state: Fitted) -> bool:
+        patience = self.config.patience
+        if patience is None or len(state.losses) <= patience:
+            return False
+        recent = np.array([[*state.path_a[-patience - 1 :]], [*state.path_b[-patience - 1 :]]])
+        return bool(np.ptp(recent, axis=1).max() < self.config.still)
+
+    def _log_start(self, state: Fitted) -> None:
+        self.logger.lines(
+            [
+                f"{len(self.data.real)} real cases, {len(self.donors)} with a tumour; {len(self.data.healthy)} healthy",
+                f"the encoder is that of {self.data.baseline.path}",
+                f"it sees {' x '.join(map(str, self.eye.size))} voxels around the middle of a tumour",
+                *self._lines(state),
+            ]
+        )
+
+    def _lines(self, state: Fitted) -> list[str]:
+        return [
+            f"{name} {channel}: a {state.a[k][c]:.4f}, b {state.b[k][c]:+.4f}"
+            for k, name in enumerate(state.names)
+            for c, channel in enumerate(state.channels)
+        ]
+
+    def _paint(self, state: Fitted) -> None:
+        curves = {"loss": {"coarse to real": list(state.losses)}, "a": {}, "b": {}}
+        for k, name in enumerate(state.names):
+            for c, channel in enumerate(state.channels):
+                curves["a"][f"{name} {channel}"] = [numbers[k][c] for numbers in state.path_a]
+                curves["b"][f"{name} {channel}"] = [numbers[k][c] for numbers in state.path_b]
+        self.logger.paint(curves)
+
+
+def _numbers(values: np.ndarray | Sequence) -> Numbers:
+    return tuple(tuple(float(value) for value in row) for row in values)
+
+
+def _inverse_softplus(value: Tensor) -> Tensor:
+    return value + torch.log(-torch.expm1(-value))

@@ -1,0 +1,49 @@
+"""TF-Aug, stage 1: coarse tumours. In: healthy sites with a tumour map. Out: the blurred host, brightened by class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
+from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
+from nnunetv2_tf.methods.tf_aug.fitting import CURE, FINAL, Fit, Fitted
+from nnunetv2_tf.methods.tf_aug.samples import parts_of, put_together
+from nnunetv2_tf.records import read_record
+
+
+class TFAug(Method):
+    """I(B(x_h)) inside the tumour map."""
+
+    hosts = "healthy"
+    config: TFAugConfig
+    fitted_to: Fitted
+
+    def fit(self, data: FitData, folder: Path) -> None:
+        """Finds a and b."""
+        self.fitted_to = Fit(self.config, data, folder, self.device).run()
+
+    def load(self, folder: Path) -> None:
+        """Takes up tf_aug.json."""
+        self.fitted_to = read_record(Fitted, folder / FINAL, CURE)
+
+    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+        """Coarse images."""
+        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
+
+    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
+        a, b = self._jittered(rng)
+        box, parts = parts_of(site, self.config, self.fitted_to.classes)
+        image = site.image.clone()
+        image[(slice(None), *box)] = put_together(parts, a, b, self.config.grain)
+        label = torch.where(site.tumour > 0, site.tumour, site.label)
+        reach = self.reach_mm if self.config.edge_mm else 0.0  # a hard edge ends with the map
+        return Edited(image, label, reach, controls={"a": a.tolist(), "b": b.tolist()})
+
+    def _jittered(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        a, b = np.array(self.fitted_to.a), np.array(self.fitted_to.b)
+        a = a * (1 + self.config.jitter_a * rng.normal(size=a.shape))
+        b = b + self.config.jitter_b * rng.normal(size=b.shape)
+        return torch.from_numpy(a), torch.from_numpy(b)

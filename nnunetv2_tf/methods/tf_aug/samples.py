@@ -1,0 +1,141 @@
+"""What TF-Aug is fitted on. In: sites and real cases. Out: crops for the encoder, and real tumours' features."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnunetv2_tf.baseline.crops import cut, middle
+from nnunetv2_tf.baseline.encoder import Encoder, renormalised
+from nnunetv2_tf.baseline.pooling import class_means
+from nnunetv2_tf.methods.base import Site
+from nnunetv2_tf.methods.tf_aug.coarse import TRUNCATE, Box, blur, box_around, coarse, shares_of
+from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
+from nnunetv2_tf.preparation.stored import Case
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What Eq. 1 puts together, for a part of a site."""
+
+    x_h: np.ndarray  # (C, Z, Y, X)
+    blurred: np.ndarray  # (C, Z, Y, X)
+    shares: np.ndarray  # (K, Z, Y, X)
+
+
+def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[Box, Parts]:
+    """The ingredients around a site's tumour, and where that is."""
+    spacing = np.array(site.spacing)
+    sigma = np.full(3, config.sigma) if config.in_voxels else config.sigma / spacing
+    edge = config.edge_mm / spacing
+    tumour = site.tumour.numpy()
+    wide = box_around(tumour, (TRUNCATE * (sigma + edge) + 1).tolist())  # what the blur of the inner box needs
+    inner = box_around(tumour, (TRUNCATE * edge + 1).tolist())
+    organ, image = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)]
+    here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, wide, strict=True))
+    blurred = blur(image, organ if config.within_organ else None, sigma.tolist())
+    shares = shares_of(tumour[inner], classes, organ[here], edge.tolist())
+    return inner, Parts(image[(slice(None), *here)], blurred[(slice(None), *here)], shares)
+
+
+def put_together(parts: Parts, a: Tensor, b: Tensor, grain: float) -> Tensor:
+    """Eq. 1, (C, Z, Y, X)."""
+    x_h, blurred, shares = (torch.from_numpy(part) for part in (parts.x_h, parts.blurred, parts.shares))
+    return coarse(x_h, blurred, shares, a.to(x_h.dtype), b.to(x_h.dtype), grain)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A site cut to what the encoder sees."""
+
+    x_h: Tensor  # (C, z, y, x)
+    blurred: Tensor  # (C, z, y, x)
+    shares: Tensor  # (K, z, y, x)
+    label: Tensor  # (z, y, x)
+    inside: Tensor  # (z, y, x) bool: where the host is normalised
+    n_norm: int
+
+
+def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Sequence[int], masked: bool) -> Sample:
+    """Around the middle of its tumour."""
+    box, parts = parts_of(site, config, classes)
+    image, tumour = site.image.numpy(), site.tumour.numpy()
+    blurred, shares = image.copy(), np.zeros((len(classes), *tumour.shape), np.float32)
+    blurred[(slice(None), *box)], shares[(slice(None), *box)] = parts.blurred, parts.shares
+    inside = (image != 0).any(axis=0) if masked else np.ones(tumour.shape, bool)
+    centre = middle(tumour)
+    cropped = [torch.from_numpy(cut(one, centre, size)) for one in (image, blurred, shares, tumour, inside)]
+    return Sample(*cropped, n_norm=site.n_norm)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Mean features of each class."""
+
+    means: list[Tensor]  # (B, K, F) per stage
+    present: Tensor  # (B, K) bool
+
+
+@dataclass(frozen=True)
+class Eye:
+    """The encoder, and how images are brought before it."""
+
+    encoder: Encoder
+    classes: tuple[int, ...]
+    size: tuple[int, ...]  # of what it sees
+    z_scored: tuple[bool, ...]  # by channel
+    masked: bool
+    device: torch.device
+
+    def of_coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor, grain: float) -> Features:
+        """Features of coarse images; gradients reach a and b."""
+        x_h, blurred, shares, label, inside = (
+            torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
+            for name in ("x_h", "blurred", "shares", "label", "inside")
+        )
+        image = coarse(x_h, blurred, shares, a, b, grain)
+        seen = renormalised(image, x_h, [sample.n_norm for sample in samples], inside, self.z_scored)
+        return Features(*class_means(self.encoder(seen), label, self.classes))
+
+    def of_real(self, case: Case) -> Features:
+        """Features of a real case, around the middle of its tumour."""
+        case = replace(case)
+        tumour = case.tumour()
+        centre = middle(tumour)
+        image, label = (torch.from_numpy(cut(one, centre, self.size))[None] for one in (case.image(), tumour))
+        with torch.no_grad():
+            return Features(*class_means(self.encoder(image.to(self.device)), label.to(self.device), self.classes))
+
+
+def prototype(features: Sequence[Features]) -> Features:
+    """The mean over the cases that have a class."""
+    present = torch.cat([one.present for one in features])
+    weight = present.float() / present.sum(dim=0).clamp_min(1)
+    stages = zip(*(one.means for one in features), strict=True)
+    means = [torch.einsum("bk,bkf->kf", weight, torch.cat(stage))[None] for stage in stages]
+    return Features(means, present.any(dim=0)[None])
+
+
+def moments_of_real(cases: Sequence[Case], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
+    """By class: (2, C) mean and standard deviation inside a tumour, averaged over the cases that have it."""
+    found: dict[int, list[np.ndarray]] = {value: [] for value in classes}
+    for case in map(replace, cases):
+        image, label = case.image(), case.tumour()
+        for value in classes:
+            values = image[:, label == value]
+            if values.shape[1] > 1:
+                found[value].append(np.stack([values.mean(axis=1), values.std(axis=1)]))
+    return {value: np.mean(several, axis=0) for value, several in found.items() if several}
+
+
+def moments_of_coarse(samples: Sequence[Sample], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
+    """The same of the blurred hosts."""
+    found: dict[int, list[np.ndarray]] = {value: [] for value in classes}
+    for sample in samples:
+        for value in classes:
+            values = sample.blurred[:, sample.label == value].numpy()
+            if values.shape[1] > 1:
+                found[value].append(np.stack([values.mean(axis=1), values.std(axis=1)]))
+    return {value: np.mean(several, axis=0) for value, several in found.items() if several}

@@ -1,0 +1,38 @@
+"""What a run says of itself, as nnU-Net's trainers do: training_log_*.txt, and progress.png."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nnunetv2_tf.panels import written_figure
+
+
+class Logger:
+    """Writes into a folder, and on the screen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / f"training_log_{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}.txt"
+
+    def lines(self, lines: Sequence[str]) -> None:
+        """One after the other, each with the time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a", encoding="utf-8") as file:
+            for line in lines:
+                print(line, flush=True)
+                file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+
+    def epoch(self, number: int, values: Mapping[str, float], seconds: float, steps: int) -> None:
+        """What an epoch came to."""
+        found = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
+        self.lines([f"Epoch {number}: {found}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration"])
+
+    def paint(self, curves: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+        """progress.png: one plot below the other, by epoch."""
+        with written_figure(self.folder / "progress.png", (len(curves), 1), (9.0, 3.2 * len(curves))) as axes:
+            for (place,), (name, lines) in zip(axes, curves.items(), strict=True):
+                for label, values in lines.items():
+                    place.plot(range(len(values)), values, label=label, marker="." if len(values) < 30 else None)
+                place.set(xlabel="epoch", ylabel=name)
+                place.grid(alpha=0.3)
+                place.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
