@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -181,9 +182,16 @@ def in_parallel(
 
 
 def _take(function: Callable[[Any], Any]) -> None:
-    """Keeps what a worker process is to do."""
+    """Keeps what a worker process is to do; the worker ends when whoever started it is gone."""
     global _function
     _function = function
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:  # nobody would wake a worker that waits for work from a killed process
+        time.sleep(1)
+    os._exit(1)
 
 
 def _apply(item: Any) -> Any:

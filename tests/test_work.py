@@ -2,6 +2,9 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +83,42 @@ def test_what_a_killed_process_left_of_the_same_file_is_removed(tmp_path):
         temporary.write_text("whole", encoding="utf-8")
     assert not left.exists()
     assert {entry.name for entry in tmp_path.iterdir()} == {"file.txt", living.name, elsewhere.name}
+
+
+WAITING = """
+import os, sys, time
+from nnunetv2_tf.work import in_parallel
+from tests.test_work import note_and_wait
+for _ in in_parallel(note_and_wait, [(sys.argv[1], 0), (sys.argv[1], 1)], 2, "Waiting"):
+    pass
+"""
+
+
+def note_and_wait(item: tuple[str, int]) -> None:
+    folder, index = item
+    (Path(folder) / str(os.getpid())).touch()
+    while len(os.listdir(folder)) < 2:
+        time.sleep(0.05)
+    time.sleep(600 * index)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes")
+def test_workers_of_a_killed_command_end_too(tmp_path):
+    """Whether they are at work or wait for some."""
+    command = [sys.executable, "-c", WAITING, str(tmp_path)]
+    parent = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stderr=subprocess.DEVNULL)
+    while len(workers := [int(name) for name in os.listdir(tmp_path)]) < 2:
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{worker}").exists() and not is_zombie(worker) for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_zombie(process: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    return True

@@ -20,8 +20,8 @@ class TFAugConfig:
     iterations: int = 250  # per epoch at most; with a pool, once through it
     batch: int = 2
     learning_rate: float = 1e-2
-    patience: int | None = 20  # stop when no a or b moved by more than `still` in so many epochs; None: never
-    still: float = 1e-3
+    patience: int | None = 5  # stop when the loss fell by less than `gain` of itself in so many epochs; None: never
+    gain: float = 0.01
     jitter_a: float = 0.05  # per case, relative standard deviation
     jitter_b: float = 0.02  # per case, standard deviation
 

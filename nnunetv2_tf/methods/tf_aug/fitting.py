@@ -173,11 +173,11 @@ class Fit:
         return self._real[case.identifier]
 
     def _still(self, state: Fitted) -> bool:
-        patience = self.config.patience
-        if patience is None or len(state.losses) <= patience:
+        """Whether more would gain little."""
+        patience, losses = self.config.patience, state.losses
+        if patience is None or len(losses) <= patience:
             return False
-        recent = np.array([[*state.path_a[-patience - 1 :]], [*state.path_b[-patience - 1 :]]])
-        return bool(np.ptp(recent, axis=1).max() < self.config.still)
+        return losses[-1] > (1 - self.config.gain) * losses[-1 - patience]
 
     def _log_start(self, state: Fitted) -> None:
         self.logger.lines(
