@@ -151,14 +151,14 @@ def paint_places(path: Path, hosts: HealthyHosts, drawn: Sequence[Lesion]) -> No
 
 
 def paint_placed(path: Path, hosts: HealthyHosts, placed: Sequence[Placed]) -> None:
-    """Three cuts through the middle of each tumour: the host, and with its map."""
+    """Three cuts through each tumour where it is largest: the host, and with its map."""
     rows = []
     for one in placed:
         case = hosts.cases[one.line.host]
         image, organ = replace(case).image()[0], replace(case).organ()
         span = (float(image[organ].min()), float(np.quantile(image[organ], 0.998)))
         label = one.hosted.label(organ.shape)
-        z, y, x = np.rint(np.argwhere(label > 0).mean(axis=0)).astype(int)
+        z, y, x = (int((label > 0).sum(axis=others).argmax()) for others in ((1, 2), (0, 2), (0, 1)))
         everything = slice(None)
         row = []
         for axis, cut in enumerate(

@@ -7,11 +7,13 @@ The map of the package, in the order in which a case flows through it:
   (who trains, who validates), `labels` (what BraTS' numbers mean), `modalities` (what channels are called), `meaning`
   (which labels are tumour), `provenance` (manifest and sidecar of synthetic cases); `panels` (pictures); `diagnosis`;
   `codebase` (which code is running).
+* `baseline`: the nnU-Net of a fold's real cases, and its encoder, through which methods learn.
 * `dataset_conversion`: other people's folders as nnU-Net datasets.
 * `preparation`: scans as nnU-Net stores them, the space in which all methods work.
 * `standin`: data for tests and the demo.
 * `tumours`: the recipe (who gets whose tumour), and the way of a tumour onto its host.
-* `methods`: one file or folder per method, `carvemix` so far; `methods.base` is the contract.
+* `training`: what all methods that learn share.
+* `methods`: one file or folder per method, `carvemix` and `tf_aug` so far; `methods.base` is the contract.
 * `synthesis`: recipes become cases; the only place that knows native images.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.
 * `quality`: whether what we make, and what we make it from, looks like what it stands for.

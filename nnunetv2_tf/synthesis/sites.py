@@ -135,7 +135,8 @@ class HealthySites(Sites):
     def shown(self, line: Line, host: Case) -> Shown:
         """The host with its tumour map."""
         site = self.make(line, host, with_donors=False).site
-        return Shown(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), f"tumour of {', '.join(line.donors)}")
+        title = f"tumour of {line.donors[0]}" + (f" and {len(line.donors) - 1} more" if len(line.donors) > 1 else "")
+        return Shown(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), title)
 
 
 def healthy_site(host: Case, receiver: Host, hosted: Hosted) -> Site:

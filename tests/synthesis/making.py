@@ -5,8 +5,10 @@ from typing import Any
 
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis import actions
+from nnunetv2_tf.synthesis.hosts import HealthyHosts
+from nnunetv2_tf.tumours.settings import PRESETS
 from nnunetv2_tf.work import Share
-from tests.workspace import TINY, Workspace, tree
+from tests.workspace import HEALTHY, TINY, Workspace, tree
 
 
 def make_set(workspace: Workspace, name: str = "cm", num_cases: int | None = 4, **changes: Any) -> SetPart:
@@ -42,3 +44,14 @@ def cases_in(part: SetPart) -> list[str]:
 def temporary_files(root: Path) -> list[str]:
     """What a killed process may leave behind."""
     return [str(path.relative_to(root)) for path in root.rglob(".*") if path.suffix in (".tmp", ".lock")]
+
+
+def make_glowing(workspace: Workspace, name: str = "glow", **changes: Any) -> SetPart:
+    """Makes a set with healthy hosts."""
+    settings = {"method": "tests.methods.examples:Glow", "healthy": "601", "num_cases": 4, **changes}
+    return make_set(workspace, name, **settings)
+
+
+def healthy_hosts_of(workspace: Workspace) -> HealthyHosts:
+    """Of fold 0."""
+    return HealthyHosts(workspace.dataset, workspace.plan(), 0, 0, HEALTHY, PRESETS["default"])
