@@ -50,9 +50,7 @@ def template(make_workspace: Callable[..., Workspace]) -> Workspace:
 @pytest.fixture
 def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of `template`, with the environment set to it."""
-    copy = template.copy(tmp_path)
-    enter(copy, monkeypatch)
-    return copy
+    return entered_copy(template, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +67,7 @@ def template_with_healthy(template: Workspace, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def with_healthy(template_with_healthy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of `template_with_healthy`, with the environment set to it."""
-    copy = template_with_healthy.copy(tmp_path)
-    enter(copy, monkeypatch)
-    return copy
+    return entered_copy(template_with_healthy, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +83,7 @@ def trained_template(template_with_healthy: Workspace, tmp_path_factory: pytest.
 @pytest.fixture
 def trained(trained_template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of `trained_template`, with the environment set to it."""
-    copy = trained_template.copy(tmp_path)
-    enter(copy, monkeypatch)
-    return copy
+    return entered_copy(trained_template, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +98,13 @@ def scene(request: pytest.FixtureRequest, scenes: Callable[[str], Built], monkey
     built = scenes(getattr(request, "param", "one channel"))
     enter(built.workspace, monkeypatch)
     return built
+
+
+def entered_copy(template: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """One that a test may change."""
+    copy = template.copy(root)
+    enter(copy, monkeypatch)
+    return copy
 
 
 def enter(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

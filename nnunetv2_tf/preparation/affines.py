@@ -63,13 +63,8 @@ def write_affines(dataset: Dataset, fold: Fold | None, reference: Reference, num
     write(complete=True)
 
 
-def read_affines(dataset: Dataset, fold: Fold | None) -> dict[str, np.ndarray]:
-    """By case, the matrix (4, 4) that takes points of the reference to points of the scan; identity if not there."""
-    return {name: affine for name, (affine, _) in _read(affines_file(dataset, fold)).items()}
-
-
 def _read(path: Path) -> dict[str, tuple[np.ndarray, str]]:
-    """By case, its affine and the digest of the scan it was made for."""
+    """By case, the matrix that takes points of the reference to points of the scan, and the scan's digest."""
     value = read_json(path, "run nnUNetv2_tf_convert_healthy with this dataset as -reference.")
     try:
         if not value["complete"]:

@@ -6,8 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.standin.brains import Brains, healthy
+from tests.workspace import HEALTHY
 
 PEOPLE = 3
 
@@ -32,7 +32,7 @@ def scan_of(folder: Path, index: int) -> Path:
 
 def made() -> Path:
     """What the command writes."""
-    return Dataset("Dataset601_Healthy").raw
+    return HEALTHY.raw
 
 
 def damage(path: Path, how: str) -> None:

@@ -1,20 +1,22 @@
 """Folders of healthy stand-ins as users have them, laid upon a labelled dataset by the command."""
 
 import gzip
+import json
 import shutil
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.dataset_conversion.dicom import read_series
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.affines import affines_file, read_affines
+from nnunetv2_tf.preparation.affines import affines_file, ways_to_scans
 from nnunetv2_tf.work import read_json, write_json
 from tests.dataset_conversion.people import PEOPLE, damage, made, research, scan_of, write_person
 from tests.dataset_conversion.series import write_series
-from tests.workspace import tree
+from tests.workspace import HEALTHY, tree
 
 
 def test_a_folder_becomes_a_dataset_on_the_reference_grid(convert, bids):
@@ -140,7 +142,8 @@ def test_real_scans_on_grids_of_their_own_get_an_affine_and_stay_as_they_are(con
     before = tree(real.raw)
     assert convert("-strip", "none") == 0
     assert tree(real.raw) == before
-    affines = read_affines(real, None)
+
+    affines = ways_to_scans(real, HEALTHY, raw_cases(real))
     assert list(affines) == ["case_002"]
     moved = affines["case_002"] @ np.array([10.0, 20.0, 30.0, 1.0])
     assert np.linalg.norm(moved[:3] - [17.0, 11.0, 34.0]) < 25  # people differ in size, not by so much
@@ -151,11 +154,28 @@ def test_real_scans_on_grids_of_their_own_get_an_affine_and_stay_as_they_are(con
         image = sitk.ReadImage(str(file))
         image.SetOrigin((0.0, 0.0, 0.0))
         sitk.WriteImage(sitk.DICOMOrient(image, "RAS"), str(file))  # where the others are, stored otherwise
+    with pytest.raises(UserError, match="The files of case_002 have changed since they were laid upon the reference"):
+        ways_to_scans(real, HEALTHY, raw_cases(real))
     convert("-strip", "none", "-d", 602)
-    assert read_affines(real, None) == {}
-    affines_file(real, None).write_bytes(b'{"complete": true, "affines": {"case_002": {"affine": [1]}}}')
+    assert ways_to_scans(real, HEALTHY, raw_cases(real)) == {}
+    for end in ("imagesTr/case_{}_0000.nii.gz", "labelsTr/case_{}.nii.gz"):
+        image = sitk.ReadImage(str(real.raw / end.format("001")))
+        image.SetOrigin((5.0, 5.0, 5.0))
+        sitk.WriteImage(image, str(real.raw / end.format("099")))
+    with pytest.raises(
+        UserError, match="Nobody has laid .*case_099_0000.nii.gz upon the reference of .*; run nnUNetv2"
+    ):
+        ways_to_scans(real, HEALTHY, raw_cases(real))
+
+
+@pytest.mark.parametrize("affine", [[1], [0] * 16, ["a"] * 16, [float("inf")] * 16, None])
+def test_damaged_affines_are_refused(convert, affine):
+    real = Dataset("Dataset501_Real")
+    assert convert("-strip", "none") == 0
+    entry = {"case_002": {"affine": affine, "scan": "x"}}
+    affines_file(real, None).write_text(json.dumps({"complete": True, "affines": entry}), encoding="utf-8")
     with pytest.raises(UserError, match="does not hold one affine of 16 numbers per case"):
-        read_affines(real, None)
+        ways_to_scans(real, HEALTHY, raw_cases(real))
 
 
 def test_one_scan_that_is_gone_or_locked_does_not_stop_the_rest(convert, bids, capsys):

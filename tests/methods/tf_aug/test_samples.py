@@ -1,0 +1,97 @@
+"""What the encoder is shown, and what is taken for a real tumour's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nnunetv2_tf.methods.tf_aug.config import PRESETS
+from nnunetv2_tf.methods.tf_aug.samples import (
+    Eye,
+    Features,
+    moments_of_coarse,
+    moments_of_real,
+    parts_of,
+    prototype,
+    put_together,
+    sample_of,
+)
+from tests.methods.tf_aug.test_coarse import CLASSES, SHAPE, site
+from tests.scenes import Built
+
+
+class Seen(nn.Module):
+    """An encoder that keeps what it was shown."""
+
+    image: torch.Tensor
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        self.image = image
+        return [image]
+
+
+def eye(encoder: nn.Module, size: tuple[int, ...] = SHAPE, channels: int = 2) -> Eye:
+    return Eye(encoder, CLASSES, size, (True,) * channels, True, torch.device("cpu"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_encoder_sees_the_case_as_nnunet_will_normalise_it(preset):
+    """The whole site, put together by Eq. 1 and z-scored anew over its body."""
+    host, config = site(), PRESETS[preset]
+    body = host.organ.numpy()
+    image = host.image.numpy().astype(np.float64)
+    image = np.stack([np.where(body, (one - one[body].mean()) / one[body].std(), 0) for one in image])
+    host = replace(host, image=torch.from_numpy(image.astype(np.float32)))
+    a, b = torch.full((3, 2), 0.7), torch.tensor([[1.0, 2.0], [0.5, 0.2], [-0.5, 1.0]])
+    seen = Seen()
+    sample = sample_of(host, config, CLASSES, SHAPE, masked=True)
+    features = eye(seen).of_coarse([sample], a, b, config.grain)
+    box, parts = parts_of(host, config, CLASSES)
+    edited = host.image.clone()
+    edited[(slice(None), *box)] = put_together(parts, a, b, config.grain)
+    expected = [(one - one[body].mean()) / one[body].std() for one in edited.numpy().astype(np.float64)]
+    for channel in range(2):
+        np.testing.assert_allclose(seen.image[0, channel].numpy()[body], expected[channel][body], atol=2e-4)
+    label = host.tumour.numpy()
+    means = [[expected[channel][label == value].mean() for channel in range(2)] for value in CLASSES]
+    np.testing.assert_allclose(features.means[0][0].numpy(), means, atol=1e-3)
+
+
+def test_real_cases_are_cut_around_their_tumour(scene: Built):
+    case, seen = scene.cases[0], Seen()
+    features = eye(seen, (16, 16, 16), 1).of_real(case)
+    label, image = case.tumour(), case.image()[0]
+    assert features.present.tolist() == [[bool((label == value).any()) for value in CLASSES]]
+    places = np.argwhere(label > 0)
+    centre = (places.min(axis=0) + places.max(axis=0) + 1) // 2
+    start = np.clip(centre - 8, 0, np.array(label.shape) - 16)
+    box = tuple(slice(a, a + 16) for a in start)
+    np.testing.assert_array_equal(seen.image[0, 0].numpy(), image[box])
+    for index, value in enumerate(CLASSES):
+        if (label[box] == value).any():
+            expected = image[box][label[box] == value].mean()
+            assert float(features.means[0][0, index, 0]) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_a_prototype_is_the_mean_over_those_that_have_the_class():
+    means = torch.tensor([[[[1.0], [5.0]]], [[[3.0], [0.0]]]])
+    present = torch.tensor([[[True, True]], [[True, False]]])
+    found = prototype([Features([mean], there) for mean, there in zip(means, present, strict=True)])
+    assert found.means[0].tolist() == [[[2.0], [5.0]]]
+    assert found.present.tolist() == [[True, True]]
+
+
+def test_moments_by_plain_loops(scene: Built):
+    found = moments_of_real(scene.cases, CLASSES)
+    for value in CLASSES:
+        inside = [case.image()[0][case.tumour() == value] for case in scene.cases]
+        inside = [values for values in inside if len(values) > 1]
+        expected = [np.mean([values.mean() for values in inside]), np.mean([values.std() for values in inside])]
+        np.testing.assert_allclose(found[value][:, 0], expected, rtol=1e-5)
+    sample = sample_of(site(), PRESETS["default"], CLASSES, SHAPE, masked=True)
+    blurred, label = sample.blurred.numpy(), sample.label.numpy()
+    for value, (mean, sd) in moments_of_coarse([sample], CLASSES).items():
+        np.testing.assert_allclose(mean, [one[label == value].mean() for one in blurred], atol=1e-5)
+        np.testing.assert_allclose(sd, [one[label == value].std() for one in blurred], atol=1e-5)
