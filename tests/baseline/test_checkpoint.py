@@ -45,7 +45,8 @@ def only_best(model: Baseline) -> None:
 
 
 def nothing(model: Baseline) -> None:
-    model.path.unlink()
+    for path in model.folder.glob("checkpoint_*.pth"):
+        path.unlink()
 
 
 def cut_short(model: Baseline) -> None:

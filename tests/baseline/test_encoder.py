@@ -31,7 +31,7 @@ def networks() -> dict[str, nn.Module]:
 @pytest.mark.parametrize("kind", ["plain", "residual"])
 def test_the_first_three_stages_of_nnunets_encoders(kind):
     network = networks()[kind].eval()
-    image = torch.randn(2, 2, 12, 16, 20)
+    image = torch.randn(2, 2, 8, 16, 24)
     features = Encoder.within(network, "here")(image)
     expected = network.encoder(image)[:3]  # type: ignore[operator]
     assert [feature.shape[1] for feature in features] == [4, 8, 16]

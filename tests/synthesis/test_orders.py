@@ -60,9 +60,9 @@ def test_methods_that_paste_into_healthy_hosts_are_not_there_yet(workspace: Work
         make_set(workspace, healthy="601")
 
 
-def test_methods_that_have_to_be_fitted_are_not_there_yet(workspace: Workspace, monkeypatch):
+def test_methods_that_need_others_are_not_there_yet(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(CarveMix, "needs", ("tf_aug",))
-    with pytest.raises(UserError, match="carvemix has to be fitted first"):
+    with pytest.raises(UserError, match="carvemix learns what this version cannot fit yet"):
         make_set(workspace)
 
 
