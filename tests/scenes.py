@@ -159,6 +159,9 @@ class Built:
             trainer.initialize()
             model.folder.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(str(model.path))
+            validation = model.folder / "validation"
+            validation.mkdir()
+            (validation / f"{list(raw_cases(self.dataset))[-1]}.nii.gz").touch()
         return model
 
 

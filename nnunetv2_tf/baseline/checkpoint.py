@@ -17,7 +17,9 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset, place
 from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.provenance import BaselineUse
-from nnunetv2_tf.stamps import file_digest
+from nnunetv2_tf.records import to_json
+from nnunetv2_tf.stamps import digest, file_digest
+from nnunetv2_tf.work import read_json
 
 WRAPPERS = ("module.", "_orig_mod.")  # what DDP and torch.compile put before names of weights
 RECORD = "tf_training"  # our trainers' key in a checkpoint
@@ -81,6 +83,9 @@ class Baseline:
                     f"{self.path} was trained with {key} {theirs.get(key)}, and dataset.json has {ours.get(key)}; "
                     f"{self._train}"
                 )
+        plans = read_json(self.dataset.preprocessed / f"{self.plans}.json", "plan the dataset again.")
+        if _deciding(plans, self.configuration) != _deciding(arguments["plans"], self.configuration):
+            raise UserError(f"{self.plans} has changed since {self.path} was trained; {self._train}")
         self._refuse_other_cases(checkpoint.get(RECORD))
         return checkpoint
 
@@ -90,14 +95,25 @@ class Baseline:
         return f"train it with: nnUNetv2_train {where} -tr {self.trainer} -p {self.plans}"
 
     def _refuse_other_cases(self, record: Mapping[str, Any] | None) -> None:
-        """Raises when it saw a case that validates now, or synthetic ones. nnU-Net's own trainers keep no record."""
+        """Raises when it saw a case that validates now, or synthetic ones.
+
+        nnU-Net's own trainers keep no record; of theirs the cases that they validated on say it.
+        """
+        split = fold_split(self.dataset, self.fold, raw_cases(self.dataset))
         if record is None:
+            ending = dataset_json(self.dataset)["file_ending"]
+            validated = {path.name.removesuffix(ending) for path in (self.folder / "validation").glob(f"*{ending}")}
+            if validated != set(split.val):
+                raise UserError(
+                    f"{self.folder / 'validation'} does not hold predictions of the cases that validate in this fold, "
+                    f"so that nobody knows what {self.path.name} was trained on; {self._train}"
+                )
             return
         if record.get("enrichment") is not None:
             raise UserError(
                 f"{self.path} was trained with synthetic cases; the baseline knows real ones only. Name another -tr."
             )
-        if record.get("split") != fold_split(self.dataset, self.fold, raw_cases(self.dataset)).digest:
+        if record.get("split") != split.digest:
             raise UserError(
                 f"{self.path} trained and validated on other cases than splits_final.json has now; {self._train}"
             )
@@ -120,6 +136,13 @@ def read_checkpoint(path: Path, cure: str) -> Mapping[str, Any]:
     except Exception:  # whatever pickle and zip raise for a damaged file
         pass
     raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {cure}")
+
+
+def _deciding(plans: Mapping[str, Any], configuration: str) -> str:
+    """Digest of what decides what a network is, and what it sees."""
+    settings = dict(PlansManager(dict(plans)).get_configuration(configuration).configuration)
+    kept = ("transpose_forward", "image_reader_writer", "foreground_intensity_properties_per_channel", "label_manager")
+    return digest(to_json([settings, {key: plans.get(key) for key in kept}]))
 
 
 def built(arguments: Mapping[str, Any]) -> nn.Module:

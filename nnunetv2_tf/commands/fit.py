@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "-tr", default="TFBaselineTrainer", metavar="TRAINER",
         help="whose finished training is the baseline (default: TFBaselineTrainer)",
     )  # fmt: skip
-    parser.add_argument("-device", default="cuda", choices=["cuda", "cpu", "mps"], help="default: cuda")
+    parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same fit on a CPU (default: 0)")
     parser.add_argument("--overwrite", action="store_true", help="delete the folds' fits of this method and fit anew")
     return parser

@@ -12,7 +12,7 @@ from nnunetv2_tf.methods.lookup import FoundMethod, find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.fits import find_fit, fit_method, learns, remove_fit, usable_device
+from nnunetv2_tf.synthesis.fits import Fitting, find_fit, learns, usable_device
 from nnunetv2_tf.synthesis.hosts import HealthyHosts, Hosts, RealHosts
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.run import Run
@@ -102,17 +102,15 @@ def fit(
         raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
     plan = Plan.read(dataset, plans_name, configuration)
     used = usable_device(device)
-    hosts = [
-        healthy_hosts(RealHosts(dataset, plan, fold, seed), Dataset.find(healthy), method, {}, 1)
-        for fold in dict.fromkeys(folds)
-    ]
-    baselines = [Baseline(dataset, trainer, plans_name, configuration, one.fold) for one in hosts]
-    for baseline in baselines:  # what is wrong with one fold stops all before hours are spent on others
-        baseline.checkpoint()
-    for one, baseline in zip(hosts, baselines, strict=True):
-        if overwrite:
-            remove_fit(one, method)
-        print(f"Fold {one.fold}: {fit_method(one, method, baseline, used)}")
+    fittings = []
+    for fold in dict.fromkeys(folds):
+        hosts = healthy_hosts(RealHosts(dataset, plan, fold, seed), Dataset.find(healthy), method, {}, 1)
+        fittings.append(Fitting(hosts, method, Baseline(dataset, trainer, plans_name, configuration, fold), used))
+    for fitting in fittings:  # what is wrong with one fold stops all before hours are spent on others
+        fitting.check(overwrite)
+    for fitting in fittings:
+        fitting.run(overwrite)
+        print(f"Fold {fitting.hosts.fold}: {fitting.folder}")
 
 
 def healthy_hosts(

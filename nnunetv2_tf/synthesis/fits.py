@@ -5,6 +5,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.cases import case_digest
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset, place
 from nnunetv2_tf.meaning import class_values
@@ -23,9 +26,11 @@ from nnunetv2_tf.records import read_record
 from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.synthesis.hosts import HealthyHosts
 from nnunetv2_tf.synthesis.order import CURE, Order
-from nnunetv2_tf.work import locked, write_json
+from nnunetv2_tf.work import locked, read_json, write_json
 
 CONFIG, DONE = "config.json", "fitted.json"
+LEARNT = (".json", ".pth", ".safetensors")
+AGAIN = "fit again with --overwrite."
 
 
 @dataclass(frozen=True)
@@ -49,60 +54,103 @@ def fit_folder(dataset: Dataset, plan: Plan, fold: Fold, method: FoundMethod, he
     return place("nnUNet_results") / dataset.name / model / f"fold_{fold}"
 
 
-def fit_method(hosts: HealthyHosts, method: FoundMethod, baseline: Baseline, device: torch.device) -> Path:
-    """Fits, or goes on fitting; returns the folder."""
-    folder = fit_folder(hosts.dataset, hosts.plan, hosts.fold, method, hosts.healthy)
-    baseline.checkpoint()  # whatever is wrong with it is said before anything is written
-    order = Order.of(hosts, method, hosts.seed, baseline.use)
-    with locked(folder.with_name(f".{folder.name}.lock"), f"this fit of {method.name}"):
-        order.place(folder / CONFIG, f"The fit of {method.name}")
-        if (folder / DONE).exists():
-            print(f"{folder} is fitted already; --overwrite fits it anew.")
-            return folder
-        data = FitData(
-            real=list(hosts.training.values()),
-            healthy=list(hosts.cases.values()),
-            sample_site=hosts.sample_site,
-            baseline=baseline,
-            class_names=class_values(hosts.dataset),
-            rng=np.random.default_rng(hosts.seed),
-        )
-        method.kind(method.config, device, {}).fit(data, folder)
-        write_json(folder / DONE, {"order": order.hash, "files": _digests(folder)})
-    return folder
+@dataclass(frozen=True)
+class Fitting:
+    """The fitting of one fold."""
 
+    hosts: HealthyHosts
+    method: FoundMethod
+    baseline: Baseline
+    device: torch.device
 
-def remove_fit(hosts: HealthyHosts, method: FoundMethod) -> None:
-    """Deletes a fit, whatever its state."""
-    shutil.rmtree(fit_folder(hosts.dataset, hosts.plan, hosts.fold, method, hosts.healthy), ignore_errors=True)
+    @property
+    def folder(self) -> Path:
+        """Where it goes."""
+        return fit_folder(self.hosts.dataset, self.hosts.plan, self.hosts.fold, self.method, self.hosts.healthy)
 
+    @cached_property
+    def order(self) -> Order:
+        """What it is made of and by."""
+        return Order.of(self.hosts, self.method, self.hosts.seed, self.baseline.use, learnt_from=_scans(self.hosts))
 
-def usable_device(name: str) -> torch.device:
-    """The device of this name; raises when this machine has none."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[name]:
-        raise UserError(f"There is no {name} device here; take -device cpu.")
-    return torch.device(name)
+    def check(self, overwrite: bool) -> None:
+        """Raises when it cannot be begun or continued; changes nothing."""
+        Encoder.of(self.baseline)
+        order = self.order
+        if not overwrite and (self.folder / CONFIG).exists():
+            order.refuse_other(self.folder / CONFIG, self._called, AGAIN)
+
+    def run(self, overwrite: bool) -> None:
+        """Fits, or goes on fitting."""
+        with locked(self.folder.with_name(f".{self.folder.name}.lock"), f"this fit of {self.method.name}"):
+            if overwrite and self.folder.exists():
+                (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
+                shutil.rmtree(self.folder)
+            self.order.place(self.folder / CONFIG, self._called)
+            if _files(self.folder, self.order) is not None:
+                print(f"{self.folder} is fitted already; --overwrite fits it anew.")
+                return
+            (self.folder / DONE).unlink(missing_ok=True)
+            data = FitData(
+                real=list(self.hosts.training.values()),
+                healthy=list(self.hosts.cases.values()),
+                sample_site=self.hosts.sample_site,
+                baseline=self.baseline,
+                class_names=class_values(self.hosts.dataset),
+                rng=np.random.default_rng(self.hosts.seed),
+            )
+            self.method.kind(self.method.config, self.device, {}).fit(data, self.folder)
+            learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
+            files = {path.name: file_digest(path) for path in learnt}
+            write_json(self.folder / DONE, {"order": self.order.hash, "files": files})
+
+    @property
+    def _called(self) -> str:
+        return f"The fit of {self.method.name}"
 
 
 def find_fit(hosts: HealthyHosts, method: FoundMethod) -> FittedMethod:
     """The finished fit of a method for a fold; raises when there is none, or one of another cohort or preset."""
     folder = fit_folder(hosts.dataset, hosts.plan, hosts.fold, method, hosts.healthy)
     where = f"{hosts.dataset.name[7:10]} {hosts.plan.configuration} {hosts.fold}"
-    plans = hosts.plan.plans["plans_name"]
-    command = f"nnUNetv2_tf_fit {where} -m {method.name} -healthy {hosts.healthy.name[7:10]} -p {plans}"
-    if method.preset != "default":
-        command += f" -preset {method.preset}"
-    if not (folder / DONE).exists():
-        state = "has not ended" if (folder / CONFIG).exists() else "does not exist"
-        raise UserError(f"The fit {folder} {state}; run: {command}")
+    command = f"nnUNetv2_tf_fit {where} -m {method.name} -healthy {hosts.healthy.name[7:10]}"
+    command += f" -p {hosts.plan.plans['plans_name']}" + (
+        f" -preset {method.preset}" if method.preset != "default" else ""
+    )
+    if not (folder / CONFIG).exists():
+        raise UserError(f"The fit {folder} does not exist; run: {command} -tr TRAINER (whose training is the baseline)")
     order = read_record(Order, folder / CONFIG, CURE)
-    asked = hosts.as_fitted(order.seed or 0)
-    Order.of(asked, method, order.seed, order.baseline).refuse_other(folder / CONFIG, f"The fit of {method.name}")
-    return FittedMethod(folder, order.baseline, digest([order.hash, _digests(folder)]))
+    command += "" if order.baseline is None else f" -tr {order.baseline.trainer}"
+    command += f" -seed {order.seed}" if order.seed else ""
+    now = Order.of(hosts.as_fitted(order.seed or 0), method, order.seed, order.baseline, learnt_from=_scans(hosts))
+    now.refuse_other(folder / CONFIG, f"The fit of {method.name}", f"fit again: {command} --overwrite")
+    files = _files(folder, order)
+    if files is None:
+        raise UserError(f"The fit {folder} has not ended, or its files have changed since; run: {command}")
+    return FittedMethod(folder, order.baseline, digest([order.hash, files]))
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """Of what was learnt, by file name."""
-    learnt = [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".pth", ".safetensors")]
-    return {path.name: file_digest(path) for path in learnt if path.name not in (CONFIG, DONE)}
+def _scans(hosts: HealthyHosts) -> str:
+    """Digest of what a method learns from, and of the size in which the encoder sees it."""
+    scans = {name: case_digest(case) for name, case in hosts.training_files.items()}
+    return digest([scans, list(hosts.plan.manager.patch_size)])
+
+
+def _files(folder: Path, order: Order) -> dict[str, str] | None:
+    """What a finished fit has learnt, by file name; None when it has not ended, or is not what it was."""
+    if not (folder / DONE).exists():
+        return None
+    done = read_json(folder / DONE, AGAIN)
+    if not isinstance(done, dict) or done.get("order") != order.hash or not isinstance(done.get("files"), dict):
+        return None
+    for name, expected in done["files"].items():
+        if not (folder / name).is_file() or file_digest(folder / name) != expected:
+            return None
+    return done["files"]
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of this name; raises when this machine has none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("There is no CUDA device here; take -device cpu.")
+    return torch.device(name)

@@ -15,6 +15,7 @@ from nnunetv2_tf.synthesis.hosts import Hosts
 from nnunetv2_tf.work import write_json
 
 CURE = "make it anew with --overwrite."
+ANEW = "take another name with -s, or make it anew with --overwrite."
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Order:
     tumours: str | None = None  # digest of what they are drawn from
     baseline: BaselineUse | None = None  # the nnU-Net that a method learns through
     fit: str | None = None  # digest of what the method has learnt
+    learnt_from: str | None = None  # digest of what it learns from
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class Order:
         seed: int | None,
         baseline: BaselineUse | None = None,
         fit: str | None = None,
+        learnt_from: str | None = None,
     ) -> "Order":
         """The order that these make."""
         cohort, plan, meaning = hosts.cohort, hosts.plan, Meaning.read(hosts.dataset)
@@ -66,6 +69,7 @@ class Order:
             seed=seed,
             baseline=baseline,
             fit=fit,
+            learnt_from=learnt_from,
             **hosts.order,
         )
 
@@ -81,15 +85,13 @@ class Order:
         else:
             write_json(path, to_json(self))
 
-    def refuse_other(self, path: Path, what: str) -> None:
+    def refuse_other(self, path: Path, what: str, cure: str = ANEW) -> None:
         """Raises when `what` is not, or no longer, made to this order."""
         before, now = to_json(read_record(Order, path, CURE)), to_json(self)
         for key, sentence in _DIFFERS.items():
             if before[key] != now[key]:
-                raise UserError(
-                    f"{what} of fold {self.fold} was begun with {sentence.format(before[key], now[key])} ({path}); "
-                    "make it anew with --overwrite, or give a set another name with -s."
-                )
+                difference = sentence.format(before[key], now[key])
+                raise UserError(f"{what} of fold {self.fold} was begun with {difference} ({path}); {cure}")
 
 
 _DIFFERS = {
@@ -108,6 +110,7 @@ _DIFFERS = {
     "healthy": "healthy dataset {}, not {}",
     "controls": "controls {}, not {}",
     "baseline": "baseline {}, not {}",
+    "learnt_from": "other training scans, or another patch size (learnt_from), than now",
     "fit": "another fit of the method (fit) than there is now",
     "tumours": "other tumours, healthy scans or rules of drawing (tumours) than now",
 }

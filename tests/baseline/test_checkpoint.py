@@ -5,6 +5,7 @@ import torch
 
 from nnunetv2_tf.baseline.checkpoint import Baseline, unwrapped
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.stamps import file_digest
 from nnunetv2_tf.work import read_json, write_json
 from tests.baseline.models import baseline
@@ -38,6 +39,13 @@ def change(model: Baseline, **entries) -> None:
 def arguments(model: Baseline, **entries) -> None:
     checkpoint = torch.load(model.path, map_location="cpu", weights_only=False)
     change(model, init_args={**checkpoint["init_args"], **entries})
+
+
+def other_spacing(model: Baseline) -> None:
+    path = model.dataset.preprocessed / f"{TINY}.json"
+    plans = read_json(path, "")
+    plans["configurations"]["3d_fullres"]["spacing"] = [3.0, 3.0, 3.0]
+    write_json(path, plans)
 
 
 def only_best(model: Baseline) -> None:
@@ -93,6 +101,7 @@ def other_network(model: Baseline) -> None:
         (other_channels, "was trained with channel_names .*t1n.*, and dataset.json has .*t2w"),
         (other_split, "trained and validated on other cases than splits_final.json has now"),
         (with_a_set, "was trained with synthetic cases; the baseline knows real ones only"),
+        (other_spacing, "nnUNetPlansTiny has changed since .*checkpoint_final.pth was trained"),
         (other_network, "holds the weights of another network than nnUNetPlansTiny describe"),
     ],
 )
@@ -108,4 +117,9 @@ def test_nnunets_own_trainers_keep_no_record(trained: Workspace):
     checkpoint = dict(torch.load(model.path, map_location="cpu", weights_only=False))
     del checkpoint["tf_training"]
     torch.save(checkpoint, model.path)
+    with pytest.raises(UserError, match="validation does not hold predictions of the cases that validate in this fold"):
+        model.network()
+    (model.folder / "validation").mkdir(exist_ok=True)
+    for name in fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)]).val:
+        (model.folder / "validation" / f"{name}.nii.gz").touch()
     assert model.network()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from nnunetv2_tf.commands import fit
@@ -84,7 +85,9 @@ def test_a_killed_fit_goes_on_with_the_same_result(trained: Workspace, monkeypat
         patch.setattr(fitting.Fit, "_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
             fitted(trained, preset, overwrite=True)
-    with pytest.raises(UserError, match=r"The fit .* has not ended; run: nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug"):
+    with pytest.raises(
+        UserError, match=r"The fit .* has not ended, or .*; run: nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug"
+    ):
         make_set(trained, "ta", num_cases=1, method="tf_aug", preset=preset, healthy="601")
     folder = fitted(trained, preset)
     assert (folder / "tf_aug.json").read_bytes() == whole
@@ -94,13 +97,71 @@ def test_a_killed_fit_goes_on_with_the_same_result(trained: Workspace, monkeypat
     assert tree(folder) == before
 
 
-def test_no_validation_case_is_looked_at(trained: Workspace, monkeypatch):
-    seen = set()
-    original = fitting.Eye.of_real
-    monkeypatch.setattr(fitting.Eye, "of_real", lambda self, case: seen.add(case.identifier) or original(self, case))
-    fitted(trained)
+def test_fitting_brings_coarse_tumours_nearer_to_real_ones(trained: Workspace, monkeypatch):
+    """On the same pool of images, step by step."""
+    longer = replace(tf_aug.PRESETS["default"], epochs=6, patience=None)
+    monkeypatch.setitem(tf_aug.PRESETS, "default", longer)
+    losses = read_json(fitted(trained) / "tf_aug.json", "")["losses"]
+    assert losses[-1] < losses[0]
+    start = replace(longer, moments=False)
+    monkeypatch.setitem(tf_aug.PRESETS, "default", start)
+    without = read_json(fitted(trained, overwrite=True) / "tf_aug.json", "")["losses"]
+    assert without[-1] < without[0]
+
+
+def test_no_validation_case_is_looked_at(trained: Workspace):
+    """Their arrays are gone, and nobody misses them."""
     split = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)])
-    assert seen == set(split.train)
+    expected = (fitted(trained) / "tf_aug.json").read_bytes()
+    for case in split.val:
+        for path in trained.dataset.preprocessed.glob(f"*_3d_fullres/{case}*"):
+            path.unlink()
+    assert (fitted(trained, overwrite=True) / "tf_aug.json").read_bytes() == expected
+    make_set(trained, "ta", num_cases=2, method="tf_aug", healthy="601")
+
+
+def test_refusals_leave_a_finished_fit_and_no_new_one(trained: Workspace):
+    folder = fitted(trained)
+    before = tree(folder)
+    plans = HEALTHY.preprocessed / f"{TINY}_from501.json"
+    hidden = plans.rename(plans.with_suffix(".hidden"))
+    with pytest.raises(UserError, match="is not preprocessed with the plans"):
+        fitted(trained, overwrite=True)
+    hidden.rename(plans)
+    assert tree(folder) == before
+    checkpoint = trained.results / f"{TRAINER}__{TINY}__3d_fullres" / "fold_0" / "checkpoint_final.pth"
+    weights = checkpoint.read_bytes()
+    damaged = dict(torch.load(checkpoint, map_location="cpu", weights_only=False))
+    torch.save({**damaged, "network_weights": {}}, checkpoint)
+    with pytest.raises(UserError, match="holds the weights of another network"):
+        fitted(trained, "paper")
+    checkpoint.write_bytes(weights)
+    assert fitted(trained, "paper").is_dir()  # nothing of the refused one is in the way
+
+
+@pytest.mark.parametrize("spoil", ["tf_aug.json", DONE])
+def test_a_fit_whose_files_changed_is_not_used(trained: Workspace, spoil):
+    folder = fitted(trained)
+    (folder / spoil).write_text('{"order": "x"}', encoding="utf-8")
+    with pytest.raises(UserError, match=f"or its files have changed since; run: nnUNetv2_tf_fit .* -tr {TRAINER}"):
+        make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+    (folder / "tf_aug.json").unlink()
+    fitted(trained)  # fits anew
+    make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+
+
+def test_other_scans_are_another_fit(trained: Workspace):
+    fitted(trained)
+    train = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)]).train
+    path = trained.dataset.raw / "imagesTr" / f"{train[0]}_0000.nii.gz"
+    image = sitk.ReadImage(str(path))
+    sitk.WriteImage(sitk.Cast(image * 2, image.GetPixelID()), str(path))
+    with pytest.raises(
+        UserError, match=r"begun with other training scans, .*; fit again: nnUNetv2_tf_fit .*--overwrite"
+    ):
+        make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+    with pytest.raises(UserError, match="begun with other training scans"):
+        fitted(trained)
 
 
 def test_other_settings_do_not_continue_a_fit_nor_use_it(trained: Workspace, monkeypatch):
@@ -128,7 +189,6 @@ def test_a_new_fit_does_not_continue_a_set(trained: Workspace):
     ("changes", "sentence"),
     [
         ({"trainer": "TFBaselineTrainer"}, "checkpoint_final.pth does not exist; train it with: nnUNetv2_train"),
-        ({"device": "mps"}, "There is no mps device here; take -device cpu"),
         ({"healthy": "777"}, "There is no dataset 777"),
         ({"preset": "wild"}, "tf_aug has no preset wild"),
     ],

@@ -52,7 +52,7 @@ def blur(image: np.ndarray, organ: np.ndarray | None, sigma: Sequence[float]) ->
 
 
 def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
-    """(K, Z, Y, X) float32: each class's share of each voxel, inside the organ.
+    """(K, Z, Y, X) float32: each class's share of each voxel, of what of it is in the organ.
 
     Args:
         tumour: (Z, Y, X) the map
@@ -61,9 +61,10 @@ def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sig
         sigma: standard deviation in voxels, by axis, of the soft edge; 0 for a hard one
     """
     masks = np.stack([tumour == value for value in classes]).astype(np.float32)
-    if any(sigma):
-        masks = np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE) for mask in masks])
-    return masks * organ
+    if not any(sigma):
+        return masks * organ
+    inside = np.maximum(gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE), 1e-6)
+    return np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE) for mask in masks]) / inside * organ
 
 
 def box_around(tumour: np.ndarray, margin: Sequence[float]) -> Box:

@@ -35,7 +35,7 @@ from nnunetv2_tf.training.logger import Logger
 from nnunetv2_tf.work import write_json
 
 FINAL, LATEST = "tf_aug.json", "checkpoint_latest.json"
-CURE = "delete it and fit again."
+CURE = "fit again with --overwrite."
 STEEPEST = 5.0  # a that moments may start at
 POOL, STEP, REAL = range(3)  # streams of random numbers
 
@@ -138,7 +138,9 @@ class Fit:
         found = softplus(raw_a) if config.positive else raw_a
         a_now, b_now = _numbers(found.detach().cpu().numpy()), _numbers(b.detach().cpu().numpy())
         if not np.isfinite([a_now, b_now]).all():
-            raise UserError(f"The fit in {self.folder} came to values that are no numbers; fit with another -seed.")
+            raise UserError(
+                f"The fit in {self.folder} came to values that are no numbers; fit with another -seed, and --overwrite."
+            )
         state = replace(
             state,
             a=a_now,

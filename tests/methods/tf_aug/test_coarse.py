@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import convolve1d
+from scipy.ndimage import convolve1d, distance_transform_edt
 
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import blur, box_around, coarse, shares_of
@@ -76,7 +76,8 @@ def test_the_default_is_soft_and_stays_in_the_organ(spacing):
         return volume
 
     weight = smooth(organ, config.sigma)
-    shares = [smooth(one.tumour.numpy() == value, config.edge_mm) * organ for value in CLASSES]
+    inside = np.maximum(smooth(organ, config.edge_mm), 1e-6)
+    shares = [smooth(one.tumour.numpy() == value, config.edge_mm) * organ / inside for value in CLASSES]
     for channel in range(2):
         blurred = np.where(
             organ, smooth(image[channel] * organ, config.sigma) / np.maximum(weight, 1e-6), image[channel]
@@ -99,8 +100,16 @@ def test_a_brains_edge_is_not_darkened():
 
 def test_shares_add_up_to_one_inside_and_to_nothing_far_away():
     one = site()
-    shares = shares_of(one.tumour.numpy(), CLASSES, np.ones(SHAPE, bool), (1.0, 1.0, 1.0))
-    assert shares.sum(axis=0).max() <= 1 + 1e-5
+    tumour, everywhere = np.zeros(SHAPE, np.int16), np.ones(SHAPE, bool)
+    tumour[4:16, 6:18], tumour[8:12, 9:15, 8:14] = 2, 3
+    total = shares_of(tumour, CLASSES, everywhere, (1.0, 1.0, 1.0)).sum(axis=0)
+    depth, away = (np.asarray(distance_transform_edt(mask)) for mask in (tumour > 0, tumour == 0))
+    np.testing.assert_allclose(total[depth > 5], 1, atol=1e-5)
+    np.testing.assert_allclose(total[away > 7], 0, atol=1e-6)
+    half = np.zeros(SHAPE, bool)
+    half[:, :, :11] = True  # an organ that ends in the tumour, which is all there at its surface
+    at_surface = shares_of(np.where(half, tumour, 0), CLASSES, half, (1.0, 1.0, 1.0)).sum(axis=0)
+    np.testing.assert_allclose(at_surface[8:12, 10:14, 10], 1, atol=0.01)
     hard = shares_of(one.tumour.numpy(), CLASSES, one.organ.numpy(), (0.0, 0.0, 0.0))
     np.testing.assert_array_equal(hard.sum(axis=0) > 0, one.tumour.numpy() > 0)
 
