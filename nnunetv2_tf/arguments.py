@@ -29,3 +29,12 @@ def command_parser(command: str, description: str, examples: str) -> argparse.Ar
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a method works, and in which manner: the same for fitting it and for making cases with it."""
+    parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, ...")
+    parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
+    parser.add_argument("-preset", default="default", metavar="PRESET", help="default, or paper: as published")
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")

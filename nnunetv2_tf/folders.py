@@ -74,6 +74,10 @@ class Dataset:
         """nnUNet_preprocessed/Dataset501_X."""
         return place("nnUNet_preprocessed") / self.name
 
+    def model_fold(self, called: str, plans: str, configuration: str, fold: Fold) -> Path:
+        """nnUNet_results/Dataset501_X/<called>__<plans>__<configuration>/fold_<k>, as nnU-Net names what it trains."""
+        return place("nnUNet_results") / self.name / f"{called}__{plans}__{configuration}" / f"fold_{fold}"
+
     @property
     def sets(self) -> Path:
         """All sets of synthetic cases: nnUNet_raw/Dataset501_X/tf."""

@@ -61,8 +61,8 @@ def class_values(dataset: Dataset) -> dict[str, int]:
     tumour, described = Meaning.read(dataset).tumour, description.get("tf") or {}
     values = _labels(description)
     names = described.get("tumour") or list(values)
-    found = {name: _in_order({"one": [name]}, "one", values, described.get("regions", {})) for name in names}
-    return {name: own[0] for name, own in found.items() if len(own) == 1 and own[0] in tumour}
+    found = {name: _own("tumour", name, values, described.get("regions", {})) for name in names}
+    return {name: min(own) for name, own in found.items() if len(own) == 1 and own <= set(tumour)}
 
 
 def read_regions(dataset: Dataset) -> dict[str, tuple[int, ...]]:
@@ -117,19 +117,22 @@ def _listed(described: Mapping[str, Any], key: str) -> list[str]:
 def _in_order(
     described: Mapping[str, Any], key: str, values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]]
 ) -> tuple[int, ...]:
-    """The values of some classes, as listed. A class that is no label is what its regions have in common, alone."""
+    """The values of some classes, as listed."""
     found: list[int] = []
     for name in _listed(described, key):
-        if name in values:
-            own = values[name]
-        else:
-            holding = [values[region] for region, members in regions.items() if region in values and name in members]
-            others = [values[region] for region, members in regions.items() if region in values and name not in members]
-            if not holding:
-                raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
-            own = set.intersection(*holding) - set().union(*others)
-        found += sorted(own - set(found))
+        found += sorted(_own(key, name, values, regions) - set(found))
     return tuple(found)
+
+
+def _own(key: str, name: str, values: Mapping[str, set[int]], regions: Mapping[str, Sequence[str]]) -> set[int]:
+    """The values of a class. One that is no label is what its regions have in common, alone."""
+    if name in values:
+        return values[name]
+    holding = [values[region] for region, members in regions.items() if region in values and name in members]
+    others = [values[region] for region, members in regions.items() if region in values and name not in members]
+    if not holding:
+        raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
+    return set.intersection(*holding) - set().union(*others)
 
 
 def label_values(description: Mapping[str, Any]) -> dict[str, set[int]]:

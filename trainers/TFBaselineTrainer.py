@@ -13,6 +13,7 @@ from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransfo
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from nnunetv2_tf.baseline.checkpoint import RECORD
 from nnunetv2_tf.codebase import FILE, Codebase, codebase, write_codebases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
@@ -22,7 +23,7 @@ from nnunetv2_tf.sets.enrichment import EnrichmentRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import describe_draws
 
-RECORD, CODE = "tf_training", "tf_code"  # our keys in nnU-Net's checkpoint
+CODE = "tf_code"  # our key in nnU-Net's checkpoint, beside RECORD
 
 
 class TFBaselineTrainer(nnUNetTrainer):

@@ -14,7 +14,7 @@ from torch import nn
 from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import dataset_json, raw_cases
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, place
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.provenance import BaselineUse
 from nnunetv2_tf.records import to_json
@@ -38,8 +38,7 @@ class Baseline:
     @property
     def folder(self) -> Path:
         """Where nnU-Net trained it."""
-        model = f"{self.trainer}__{self.plans}__{self.configuration}"
-        return place("nnUNet_results") / self.dataset.name / model / f"fold_{self.fold}"
+        return self.dataset.model_fold(self.trainer, self.plans, self.configuration, self.fold)
 
     @property
     def path(self) -> Path:

@@ -1,8 +1,11 @@
-"""Boxes that the encoder sees. In: a tumour map. Out: a box around its middle, of one size for all cases."""
+"""Boxes around tumours. In: a mask or a map. Out: the box it is in, or one around its middle of one size for all."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.ndimage import find_objects
+
+Box = tuple[slice, ...]
 
 MULTIPLE = 8  # residual encoders want sizes that their strides divide
 
@@ -12,10 +15,18 @@ def crop_size(patch: Sequence[int], multiple: int = MULTIPLE) -> tuple[int, ...]
     return tuple(-(-int(size) // multiple) * multiple for size in patch)
 
 
+def box_around(mask: np.ndarray, margin: Sequence[int]) -> Box:
+    """The box of a mask (Z, Y, X) of bool, widened as far as the volume goes."""
+    found = find_objects(mask.view(np.uint8))[0]
+    return tuple(
+        slice(max(0, part.start - more), min(size, part.stop + more))
+        for part, more, size in zip(found, margin, mask.shape, strict=True)
+    )
+
+
 def middle(tumour: np.ndarray) -> np.ndarray:
     """(3,) the voxel in the middle of the map's box."""
-    places = np.argwhere(tumour > 0)
-    return (places.min(axis=0) + places.max(axis=0) + 1) // 2
+    return np.array([(part.start + part.stop) // 2 for part in box_around(tumour > 0, (0, 0, 0))])
 
 
 def cut(volume: np.ndarray, centre: np.ndarray, size: Sequence[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, place
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.sets.names import BASELINE, ENRICHED, TrainerOptions, check_set_name
 from nnunetv2_tf.stamps import digest
@@ -174,8 +174,7 @@ class Training:
     @property
     def folder(self) -> Path:
         """Where nnU-Net writes it."""
-        model = f"{self.trainer}__{self.matrix.plans}__{self.matrix.configuration}"
-        return place("nnUNet_results") / self.dataset.name / model / f"fold_{self.fold}"
+        return self.dataset.model_fold(self.trainer, self.matrix.plans, self.matrix.configuration, self.fold)
 
     @property
     def state(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnunetv2_tf.baseline.checkpoint import RECORD, read_checkpoint
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
 from nnunetv2_tf.benchmark.scores import code_of, read_segmentation
 from nnunetv2_tf.cases import dataset_json, raw_cases
@@ -44,13 +45,13 @@ def problems(matrix: Matrix) -> Iterator[str]:
 
 
 def _of_training(training: Training) -> Iterator[str]:
-    checkpoint = _read(_checkpoint(training))
+    checkpoint = read_checkpoint(_checkpoint(training), AGAIN)
     if checkpoint["current_epoch"] != training.matrix.epochs:
         yield f"it trained for {checkpoint['current_epoch']} epochs, not {training.matrix.epochs}"
     yield from _origin(training)
     yield from _plans(training, checkpoint["init_args"])
     split = fold_split(training.dataset, training.fold, raw_cases(training.dataset))
-    record = checkpoint.get("tf_training") or {}
+    record = checkpoint.get(RECORD) or {}
     if record.get("split") != split.digest:
         yield "it trained and validated on other cases than splits_final.json has now"
     yield from _validation(training, split)
@@ -122,18 +123,6 @@ def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -
 
 def _checkpoint(training: Training) -> Path:
     return training.folder / "checkpoint_final.pth"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-        if {"current_epoch", "init_args"} <= set(checkpoint):
-            return checkpoint
-    except Exception:  # whatever pickle and zip raise for a damaged file
-        pass
-    raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {AGAIN}")
 
 
 def _name(file: str, ending: str) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nnunetv2_tf.arguments import command_parser, parse_fold
+from nnunetv2_tf.arguments import add_method_arguments, command_parser
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -33,13 +33,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_fit", DESCRIPTION, EXAMPLES)
-    parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
-    parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, ...")
-    parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
+    add_method_arguments(parser)
     parser.add_argument("-m", required=True, metavar="METHOD", help="tf_aug, or module:Class")
     parser.add_argument("-healthy", required=True, metavar="HEALTHY", help="dataset of healthy scans")
-    parser.add_argument("-preset", default="default", metavar="PRESET", help="default, or paper: as published")
-    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument(
         "-tr", default="TFBaselineTrainer", metavar="TRAINER",
         help="whose finished training is the baseline (default: TFBaselineTrainer)",

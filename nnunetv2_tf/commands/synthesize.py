@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.arguments import command_parser, parse_fold, positive
+from nnunetv2_tf.arguments import add_method_arguments, command_parser, positive
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -18,6 +18,7 @@ cohort's and where those lie; the options below "tumours" ask for others."""
 
 EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region; real hosts, nothing to learn);
+tf_aug (coarse tumours in healthy scans; fit it first, nnUNetv2_tf_fit -h);
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
@@ -31,7 +32,7 @@ examples:
       the fourth of ten jobs on a cluster; the one that ends last finishes the set
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 20 -s plan --recipe_only
       only writes recipe.jsonl: which host gets whose tumour; change it, and use it with -recipe
-  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m mine:Method -healthy 601 -num_cases 50 -s small -volume_ml 1 10 -side left
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_aug -healthy 601 -num_cases 50 -s small -volume_ml 1 10 -side left
       small tumours on the left, in the healthy scans of Dataset601
 """
 
@@ -44,10 +45,8 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_synthesize", DESCRIPTION, EXAMPLES)
-    parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
-    parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, 2d, ...")
-    parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
-    parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, or module:Class")
+    add_method_arguments(parser)
+    parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, tf_aug, or module:Class")
     parser.add_argument(
         "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"
     )
@@ -55,8 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-num_cases", type=positive, metavar="N", help="cases per fold (with -recipe, if left out: all its lines)"
     )
-    parser.add_argument("-preset", default="default", metavar="PRESET", help="default, or paper: as published")
-    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument("-recipe", type=Path, metavar="FILE", help="a recipe.jsonl to follow instead of drawing one")
     parser.add_argument("--recipe_only", action="store_true", help="write the recipe and stop")
     parser.add_argument("-seed", type=int, metavar="K", help="same seed, same cases (default: 0)")

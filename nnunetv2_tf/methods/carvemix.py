@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt, find_objects
+from scipy.ndimage import distance_transform_edt
 
+from nnunetv2_tf.baseline.crops import Box, box_around
 from nnunetv2_tf.methods.base import Donor, Edited, Method, Site
-
-Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def carve(
 
     Distances are computed in a box that holds all voxels that matter, and are the same there as in the whole volume.
     """
-    core = _box(lesion, [1, 1, 1])
+    core = box_around(lesion, [1, 1, 1])
     depth = np.asarray(distance_transform_edt(lesion[core], sampling=spacing))
     deepest = depth.max()
     drawn = (rng.beta(1, 1) - 0.5) * 2  # Beta(1, 1) is uniform
@@ -75,18 +74,9 @@ def carve(
         threshold = -drawn * (deepest * config.inward)
         return core, (depth > -threshold) & lesion[core], float(threshold)
     threshold = -drawn * (deepest * config.outward)
-    around = _box(lesion, [int(threshold / size) + 1 for size in spacing])
+    around = box_around(lesion, [int(threshold / size) + 1 for size in spacing])
     distance = np.asarray(distance_transform_edt(~lesion[around], sampling=spacing))
     return around, (distance < threshold) | lesion[around], float(threshold)
-
-
-def _box(lesion: np.ndarray, margin: Sequence[int]) -> Box:
-    """The lesion's bounding box, widened as far as the volume goes."""
-    found = find_objects(lesion.view(np.uint8))[0]
-    return tuple(
-        slice(max(0, part.start - more), min(size, part.stop + more))
-        for part, more, size in zip(found, margin, lesion.shape, strict=True)
-    )
 
 
 METHOD = CarveMix

@@ -16,7 +16,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.cases import case_digest
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, place
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.meaning import class_values
 from nnunetv2_tf.methods.base import FitData, Method
 from nnunetv2_tf.methods.lookup import FoundMethod
@@ -50,8 +50,7 @@ def learns(method: FoundMethod) -> bool:
 def fit_folder(dataset: Dataset, plan: Plan, fold: Fold, method: FoundMethod, healthy: Dataset) -> Path:
     """Where a method's fit is, by the names that nnU-Net gives trained models."""
     called = f"{method.name.replace(':', '.')}_{method.preset}_h{healthy.name[7:10]}"
-    model = f"{called}__{plan.plans['plans_name']}__{plan.configuration}"
-    return place("nnUNet_results") / dataset.name / model / f"fold_{fold}"
+    return dataset.model_fold(called, str(plan.plans["plans_name"]), plan.configuration, fold)
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,8 @@ def find_fit(hosts: HealthyHosts, method: FoundMethod) -> FittedMethod:
     folder = fit_folder(hosts.dataset, hosts.plan, hosts.fold, method, hosts.healthy)
     where = f"{hosts.dataset.name[7:10]} {hosts.plan.configuration} {hosts.fold}"
     command = f"nnUNetv2_tf_fit {where} -m {method.name} -healthy {hosts.healthy.name[7:10]}"
-    command += f" -p {hosts.plan.plans['plans_name']}" + (
-        f" -preset {method.preset}" if method.preset != "default" else ""
-    )
+    command += f" -p {hosts.plan.plans['plans_name']}"
+    command += f" -preset {method.preset}" if method.preset != "default" else ""
     if not (folder / CONFIG).exists():
         raise UserError(f"The fit {folder} does not exist; run: {command} -tr TRAINER (whose training is the baseline)")
     order = read_record(Order, folder / CONFIG, CURE)

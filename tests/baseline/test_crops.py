@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nnunetv2_tf.baseline.crops import crop_size, cut, middle
+from nnunetv2_tf.baseline.crops import box_around, crop_size, cut, middle
 
 
 def test_sizes_are_what_encoders_can_halve():
@@ -32,3 +32,9 @@ def test_the_middle_of_a_map():
     tumour = np.zeros((9, 9, 9))
     tumour[2:5, 1:8, 6] = 2
     np.testing.assert_array_equal(middle(tumour), [3, 4, 6])
+
+
+def test_the_box_holds_the_tumour_and_a_margin_within_the_grid():
+    tumour = np.zeros((10, 12, 14), np.int16)
+    tumour[3:5, 0:2, 9:13] = 1
+    assert box_around(tumour > 0, (2, 2, 2)) == (slice(1, 7), slice(0, 4), slice(7, 14))

@@ -13,8 +13,6 @@ from torch import Tensor
 
 TRUNCATE = 4.0  # standard deviations that a Gaussian reaches
 
-Box = tuple[slice, ...]
-
 
 def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, grain: float = 0.0) -> Tensor:
     """x_s'. Takes batches too, and passes gradients to a and b.
@@ -65,14 +63,3 @@ def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sig
         return masks * organ
     inside = np.maximum(gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE), 1e-6)
     return np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE) for mask in masks]) / inside * organ
-
-
-def box_around(tumour: np.ndarray, margin: Sequence[float]) -> Box:
-    """The part of a grid that a tumour map is in, and some voxels more."""
-    box = []
-    for axis, more in enumerate(margin):
-        places = np.flatnonzero((tumour > 0).any(axis=tuple({0, 1, 2} - {axis})))
-        low, high = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
-        extra = int(np.ceil(more))
-        box.append(slice(max(0, low - extra), min(tumour.shape[axis], high + 1 + extra)))
-    return tuple(box)

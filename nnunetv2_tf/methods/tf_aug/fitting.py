@@ -17,6 +17,7 @@ from torch.nn.functional import softplus
 from nnunetv2_tf.baseline.crops import crop_size
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.baseline.pooling import class_distance
+from nnunetv2_tf.cases import channel_names
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
@@ -62,8 +63,7 @@ class Fit:
     def __init__(self, config: TFAugConfig, data: FitData, folder: Path, device: torch.device) -> None:
         self.config, self.data, self.folder, self.device = config, data, folder, device
         self.seed = int(data.rng.integers(2**32))
-        plan, manager = data.real[0].plan, data.real[0].plan.manager
-        meaning = data.real[0].meaning
+        manager, meaning = data.real[0].plan.manager, data.real[0].meaning
         self.donors = [case for case in data.real if case.has_tumour()]
         schemes = manager.normalization_schemes
         self.eye = Eye(
@@ -76,8 +76,7 @@ class Fit:
         )
         names = {value: name for name, value in data.class_names.items()}
         self.names = tuple(names.get(value, str(value)) for value in meaning.tumour)
-        channels = plan.dataset_json["channel_names"]
-        self.channels = tuple(channels[key] for key in sorted(channels, key=int))
+        self.channels = channel_names(data.real[0].dataset)
         self.logger = Logger(folder)
         self._real: dict[str, Features] = {}
 

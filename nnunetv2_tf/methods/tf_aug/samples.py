@@ -1,17 +1,17 @@
 """What TF-Aug is fitted on. In: sites and real cases. Out: crops for the encoder, and real tumours' features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nnunetv2_tf.baseline.crops import cut, middle
+from nnunetv2_tf.baseline.crops import Box, box_around, cut, middle
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
 from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_aug.coarse import TRUNCATE, Box, blur, box_around, coarse, shares_of
+from nnunetv2_tf.methods.tf_aug.coarse import TRUNCATE, blur, coarse, shares_of
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.preparation.stored import Case
 
@@ -31,8 +31,8 @@ def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[B
     sigma = np.full(3, config.sigma) if config.in_voxels else config.sigma / spacing
     edge = config.edge_mm / spacing
     tumour = site.tumour.numpy()
-    wide = box_around(tumour, (TRUNCATE * (sigma + edge) + 1).tolist())  # what the blur of the inner box needs
-    inner = box_around(tumour, (TRUNCATE * edge + 1).tolist())
+    reach, more = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
+    inner, wide = (box_around(tumour > 0, margin) for margin in (reach, more))  # the blur of the inner needs the wide
     organ, image = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)]
     here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, wide, strict=True))
     blurred = blur(image, organ if config.within_organ else None, sigma.tolist())
@@ -120,22 +120,20 @@ def prototype(features: Sequence[Features]) -> Features:
 
 def moments_of_real(cases: Sequence[Case], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
     """By class: (2, C) mean and standard deviation inside a tumour, averaged over the cases that have it."""
-    found: dict[int, list[np.ndarray]] = {value: [] for value in classes}
-    for case in map(replace, cases):
-        image, label = case.image(), case.tumour()
-        for value in classes:
-            values = image[:, label == value]
-            if values.shape[1] > 1:
-                found[value].append(np.stack([values.mean(axis=1), values.std(axis=1)]))
-    return {value: np.mean(several, axis=0) for value, several in found.items() if several}
+    return _moments(((case.image(), case.tumour()) for case in map(replace, cases)), classes)
 
 
 def moments_of_coarse(samples: Sequence[Sample], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
     """The same of the blurred hosts."""
+    return _moments(((sample.blurred.numpy(), sample.label.numpy()) for sample in samples), classes)
+
+
+def _moments(volumes: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
+    """Of images (C, Z, Y, X), where labels (Z, Y, X) have a class."""
     found: dict[int, list[np.ndarray]] = {value: [] for value in classes}
-    for sample in samples:
+    for image, label in volumes:
         for value in classes:
-            values = sample.blurred[:, sample.label == value].numpy()
+            values = image[:, label == value]
             if values.shape[1] > 1:
                 found[value].append(np.stack([values.mean(axis=1), values.std(axis=1)]))
     return {value: np.mean(several, axis=0) for value, several in found.items() if several}

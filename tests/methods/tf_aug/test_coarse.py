@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import convolve1d, distance_transform_edt
 
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_aug.coarse import blur, box_around, coarse, shares_of
+from nnunetv2_tf.methods.tf_aug.coarse import blur, coarse, shares_of
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.methods.tf_aug.samples import parts_of, put_together
 
@@ -120,9 +120,3 @@ def test_gradients_of_a_and_b():
     shares = torch.rand(2, 2, 3, 3, 3, dtype=torch.float64) / 2
     a, b = torch.randn(2, 1, dtype=torch.float64, requires_grad=True), torch.randn(2, 1, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda a, b: coarse(x_h, blurred, shares, a, b, 0.3), (a, b.requires_grad_()))
-
-
-def test_the_box_holds_the_tumour_and_a_margin_within_the_grid():
-    tumour = np.zeros((10, 12, 14), np.int16)
-    tumour[3:5, 0:2, 9:13] = 1
-    assert box_around(tumour, (2, 2, 2)) == (slice(1, 7), slice(0, 4), slice(7, 14))
