@@ -27,7 +27,7 @@ from nnunetv2_tf.tumours.hosting import read_host
 from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, refuse_outsiders
 from nnunetv2_tf.tumours.settings import Controls, Drawing
 
-TRIED = 5  # hosts for one site
+TRIED = 20  # hosts for one site
 APART = 0.5  # of the cohort's extent: brains whose centres are further apart do not share a space
 
 

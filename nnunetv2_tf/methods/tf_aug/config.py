@@ -17,7 +17,7 @@ class TFAugConfig:
     prototypes: bool = True  # compare with the mean features of all real cases, else with a random one's
     pool: int | None = 32  # coarse images that are fitted again and again; None: always new ones
     epochs: int = 200
-    iterations: int = 250  # per epoch at most; with a pool, once through it
+    iterations: int = 250  # per epoch at most, which goes once through the pool, or through the healthy scans
     batch: int = 2
     learning_rate: float = 1e-2
     patience: int | None = 5  # stop when the loss fell by less than `gain` of itself in so many epochs; None: never

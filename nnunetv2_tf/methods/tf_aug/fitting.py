@@ -121,7 +121,8 @@ class Fit:
         raw_a = (_inverse_softplus(raw_a) if config.positive else raw_a).requires_grad_()
         b = torch.tensor(state.b, dtype=torch.float64, device=self.device, requires_grad=True)
         optimizer = torch.optim.SGD([raw_a, b], lr=config.learning_rate)
-        steps = min(config.iterations, len(self.pool) // config.batch or config.iterations)
+        once_through = len(self.pool) or len(self.data.healthy)
+        steps = min(config.iterations, max(1, once_through // config.batch))
         order = np.random.default_rng([self.seed, STEP, epoch]).permutation(len(self.pool))
         losses = []
         for step in range(steps):
