@@ -9,7 +9,8 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.errors import UserError
 
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
-INTENSITY, REFERENCE, RECIPES = "intensity", "reference", "recipes"  # in nnUNet_preprocessed/<dataset>/tf, by the sets
+# in nnUNet_preprocessed/<dataset>/tf, beside the sets
+INTENSITY, REFERENCE, RECIPES, LOOKS = "intensity", "reference", "recipes", "looks"
 PREPARATION = "preparation.json"  # in a healthy dataset: how it was made
 
 

@@ -128,15 +128,20 @@ class Built:
     plan: Plan
     cases: list[Case]
 
-    def task(self, host: int, donor: int, method: str, seed: int = 0) -> Task:
-        """Host and donor by their number. For methods with healthy hosts a patient stands in for one."""
+    def task(self, host: int, donor: int, method: str, seed: int = 0, model: Case | None = None) -> Task:
+        """Host and donor by their number. For methods with healthy hosts a patient stands in for one.
+
+        With a model, that one takes over its looks.
+        """
         found, receiver, giver = find_method(method), self.cases[host], self.cases[donor]
         tumours, part = (Tumour(giver.identifier),), SetPart(self.dataset, "made", 0)
         if found.kind.hosts == "real":
             line = Line(0, None, receiver.identifier, tumours, seed)
             return Task(line, receiver, RealSites({giver.identifier: giver}), found, part, ())
         line = Line(0, receiver.identifier, None, tumours, seed)
-        sites = HealthySites(make_bank([giver], {}), False, (giver.identifier,), {}, {})
+        sites = HealthySites(
+            make_bank([giver], {}), {giver.identifier: giver}, model, False, (giver.identifier,), {}, {}
+        )
         return Task(line, receiver, sites, found, part, (), self.learnt(found))
 
     def learnt(self, found: FoundMethod) -> Path | None:

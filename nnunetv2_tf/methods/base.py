@@ -21,7 +21,10 @@ from nnunetv2_tf.preparation.stored import Case
 
 @dataclass(frozen=True)
 class Donor:
-    """The case a tumour comes from, on the site's grid and under the tumour's transform."""
+    """The case a tumour comes from, on the site's grid and under the tumour's transform.
+
+    Of a transformed tumour the box around it is known, not all of the case.
+    """
 
     image: Tensor  # (C, Z, Y, X) float32, normalised as the donor's own
     label: Tensor  # (Z, Y, X) int16, all of it
@@ -70,13 +73,17 @@ class Method(ABC):
 
     hosts: Literal["healthy", "real"] = "healthy"
     needs: tuple[str, ...] = ()  # methods fitted before this one
-    pastes: bool = False  # whether sites carry their donors
     reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
 
     def __init__(self, config: Any, device: torch.device, fitted: Mapping[str, "Method"]) -> None:
         self.config = config
         self.device = device
         self.fitted = fitted
+
+    @property
+    def pastes(self) -> bool:
+        """Whether sites carry their donors."""
+        return False
 
     def fit(self, data: FitData, folder: Path) -> None:  # noqa: B027
         """Learns, if there is anything to learn; resumable."""

@@ -29,8 +29,12 @@ class CarveMix(Method):
     """Pastes donors whole; learns nothing."""
 
     hosts = "real"
-    pastes = True
     config: CarveMixConfig
+
+    @property
+    def pastes(self) -> bool:
+        """Donors are all there is to it."""
+        return True
 
     def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
         """Carves every donor's lesion and pastes it."""

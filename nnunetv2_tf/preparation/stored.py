@@ -67,9 +67,9 @@ class Case:
         """Native value = mean + sd * stored value."""
         return Intensity.of(self.dataset, self.plan, self.files)
 
-    def image(self) -> np.ndarray:
-        """(C, Z, Y, X) float32, normalised by nnU-Net."""
-        return np.asarray(self._arrays[0][:], dtype=np.float32)
+    def image(self, box: tuple[slice, ...] = (slice(None),) * 3) -> np.ndarray:
+        """(C, Z, Y, X) float32, normalised by nnU-Net; all of it, or a box, without reading the rest."""
+        return np.asarray(self._arrays[0][(slice(None), *box)], dtype=np.float32)
 
     def label(self) -> np.ndarray:
         """(Z, Y, X) int16 in the target dataset's numbering; 0 outside the scan's content."""

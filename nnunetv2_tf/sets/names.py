@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import INTENSITY, RECIPES, REFERENCE
+from nnunetv2_tf.folders import INTENSITY, LOOKS, RECIPES, REFERENCE
 
 BASELINE = "TFBaselineTrainer"
 ENRICHED = "TFEnrichedTrainer"
@@ -56,7 +56,7 @@ def is_ours(name: str) -> bool:
 
 def check_set_name(name: str) -> None:
     """Raises when a set may not be called that: a trainer's name must still say which part is the set."""
-    if name in (INTENSITY, RECIPES, REFERENCE):
+    if name in (INTENSITY, LOOKS, RECIPES, REFERENCE):
         raise UserError(f"A set cannot be called {name!r}, a folder of that name is ours already; choose another.")
     if not _SET_NAME.fullmatch(name) or _option(name) is not None:
         raise UserError(

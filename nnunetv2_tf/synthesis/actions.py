@@ -118,7 +118,9 @@ def healthy_hosts(
 ) -> HealthyHosts:
     """The same fold, with healthy hosts for what a method's preset draws."""
     drawing = PRESETS.get(method.preset, PRESETS["default"])
-    return HealthyHosts(real.dataset, real.plan, real.fold, real.seed, healthy, drawing, asked, num_processes)
+    return HealthyHosts(
+        real.dataset, real.plan, real.fold, real.seed, healthy, drawing, method.preset != "paper", asked, num_processes
+    )
 
 
 def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapping[str, Any]) -> FoundMethod:
@@ -129,8 +131,6 @@ def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapp
     if method.kind.hosts == "real" and (healthy is not None or asked):
         flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
         raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
-    if method.kind.hosts == "healthy" and method.kind.pastes:
-        raise UserError(f"{method.name} pastes into healthy hosts, which this version cannot do; take another method.")
     if method.kind.needs or (method.kind.hosts == "real" and learns(method)):
         raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
     return method

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from scipy.ndimage import distance_transform_edt
+from torch import Tensor
 
 from nnunetv2_tf.cases import channel_files
 from nnunetv2_tf.errors import UserError
@@ -57,6 +58,10 @@ class _Edit:
     after: np.ndarray  # (Z, Y, X) the edited label
     whole: bool  # the edit replaces what was there
 
+    def within(self, content: np.ndarray, box: Box, host: Case) -> "_Edit":
+        """Only where a mask of the crop is True."""
+        return replace(self, weight=self.weight * content[_within_crop(box, host)])
+
 
 @dataclass(frozen=True)
 class _Channel:
@@ -75,20 +80,26 @@ class _Channel:
         return cls(index, host.intensity.sd[index], limits, host.has_background)
 
 
-def compose(host: Case, site: Site, edited: Edited) -> Composed:
-    """Puts the edit of a whole case into the host's files. Raises Unusable when no tumour is left of it."""
+def compose(host: Case, site: Site, edited: Edited, stored: Tensor | None = None) -> Composed:
+    """Puts the edit of a whole case into the host's files. Raises Unusable when no tumour is left of it.
+
+    Where the site shows its host harmonised, `stored` (C, Z, Y, X) is the host as it was: all of its organ is written
+    then, and the edit counts from the harmonised host on.
+    """
     images = tuple(_read(path, host) for path in host.files.images)
     label = _read(host.files.label, host)
-    _refuse_replaced(host, site, images, label)
+    _refuse_replaced(host, site.image if stored is None else stored, images, label)
     _renumber(label, host)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
     if box is not None:
         edit = _on_native_grid(host, site, edited, box)
+        painted, where = (edit, box) if stored is None else _harmonised(host, site, stored, edit, box)
         if host.has_background:
-            edit = replace(edit, weight=edit.weight * _content(host, images)[_within_crop(box, host)])
+            content = _content(host, images)
+            edit, painted = edit.within(content, box, host), painted.within(content, where, host)
         for channel, image in enumerate(images):
-            _write_image(image, _turned(image, host)[box], edit, _Channel.of(host, channel))
+            _write_image(image, _turned(image, host)[where], painted, _Channel.of(host, channel))
         written = _write_label(label, _turned(label, host)[box], edit)
     if not np.isin(written, host.meaning.tumour).any():
         raise Unusable(f"nothing of the tumour is left on {host.identifier}")
@@ -123,8 +134,13 @@ def _native_box(host: Case, site: Site, edited: Edited) -> Box | None:
         return None
     if edited.region is None:
         changed |= site.tumour > 0  # what the distance counts from
+    return _box_of(changed.numpy(), host)
+
+
+def _box_of(mask: np.ndarray, host: Case) -> Box:
+    """The part of the scan that a mask of working space lies on."""
     grid = host.grid
-    found = _bounds(changed.numpy())
+    found = _bounds(mask)
     around = MARGIN if grid.resampled else 0
     corners = found + np.array([[-0.5 - around], [around - 0.5]])  # outer edges of the voxels
     places = corners * np.diag(grid.to_native)[:3] + grid.to_native[:3, 3]
@@ -140,10 +156,29 @@ def _bounds(mask: np.ndarray) -> np.ndarray:
     return np.array([[axis[0] for axis in places], [axis[-1] + 1 for axis in places]])
 
 
-def _on_native_grid(host: Case, site: Site, edited: Edited, box: Box) -> _Edit:
+def _to_working_space(host: Case, box: Box) -> tuple[np.ndarray, list[int]]:
+    """Voxel of a box of the scan to voxel in working space, 4x4; and the box's shape."""
     affine = np.linalg.inv(host.grid.to_native)
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
-    shape = [part.stop - part.start for part in box]
+    return affine, [part.stop - part.start for part in box]
+
+
+def _harmonised(host: Case, site: Site, stored: Tensor, edit: _Edit, box: Box) -> tuple[_Edit, Box]:
+    """The edit, and the change of looks before it, on all of the organ."""
+    organ = site.organ.numpy()
+    around = _box_of(organ, host)
+    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(around, box, strict=True))
+    wide = (z, y, x)
+    affine, shape = _to_working_space(host, wide)
+    delta = np.stack([resample(channel, affine, shape, 3, 0.0) for channel in (site.image - stored).numpy()])
+    inside = resample(organ.astype(np.float32), affine, shape, 1, 0.0) >= 0.5
+    here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))
+    delta[(slice(None), *here)] += edit.weight * edit.delta
+    return replace(edit, delta=delta, weight=inside.astype(np.float32)), wide
+
+
+def _on_native_grid(host: Case, site: Site, edited: Edited, box: Box) -> _Edit:
+    affine, shape = _to_working_space(host, box)
     delta = [resample(channel, affine, shape, 3, 0.0) for channel in (edited.image - site.image).numpy()]
     organ = resample(site.organ.numpy().astype(np.float32), affine, shape, 1, 0.0) >= 0.5
     after = resample_label(edited.label.numpy(), affine, shape)
@@ -192,7 +227,7 @@ def _content(host: Case, images: Sequence[Volume]) -> np.ndarray:
     return np.asarray(create_nonzero_mask(filled[_crop(host)][None]))
 
 
-def _refuse_replaced(host: Case, site: Site, images: Sequence[Volume], label: Volume) -> None:
+def _refuse_replaced(host: Case, stored: Tensor, images: Sequence[Volume], label: Volume) -> None:
     """Raises when a file is not what was preprocessed. Voxel by voxel, so only where nothing was resampled."""
     if host.grid.resampled:
         return
@@ -203,7 +238,7 @@ def _refuse_replaced(host: Case, site: Site, images: Sequence[Volume], label: Vo
     for index, image in enumerate(images):
         if _Channel.of(host, index).limits is None:
             mean, sd = host.intensity.mean[index], host.intensity.sd[index]
-            difference = image.native(_turned(image, host)[crop][some]) - (site.image[index].numpy()[some] * sd + mean)
+            difference = image.native(_turned(image, host)[crop][some]) - (stored[index].numpy()[some] * sd + mean)
             if np.abs(difference[own[some] >= 0]).max(initial=0) > TINY * sd + 1e-5 * abs(mean):
                 raise _replaced(host.files.images[index], "its values are others")
 

@@ -5,7 +5,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 
 import shutil
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +90,16 @@ class Fitting:
                 print(f"{self.folder} is fitted already; --overwrite fits it anew.")
                 return
             (self.folder / DONE).unlink(missing_ok=True)
+            method = self.method.kind(self.method.config, self.device, {})
             data = FitData(
                 real=list(self.hosts.training.values()),
                 healthy=list(self.hosts.cases.values()),
-                sample_site=self.hosts.sample_site,
+                sample_site=partial(self.hosts.sample_site, method.pastes),
                 baseline=self.baseline,
                 class_names=class_values(self.hosts.dataset),
                 rng=np.random.default_rng(self.hosts.seed),
             )
-            self.method.kind(self.method.config, self.device, {}).fit(data, self.folder)
+            method.fit(data, self.folder)
             learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
             files = {path.name: file_digest(path) for path in learnt}
             write_json(self.folder / DONE, {"order": self.order.hash, "files": files})

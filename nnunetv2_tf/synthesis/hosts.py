@@ -1,7 +1,7 @@
 """Who receives tumours in a fold, and how lines come to be: real hosts, or healthy ones. What a worker needs of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from nnunetv2_tf.preparation.affines import ways_to_scans
 from nnunetv2_tf.preparation.healthy import healthy_cases, healthy_stamps
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.preparation.stored import Case, training_cases
-from nnunetv2_tf.synthesis.sites import HealthySites, RealSites, Sites, healthy_site
+from nnunetv2_tf.synthesis.sites import HealthySites, RealSites, Sites, healthy_site, with_looks
 from nnunetv2_tf.tumours.bank import Bank, make_bank
 from nnunetv2_tf.tumours.drawing import Draw, Unplaceable
 from nnunetv2_tf.tumours.drawn import Drawn
@@ -27,6 +27,7 @@ from nnunetv2_tf.tumours.hosting import read_host
 from nnunetv2_tf.tumours.recipe import Cohort, Line, draw_line, refuse_outsiders
 from nnunetv2_tf.tumours.settings import Controls, Drawing
 
+LOOK = 1  # stream of a line's random numbers
 TRIED = 20  # hosts for one site
 APART = 0.5  # of the cohort's extent: brains whose centres are further apart do not share a space
 
@@ -117,6 +118,7 @@ class HealthyHosts(Hosts):
 
     healthy: Dataset
     drawing: Drawing
+    harmonised: bool = True  # whether each takes over the looks of a training case
     asked: Mapping[str, Any] = field(default_factory=dict)  # as Controls, but fractions by the classes' names
     num_processes: int = 1
 
@@ -131,28 +133,34 @@ class HealthyHosts(Hosts):
 
     def sites(self, line: Line) -> Sites:
         """With the donors' tumours."""
-        return HealthySites(
-            self.bank.of(line.donors), self.drawing.around_fluid, tuple(self.training), self.asked, self._names
-        )
+        return self._sites(line.donors, self._model(np.random.default_rng([line.seed, LOOK])))
 
-    def sample_site(self, rng: np.random.Generator) -> Site:
+    def sample_site(self, with_donors: bool, rng: np.random.Generator) -> Site:
         """A site of its own, for methods that learn; independent of any recipe."""
         names, reasons = sorted(self.cases), []
         for _ in range(TRIED):
             case = replace(self.cases[names[rng.integers(len(names))]])
             host = read_host(case, self.drawing.around_fluid)
             try:
-                _, hosted = self._drawn.draw.tumours(host, rng)
+                tumours, hosted = self._drawn.draw.tumours(host, rng)
             except Unplaceable as reason:
                 reasons.append(f"{case.identifier}: {reason}")
             else:
-                return healthy_site(case, host, hosted)
+                sites = self._sites([tumour.donor for tumour in tumours], self._model(rng))
+                donors = sites.donors_of(tumours, host) if with_donors else ()
+                site = healthy_site(case, host, hosted, donors)
+                return site if sites.model is None else with_looks(site, case, sites.model)[0]
         raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
 
     @property
     def order(self) -> dict[str, Any]:
         """Other tumours or hosts make another recipe, and other cases of the same one."""
-        return {"healthy": self.healthy.name, "controls": dict(self.asked), "tumours": self._drawn.digest}
+        return {
+            "healthy": self.healthy.name,
+            "harmonised": self.harmonised,
+            "controls": dict(self.asked),
+            "tumours": self._drawn.digest,
+        }
 
     def as_fitted(self, seed: int) -> "HealthyHosts":
         """What a method is fitted with: nobody's wishes, and a seed of its own."""
@@ -168,6 +176,18 @@ class HealthyHosts(Hosts):
         bank = make_bank(list(self.training.values()), ways_to_scans(self.dataset, self.healthy, self.training_files))
         self._refuse_apart(bank)
         return bank
+
+    def _sites(self, donors: Collection[str], model: Case | None) -> HealthySites:
+        return HealthySites(
+            self.bank.of(donors), {name: self.training[name] for name in donors}, model,
+            self.drawing.around_fluid, tuple(self.training), self.asked, self._names,
+        )  # fmt: skip
+
+    def _model(self, rng: np.random.Generator) -> Case | None:
+        """The training case that a host is to look like."""
+        if not self.harmonised:
+            return None
+        return self.training[sorted(self.training)[rng.integers(len(self.training))]]
 
     @property
     def _healthy_names(self) -> Sequence[str]:

@@ -67,7 +67,7 @@ def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     method = build(task.method, task.fitted)
     made = task.sites.make(line, host, method.pastes)
     (edited,) = method.edit([made.site], [np.random.default_rng(line.seed)])
-    composed = compose(host, made.site, edited)
+    composed = compose(host, made.site, edited, made.stored)
     measured = task.sites.measured(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(
         case=task.identifier,

@@ -1,7 +1,7 @@
 """From a line of the recipe to a site: the host in working space with the tumour placed on it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,10 +11,11 @@ import torch
 from nnunetv2_tf.methods.base import Donor, Site
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.records import to_json
+from nnunetv2_tf.synthesis.harmonise import Looks, harmonise
 from nnunetv2_tf.tumours.bank import Bank, cut_out
 from nnunetv2_tf.tumours.hosting import Host, Hosted, host_tumours, read_host
-from nnunetv2_tf.tumours.placement import Placed, place
-from nnunetv2_tf.tumours.recipe import Line
+from nnunetv2_tf.tumours.placement import Placed, place, place_moved
+from nnunetv2_tf.tumours.recipe import Line, Tumour
 
 
 class Unusable(Exception):
@@ -28,6 +29,7 @@ class Made:
     site: Site
     ancestors: frozenset[str]  # the real cases that it descends from
     controls: Mapping[str, Any] = field(default_factory=dict)  # for the sidecar
+    stored: torch.Tensor | None = None  # (C, Z, Y, X) the host as it is stored, where the site shows it harmonised
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class HealthySites(Sites):
     """Tumours are transformed and put into a healthy host."""
 
     bank: Bank  # the line's donors
+    donors: Mapping[str, Case]  # theirs
+    model: Case | None  # a training case whose looks the host takes over
     around_fluid: bool
     training: tuple[str, ...]  # the tumours of all of these say where tumours lie, and how large they are
     asked: Mapping[str, Any]
@@ -104,19 +108,35 @@ class HealthySites(Sites):
 
     def make(self, line: Line, host: Case, with_donors: bool) -> Made:
         """The tumours as the line transforms them."""
-        assert not with_donors  # methods that paste into healthy hosts are refused
         receiver = read_host(host, self.around_fluid)
         hosted = host_tumours(line.tumours, self.bank, receiver)
         if hosted is None:
             raise Unusable(f"nothing of the tumour falls into the organ of {host.identifier}")
-        site = healthy_site(host, receiver, hosted)
         record = {
             "transforms": to_json(line.tumours),
             "asked": dict(self.asked),
             "kept": [round(share, 4) for share in hosted.kept],
             "left_out_for_fluid": round(hosted.in_fluid, 4),
         }
-        return Made(site, frozenset(self.training), record)
+        donors = self.donors_of(line.tumours, receiver) if with_donors else ()
+        site, stored = healthy_site(host, receiver, hosted, donors), None
+        if self.model is not None:
+            stored = site.image
+            site, blurred = with_looks(site, host, self.model)
+            record["harmonised"] = {"to": self.model.identifier, "blurred_mm": blurred}
+        return Made(site, frozenset(self.training), record, stored)
+
+    def donors_of(self, tumours: Sequence[Tumour], receiver: Host) -> tuple[Donor, ...]:
+        """The boxes around their tumours, on the receiver's grid."""
+        return tuple(
+            _donor(
+                place_moved(
+                    tumour, self.bank.by_donor[tumour.donor], replace(self.donors[tumour.donor]), self.bank.midline,
+                    receiver.grid, receiver.organ.shape,
+                )
+            )
+            for tumour in tumours
+        )  # fmt: skip
 
     def measured(self, tumour: np.ndarray, grid: np.ndarray) -> Mapping[str, Any]:
         """What wishes are about."""
@@ -139,9 +159,17 @@ class HealthySites(Sites):
         return Shown(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), title)
 
 
-def healthy_site(host: Case, receiver: Host, hosted: Hosted) -> Site:
+def healthy_site(host: Case, receiver: Host, hosted: Hosted, donors: tuple[Donor, ...]) -> Site:
     """A host with a placed tumour map."""
-    return _site(host, receiver.organ, hosted.label(receiver.organ.shape), ())
+    return _site(host, receiver.organ, hosted.label(receiver.organ.shape), donors)
+
+
+def with_looks(site: Site, host: Case, model: Case) -> tuple[Site, list[list[float]]]:
+    """The site with the looks of a real case; and how much it was blurred, in mm by channel and axis (Z, Y, X)."""
+    scored = [scheme == "ZScoreNormalization" for scheme in host.plan.manager.normalization_schemes]
+    found = harmonise(site.image.numpy(), site.organ.numpy(), Looks.of(model), scored)
+    blurred = [[round(width * step, 3) for width, step in zip(row, site.spacing, strict=True)] for row in found.blurred]
+    return replace(site, image=torch.from_numpy(found.image)), blurred
 
 
 def _site(host: Case, organ: np.ndarray, tumour: np.ndarray, donors: tuple[Donor, ...]) -> Site:

@@ -29,6 +29,7 @@ class Lesion:
     donor: str
     label: np.ndarray  # (Z, Y, X) int16, the box around it and a voxel more; tumour classes only
     affine: np.ndarray  # 4x4, voxel (Z, Y, X) of the box to mm (x, y, z) of the common space
+    start: tuple[int, ...]  # voxel of the donor's arrays that the box begins with; -1 at their edge
 
     @cached_property
     def classes(self) -> dict[int, float]:
@@ -149,9 +150,9 @@ def _rank(lesions: Sequence[Lesion], meaning: Meaning) -> tuple[int, ...]:
 def cut_out(donor: str, tumour: np.ndarray, to_common: np.ndarray) -> Lesion:
     """The box around a tumour map (Z, Y, X)."""
     box = ndimage.find_objects((tumour > 0).astype(np.uint8))[0]
-    affine = to_common.copy()
-    affine[:3, 3] += affine[:3, :3] @ [part.start - 1 for part in box]
-    return Lesion(donor, np.pad(tumour[box], 1).astype(np.int16), affine)
+    affine, start = to_common.copy(), tuple(part.start - 1 for part in box)
+    affine[:3, 3] += affine[:3, :3] @ start
+    return Lesion(donor, np.pad(tumour[box], 1).astype(np.int16), affine, start)
 
 
 def count_pieces(tumour: np.ndarray, voxel_ml: float) -> int:

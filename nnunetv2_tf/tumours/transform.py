@@ -1,5 +1,7 @@
 """A tumour under its transform. In: a lesion, how it is transformed, and a grid. Out: its map on a box of that grid.
 
+Whatever else belongs to the lesion's box, its image above all, goes the same way.
+
 In the common space a point p of the lesion goes to c + shift + R S (p' - c), with p' and the centre c mirrored at the
 midline where the tumour is flipped, S the scale and R the rotation. An elastic tumour is besides pulled here and there
 by a smooth field, whose strength and wavelength go with the size of the tumour.
@@ -7,12 +9,13 @@ by a smooth field, whose strength and wavelength go with the size of the tumour.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from nnunetv2_tf.preparation.resampling import resample_label
+from nnunetv2_tf.preparation.resampling import resample, resample_label
 from nnunetv2_tf.tumours.bank import Lesion
 from nnunetv2_tf.tumours.recipe import Tumour
 
@@ -30,10 +33,66 @@ class Moved:
 
     def cut_to(self, shape: Sequence[int]) -> tuple[tuple[slice, ...], np.ndarray]:
         """The part of the grid that the box lies on, and the map there."""
-        low = np.minimum(np.maximum(self.start, 0), shape)
-        high = np.maximum(np.minimum(self.start + self.label.shape, shape), low)
-        own = tuple(slice(a, b) for a, b in zip(low - self.start, high - self.start, strict=True))
-        return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)), self.label[own]
+        box, own = overlap(self.start, self.label.shape, shape)
+        return box, self.label[own]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a box of a grid is filled from a lesion's box."""
+
+    start: np.ndarray  # (3,) first voxel of the box
+    shape: tuple[int, ...]
+    back: np.ndarray  # 4x4, voxel of the box to voxel of the lesion's
+    field: np.ndarray | None  # (3, Z, Y, X) displacements in voxels of the box
+
+    def label(self, label: np.ndarray) -> np.ndarray:
+        """(Z, Y, X) int16: labels of the lesion's box; 0 beyond it."""
+        if self.field is None:
+            return resample_label(label, self.back, self.shape)
+        return _sampled_label(label, self._places)
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """(C, Z, Y, X) float32: values in the lesion's box, by linear interpolation; beyond it they mean nothing."""
+        if self.field is None:
+            return np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image])
+        return np.stack([map_coordinates(channel, self._places, order=1, mode="nearest") for channel in image])
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """(Z, Y, X) bool: the nearest voxel's; nothing beyond the lesion's box."""
+        if self.field is None:
+            return resample(mask, self.back, self.shape, 0, False)
+        return map_coordinates(mask.astype(np.uint8), self._places, order=0, mode="constant") > 0
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """(3, Z, Y, X) float32: where in the lesion's box each voxel looks."""
+        assert self.field is not None
+        matrix = self.back[:3, :3].astype(np.float32)
+        axes = [np.arange(size, dtype=np.float32) for size in self.shape]
+        places = np.empty_like(self.field)
+        for row in range(3):
+            straight = (
+                self.back[row, 3]
+                + matrix[row, 0] * axes[0][:, None, None]
+                + matrix[row, 1] * axes[1][:, None]
+                + matrix[row, 2] * axes[2]
+            )
+            places[row] = straight + np.tensordot(matrix[row], self.field, 1)
+        return places
+
+
+def overlap(
+    start: np.ndarray | Sequence[int], size: Sequence[int], shape: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a box lies on a grid of `shape`, and which part of the box that is."""
+    first = np.asarray(start)
+    low = np.minimum(np.maximum(first, 0), shape)
+    high = np.maximum(np.minimum(first + size, shape), low)
+    there, own = (
+        tuple(slice(int(a), int(b)) for a, b in zip(low - less, high - less, strict=True)) for less in (0, first)
+    )
+    return there, own
 
 
 def forward(tumour: Tumour, lesion: Lesion, midline: float) -> np.ndarray:
@@ -51,6 +110,12 @@ def forward(tumour: Tumour, lesion: Lesion, midline: float) -> np.ndarray:
 
 def move(tumour: Tumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Moved:
     """The tumour on a grid, given as 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space."""
+    course = course_of(tumour, lesion, midline, grid)
+    return Moved(course.start, course.label(lesion.label))
+
+
+def course_of(tumour: Tumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Course:
+    """The way of a tumour to a grid, as `move` takes it."""
     way = np.linalg.inv(grid) @ forward(tumour, lesion, midline) @ lesion.affine  # voxel of the lesion to voxel there
     ends = np.array([[-1.0] * 3, np.array(lesion.label.shape, float)])
     corners = np.array(np.meshgrid(*ends.T, indexing="ij")).reshape(3, -1)
@@ -62,10 +127,10 @@ def move(tumour: Tumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Mo
     shape = np.ceil(places.max(axis=1) + margin).astype(int) - start + 1
     back = np.linalg.inv(way)
     back[:3, 3] += back[:3, :3] @ start
-    if tumour.elastic_seed is None:
-        return Moved(start, resample_label(lesion.label, back, shape.tolist()))
-    field = _field(shape, spacing, radius, np.random.default_rng(tumour.elastic_seed))
-    return Moved(start, _sampled(lesion.label, back, field))
+    field = None
+    if tumour.elastic_seed is not None:
+        field = _field(shape, spacing, radius, np.random.default_rng(tumour.elastic_seed))
+    return Course(start, tuple(shape.tolist()), back, field)
 
 
 def radius_of(millilitres: float) -> float:
@@ -101,20 +166,8 @@ def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
     return np.asarray(BSpline.design_matrix(places + 3, np.arange(number + 4), 3).todense())
 
 
-def _sampled(label: np.ndarray, affine: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """A label map at the displaced voxels of a box, by linear interpolation, as `resample_label` decides."""
-    shape = field.shape[1:]
-    matrix = affine[:3, :3].astype(np.float32)
-    axes = [np.arange(size, dtype=np.float32) for size in shape]
-    places = np.empty_like(field)
-    for row in range(3):
-        straight = (
-            affine[row, 3]
-            + matrix[row, 0] * axes[0][:, None, None]
-            + matrix[row, 1] * axes[1][:, None]
-            + matrix[row, 2] * axes[2]
-        )
-        places[row] = straight + np.tensordot(matrix[row], field, 1)
+def _sampled_label(label: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """A label map at places (3, Z, Y, X) between its voxels, by linear interpolation, as `resample_label` decides."""
     values = np.unique(label)
     values = values[values > 0]
     shares = np.stack(

@@ -40,7 +40,7 @@ def read(path: Path) -> np.ndarray:
 
 def site_of(scene: Built, method: str, host: int, donor: int):
     task = scene.task(host, donor, method)
-    return task.sites.make(task.line, task.host, task.method.kind.pastes).site
+    return task.sites.make(task.line, task.host, ready(scene, method).pastes).site
 
 
 def ready(scene: Built, method: str):
@@ -173,7 +173,7 @@ def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
     )  # fmt: skip
     list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
     result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
-    site = task.sites.make(task.line, case, task.method.kind.pastes).site
+    site = task.sites.make(task.line, case, ready(scene, method).pastes).site
     (edited,) = ready(scene, method).edit([site], [np.random.default_rng(0)])
     where = edited.region if edited.region is not None else site.tumour > 0
     where = (where & site.organ).numpy()

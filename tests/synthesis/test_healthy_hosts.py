@@ -13,6 +13,7 @@ from nnunetv2_tf.preparation.reference import same_grid
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.synthesis.harmonise import Looks, harmonise
 from nnunetv2_tf.tumours.drawing import Draw
 from nnunetv2_tf.tumours.hosting import host_tumours, read_host
 from nnunetv2_tf.tumours.recipe import read_recipe, write_recipe
@@ -47,11 +48,13 @@ def test_a_set_with_all_that_belongs_to_it(with_healthy: Workspace, capsys):
     assert "overview.png" in capsys.readouterr().out
 
 
-def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: Workspace):
-    part, hosts = make_glowing(with_healthy, num_cases=6), healthy_hosts_of(with_healthy)
+@pytest.mark.parametrize("preset", ["paper", "default"])
+def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: Workspace, preset):
+    """As they are, or as they are harmonised."""
+    part, hosts = make_glowing(with_healthy, num_cases=6, preset=preset), healthy_hosts_of(with_healthy)
     for line in read_recipe(part.folder / "recipe.jsonl"):
         name, case = f"glow_{line.index:05d}", hosts.cases[line.host]
-        hosted = host_tumours(line.tumours, hosts.bank, read_host(case, around_fluid=True))
+        hosted = host_tumours(line.tumours, hosts.bank, read_host(case, around_fluid=preset == "default"))
         assert hosted is not None
         expected = np.zeros(case.grid.native_shape, np.int16)
         crop = tuple(slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
@@ -59,6 +62,15 @@ def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: 
         label, image = (volume(part.folder / f"{where}/{name}{end}.nii.gz") for where, end in FILES)
         np.testing.assert_array_equal(label, expected)
         before = volume(case.files.images[0])
+        if preset == "default":
+            model = part.sidecar(name).controls["harmonised"]["to"]
+            assert model in hosts.training
+            found = harmonise(case.image(), case.organ(), Looks.of(hosts.training[model]), [True]).image[0]
+            assert found[case.organ()].mean() == pytest.approx(case.image()[0][case.organ()].mean(), abs=1e-3)
+            lighter = np.zeros(before.shape)
+            lighter[crop] = (found - case.image()[0]) * case.intensity.sd[0]
+            assert np.abs(lighter).max() > 20
+            before = np.where(before == 0, 0, np.maximum(np.rint(before + lighter), 1))
         distance = sitk.GetArrayFromImage(
             sitk.SignedMaurerDistanceMap(
                 sitk.GetImageFromArray((expected > 0).astype(np.uint8)), squaredDistance=False, insideIsPositive=False

@@ -54,12 +54,6 @@ def test_sets_from_elsewhere_are_not_mixed_with_ours(workspace: Workspace):
         sets.add(workspace.id, folder, "ours", [0], *arguments)
 
 
-def test_methods_that_paste_into_healthy_hosts_are_not_there_yet(workspace: Workspace, monkeypatch):
-    monkeypatch.setattr(CarveMix, "hosts", "healthy")
-    with pytest.raises(UserError, match="carvemix pastes into healthy hosts"):
-        make_set(workspace, healthy="601")
-
-
 def test_methods_that_need_others_are_not_there_yet(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(CarveMix, "needs", ("tf_aug",))
     with pytest.raises(UserError, match="carvemix learns what this version cannot fit yet"):

@@ -2,6 +2,7 @@
 
 B blurs; I(x) = a x + b, with a and b for each class and channel. The map may be soft: a voxel then belongs in part to a
 class, in part to another, in part to the host. Volumes are (C, Z, Y, X), z-scored; classes come as shares (K, Z, Y, X).
+Beyond the paper, a tumour may have detail of its own: some of the host's, and its donor's light and dark places.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-TRUNCATE = 4.0  # standard deviations that a Gaussian reaches
+from nnunetv2_tf.preparation.blurring import TRUNCATE, blur
 
 
-def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, grain: float = 0.0) -> Tensor:
+def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, detail: Tensor | None = None) -> Tensor:
     """x_s'. Takes batches too, and passes gradients to a and b.
 
     Args:
@@ -23,30 +24,13 @@ def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, g
         shares: (..., K, Z, Y, X) m_s, how much of each voxel is which class
         a: (K, C)
         b: (K, C)
-        grain: share of the host's detail, x_h - B(x_h), that stays in the tumour; 0 in the paper
+        detail: (..., C, Z, Y, X) what is added in the tumour; nothing in the paper
     """
     inside = shares.sum(dim=-4, keepdim=True)
     slope = torch.einsum("...kzyx,kc->...czyx", shares, a)
     offset = torch.einsum("...kzyx,kc->...czyx", shares, b)
-    return x_h * (1 - inside) + slope * blurred + offset + grain * inside * (x_h - blurred)
-
-
-def blur(image: np.ndarray, organ: np.ndarray | None, sigma: Sequence[float]) -> np.ndarray:
-    """B: (C, Z, Y, X) float32, blurred; with an organ, of what is in the organ only.
-
-    Without, the darkness around a brain would creep into tumours at its surface.
-
-    Args:
-        image: (C, Z, Y, X)
-        organ: (Z, Y, X) bool, or None
-        sigma: standard deviation in voxels, by axis
-    """
-    if organ is None:
-        return np.stack([gaussian_filter(channel, sigma, truncate=TRUNCATE) for channel in image])
-    weight = gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE)
-    summed = [gaussian_filter(np.where(organ, channel, 0), sigma, truncate=TRUNCATE) for channel in image]
-    return np.stack([np.where(organ, one / np.maximum(weight, 1e-6), channel) for one, channel in
-                     zip(summed, image, strict=True)])  # fmt: skip
+    tumour = slope * blurred + offset
+    return x_h * (1 - inside) + (tumour if detail is None else tumour + inside * detail)
 
 
 def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
@@ -63,3 +47,18 @@ def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sig
         return masks * organ
     inside = np.maximum(gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE), 1e-6)
     return np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE) for mask in masks]) / inside * organ
+
+
+def texture(image: np.ndarray, tumour: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
+    """(C, Z, Y, X) float32: where a tumour is lighter or darker than its classes are on average, smoothly; 0 elsewhere.
+
+    Args:
+        image: (C, Z, Y, X)
+        tumour: (Z, Y, X) the map, on the same grid
+        sigma: standard deviation in voxels, by axis, of what is too fine to be kept
+    """
+    differs = np.zeros_like(image)
+    for value in np.unique(tumour[tumour > 0]):
+        mask = tumour == value
+        differs[:, mask] = image[:, mask] - image[:, mask].mean(axis=1, keepdims=True)
+    return np.where(tumour > 0, blur(differs, tumour > 0, sigma), 0)

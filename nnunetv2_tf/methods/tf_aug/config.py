@@ -11,7 +11,10 @@ class TFAugConfig:
     in_voxels: bool = False  # sigma counts voxels, whatever they measure
     within_organ: bool = True  # B sees the organ only
     edge_mm: float = 1.0  # standard deviation of the map's soft edge; 0: hard
+    edge_voxels: float = 0.5  # of what voxels themselves smear it, on top
     grain: float = 0.5  # share of the host's detail, x_h - B(x_h), that stays in the tumour
+    texture: float = 1.0  # share of the donor's light and dark places
+    texture_mm: float = 2.0  # standard deviation of the blur that leaves them
     moments: bool = True  # start at the moments of real tumours, else at a = 1, b = 0
     positive: bool = True  # a > 0, so that bright stays bright
     prototypes: bool = True  # compare with the mean features of all real cases, else with a random one's
@@ -32,7 +35,9 @@ PRESETS = {
         in_voxels=True,
         within_organ=False,
         edge_mm=0.0,
+        edge_voxels=0.0,
         grain=0.0,
+        texture=0.0,
         moments=False,
         positive=False,
         prototypes=False,

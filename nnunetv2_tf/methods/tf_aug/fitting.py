@@ -107,12 +107,13 @@ class Fit:
         if self.config.moments:
             samples = self.pool or [self._sample(POOL, index) for index in range(8)]
             real = moments_of_real(self.donors, self.eye.classes)
-            ours = moments_of_coarse(samples, self.eye.classes)
+            ours, detail = moments_of_coarse(samples, self.eye.classes)
             for index, value in enumerate(self.eye.classes):
                 if value in real and value in ours:
-                    (mean, sd), (our_mean, our_sd) = real[value], ours[value]
-                    a[index] = np.clip(sd / np.maximum(our_sd, 1e-6), 1 / STEEPEST, STEEPEST)
-                    b[index] = mean - a[index] * our_mean
+                    (mean, sd), (our_mean, our_sd), (more, more_sd) = real[value], ours[value], detail[value]
+                    wanted = np.sqrt(np.maximum(sd**2 - more_sd**2, 0))  # what the detail leaves to do
+                    a[index] = np.clip(wanted / np.maximum(our_sd, 1e-6), 1 / STEEPEST, STEEPEST)
+                    b[index] = mean - a[index] * our_mean - more
         return Fitted(self.eye.classes, self.names, self.channels, _numbers(a), _numbers(b), (), (), ())
 
     def _epoch(self, state: Fitted) -> tuple[Fitted, int]:
@@ -128,7 +129,7 @@ class Fit:
         for step in range(steps):
             batch = self._batch(epoch, step, order)
             a = softplus(raw_a) if config.positive else raw_a
-            ours = self.eye.of_coarse(batch, a.float(), b.float(), config.grain)
+            ours = self.eye.of_coarse(batch, a.float(), b.float())
             theirs = self.goal or self._random_real(epoch, step)
             loss = class_distance(ours.means, theirs.means, ours.present & theirs.present).mean()
             optimizer.zero_grad()

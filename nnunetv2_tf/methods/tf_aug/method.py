@@ -21,6 +21,11 @@ class TFAug(Method):
     config: TFAugConfig
     fitted_to: Fitted
 
+    @property
+    def pastes(self) -> bool:
+        """Donors lend their texture."""
+        return self.config.texture > 0
+
     def fit(self, data: FitData, folder: Path) -> None:
         """Finds a and b."""
         self.fitted_to = Fit(self.config, data, folder, self.device).run()
@@ -37,7 +42,7 @@ class TFAug(Method):
         a, b = self._jittered(rng)
         box, parts = parts_of(site, self.config, self.fitted_to.classes)
         image = site.image.clone()
-        image[(slice(None), *box)] = put_together(parts, a, b, self.config.grain)
+        image[(slice(None), *box)] = put_together(parts, a, b)
         label = torch.where(site.tumour > 0, site.tumour, site.label)
         reach = self.reach_mm if self.config.edge_mm else 0.0  # a hard edge ends with the map
         return Edited(image, label, reach, controls={"a": a.tolist(), "b": b.tolist()})

@@ -11,8 +11,9 @@ from nnunetv2_tf.baseline.crops import Box, box_around, cut, middle
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
 from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_aug.coarse import TRUNCATE, blur, coarse, shares_of
+from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
+from nnunetv2_tf.preparation.blurring import TRUNCATE, blur
 from nnunetv2_tf.preparation.stored import Case
 
 
@@ -23,13 +24,14 @@ class Parts:
     x_h: np.ndarray  # (C, Z, Y, X)
     blurred: np.ndarray  # (C, Z, Y, X)
     shares: np.ndarray  # (K, Z, Y, X)
+    detail: np.ndarray  # (C, Z, Y, X)
 
 
 def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[Box, Parts]:
     """The ingredients around a site's tumour, and where that is."""
     spacing = np.array(site.spacing)
     sigma = np.full(3, config.sigma) if config.in_voxels else config.sigma / spacing
-    edge = config.edge_mm / spacing
+    edge = np.hypot(config.edge_mm / spacing, config.edge_voxels)
     tumour = site.tumour.numpy()
     reach, more = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
     inner, wide = (box_around(tumour > 0, margin) for margin in (reach, more))  # the blur of the inner needs the wide
@@ -37,13 +39,28 @@ def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[B
     here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, wide, strict=True))
     blurred = blur(image, organ if config.within_organ else None, sigma.tolist())
     shares = shares_of(tumour[inner], classes, organ[here], edge.tolist())
-    return inner, Parts(image[(slice(None), *here)], blurred[(slice(None), *here)], shares)
+    x_h, blurred = image[(slice(None), *here)], blurred[(slice(None), *here)]
+    detail = config.grain * (x_h - blurred)
+    if config.texture:
+        detail += config.texture * _texture(site, inner, config.texture_mm / spacing)
+    return inner, Parts(x_h, blurred, shares, detail)
 
 
-def put_together(parts: Parts, a: Tensor, b: Tensor, grain: float) -> Tensor:
+def _texture(site: Site, box: Box, sigma: np.ndarray) -> np.ndarray:
+    """(C, Z, Y, X) of the donors, in a box; where two overlap, the later one's, as it is with their maps."""
+    found = np.zeros(site.image[(slice(None), *box)].shape, np.float32)
+    for donor in site.donors:
+        tumour = np.where(donor.organ[box], donor.tumour[box], 0)
+        if tumour.any():
+            own = texture(donor.image[(slice(None), *box)].numpy(), tumour, sigma.tolist())
+            np.copyto(found, own, where=tumour > 0)
+    return found
+
+
+def put_together(parts: Parts, a: Tensor, b: Tensor) -> Tensor:
     """Eq. 1, (C, Z, Y, X)."""
-    x_h, blurred, shares = (torch.from_numpy(part) for part in (parts.x_h, parts.blurred, parts.shares))
-    return coarse(x_h, blurred, shares, a.to(x_h.dtype), b.to(x_h.dtype), grain)
+    x_h, blurred, shares, detail = map(torch.from_numpy, (parts.x_h, parts.blurred, parts.shares, parts.detail))
+    return coarse(x_h, blurred, shares, a.to(x_h.dtype), b.to(x_h.dtype), detail)
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,7 @@ class Sample:
     x_h: Tensor  # (C, z, y, x)
     blurred: Tensor  # (C, z, y, x)
     shares: Tensor  # (K, z, y, x)
+    detail: Tensor  # (C, z, y, x)
     label: Tensor  # (z, y, x)
     inside: Tensor  # (z, y, x) bool: where the host is normalised
     n_norm: int
@@ -62,11 +80,13 @@ def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Seq
     """Around the middle of its tumour."""
     box, parts = parts_of(site, config, classes)
     image, tumour = site.image.numpy(), site.tumour.numpy()
-    blurred, shares = image.copy(), np.zeros((len(classes), *tumour.shape), np.float32)
-    blurred[(slice(None), *box)], shares[(slice(None), *box)] = parts.blurred, parts.shares
+    blurred, detail = image.copy(), np.zeros_like(image)
+    shares = np.zeros((len(classes), *tumour.shape), np.float32)
+    for whole, part in ((blurred, parts.blurred), (shares, parts.shares), (detail, parts.detail)):
+        whole[(slice(None), *box)] = part
     inside = (image != 0).any(axis=0) if masked else np.ones(tumour.shape, bool)
     centre = middle(tumour)
-    cropped = [torch.from_numpy(cut(one, centre, size)) for one in (image, blurred, shares, tumour, inside)]
+    cropped = [torch.from_numpy(cut(one, centre, size)) for one in (image, blurred, shares, detail, tumour, inside)]
     return Sample(*cropped, n_norm=site.n_norm)
 
 
@@ -89,13 +109,13 @@ class Eye:
     masked: bool
     device: torch.device
 
-    def of_coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor, grain: float) -> Features:
+    def of_coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Features:
         """Features of coarse images; gradients reach a and b."""
-        x_h, blurred, shares, label, inside = (
+        x_h, blurred, shares, detail, label, inside = (
             torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
-            for name in ("x_h", "blurred", "shares", "label", "inside")
+            for name in ("x_h", "blurred", "shares", "detail", "label", "inside")
         )
-        image = coarse(x_h, blurred, shares, a, b, grain)
+        image = coarse(x_h, blurred, shares, a, b, detail)
         seen = renormalised(image, x_h, [sample.n_norm for sample in samples], inside, self.z_scored)
         return Features(*class_means(self.encoder(seen), label, self.classes))
 
@@ -123,9 +143,13 @@ def moments_of_real(cases: Sequence[Case], classes: Sequence[int]) -> Mapping[in
     return _moments(((case.image(), case.tumour()) for case in map(replace, cases)), classes)
 
 
-def moments_of_coarse(samples: Sequence[Sample], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
-    """The same of the blurred hosts."""
-    return _moments(((sample.blurred.numpy(), sample.label.numpy()) for sample in samples), classes)
+def moments_of_coarse(
+    samples: Sequence[Sample], classes: Sequence[int]
+) -> tuple[Mapping[int, np.ndarray], Mapping[int, np.ndarray]]:
+    """The same of the blurred hosts, and of the detail."""
+    labels = [sample.label.numpy() for sample in samples]
+    blurred, detail = ([getattr(sample, name).numpy() for sample in samples] for name in ("blurred", "detail"))
+    return _moments(zip(blurred, labels, strict=True), classes), _moments(zip(detail, labels, strict=True), classes)
 
 
 def _moments(volumes: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[int]) -> Mapping[int, np.ndarray]:

@@ -1,14 +1,17 @@
 """Eq. 1 against plain numpy, in every preset's manner."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import convolve1d, distance_transform_edt
 
-from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_aug.coarse import blur, coarse, shares_of
+from nnunetv2_tf.methods.base import Donor, Site
+from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.methods.tf_aug.samples import parts_of, put_together
+from nnunetv2_tf.preparation.blurring import blur
 
 SHAPE = (20, 24, 22)
 CLASSES = (1, 2, 3)
@@ -29,6 +32,15 @@ def site(seed: int = 0, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -
     )  # fmt: skip
 
 
+def donated(host: Site, seed: int = 5) -> Site:
+    """With the donor of its tumour, of which a corner is not known."""
+    rng = np.random.default_rng(seed)
+    known = torch.ones_like(host.organ)
+    known[:, :, : SHAPE[2] // 2 - 2] = False
+    image = torch.from_numpy(rng.normal(size=(2, *SHAPE)).astype(np.float32))
+    return replace(host, donors=(Donor(image, host.tumour, host.tumour, known),))
+
+
 def gaussian(volume: np.ndarray, sigma: float) -> np.ndarray:
     """By hand: a normalised kernel of four standard deviations, edges mirrored."""
     reach = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
@@ -45,7 +57,7 @@ def test_the_papers_equation():
     a, b = rng.normal(1, 0.3, (3, 2)), rng.normal(0, 0.3, (3, 2))
     box, parts = parts_of(one, PRESETS["paper"], CLASSES)
     found = one.image.clone()
-    found[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b), 0.0)
+    found[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b))
     expected = one.image.numpy().astype(np.float64)
     for channel in range(2):
         blurred = gaussian(one.image[channel].numpy(), 2.0)
@@ -59,33 +71,41 @@ def test_the_papers_equation():
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0)])
 def test_the_default_is_soft_and_stays_in_the_organ(spacing):
-    one, config = site(spacing=spacing), PRESETS["default"]
+    one, config = donated(site(spacing=spacing)), PRESETS["default"]
     a, b = np.full((3, 2), 0.8), np.array([[1.0, 2.0], [0.5, 0.2], [-0.5, 1.0]])
     box, parts = parts_of(one, config, CLASSES)
     found = one.image.clone()
-    found[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b), config.grain)
+    found[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b))
     organ, image = one.organ.numpy(), one.image.numpy().astype(np.float64)
 
-    def smooth(volume: np.ndarray, mm: float) -> np.ndarray:
+    def smooth(volume: np.ndarray, mm: float, voxels: float = 0.0) -> np.ndarray:
         volume = volume.astype(np.float64)
         for axis, step in enumerate(spacing):
-            sigma = mm / step
+            sigma = float(np.sqrt((mm / step) ** 2 + voxels**2))
             reach = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
             kernel = np.exp(-(reach**2) / (2 * sigma**2))
             volume = convolve1d(volume, kernel / kernel.sum(), axis=axis, mode="reflect")
         return volume
 
     weight = smooth(organ, config.sigma)
-    inside = np.maximum(smooth(organ, config.edge_mm), 1e-6)
-    shares = [smooth(one.tumour.numpy() == value, config.edge_mm) * organ / inside for value in CLASSES]
+    edge = config.edge_mm, config.edge_voxels
+    inside = np.maximum(smooth(organ, *edge), 1e-6)
+    shares = [smooth(one.tumour.numpy() == value, *edge) * organ / inside for value in CLASSES]
+    (donor,) = one.donors
+    known = np.where(donor.organ.numpy(), donor.tumour.numpy(), 0)
     for channel in range(2):
         blurred = np.where(
             organ, smooth(image[channel] * organ, config.sigma) / np.maximum(weight, 1e-6), image[channel]
         )
         expected = image[channel] * (1 - sum(shares))
+        theirs = donor.image[channel].numpy().astype(np.float64)
+        for value in CLASSES:
+            theirs[known == value] -= theirs[known == value].mean()
+        theirs = np.where(known > 0, theirs, 0)
+        differs = smooth(theirs, config.texture_mm) / np.maximum(smooth(known > 0, config.texture_mm), 1e-6)
+        detail = config.grain * (image[channel] - blurred) + config.texture * np.where(known > 0, differs, 0)
         for index, share in enumerate(shares):
-            inside = a[index, channel] * blurred + b[index, channel] + config.grain * (image[channel] - blurred)
-            expected = expected + share * inside
+            expected = expected + share * (a[index, channel] * blurred + b[index, channel] + detail)
         np.testing.assert_allclose(found[channel].numpy(), expected, atol=2e-3)
     assert torch.equal(found[:, ~one.organ], one.image[:, ~one.organ])
 
@@ -119,4 +139,17 @@ def test_gradients_of_a_and_b():
     x_h, blurred = torch.randn(2, 1, 3, 3, 3, dtype=torch.float64), torch.randn(2, 1, 3, 3, 3, dtype=torch.float64)
     shares = torch.rand(2, 2, 3, 3, 3, dtype=torch.float64) / 2
     a, b = torch.randn(2, 1, dtype=torch.float64, requires_grad=True), torch.randn(2, 1, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda a, b: coarse(x_h, blurred, shares, a, b, 0.3), (a, b.requires_grad_()))
+    detail = torch.randn_like(x_h)
+    assert torch.autograd.gradcheck(lambda a, b: coarse(x_h, blurred, shares, a, b, detail), (a, b.requires_grad_()))
+
+
+def test_texture_is_what_a_tumour_differs_from_its_classes_means():
+    """A slope in one class, and a step between two, of which only the slope is texture."""
+    tumour = np.zeros(SHAPE, np.int16)
+    tumour[4:16, 6:18, 4:11], tumour[4:16, 6:18, 11:18] = 1, 2
+    slope = np.arange(SHAPE[1], dtype=np.float32)[:, None] - 11.5
+    image = np.where(tumour == 2, 100, np.broadcast_to(slope, SHAPE))[None].astype(np.float32)
+    found = texture(image, tumour, (0.5, 0.5, 0.5))[0]
+    assert not found[tumour == 0].any()
+    np.testing.assert_allclose(found[8:12, 8:16, 6:9], np.broadcast_to(slope[8:16], (4, 8, 3)), atol=0.01)
+    np.testing.assert_allclose(found[8:12, 8:16, 13:16], 0, atol=0.01)

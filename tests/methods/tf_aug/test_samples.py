@@ -47,10 +47,10 @@ def test_the_encoder_sees_the_case_as_nnunet_will_normalise_it(preset):
     a, b = torch.full((3, 2), 0.7), torch.tensor([[1.0, 2.0], [0.5, 0.2], [-0.5, 1.0]])
     seen = Seen()
     sample = sample_of(host, config, CLASSES, SHAPE, masked=True)
-    features = eye(seen).of_coarse([sample], a, b, config.grain)
+    features = eye(seen).of_coarse([sample], a, b)
     box, parts = parts_of(host, config, CLASSES)
     edited = host.image.clone()
-    edited[(slice(None), *box)] = put_together(parts, a, b, config.grain)
+    edited[(slice(None), *box)] = put_together(parts, a, b)
     expected = [(one - one[body].mean()) / one[body].std() for one in edited.numpy().astype(np.float64)]
     for channel in range(2):
         np.testing.assert_allclose(seen.image[0, channel].numpy()[body], expected[channel][body], atol=2e-4)
@@ -91,7 +91,9 @@ def test_moments_by_plain_loops(scene: Built):
         expected = [np.mean([values.mean() for values in inside]), np.mean([values.std() for values in inside])]
         np.testing.assert_allclose(found[value][:, 0], expected, rtol=1e-5)
     sample = sample_of(site(), PRESETS["default"], CLASSES, SHAPE, masked=True)
-    blurred, label = sample.blurred.numpy(), sample.label.numpy()
-    for value, (mean, sd) in moments_of_coarse([sample], CLASSES).items():
-        np.testing.assert_allclose(mean, [one[label == value].mean() for one in blurred], atol=1e-5)
-        np.testing.assert_allclose(sd, [one[label == value].std() for one in blurred], atol=1e-5)
+    label = sample.label.numpy()
+    for moments, image in zip(moments_of_coarse([sample], CLASSES), (sample.blurred, sample.detail), strict=True):
+        assert set(moments) == set(CLASSES)
+        for value, (mean, sd) in moments.items():
+            np.testing.assert_allclose(mean, [one[label == value].mean() for one in image.numpy()], atol=1e-5)
+            np.testing.assert_allclose(sd, [one[label == value].std() for one in image.numpy()], atol=1e-5)
