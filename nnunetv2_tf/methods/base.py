@@ -42,7 +42,8 @@ class Site:
     tumour: Tensor  # (Z, Y, X) int16: the placed tumour map, inside the organ
     donors: tuple[Donor, ...]  # one per tumour, for methods that paste
     spacing: tuple[float, float, float]
-    n_norm: int  # voxels of the whole case that its normalisation is taken over
+    body: Tensor  # (Z, Y, X) bool: where the host is normalised
+    n_norm: int  # voxels of the whole case's body
 
 
 @dataclass(frozen=True)

@@ -99,10 +99,11 @@ class Case:
             for values, places in locations.items()
         )
 
-    @property
-    def n_norm(self) -> int:
-        """Voxels here that nnU-Net normalises over."""
-        return int((self.stored_label >= 0).sum()) if self.plan.manager.use_mask_for_norm[0] else self.stored_label.size
+    def body(self) -> np.ndarray:
+        """(Z, Y, X) bool: what nnU-Net normalises over. (Elsewhere resampling leaves traces, values that are not 0.)"""
+        if self.plan.manager.use_mask_for_norm[0]:
+            return self.stored_label >= 0
+        return np.ones(self.stored_label.shape, bool)
 
     @cached_property
     def has_background(self) -> bool:

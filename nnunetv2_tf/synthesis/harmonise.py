@@ -23,6 +23,7 @@ from nnunetv2_tf.work import write_json
 QUANTILES = (0.5, 2, *range(5, 100, 5), 98, 99.5)  # the landmarks, in percent
 AWAY = 4.0  # mm from a tumour on, tissue counts as healthy
 LENGTH, EVERY = 16, 8  # voxels of a stretch whose spectrum is taken, and from one stretch to the next
+FREQUENCIES = LENGTH // 2 + 1
 FEWEST, MOST = 50, 20_000  # stretches
 FITTED = slice(2, 7)  # of the frequencies 0, 1, ..., 8 per stretch: neither shapes nor noise
 WIDEST = 2.0  # voxels, standard deviation
@@ -123,12 +124,12 @@ def _spectrum(image: np.ndarray, where: np.ndarray, axis: int) -> np.ndarray:
     """(F,) logarithm of the mean power along an axis, over stretches that are inside; all 0 where there are few."""
     lines, inside = (np.moveaxis(volume, axis, -1) for volume in (image, where))
     if lines.shape[-1] < LENGTH:
-        return np.zeros(LENGTH // 2 + 1)
+        return np.zeros(FREQUENCIES)
     whole = sliding_window_view(inside, LENGTH, axis=-1)[..., ::EVERY, :].all(axis=-1)
     stretches = sliding_window_view(lines, LENGTH, axis=-1)[..., ::EVERY, :]
     places = np.argwhere(whole)
     if len(places) < FEWEST:
-        return np.zeros(LENGTH // 2 + 1)
+        return np.zeros(FREQUENCIES)
     places = places[:: -(-len(places) // MOST)]
     values = stretches[tuple(places.T)]
     values = (values - values.mean(axis=-1, keepdims=True)) * np.hanning(LENGTH)

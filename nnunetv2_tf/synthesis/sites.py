@@ -173,6 +173,7 @@ def with_looks(site: Site, host: Case, model: Case) -> tuple[Site, list[list[flo
 
 
 def _site(host: Case, organ: np.ndarray, tumour: np.ndarray, donors: tuple[Donor, ...]) -> Site:
+    body = host.body()
     return Site(
         image=torch.from_numpy(host.image()),
         label=torch.from_numpy(host.label()),
@@ -180,7 +181,8 @@ def _site(host: Case, organ: np.ndarray, tumour: np.ndarray, donors: tuple[Donor
         tumour=torch.from_numpy(tumour),
         donors=donors,
         spacing=host.grid.spacing,
-        n_norm=host.n_norm,
+        body=torch.from_numpy(body),
+        n_norm=int(body.sum()),
     )
 
 

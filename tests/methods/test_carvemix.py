@@ -124,4 +124,13 @@ def site_with(label: np.ndarray) -> Site:
     everywhere = torch.ones(label.shape, dtype=torch.bool)
     donor = Donor(torch.ones(1, *label.shape), tumour, tumour, everywhere)
     host = torch.zeros(1, *label.shape)
-    return Site(host, torch.full(label.shape, 7, dtype=torch.int16), everywhere, tumour, (donor,), (1.0, 1.0, 1.0), 1)
+    return Site(
+        host,
+        torch.full(label.shape, 7, dtype=torch.int16),
+        everywhere,
+        tumour,
+        (donor,),
+        (1.0, 1.0, 1.0),
+        everywhere,
+        1,
+    )

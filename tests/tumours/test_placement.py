@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nnunetv2_tf.tumours.placement import place
+from nnunetv2_tf.tumours.bank import make_bank
+from nnunetv2_tf.tumours.placement import place, place_moved
 from nnunetv2_tf.tumours.recipe import Tumour
 from tests.scenes import SCENES, Built
 
@@ -53,3 +54,26 @@ def test_on_the_same_grid_values_are_copied(scene: Built):
 
 def test_an_image_is_read_only_when_wanted(scene: Built):
     assert place(Tumour("case_000"), scene.cases[0], scene.cases[1], with_image=False).image is None
+
+
+def test_a_transformed_donor_is_known_around_its_tumour(scene: Built):
+    """Untransformed, the box is the donor itself; shifted, all of it is."""
+    donor = scene.cases[0]
+    bank = make_bank([donor], {})
+    (lesion,) = bank.lesions
+    shape, voxels = donor.grid.shape, (2, -1, 3)
+    for shift in ((0.0, 0.0, 0.0), tuple((donor.grid.affine[:3, :3] @ voxels)[::-1])):
+        placed = place_moved(
+            Tumour(donor.identifier, shift=shift), lesion, donor, bank.midline, donor.grid.affine, shape
+        )
+        steps = voxels if any(shift) else (0, 0, 0)
+        assert placed.image is not None
+        for index in np.argwhere(placed.organ)[::29]:
+            source = tuple(index - steps)
+            np.testing.assert_allclose(
+                placed.image[(slice(None), *index)], donor.image()[(slice(None), *source)], atol=1e-4
+            )
+            assert placed.label[tuple(index)] == donor.label()[source]
+            assert placed.tumour[tuple(index)] == donor.tumour()[source]
+            assert donor.organ()[source]
+        assert (placed.organ & (placed.tumour > 0)).sum() > 0.5 * (donor.tumour() > 0).sum()

@@ -5,7 +5,7 @@ import pytest
 
 from nnunetv2_tf.tumours.bank import cut_out
 from nnunetv2_tf.tumours.recipe import Tumour
-from nnunetv2_tf.tumours.transform import PULL, WIDEST, _field, forward, move, radius_of
+from nnunetv2_tf.tumours.transform import PULL, WIDEST, _field, course_of, forward, move, overlap, radius_of
 from tests.tumours.hosts import GRID, MIDLINE, SHAPE, ball, lesion_map
 
 LESION = cut_out("case", lesion_map((20, 24, 30), 6), GRID)
@@ -138,3 +138,40 @@ def test_what_sticks_out_of_the_grid_is_cut():
     assert 0 < (label > 0).sum() < (moved.label > 0).sum()
     far = move(Tumour("case", shift=(0.0, 0.0, 900.0)), LESION, MIDLINE, GRID).cut_to(SHAPE)[1]
     assert far.size == 0
+
+
+@pytest.mark.parametrize("elastic_seed", [None, 3])
+def test_an_image_goes_the_way_of_its_map(elastic_seed):
+    """An image that is a slope in the lesion's own voxels tells where each voxel comes from; so does the map."""
+    tumour = Tumour(
+        "case", scale=(1.1, 0.9, 1.2), rotation=(20.0, -10.0, 5.0), flip=True, shift=(4.0, 2.0, -5.0),
+        elastic_seed=elastic_seed,
+    )  # fmt: skip
+    course = course_of(tumour, LESION, MIDLINE, GRID)
+    sources = course.image(np.indices(LESION.label.shape).astype(np.float32))
+    found = move(tumour, LESION, MIDLINE, GRID)
+    np.testing.assert_array_equal(found.start, course.start)
+    at = tuple(np.rint(sources[:, found.label > 0]).astype(int))
+    agree = LESION.label[at] == found.label[found.label > 0]
+    assert agree.mean() > 0.9  # else two classes are as near
+    known = course.mask(np.ones(LESION.label.shape, bool))
+    assert known[found.label > 0].all()
+    assert not known.all()
+    if elastic_seed is None:
+        back = np.linalg.inv(GRID @ np.eye(4)) @ np.linalg.inv(forward(tumour, LESION, MIDLINE)) @ GRID
+        place = np.argwhere(found.label > 0)[7]
+        there = back[:3, :3] @ (place + found.start) + back[:3, 3] - LESION.start
+        np.testing.assert_allclose(sources[(slice(None), *place)], there, atol=1e-3)
+
+
+@pytest.mark.parametrize("start", [(-2, 3, 8), (-9, 0, 0), (12, 0, 0)])
+def test_boxes_overlap_where_both_are(start):
+    whole, box = np.zeros((10, 10, 10), int), np.arange(1, 61).reshape(5, 4, 3)
+    there, own = overlap(start, box.shape, whole.shape)
+    whole[there] = box[own]
+    for index in np.ndindex(*box.shape):
+        place = np.add(start, index)
+        if (place >= 0).all() and (place < 10).all():
+            assert whole[tuple(place)] == box[index]
+            whole[tuple(place)] = 0
+    assert not whole.any()

@@ -71,7 +71,6 @@ class Fit:
             meaning.tumour,
             crop_size(manager.patch_size),
             tuple(scheme == "ZScoreNormalization" for scheme in schemes),
-            bool(manager.use_mask_for_norm[0]),
             device,
         )
         names = {value: name for name, value in data.class_names.items()}
@@ -160,7 +159,7 @@ class Fit:
 
     def _sample(self, *stream: int) -> Sample:
         site = self.data.sample_site(np.random.default_rng([self.seed, *stream]))
-        return sample_of(site, self.config, self.eye.classes, self.eye.size, self.eye.masked)
+        return sample_of(site, self.config, self.eye.classes, self.eye.size)
 
     def _random_real(self, epoch: int, step: int) -> Features:
         """Of one case for each image of the batch."""

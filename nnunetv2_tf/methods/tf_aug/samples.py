@@ -72,11 +72,11 @@ class Sample:
     shares: Tensor  # (K, z, y, x)
     detail: Tensor  # (C, z, y, x)
     label: Tensor  # (z, y, x)
-    inside: Tensor  # (z, y, x) bool: where the host is normalised
+    body: Tensor  # (z, y, x) bool
     n_norm: int
 
 
-def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Sequence[int], masked: bool) -> Sample:
+def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Sequence[int]) -> Sample:
     """Around the middle of its tumour."""
     box, parts = parts_of(site, config, classes)
     image, tumour = site.image.numpy(), site.tumour.numpy()
@@ -84,10 +84,8 @@ def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Seq
     shares = np.zeros((len(classes), *tumour.shape), np.float32)
     for whole, part in ((blurred, parts.blurred), (shares, parts.shares), (detail, parts.detail)):
         whole[(slice(None), *box)] = part
-    inside = (image != 0).any(axis=0) if masked else np.ones(tumour.shape, bool)
-    centre = middle(tumour)
-    cropped = [torch.from_numpy(cut(one, centre, size)) for one in (image, blurred, shares, detail, tumour, inside)]
-    return Sample(*cropped, n_norm=site.n_norm)
+    arrays, centre = (image, blurred, shares, detail, tumour, site.body.numpy()), middle(tumour)
+    return Sample(*(torch.from_numpy(cut(array, centre, size)) for array in arrays), n_norm=site.n_norm)
 
 
 @dataclass(frozen=True)
@@ -106,17 +104,16 @@ class Eye:
     classes: tuple[int, ...]
     size: tuple[int, ...]  # of what it sees
     z_scored: tuple[bool, ...]  # by channel
-    masked: bool
     device: torch.device
 
     def of_coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Features:
         """Features of coarse images; gradients reach a and b."""
-        x_h, blurred, shares, detail, label, inside = (
+        x_h, blurred, shares, detail, label, body = (
             torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
-            for name in ("x_h", "blurred", "shares", "detail", "label", "inside")
+            for name in ("x_h", "blurred", "shares", "detail", "label", "body")
         )
         image = coarse(x_h, blurred, shares, a, b, detail)
-        seen = renormalised(image, x_h, [sample.n_norm for sample in samples], inside, self.z_scored)
+        seen = renormalised(image, x_h, [sample.n_norm for sample in samples], body, self.z_scored)
         return Features(*class_means(self.encoder(seen), label, self.classes))
 
     def of_real(self, case: Case) -> Features:

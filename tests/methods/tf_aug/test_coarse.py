@@ -28,7 +28,7 @@ def site(seed: int = 0, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -
     tumour *= organ
     return Site(
         *(torch.from_numpy(array) for array in (image, np.zeros(SHAPE, np.int16), organ, tumour)),
-        donors=(), spacing=spacing, n_norm=int(organ.sum()),
+        donors=(), spacing=spacing, body=torch.from_numpy(organ), n_norm=int(organ.sum()),
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Seen(nn.Module):
 
 
 def eye(encoder: nn.Module, size: tuple[int, ...] = SHAPE, channels: int = 2) -> Eye:
-    return Eye(encoder, CLASSES, size, (True,) * channels, True, torch.device("cpu"))  # type: ignore[arg-type]
+    return Eye(encoder, CLASSES, size, (True,) * channels, torch.device("cpu"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -46,7 +46,7 @@ def test_the_encoder_sees_the_case_as_nnunet_will_normalise_it(preset):
     host = replace(host, image=torch.from_numpy(image.astype(np.float32)))
     a, b = torch.full((3, 2), 0.7), torch.tensor([[1.0, 2.0], [0.5, 0.2], [-0.5, 1.0]])
     seen = Seen()
-    sample = sample_of(host, config, CLASSES, SHAPE, masked=True)
+    sample = sample_of(host, config, CLASSES, SHAPE)
     features = eye(seen).of_coarse([sample], a, b)
     box, parts = parts_of(host, config, CLASSES)
     edited = host.image.clone()
@@ -90,7 +90,7 @@ def test_moments_by_plain_loops(scene: Built):
         inside = [values for values in inside if len(values) > 1]
         expected = [np.mean([values.mean() for values in inside]), np.mean([values.std() for values in inside])]
         np.testing.assert_allclose(found[value][:, 0], expected, rtol=1e-5)
-    sample = sample_of(site(), PRESETS["default"], CLASSES, SHAPE, masked=True)
+    sample = sample_of(site(), PRESETS["default"], CLASSES, SHAPE)
     label = sample.label.numpy()
     for moments, image in zip(moments_of_coarse([sample], CLASSES), (sample.blurred, sample.detail), strict=True):
         assert set(moments) == set(CLASSES)

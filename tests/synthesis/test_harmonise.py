@@ -1,0 +1,165 @@
+"""Hosts that take over the looks of real scans: brightness, sharpness, and what is written of it."""
+
+from dataclasses import replace
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import LOOKS
+from nnunetv2_tf.preparation.preprocess import preprocess_cases
+from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.sets.names import check_set_name
+from nnunetv2_tf.synthesis import harmonise as module
+from nnunetv2_tf.synthesis.compose import compose
+from nnunetv2_tf.synthesis.harmonise import QUANTILES, Looks, harmonise, looks_of
+from nnunetv2_tf.synthesis.making import build, synthesize_case
+from tests.scenes import SAME_GRID, SCENES, Built
+
+SHAPE = (48, 56, 52)
+GLOW = "tests.methods.examples:Glow"
+
+
+def structured(seed: int, sigma: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
+    """(1, Z, Y, X): blobs of many sizes with a sharp side, seen by a scanner that smears."""
+    rng = np.random.default_rng(seed)
+    blobs = [gaussian_filter(rng.normal(size=SHAPE), width) * width**1.5 for width in (0.8, 1.5, 3, 6)]
+    return gaussian_filter(np.sum(blobs, axis=0), sigma)[None].astype(np.float32)
+
+
+def ball() -> np.ndarray:
+    places = np.indices(SHAPE) - np.reshape(SHAPE, (3, 1, 1, 1)) / 2
+    return (places**2).sum(axis=0) < 23**2
+
+
+@pytest.mark.parametrize("sigma", [(0.8, 0.0, 0.0), (0.5, 0.6, 1.2), (1.5, 0.0, 0.7)])
+def test_how_much_a_scanner_smears_is_found_out(sigma):
+    """On another anatomy, differently contrasted."""
+    looks = looks_of(np.tanh(structured(1, sigma)) * 3 + 1, ball())
+    found = harmonise(structured(2), ball(), looks, [True])
+    np.testing.assert_allclose(found.blurred[0], sigma, atol=0.3, rtol=0.1)
+
+
+def test_nothing_is_made_sharper():
+    looks = looks_of(structured(1), ball())
+    found = harmonise(structured(2, (1.0, 1.0, 1.0)), ball(), looks, [True])
+    assert found.blurred == ((0.0, 0.0, 0.0),)
+
+
+def test_brightness_is_that_of_the_model():
+    """Quantiles agree, darker stays darker, and outside the organ nothing changes."""
+    host, organ = structured(2), ball()
+    looks = looks_of(np.exp(structured(1) / 3) * 40, organ)
+    found = harmonise(host, organ, replace(looks, spectra=(((0.0,) * 9,) * 3,)), [False]).image[0]
+    np.testing.assert_allclose(np.percentile(found[organ], QUANTILES), looks.landmarks[0], rtol=0.01)
+    assert (np.diff(found[organ][np.argsort(host[0][organ])]) >= 0).all()
+    np.testing.assert_array_equal(found[~organ], host[0][~organ])
+    blurred = harmonise(host, organ, looks_of(structured(1, (1.0, 1.0, 1.0)), organ), [False]).image[0]
+    np.testing.assert_allclose(np.std(blurred[organ]), np.std(structured(1, (1.0, 1.0, 1.0))[0][organ]), rtol=0.02)
+
+
+def test_z_scored_channels_keep_mean_and_sd():
+    host = np.concatenate([structured(2), structured(3)])
+    host = (host - host[:, ball()].mean(axis=1)[:, None, None, None]) * ball()
+    looks = looks_of(np.concatenate([structured(1), structured(4)]) * 7 + 50, ball())
+    found = harmonise(host, ball(), looks, [True, False]).image
+    assert found[0][ball()].mean() == pytest.approx(host[0][ball()].mean(), abs=1e-3)
+    assert found[0][ball()].std() == pytest.approx(host[0][ball()].std(), rel=1e-4)
+    assert found[1][ball()].mean() == pytest.approx(50, abs=2)
+
+
+@pytest.mark.parametrize("image", [np.zeros(SHAPE), np.round(structured(2)[0])], ids=["one value", "few values"])
+def test_scans_of_few_values(image):
+    found = harmonise(image[None].astype(np.float32), ball(), looks_of(structured(1), ball()), [True])
+    assert np.isfinite(found.image).all()
+    nothing = harmonise(structured(2), np.zeros(SHAPE, bool), looks_of(structured(1), ball()), [True])
+    np.testing.assert_array_equal(nothing.image, structured(2))
+    small = (slice(20, 30),) * 3  # for a stretch
+    found = harmonise(structured(2)[(slice(None), *small)], ball()[small], looks_of(structured(1), ball()), [True])
+    assert found.blurred == ((0.0, 0.0, 0.0),)
+
+
+def test_a_tumour_has_no_part_in_looks(scene: Built, monkeypatch):
+    case = scene.cases[0]
+    taken = Looks.of(replace(case))
+    lighter = case.image()
+    lighter[:, case.tumour() > 0] += 5
+    monkeypatch.setattr(Case, "image", lambda *_: lighter)
+    path = scene.dataset.preprocessed / "tf" / LOOKS / scene.plan.data_identifier / f"{case.identifier}.json"
+    path.unlink()
+    assert Looks.of(replace(case)) == taken
+
+
+def test_looks_are_kept_for_as_long_as_the_scan_stays(scene: Built, monkeypatch):
+    case = scene.cases[1]
+    taken = Looks.of(replace(case))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "looks_of", lambda *_: pytest.fail("taken again"))
+        assert Looks.of(replace(case)) == taken
+        patch.setattr(module, "RULES", 0)
+        with pytest.raises(pytest.fail.Exception, match="taken again"):
+            Looks.of(replace(case))
+    with pytest.raises(UserError, match="A set cannot be called 'looks'"):
+        check_set_name("looks")
+
+
+@pytest.mark.parametrize("scene", SAME_GRID, indirect=True)
+def test_an_edit_counts_from_the_harmonised_host_on(scene: Built):
+    """native = host + sd * (harmonised - host + w * (edited - harmonised)), by hand."""
+    case = scene.cases[0]
+    task = scene.task(0, 1, GLOW, model=scene.cases[2])
+    made = task.sites.make(task.line, case, False)
+    assert made.stored is not None
+    (edited,) = build(task.method).edit([made.site], [np.random.default_rng(0)])
+    composed = compose(case, made.site, edited, made.stored)
+    plain = compose(case, made.site, replace(edited, image=made.site.image), made.stored)
+    z_before, z_host, organ = (part.numpy() for part in (made.stored, made.site.image, made.site.organ))
+    assert (z_before != z_host).any()
+    axes, sd = case.plan.plans_manager.transpose_forward, case.intensity.sd
+    crop = tuple(slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
+    for channel, (with_edit, without) in enumerate(zip(composed.images, plain.images, strict=True)):
+        one, other = (volume.stored.transpose(axes)[crop].astype(float) for volume in (with_edit, without))
+        expected = z_host[channel] * sd[channel] + case.intensity.mean[channel]
+        low, high = (1, np.inf) if case.has_background else (-np.inf, np.inf)
+        if scene.plan.manager.normalization_schemes[channel] == "CTNormalization":
+            low, high = -150, 250  # nnU-Net sees no further
+            one, other = np.clip(one, low, high), np.clip(other, low, high)
+        np.testing.assert_allclose(other[organ], np.clip(expected[organ], low, high), atol=0.51)
+        inside = (made.site.tumour > 0).numpy()
+        more = (edited.image - made.site.image)[channel].numpy() * sd[channel]
+        np.testing.assert_allclose(one[inside], np.clip((expected + more)[inside], low, high), atol=0.51)
+        away = organ & ~torch.nn.functional.max_pool3d((made.site.tumour > 0).float()[None], 15, 1, 7)[0].bool().numpy()
+        if min(case.grid.spacing) >= 1:  # the reach is at most six voxels
+            np.testing.assert_array_equal(one[away], other[away])
+
+
+@pytest.mark.parametrize("scene", SCENES, indirect=True)
+def test_what_nnunet_makes_of_it_has_the_looks(scene: Built, tmp_path):
+    """In all scenes: background, header and size stay, and nnU-Net's own preprocessing shows the harmonised host."""
+    case, model = scene.cases[0], scene.cases[2]
+    task = scene.task(0, 1, GLOW, model=model)
+    composed, sidecar = synthesize_case(task)
+    assert sidecar.controls["harmonised"]["to"] == model.identifier
+    composed.write(tmp_path, "made", ".nii.gz")
+    names = [f"imagesTr/made_{channel:04d}.nii.gz" for channel in range(len(case.files.images))]
+    files = replace(
+        case.files, identifier="made", label=tmp_path / "labelsTr" / "made.nii.gz",
+        images=tuple(tmp_path / name for name in names),
+    )  # fmt: skip
+    for before, after in zip(case.files.images, files.images, strict=True):
+        old, new = (np.asanyarray(nibabel.load(path).dataobj) for path in (before, after))  # type: ignore[attr-defined]
+        if case.has_background:
+            np.testing.assert_array_equal(old == 0, new == 0)
+    list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
+    result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
+    made = task.sites.make(task.line, case, False)
+    seen = result.image() * np.reshape(result.intensity.sd, (-1, 1, 1, 1))
+    seen = (seen + np.reshape(result.intensity.mean, (-1, 1, 1, 1)))[:, made.site.organ.numpy()]
+    z = made.site.image.numpy() * np.reshape(case.intensity.sd, (-1, 1, 1, 1))
+    expected = (z + np.reshape(case.intensity.mean, (-1, 1, 1, 1)))[:, made.site.organ.numpy()]
+    near = gaussian_filter((made.site.tumour > 0).numpy().astype(float), 3) > 1e-4
+    apart = np.abs(seen - expected)[:, ~near[made.site.organ.numpy()]]
+    assert np.median(apart) <= (0.51 if not case.grid.resampled else 0.1 * max(case.intensity.sd))
