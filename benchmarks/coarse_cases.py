@@ -4,9 +4,9 @@
 
 FOLDER is that of benchmarks.tf_aug_recovery. Fits TF-Aug where that is not done yet, makes 24 cases, and prints a and
 b, and of the training cases and of the made ones, as nnU-Net normalises them, means and standard deviations inside the
-classes and the gradient at the tumours' surfaces. Paints twelve (coarse_PRESET.png: host, harmonised, coarse, with its map, and
-the real case with the tumour of the most similar volume), and 24 shuffled pictures without any sign, 12 real and 12
-made (sorting_PRESET/), for somebody to sort, with the answers beside the folder (sorting_PRESET.json).
+classes and the gradient at the tumours' surfaces. Paints twelve (coarse_PRESET.png: host, harmonised, coarse, with its
+map, and the real case with the tumour of the most similar volume), and 24 shuffled pictures without any sign, 12 real
+and 12 made (sorting_PRESET/), for somebody to sort, with the answers beside the folder (sorting_PRESET.json).
 """
 
 import argparse
