@@ -28,6 +28,24 @@ def test_arrays_agree_with_each_other(scene: Built):
     assert case.has_background is (scene.plan.manager.normalization_schemes[0] != "CTNormalization")
 
 
+@pytest.mark.parametrize("scene", SCENES, indirect=True)
+def test_what_is_normalised_over(scene: Built):
+    """Where nothing is resampled it has a mean of 0 and an sd of 1; traces around it do not belong to it."""
+    case = scene.cases[0]
+    body = case.body()
+    assert body.shape == case.grid.shape
+    if not scene.plan.masked:
+        assert body.all()
+    elif scene.plan.manager.normalization_schemes[0] == "ZScoreNormalization" and not case.grid.resampled:
+        inside = case.image()[:, body]
+        np.testing.assert_allclose([inside.mean(), inside.std()], [0, 1], atol=1e-3)
+
+
+def test_a_box_without_the_rest(scene: Built):
+    box = (slice(2, 7), slice(0, 9), slice(5, 11))
+    np.testing.assert_array_equal(scene.cases[0].image(box), scene.cases[0].image()[(slice(None), *box)])
+
+
 def test_the_validation_cases_are_not_among_them(scene: Built):
     assert len(scene.cases) == 4
     assert "case_004" not in {case.identifier for case in scene.cases}
