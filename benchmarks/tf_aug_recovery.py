@@ -163,12 +163,13 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-seeds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("-np", type=int, default=2, help="fits at once (default: %(default)s)")
+    parser.add_argument("-manners", nargs="+", choices=MANNERS, default=list(MANNERS), help="default: all")
     arguments = parser.parse_args()
     root = arguments.root.resolve()
     prepared(root)
     trials = [
         Trial(root, manner, trained, seed)
-        for manner in MANNERS
+        for manner in arguments.manners
         for trained in (True, False)
         for seed in range(arguments.seeds)
     ]
