@@ -73,12 +73,19 @@ def renormalised(
         inside: (B, Z, Y, X) bool: where it is normalised
         z_scored: by channel; others are normalised the same whatever they show
     """
+    mean, sd = new_moments(edited, host, n_norm, inside, z_scored)
+    normal = (edited - mean[..., None, None, None]) / sd[..., None, None, None]
+    return torch.where(inside[:, None], normal, edited)
+
+
+def new_moments(
+    edited: Tensor, host: Tensor, n_norm: Sequence[int], inside: Tensor, z_scored: Sequence[bool]
+) -> tuple[Tensor, Tensor]:
+    """(B, C) each: mean and sd by which edited images are normalised anew; 0 and 1 where they are not z-scored."""
     n = torch.as_tensor(n_norm, dtype=edited.dtype, device=edited.device)[:, None]
-    where = inside[:, None]
-    change = torch.where(where, edited - host, torch.zeros_like(host))
+    change = torch.where(inside[:, None], edited - host, torch.zeros_like(host))
     mean = change.sum(dim=(2, 3, 4)) / n
     square = 1 + (change * (edited + host)).sum(dim=(2, 3, 4)) / n
     sd = (square - mean**2).clamp_min(1e-8).sqrt()
-    normal = (edited - mean[..., None, None, None]) / sd[..., None, None, None]
-    scored = torch.as_tensor(z_scored, device=edited.device)[None, :, None, None, None]
-    return torch.where(where & scored, normal, edited)
+    scored = torch.as_tensor(z_scored, device=edited.device)[None]
+    return torch.where(scored, mean, torch.zeros_like(mean)), torch.where(scored, sd, torch.ones_like(sd))

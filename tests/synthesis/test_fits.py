@@ -99,7 +99,7 @@ def test_a_killed_fit_goes_on_with_the_same_result(trained: Workspace, monkeypat
 
 def test_fitting_brings_coarse_tumours_nearer_to_real_ones(trained: Workspace, monkeypatch):
     """On the same pool of images, step by step."""
-    longer = replace(tf_aug.PRESETS["default"], epochs=6, patience=None)
+    longer = replace(tf_aug.PRESETS["default"], epochs=6)
     monkeypatch.setitem(tf_aug.PRESETS, "default", longer)
     losses = read_json(fitted(trained) / "tf_aug.json", "")["losses"]
     assert losses[-1] < losses[0]

@@ -19,12 +19,11 @@ class TFAugConfig:
     positive: bool = True  # a > 0, so that bright stays bright
     prototypes: bool = True  # compare with the mean features of all real cases, else with a random one's
     pool: int | None = 32  # coarse images that are fitted again and again; None: always new ones
-    epochs: int = 200
+    epochs: int = 40
     iterations: int = 250  # per epoch at most, which goes once through the pool, or through the healthy scans
     batch: int = 2
-    learning_rate: float = 1e-2
-    patience: int | None = 5  # stop when the loss fell by less than `gain` of itself in so many epochs; None: never
-    gain: float = 0.01
+    learning_rate: float = 0.1
+    falling: bool = True  # the rate falls to 0, evenly over the epochs
     jitter_a: float = 0.05  # per case, relative standard deviation
     jitter_b: float = 0.02  # per case, standard deviation
 
@@ -42,7 +41,9 @@ PRESETS = {
         positive=False,
         prototypes=False,
         pool=None,
-        patience=None,
+        epochs=200,
+        learning_rate=1e-2,
+        falling=False,
         jitter_a=0.0,
         jitter_b=0.0,
     ),

@@ -38,6 +38,7 @@ from nnunetv2_tf.work import write_json
 FINAL, LATEST = "tf_aug.json", "checkpoint_latest.json"
 CURE = "fit again with --overwrite."
 STEEPEST = 5.0  # a that moments may start at
+ROUNDS = 5  # until moments agree
 POOL, STEP, REAL = range(3)  # streams of random numbers
 
 Numbers = tuple[tuple[float, ...], ...]  # (K, C)
@@ -88,7 +89,7 @@ class Fit:
         state = read_record(Fitted, latest, CURE) if latest.exists() else self._start()
         if not latest.exists():
             self._log_start(state)
-        while len(state.losses) < config.epochs and not self._still(state):
+        while len(state.losses) < config.epochs:
             start = perf_counter()
             state, steps = self._epoch(state)
             write_json(latest, to_json(state))
@@ -104,23 +105,31 @@ class Fit:
         shape = (len(self.eye.classes), len(self.channels))
         a, b = np.ones(shape), np.zeros(shape)
         if self.config.moments:
-            samples = self.pool or [self._sample(POOL, index) for index in range(8)]
-            real = moments_of_real(self.donors, self.eye.classes)
-            ours, detail = moments_of_coarse(samples, self.eye.classes)
+            a, b = self._by_moments(a, b)
+        return Fitted(self.eye.classes, self.names, self.channels, _numbers(a), _numbers(b), (), (), ())
+
+    def _by_moments(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(K, C) each: with these coarse tumours have the mean and sd of real ones, in cases normalised anew."""
+        samples = self.pool or [self._sample(POOL, index) for index in range(8)]
+        real = moments_of_real(self.donors, self.eye.classes)
+        ours, detail = moments_of_coarse(samples, self.eye.classes)
+        for _ in range(ROUNDS):  # tumours change what their cases are normalised by
+            mean_after, sd_after = self.eye.normalised_by(samples, a, b)
             for index, value in enumerate(self.eye.classes):
                 if value in real and value in ours:
-                    (mean, sd), (our_mean, our_sd), (more, more_sd) = real[value], ours[value], detail[value]
+                    mean, sd = real[value] * sd_after + [mean_after, np.zeros_like(mean_after)]
+                    (our_mean, our_sd), (more, more_sd) = ours[value], detail[value]
                     wanted = np.sqrt(np.maximum(sd**2 - more_sd**2, 0))  # what the detail leaves to do
                     a[index] = np.clip(wanted / np.maximum(our_sd, 1e-6), 1 / STEEPEST, STEEPEST)
                     b[index] = mean - a[index] * our_mean - more
-        return Fitted(self.eye.classes, self.names, self.channels, _numbers(a), _numbers(b), (), (), ())
+        return a, b
 
     def _epoch(self, state: Fitted) -> tuple[Fitted, int]:
         config, epoch = self.config, len(state.losses)
         raw_a = torch.tensor(state.a, dtype=torch.float64, device=self.device)
         raw_a = (_inverse_softplus(raw_a) if config.positive else raw_a).requires_grad_()
         b = torch.tensor(state.b, dtype=torch.float64, device=self.device, requires_grad=True)
-        optimizer = torch.optim.SGD([raw_a, b], lr=config.learning_rate)
+        optimizer = torch.optim.SGD([raw_a, b], lr=self._rate(epoch))
         once_through = len(self.pool) or len(self.data.healthy)
         steps = min(config.iterations, max(1, once_through // config.batch))
         order = np.random.default_rng([self.seed, STEP, epoch]).permutation(len(self.pool))
@@ -174,12 +183,8 @@ class Fit:
             self._real[case.identifier] = self.eye.of_real(case)
         return self._real[case.identifier]
 
-    def _still(self, state: Fitted) -> bool:
-        """Whether more would gain little."""
-        patience, losses = self.config.patience, state.losses
-        if patience is None or len(losses) <= patience:
-            return False
-        return losses[-1] > (1 - self.config.gain) * losses[-1 - patience]
+    def _rate(self, epoch: int) -> float:
+        return self.config.learning_rate * (1 - epoch / self.config.epochs if self.config.falling else 1)
 
     def _log_start(self, state: Fitted) -> None:
         self.logger.lines(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.baseline.crops import Box, box_around, cut, middle
-from nnunetv2_tf.baseline.encoder import Encoder, renormalised
+from nnunetv2_tf.baseline.encoder import Encoder, new_moments, renormalised
 from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
@@ -108,13 +108,30 @@ class Eye:
 
     def of_coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Features:
         """Features of coarse images; gradients reach a and b."""
-        x_h, blurred, shares, detail, label, body = (
-            torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
-            for name in ("x_h", "blurred", "shares", "detail", "label", "body")
-        )
-        image = coarse(x_h, blurred, shares, a, b, detail)
-        seen = renormalised(image, x_h, [sample.n_norm for sample in samples], body, self.z_scored)
+        host = self._stacked(samples, "x_h")
+        label, body = self._stacked(samples, "label"), self._stacked(samples, "body")
+        image = self._coarse(samples, a, b)
+        seen = renormalised(image, host, [sample.n_norm for sample in samples], body, self.z_scored)
         return Features(*class_means(self.encoder(seen), label, self.classes))
+
+    def normalised_by(self, samples: Sequence[Sample], a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) each: mean and sd that coarse cases are normalised by, averaged over them."""
+        found = [
+            new_moments(
+                self._coarse([sample], torch.from_numpy(a).float(), torch.from_numpy(b).float()),
+                self._stacked([sample], "x_h"), [sample.n_norm], self._stacked([sample], "body"), self.z_scored,
+            )
+            for sample in samples
+        ]  # fmt: skip
+        mean, sd = (torch.cat(several).mean(dim=0).cpu().numpy() for several in zip(*found, strict=True))
+        return mean, sd
+
+    def _coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Tensor:
+        parts = [self._stacked(samples, name) for name in ("x_h", "blurred", "shares")]
+        return coarse(*parts, a.to(self.device), b.to(self.device), self._stacked(samples, "detail"))
+
+    def _stacked(self, samples: Sequence[Sample], name: str) -> Tensor:
+        return torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
 
     def of_real(self, case: Case) -> Features:
         """Features of a real case, around the middle of its tumour."""
