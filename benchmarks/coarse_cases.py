@@ -34,7 +34,7 @@ from nnunetv2_tf.quality.boundary import boundary_gradient
 from nnunetv2_tf.records import read_record
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.fits import fit_folder
-from nnunetv2_tf.synthesis.harmonise import Looks, harmonise
+from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Looks, harmonise
 from nnunetv2_tf.synthesis.hosts import HealthyHosts
 from nnunetv2_tf.synthesis.run import Run
 from nnunetv2_tf.work import write_json
@@ -76,7 +76,7 @@ def _made(run: Run, hosts: HealthyHosts, line) -> Made:
     image = host.image()
     told = run.part.sidecar(case.identifier).controls.get("harmonised")
     if told is not None:
-        image = harmonise(image, host.organ(), Looks.of(replace(hosts.training[told["to"]])), [True]).image
+        image = harmonise(image, host.organ(), Looks.of(replace(hosts.training[told["to"]])), [Z_SCORED]).image
     return Made(case, host, image[0])
 
 

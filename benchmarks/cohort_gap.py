@@ -28,7 +28,7 @@ from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.folds import Groups
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.quality.cohort_gap import Brain, cohort_gap
-from nnunetv2_tf.synthesis.harmonise import FREQUENCIES, Looks, harmonise
+from nnunetv2_tf.synthesis.harmonise import FREQUENCIES, Z_SCORED, Looks, harmonise
 
 SIZE, PATCHES, AWAY = 24, 16, 5
 
@@ -59,7 +59,7 @@ def harmonised(brain: Brain, case: Case, model: Case, brightness: bool, sharpnes
         looks = replace(looks, spectra=(((0.0,) * FREQUENCIES,) * 3,))
     if not brightness:
         looks = replace(looks, landmarks=Looks.of(replace(case)).landmarks)
-    found = harmonise(own, case.organ(), looks, [True]).image[0]
+    found = harmonise(own, case.organ(), looks, [Z_SCORED]).image[0]
     image = np.zeros(case.grid.native_shape, np.float32)
     z, y, x = (slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
     image[z, y, x] = np.where(own[0] != 0, found * case.intensity.sd[0] + case.intensity.mean[0], 0)

@@ -30,7 +30,7 @@ say "3/6 nnU-Net on the real cases: the baseline, and the encoder that TF-Aug le
 nnUNet_n_proc_DA=0 nnUNetv2_train 999 3d_fullres 0 -tr "$baseline" -p nnUNetPlansTiny -device cpu --c
 say "4/6 TF-Aug learns how bright tumours are"
 nnUNetv2_tf_fit 999 3d_fullres 0 -m tf_aug -healthy 998 -p nnUNetPlansTiny -tr "$baseline" -device cpu
-say "5/6 twenty healthy scans get tumours, and nnU-Net trains with and without them"
+say "5/6 healthy people get tumours, twenty cases in all, and nnU-Net trains with and without them"
 cat > "$demo/demo.json" <<MATRIX
 {"datasets": [999], "configuration": "3d_fullres", "plans": "nnUNetPlansTiny", "folds": [0], "seeds": [0],
  "epochs": $epochs, "baseline": "nnunet",

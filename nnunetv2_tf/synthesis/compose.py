@@ -57,6 +57,7 @@ class _Edit:
     before: np.ndarray  # (Z, Y, X) the host's label, resampled as the edited one is
     after: np.ndarray  # (Z, Y, X) the edited label
     whole: bool  # the edit replaces what was there
+    spared: np.ndarray | None = None  # (Z, Y, X) bool: where 0 stays 0 in each channel, beyond the reach
 
     def within(self, content: np.ndarray, box: Box, host: Case) -> "_Edit":
         """Only where a mask of the crop is True."""
@@ -174,7 +175,9 @@ def _harmonised(host: Case, site: Site, stored: Tensor, edit: _Edit, box: Box) -
     inside = resample(organ.astype(np.float32), affine, shape, 1, 0.0) >= 0.5
     here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))
     delta[(slice(None), *here)] += edit.weight * edit.delta
-    return replace(edit, delta=delta, weight=inside.astype(np.float32)), wide
+    spared = np.ones(inside.shape, bool)
+    spared[here] = edit.weight == 0
+    return replace(edit, delta=delta, weight=inside.astype(np.float32), spared=spared), wide
 
 
 def _on_native_grid(host: Case, site: Site, edited: Edited, box: Box) -> _Edit:
@@ -263,6 +266,8 @@ def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: _Channe
     """Adds the edit to a part of a volume. With a background of 0 no voxel becomes 0, or darker than all others."""
     change = channel.sd * edit.weight * edit.delta[channel.index]
     where = change != 0
+    if channel.background and edit.spared is not None:
+        where &= ~(edit.spared & (volume.native(part) == 0))
     native = volume.native(part[where]).astype(np.float64)
     if channel.limits is not None:
         native += edit.weight[where] * (np.clip(native, *channel.limits) - native)

@@ -7,12 +7,13 @@ through landmarks, and its sharpness along each axis, by blurring: nothing is ev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.cases import case_digest
+from nnunetv2_tf.baseline.crops import box_around
 from nnunetv2_tf.folders import LOOKS
 from nnunetv2_tf.preparation.blurring import blur
 from nnunetv2_tf.preparation.stored import Case
@@ -25,15 +26,19 @@ AWAY = 4.0  # mm from a tumour on, tissue counts as healthy
 LENGTH, EVERY = 16, 8  # voxels of a stretch whose spectrum is taken, and from one stretch to the next
 FREQUENCIES = LENGTH // 2 + 1
 FEWEST, MOST = 50, 20_000  # stretches
-FITTED = slice(2, 7)  # of the frequencies 0, 1, ..., 8 per stretch: neither shapes nor noise
-WIDEST = 2.0  # voxels, standard deviation
-FAR = 1e4  # beyond any value
-RULES = 1  # another number when what looks are is changed
+LEAST = 1000  # voxels of healthy tissue that looks can be taken of
+WIDEST = 4.0  # voxels, standard deviation
+ROUNDS = 2
+HALVINGS = 12  # of the span that a width lies in
+FAR = 1e9  # beyond any value
+RULES = 1  # another number when looks, or how they are taken over, are changed
+ABSOLUTE = ("CTNormalization", "NoNormalization")  # brightness means something; others rescale each case by itself
+Z_SCORED = "ZScoreNormalization"
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What healthy tissue of a scan looks like in working space."""
+    """What healthy tissue of a scan looks like in working space; empty where there is too little of it."""
 
     landmarks: tuple[tuple[float, ...], ...]  # (C, Q) brightness at the quantiles
     spectra: tuple[tuple[tuple[float, ...], ...], ...]  # (C, 3, F) logarithm of the power along Z, Y, X
@@ -41,19 +46,22 @@ class Looks:
 
     @classmethod
     def of(cls, case: Case) -> "Looks":
-        """The kept record of a preprocessed case, or a new one where scan or plans have changed since."""
-        source = digest([case.plan.stamp, case_digest(case.files), RULES])
+        """The kept record of a preprocessed case, or a new one where its arrays, or what labels mean, have changed."""
+        stored = [path.stat() for path in sorted(case.folder.glob(f"{case.identifier}*")) if _is_of(path, case)]
+        meaning = (case.meaning.tumour, case.meaning.organ)
+        source = digest([[(one.st_size, one.st_mtime_ns) for one in stored], meaning, RULES])
         folder = case.dataset.preprocessed / "tf" / LOOKS / case.plan.data_identifier
         path = folder / f"{case.identifier}.json"
         if path.is_file():
             kept = read_record(cls, path, "delete it, it is made anew.")
             if kept.source == source:
                 return kept
-        tumour = case.tumour() > 0
-        healthy = case.organ()
+        tumour, healthy = case.tumour() > 0, case.organ()
         if tumour.any():
-            healthy = healthy & (np.asarray(distance_transform_edt(~tumour, sampling=case.grid.spacing)) > AWAY)
-        record = looks_of(case.image(), healthy if healthy.any() else case.organ(), source)
+            around = box_around(tumour, [int(AWAY / step) + 1 for step in case.grid.spacing])
+            away = np.asarray(distance_transform_edt(~tumour[around], sampling=case.grid.spacing)) > AWAY
+            healthy[around] &= away
+        record = looks_of(case.image(), healthy, source)
         write_json(path, to_json(record))
         return record
 
@@ -68,39 +76,55 @@ class Harmonised:
 
 def looks_of(image: np.ndarray, healthy: np.ndarray, source: str = "") -> Looks:
     """Takes the looks of an image (C, Z, Y, X) where it is healthy (Z, Y, X)."""
+    if healthy.sum() < LEAST:
+        return Looks((), (), source)
+    box = (slice(None), *box_around(healthy, (0, 0, 0)))
+    image, healthy = image[box], healthy[box[1:]]
     landmarks = tuple(_landmarks(channel[healthy]) for channel in image)
     spectra = tuple(tuple(_numbers(_spectrum(channel, healthy, axis)) for axis in range(3)) for channel in image)
     return Looks(landmarks, spectra, source)
 
 
-def harmonise(image: np.ndarray, organ: np.ndarray, looks: Looks, z_scored: Sequence[bool]) -> Harmonised:
+def harmonise(image: np.ndarray, organ: np.ndarray, looks: Looks, schemes: Sequence[str]) -> Harmonised:
     """Gives a host other looks.
 
     Args:
         image: (C, Z, Y, X) the host
         organ: (Z, Y, X) bool; elsewhere nothing changes
         looks: those to take over
-        z_scored: by channel. The organ of these keeps its mean and standard deviation, so that the case stays one that
-            is normalised as a whole; others take over the brightness as it is
+        schemes: nnU-Net's normalisation by channel. Where it z-scores, the organ keeps its mean and standard deviation,
+            so that the case stays one that is normalised as a whole; where values mean something, as in CT, brightness
+            is taken over as it is; channels of other schemes stay as they are
     """
-    if not organ.any():
-        return Harmonised(image, ((0.0,) * 3,) * len(image))
     found, widths = image.copy(), []
+    if organ.sum() < LEAST or not looks.landmarks:
+        return Harmonised(found, ((0.0,) * 3,) * len(image))
+    box = box_around(organ, (0, 0, 0))
+    organ = organ[box]
     for channel, (landmarks, spectra) in enumerate(zip(looks.landmarks, looks.spectra, strict=True)):
-        own = image[channel]
-        mapped = _mapped(own, organ, landmarks)
-        width = tuple(
-            _missing_blur(_spectrum(mapped, organ, axis), np.array(spectra[axis])) for axis in range(3)
-        )  # of what is as contrasted as it will be
-        if any(width):
+        own = image[channel][box]
+        if schemes[channel] not in (Z_SCORED, *ABSOLUTE):
+            widths.append((0.0,) * 3)
+            continue
+        mapped, width = _mapped(own, organ, landmarks), np.zeros(3)
+        for _ in range(ROUNDS):  # short stretches see less blur than there is
+            more = [_missing_blur(_spectrum(mapped, organ, axis), np.array(spectra[axis])) for axis in range(3)]
+            if not any(more):
+                break
+            width = np.minimum(np.hypot(width, more), WIDEST)
             mapped = _mapped(blur(own[None], organ, width)[0], organ, landmarks)
         values = mapped[organ]
-        if z_scored[channel]:
+        if schemes[channel] == Z_SCORED:
             before = own[organ]
             values = (values - values.mean()) / max(float(values.std()), 1e-6) * before.std() + before.mean()
-        found[channel][organ] = values
-        widths.append(width)
+        found[channel][box][organ] = values
+        widths.append(_numbers(width))
     return Harmonised(found, tuple(widths))
+
+
+def _is_of(path: Path, case: Case) -> bool:
+    """Whether a file in the folder of arrays is this case's, and not one's whose name begins alike."""
+    return path.name.removeprefix(case.identifier)[:1] in (".", "_") and path.suffix in (".b2nd", ".npy", ".npz")
 
 
 def _landmarks(values: np.ndarray) -> tuple[float, ...]:
@@ -137,15 +161,31 @@ def _spectrum(image: np.ndarray, where: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _missing_blur(own: np.ndarray, wanted: np.ndarray) -> float:
-    """The standard deviation, in voxels, of the Gaussian that makes a spectrum fall off as another does; 0 for none.
+    """The standard deviation, in voxels, of the Gaussian that makes a spectrum as steep as another; 0 for none.
 
-    A Gaussian multiplies power by exp(-4 pi^2 sigma^2 f^2).
+    A Gaussian multiplies power by exp(-4 pi^2 sigma^2 f^2). Spectra agree when what neighbours differ by is the same
+    share of all there is: 4 sin^2(pi f) weighs power by that, and noise and thick slices hardly matter to it, as they
+    would to the slope of a spectrum's end.
     """
     if not own.any() or not wanted.any():
         return 0.0
-    f = np.arange(len(own))[FITTED] / LENGTH
-    slope, _ = np.polyfit(f**2, (wanted - own)[FITTED], 1)
-    return float(min(np.sqrt(max(-slope, 0.0)) / (2 * np.pi), WIDEST))
+    f = np.arange(1, FREQUENCIES) / LENGTH
+    steps = 4 * np.sin(np.pi * f) ** 2
+
+    def roughness(power: np.ndarray) -> float:
+        return float((power * steps).sum() / power.sum())
+
+    ours, goal = np.exp(own[1:]), roughness(np.exp(wanted[1:]))
+    low, high = 0.0, WIDEST
+    if roughness(ours) <= goal:
+        return low
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if roughness(ours * np.exp(-((2 * np.pi * middle * f) ** 2))) > goal:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def _numbers(values: np.ndarray) -> tuple[float, ...]:

@@ -13,12 +13,13 @@ from nnunetv2_tf.arguments import Fold
 from nnunetv2_tf.cases import CaseFiles, raw_cases
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import RECIPES, Dataset
-from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.meaning import Meaning, class_values
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.preparation.affines import ways_to_scans
 from nnunetv2_tf.preparation.healthy import healthy_cases, healthy_stamps
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.preparation.stored import Case, training_cases
+from nnunetv2_tf.synthesis.harmonise import RULES
 from nnunetv2_tf.synthesis.sites import HealthySites, RealSites, Sites, healthy_site, with_looks
 from nnunetv2_tf.tumours.bank import Bank, make_bank
 from nnunetv2_tf.tumours.drawing import Draw, Unplaceable
@@ -157,7 +158,7 @@ class HealthyHosts(Hosts):
         """Other tumours or hosts make another recipe, and other cases of the same one."""
         return {
             "healthy": self.healthy.name,
-            "harmonised": self.harmonised,
+            "harmonised": RULES if self._has_models else None,
             "controls": dict(self.asked),
             "tumours": self._drawn.digest,
         }
@@ -185,9 +186,17 @@ class HealthyHosts(Hosts):
 
     def _model(self, rng: np.random.Generator) -> Case | None:
         """The training case that a host is to look like."""
-        if not self.harmonised:
+        if not self._has_models:
             return None
         return self.training[sorted(self.training)[rng.integers(len(self.training))]]
+
+    @cached_property
+    def _has_models(self) -> bool:
+        """Whether hosts are harmonised: asked for, and what the organ is is known of real cases too.
+
+        Else it is all of the scan, air and all, and a liver would come to look like that.
+        """
+        return self.harmonised and (self.plan.masked or bool(Meaning.read(self.dataset).organ))
 
     @property
     def _healthy_names(self) -> Sequence[str]:

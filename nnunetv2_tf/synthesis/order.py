@@ -35,7 +35,7 @@ class Order:
     cohort: str  # digest of who may be host and donor
     seed: int | None  # None: the recipe was given
     healthy: str | None = None  # the dataset of healthy hosts
-    harmonised: bool | None = None  # whether they take over the looks of training cases
+    harmonised: int | None = None  # by which rules they take over the looks of training cases
     controls: Any = None  # what was asked of their tumours
     tumours: str | None = None  # digest of what they are drawn from
     baseline: BaselineUse | None = None  # the nnU-Net that a method learns through
@@ -109,7 +109,7 @@ _DIFFERS = {
     "cohort": "other training cases, groups or donors (cohort) than now",
     "seed": "seed {}, not {} (None: a recipe was given)",
     "healthy": "healthy dataset {}, not {}",
-    "harmonised": "harmonised {}, not {}",
+    "harmonised": "hosts harmonised by rules {}, not {} (None: as they are)",
     "controls": "controls {}, not {}",
     "baseline": "baseline {}, not {}",
     "learnt_from": "other training scans, or another patch size (learnt_from), than now",

@@ -166,8 +166,8 @@ def healthy_site(host: Case, receiver: Host, hosted: Hosted, donors: tuple[Donor
 
 def with_looks(site: Site, host: Case, model: Case) -> tuple[Site, list[list[float]]]:
     """The site with the looks of a real case; and how much it was blurred, in mm by channel and axis (Z, Y, X)."""
-    scored = [scheme == "ZScoreNormalization" for scheme in host.plan.manager.normalization_schemes]
-    found = harmonise(site.image.numpy(), site.organ.numpy(), Looks.of(model), scored)
+    schemes = host.plan.manager.normalization_schemes
+    found = harmonise(site.image.numpy(), site.organ.numpy(), Looks.of(replace(model)), schemes)
     blurred = [[round(width * step, 3) for width, step in zip(row, site.spacing, strict=True)] for row in found.blurred]
     return replace(site, image=torch.from_numpy(found.image)), blurred
 

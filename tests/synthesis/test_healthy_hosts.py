@@ -13,7 +13,7 @@ from nnunetv2_tf.preparation.reference import same_grid
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import digest
-from nnunetv2_tf.synthesis.harmonise import Looks, harmonise
+from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Looks, harmonise
 from nnunetv2_tf.tumours.drawing import Draw
 from nnunetv2_tf.tumours.hosting import host_tumours, read_host
 from nnunetv2_tf.tumours.recipe import read_recipe, write_recipe
@@ -65,7 +65,7 @@ def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: 
         if preset == "default":
             model = part.sidecar(name).controls["harmonised"]["to"]
             assert model in hosts.training
-            found = harmonise(case.image(), case.organ(), Looks.of(hosts.training[model]), [True]).image[0]
+            found = harmonise(case.image(), case.organ(), Looks.of(hosts.training[model]), [Z_SCORED]).image[0]
             assert found[case.organ()].mean() == pytest.approx(case.image()[0][case.organ()].mean(), abs=1e-3)
             lighter = np.zeros(before.shape)
             lighter[crop] = (found - case.image()[0]) * case.intensity.sd[0]

@@ -10,7 +10,7 @@ class TFAugConfig:
     sigma: float = 2.0  # of the blur B: mm, or voxels
     in_voxels: bool = False  # sigma counts voxels, whatever they measure
     within_organ: bool = True  # B sees the organ only
-    edge_mm: float = 2.0  # standard deviation of the map's soft edge; 0: hard
+    edge_mm: float = 1.0  # standard deviation of the map's soft edge; less in small tumours. 0: hard
     edge_voxels: float = 0.5  # of what voxels themselves smear it, on top
     grain: float = 0.5  # share of the host's detail, x_h - B(x_h), that stays in the tumour
     texture: float = 1.0  # share of the donor's light and dark places
@@ -20,7 +20,7 @@ class TFAugConfig:
     prototypes: bool = True  # compare with the mean features of all real cases, else with a random one's
     pool: int | None = 32  # coarse images that are fitted again and again; None: always new ones
     epochs: int = 40
-    iterations: int = 250  # per epoch at most, which goes once through the pool, or through the healthy scans
+    iterations: int = 250  # per epoch at most, which is once through the pool, or a site per healthy scan
     batch: int = 2
     learning_rate: float = 0.1
     falling: bool = True  # the rate falls to 0, evenly over the epochs

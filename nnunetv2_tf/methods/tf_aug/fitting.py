@@ -84,7 +84,8 @@ class Fit:
         """Fits, or goes on fitting; the end is in tf_aug.json."""
         config = self.config
         self.pool = [self._sample(POOL, index) for index in range(config.pool or 0)]
-        self.goal = prototype([self._features(case) for case in self.donors]) if config.prototypes else None
+        real = [self._features(case) for case in self.donors] if config.prototypes else []
+        self.goal = prototype(Features.joined(real)) if real else None
         latest = self.folder / LATEST
         state = read_record(Fitted, latest, CURE) if latest.exists() else self._start()
         if not latest.exists():
@@ -133,17 +134,23 @@ class Fit:
         once_through = len(self.pool) or len(self.data.healthy)
         steps = min(config.iterations, max(1, once_through // config.batch))
         order = np.random.default_rng([self.seed, STEP, epoch]).permutation(len(self.pool))
+        of_pool = None if self.goal is None else self._of_pool(state)
         losses = []
         for step in range(steps):
             batch = self._batch(epoch, step, order)
             a = softplus(raw_a) if config.positive else raw_a
             ours = self.eye.of_coarse(batch, a.float(), b.float())
-            theirs = self.goal or self._random_real(epoch, step)
-            loss = class_distance(ours.means, theirs.means, ours.present & theirs.present).mean()
+            if of_pool is None:
+                theirs = self._random_real(epoch, step)
+                loss = class_distance(ours.means, theirs.means, ours.present & theirs.present).mean()
+            else:
+                of_pool = of_pool.with_batch(order[step * config.batch : (step + 1) * config.batch], ours)
+                loss = self._to_goal(of_pool)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
+            of_pool = None if of_pool is None else of_pool.detached()
         found = softplus(raw_a) if config.positive else raw_a
         a_now, b_now = _numbers(found.detach().cpu().numpy()), _numbers(b.detach().cpu().numpy())
         if not np.isfinite([a_now, b_now]).all():
@@ -160,6 +167,22 @@ class Fit:
         )
         return state, steps
 
+    def _of_pool(self, state: Fitted) -> Features:
+        """Features of all coarse images, (N, K, F) per stage."""
+        a, b = torch.tensor(state.a, device=self.device).float(), torch.tensor(state.b, device=self.device).float()
+        with torch.no_grad():
+            return Features.joined([self.eye.of_coarse([sample], a, b) for sample in self.pool])
+
+    def _to_goal(self, of_pool: Features) -> Tensor:
+        """How far the mean coarse tumour is from the mean real one.
+
+        Of means, not the mean over images: each image's own distance is least when images are alike, that is with a
+        smaller a than the real one.
+        """
+        ours, goal = prototype(of_pool), self.goal
+        assert goal is not None
+        return class_distance(ours.means, goal.means, ours.present & goal.present)[0]
+
     def _batch(self, epoch: int, step: int, order: np.ndarray) -> list[Sample]:
         size = self.config.batch
         if self.pool:
@@ -174,8 +197,7 @@ class Fit:
         """Of one case for each image of the batch."""
         rng = np.random.default_rng([self.seed, REAL, epoch, step])
         chosen = [self._features(self.donors[rng.integers(len(self.donors))]) for _ in range(self.config.batch)]
-        stages = zip(*(one.means for one in chosen), strict=True)
-        return Features([torch.cat(stage) for stage in stages], torch.cat([one.present for one in chosen]))
+        return Features.joined(chosen)
 
     def _features(self, case: Case) -> Features:
         """The encoder is frozen, so a real case's never change."""

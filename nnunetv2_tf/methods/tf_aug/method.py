@@ -44,7 +44,8 @@ class TFAug(Method):
         image = site.image.clone()
         image[(slice(None), *box)] = put_together(parts, a, b)
         label = torch.where(site.tumour > 0, site.tumour, site.label)
-        reach = self.reach_mm if self.config.edge_mm else 0.0  # a hard edge ends with the map
+        soft = self.config.edge_mm or self.config.edge_voxels
+        reach = self.reach_mm if soft else 0.0  # a hard edge ends with the map
         return Edited(image, label, reach, controls={"a": a.tolist(), "b": b.tolist()})
 
     def _jittered(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from nnunetv2_tf.baseline.crops import Box, box_around, cut, middle
@@ -15,6 +16,8 @@ from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.preparation.blurring import TRUNCATE, blur
 from nnunetv2_tf.preparation.stored import Case
+
+DEEPEST = 1 / 3  # of a tumour's depth: a wider edge would leave little of a small one
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[B
     """The ingredients around a site's tumour, and where that is."""
     spacing = np.array(site.spacing)
     sigma = np.full(3, config.sigma) if config.in_voxels else config.sigma / spacing
-    edge = np.hypot(config.edge_mm / spacing, config.edge_voxels)
     tumour = site.tumour.numpy()
+    edge = np.hypot(config.edge_mm / spacing, config.edge_voxels)
+    edge *= min(1.0, _depth(tumour, site.spacing) * DEEPEST / float((edge * spacing).max())) if edge.any() else 1.0
     reach, more = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
     inner, wide = (box_around(tumour > 0, margin) for margin in (reach, more))  # the blur of the inner needs the wide
     organ, image = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)]
@@ -46,14 +50,23 @@ def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[B
     return inner, Parts(x_h, blurred, shares, detail)
 
 
+def _depth(tumour: np.ndarray, spacing: Sequence[float]) -> float:
+    """Mm from the surface to the innermost voxel."""
+    around = tumour[box_around(tumour > 0, (1, 1, 1))] > 0
+    return float(np.asarray(distance_transform_edt(np.pad(around, 1), sampling=spacing)).max())
+
+
 def _texture(site: Site, box: Box, sigma: np.ndarray) -> np.ndarray:
-    """(C, Z, Y, X) of the donors, in a box; where two overlap, the later one's, as it is with their maps."""
+    """(C, Z, Y, X) of the donors, in a box; where two overlap, that of the first one whose class was placed there."""
     found = np.zeros(site.image[(slice(None), *box)].shape, np.float32)
+    waiting = site.tumour.numpy()[box] > 0
     for donor in site.donors:
         tumour = np.where(donor.organ[box], donor.tumour[box], 0)
         if tumour.any():
             own = texture(donor.image[(slice(None), *box)].numpy(), tumour, sigma.tolist())
-            np.copyto(found, own, where=tumour > 0)
+            here = waiting & (tumour == site.tumour.numpy()[box])
+            np.copyto(found, own, where=here)
+            waiting &= ~here
     return found
 
 
@@ -94,6 +107,25 @@ class Features:
 
     means: list[Tensor]  # (B, K, F) per stage
     present: Tensor  # (B, K) bool
+
+    @classmethod
+    def joined(cls, several: Sequence["Features"]) -> "Features":
+        """All of them in one."""
+        stages = zip(*(one.means for one in several), strict=True)
+        return cls([torch.cat(stage) for stage in stages], torch.cat([one.present for one in several]))
+
+    def with_batch(self, places: np.ndarray, batch: "Features") -> "Features":
+        """With others in some places, which pass gradients on as if they were all there is."""
+        index, share = torch.from_numpy(places).to(self.present.device), len(places) / len(self.present)
+        means = []
+        for whole, part in zip(self.means, batch.means, strict=True):
+            felt = part.detach() + (part - part.detach()) / share  # the same value, a steeper slope
+            means.append(whole.index_copy(0, index, felt))
+        return Features(means, self.present)
+
+    def detached(self) -> "Features":
+        """Without gradients."""
+        return Features([stage.detach() for stage in self.means], self.present)
 
 
 @dataclass(frozen=True)
@@ -143,13 +175,11 @@ class Eye:
             return Features(*class_means(self.encoder(image.to(self.device)), label.to(self.device), self.classes))
 
 
-def prototype(features: Sequence[Features]) -> Features:
+def prototype(features: Features) -> Features:
     """The mean over the cases that have a class."""
-    present = torch.cat([one.present for one in features])
-    weight = present.float() / present.sum(dim=0).clamp_min(1)
-    stages = zip(*(one.means for one in features), strict=True)
-    means = [torch.einsum("bk,bkf->kf", weight, torch.cat(stage))[None] for stage in stages]
-    return Features(means, present.any(dim=0)[None])
+    weight = features.present.float() / features.present.sum(dim=0).clamp_min(1)
+    means = [torch.einsum("bk,bkf->kf", weight, stage)[None] for stage in features.means]
+    return Features(means, features.present.any(dim=0)[None])
 
 
 def moments_of_real(cases: Sequence[Case], classes: Sequence[int]) -> Mapping[int, np.ndarray]:

@@ -78,7 +78,7 @@ def test_real_cases_are_cut_around_their_tumour(scene: Built):
 def test_a_prototype_is_the_mean_over_those_that_have_the_class():
     means = torch.tensor([[[[1.0], [5.0]]], [[[3.0], [0.0]]]])
     present = torch.tensor([[[True, True]], [[True, False]]])
-    found = prototype([Features([mean], there) for mean, there in zip(means, present, strict=True)])
+    found = prototype(Features.joined([Features([mean], there) for mean, there in zip(means, present, strict=True)]))
     assert found.means[0].tolist() == [[[2.0], [5.0]]]
     assert found.present.tolist() == [[True, True]]
 
@@ -97,3 +97,18 @@ def test_moments_by_plain_loops(scene: Built):
         for value, (mean, sd) in moments.items():
             np.testing.assert_allclose(mean, [one[label == value].mean() for one in image.numpy()], atol=1e-5)
             np.testing.assert_allclose(sd, [one[label == value].std() for one in image.numpy()], atol=1e-5)
+
+
+def test_a_batch_in_its_place_has_the_gradient_of_all():
+    """The mean is that of the whole, the slope that of the batch alone."""
+    rng = torch.Generator().manual_seed(0)
+    whole = Features([torch.randn(6, 2, 3, generator=rng)], torch.ones(6, 2, dtype=torch.bool))
+    part = torch.randn(2, 2, 3, generator=rng, requires_grad=True)
+    joined = whole.with_batch(np.array([4, 1]), Features([part], torch.ones(2, 2, dtype=torch.bool)))
+    expected = whole.means[0].clone()
+    expected[4], expected[1] = part.detach()[0], part.detach()[1]
+    assert torch.equal(joined.means[0].detach(), expected)
+    prototype(joined).means[0].sum().backward()
+    assert part.grad is not None
+    torch.testing.assert_close(part.grad, torch.full_like(part, 1 / 2))  # of two, not of six
+    assert not joined.detached().means[0].requires_grad
