@@ -28,7 +28,7 @@ FREQUENCIES = LENGTH // 2 + 1
 FEWEST, MOST = 50, 20_000  # stretches
 LEAST = 1000  # voxels of healthy tissue that looks can be taken of
 WIDEST = 4.0  # voxels, standard deviation
-ROUNDS = 2
+ROUNDS, LITTLE = 5, 0.15  # of measuring blur; voxels that do not matter
 HALVINGS = 12  # of the span that a width lies in
 FAR = 1e9  # beyond any value
 RULES = 1  # another number when looks, or how they are taken over, are changed
@@ -106,13 +106,10 @@ def harmonise(image: np.ndarray, organ: np.ndarray, looks: Looks, schemes: Seque
         if schemes[channel] not in (Z_SCORED, *ABSOLUTE):
             widths.append((0.0,) * 3)
             continue
-        mapped, width = _mapped(own, organ, landmarks), np.zeros(3)
-        for _ in range(ROUNDS):  # short stretches see less blur than there is
-            more = [_missing_blur(_spectrum(mapped, organ, axis), np.array(spectra[axis])) for axis in range(3)]
-            if not any(more):
-                break
-            width = np.minimum(np.hypot(width, more), WIDEST)
-            mapped = _mapped(blur(own[None], organ, width)[0], organ, landmarks)
+        mapped = _mapped(own, organ, landmarks)  # first, since contrast changes spectra
+        width = _width(mapped, organ, np.array(spectra))
+        if width.any():
+            mapped = _mapped(blur(own[None], organ, width.tolist())[0], organ, landmarks)
         values = mapped[organ]
         if schemes[channel] == Z_SCORED:
             before = own[organ]
@@ -158,6 +155,24 @@ def _spectrum(image: np.ndarray, where: np.ndarray, axis: int) -> np.ndarray:
     values = stretches[tuple(places.T)]
     values = (values - values.mean(axis=-1, keepdims=True)) * np.hanning(LENGTH)
     return np.log((np.abs(np.fft.rfft(values, axis=-1)) ** 2).mean(axis=0) + 1e-12)
+
+
+def _width(image: np.ndarray, organ: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+    """(3,) standard deviations, in voxels, of the blur that gives an image such spectra.
+
+    The axis that lacks most comes first, again and again: blur along one axis takes from the others' spectra too, and
+    short stretches see less of it than there is.
+    """
+    width = np.zeros(3)
+    for _ in range(ROUNDS):
+        more = [_missing_blur(_spectrum(image, organ, axis), spectra[axis]) for axis in range(3)]
+        worst = int(np.argmax(more))
+        if more[worst] < LITTLE:
+            break
+        step = np.where(np.arange(3) == worst, more, 0.0)
+        width = np.minimum(np.hypot(width, step), WIDEST)
+        image = blur(image[None], organ, step.tolist())[0]
+    return width
 
 
 def _missing_blur(own: np.ndarray, wanted: np.ndarray) -> float:

@@ -15,12 +15,13 @@ from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.synthesis import harmonise as module
 from nnunetv2_tf.synthesis.compose import compose
-from nnunetv2_tf.synthesis.harmonise import QUANTILES, Looks, harmonise, looks_of
+from nnunetv2_tf.synthesis.harmonise import QUANTILES, Z_SCORED, Looks, harmonise, looks_of
 from nnunetv2_tf.synthesis.making import build, synthesize_case
 from tests.scenes import SAME_GRID, SCENES, Built
 
 SHAPE = (48, 56, 52)
 GLOW = "tests.methods.examples:Glow"
+CT = "CTNormalization"
 
 
 def structured(seed: int, sigma: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
@@ -39,13 +40,13 @@ def ball() -> np.ndarray:
 def test_how_much_a_scanner_smears_is_found_out(sigma):
     """On another anatomy, differently contrasted."""
     looks = looks_of(np.tanh(structured(1, sigma)) * 3 + 1, ball())
-    found = harmonise(structured(2), ball(), looks, [True])
+    found = harmonise(structured(2), ball(), looks, [Z_SCORED])
     np.testing.assert_allclose(found.blurred[0], sigma, atol=0.3, rtol=0.1)
 
 
 def test_nothing_is_made_sharper():
     looks = looks_of(structured(1), ball())
-    found = harmonise(structured(2, (1.0, 1.0, 1.0)), ball(), looks, [True])
+    found = harmonise(structured(2, (1.0, 1.0, 1.0)), ball(), looks, [Z_SCORED])
     assert found.blurred == ((0.0, 0.0, 0.0),)
 
 
@@ -53,11 +54,11 @@ def test_brightness_is_that_of_the_model():
     """Quantiles agree, darker stays darker, and outside the organ nothing changes."""
     host, organ = structured(2), ball()
     looks = looks_of(np.exp(structured(1) / 3) * 40, organ)
-    found = harmonise(host, organ, replace(looks, spectra=(((0.0,) * 9,) * 3,)), [False]).image[0]
+    found = harmonise(host, organ, replace(looks, spectra=(((0.0,) * 9,) * 3,)), [CT]).image[0]
     np.testing.assert_allclose(np.percentile(found[organ], QUANTILES), looks.landmarks[0], rtol=0.01)
     assert (np.diff(found[organ][np.argsort(host[0][organ])]) >= 0).all()
     np.testing.assert_array_equal(found[~organ], host[0][~organ])
-    blurred = harmonise(host, organ, looks_of(structured(1, (1.0, 1.0, 1.0)), organ), [False]).image[0]
+    blurred = harmonise(host, organ, looks_of(structured(1, (1.0, 1.0, 1.0)), organ), [CT]).image[0]
     np.testing.assert_allclose(np.std(blurred[organ]), np.std(structured(1, (1.0, 1.0, 1.0))[0][organ]), rtol=0.02)
 
 
@@ -65,7 +66,7 @@ def test_z_scored_channels_keep_mean_and_sd():
     host = np.concatenate([structured(2), structured(3)])
     host = (host - host[:, ball()].mean(axis=1)[:, None, None, None]) * ball()
     looks = looks_of(np.concatenate([structured(1), structured(4)]) * 7 + 50, ball())
-    found = harmonise(host, ball(), looks, [True, False]).image
+    found = harmonise(host, ball(), looks, [Z_SCORED, CT]).image
     assert found[0][ball()].mean() == pytest.approx(host[0][ball()].mean(), abs=1e-3)
     assert found[0][ball()].std() == pytest.approx(host[0][ball()].std(), rel=1e-4)
     assert found[1][ball()].mean() == pytest.approx(50, abs=2)
@@ -73,12 +74,12 @@ def test_z_scored_channels_keep_mean_and_sd():
 
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.round(structured(2)[0])], ids=["one value", "few values"])
 def test_scans_of_few_values(image):
-    found = harmonise(image[None].astype(np.float32), ball(), looks_of(structured(1), ball()), [True])
+    found = harmonise(image[None].astype(np.float32), ball(), looks_of(structured(1), ball()), [Z_SCORED])
     assert np.isfinite(found.image).all()
-    nothing = harmonise(structured(2), np.zeros(SHAPE, bool), looks_of(structured(1), ball()), [True])
+    nothing = harmonise(structured(2), np.zeros(SHAPE, bool), looks_of(structured(1), ball()), [Z_SCORED])
     np.testing.assert_array_equal(nothing.image, structured(2))
     small = (slice(20, 30),) * 3  # for a stretch
-    found = harmonise(structured(2)[(slice(None), *small)], ball()[small], looks_of(structured(1), ball()), [True])
+    found = harmonise(structured(2)[(slice(None), *small)], ball()[small], looks_of(structured(1), ball()), [Z_SCORED])
     assert found.blurred == ((0.0, 0.0, 0.0),)
 
 
@@ -117,14 +118,15 @@ def test_an_edit_counts_from_the_harmonised_host_on(scene: Built):
     composed = compose(case, made.site, edited, made.stored)
     plain = compose(case, made.site, replace(edited, image=made.site.image), made.stored)
     z_before, z_host, organ = (part.numpy() for part in (made.stored, made.site.image, made.site.organ))
-    assert (z_before != z_host).any()
+    schemes = scene.plan.manager.normalization_schemes
+    assert (z_before != z_host).any() == ("RescaleTo01Normalization" not in schemes)  # which undoes it
     axes, sd = case.plan.plans_manager.transpose_forward, case.intensity.sd
     crop = tuple(slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
     for channel, (with_edit, without) in enumerate(zip(composed.images, plain.images, strict=True)):
         one, other = (volume.stored.transpose(axes)[crop].astype(float) for volume in (with_edit, without))
         expected = z_host[channel] * sd[channel] + case.intensity.mean[channel]
         low, high = (1, np.inf) if case.has_background else (-np.inf, np.inf)
-        if scene.plan.manager.normalization_schemes[channel] == "CTNormalization":
+        if schemes[channel] == CT:
             low, high = -150, 250  # nnU-Net sees no further
             one, other = np.clip(one, low, high), np.clip(other, low, high)
         np.testing.assert_allclose(other[organ], np.clip(expected[organ], low, high), atol=0.51)
