@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from nnunetv2_tf.methods.base import Donor
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.methods.tf_aug.samples import (
     Eye,
@@ -112,3 +113,40 @@ def test_a_batch_in_its_place_has_the_gradient_of_all():
     assert part.grad is not None
     torch.testing.assert_close(part.grad, torch.full_like(part, 1 / 2))  # of two, not of six
     assert not joined.detached().means[0].requires_grad
+
+
+def test_a_small_tumour_is_not_lost_in_its_soft_edge():
+    """Of what is labelled, most is tumour, however small the ball and large the voxels."""
+    for spacing, radius in (((1.0, 1.0, 1.0), 3), ((2.5, 2.5, 2.5), 4), ((2.5, 2.5, 2.5), 2), ((1.0, 1.0, 1.0), 8)):
+        places = (np.indices(SHAPE) - np.reshape(SHAPE, (3, 1, 1, 1)) // 2) * np.reshape(spacing, (3, 1, 1, 1))
+        tumour = np.where((places**2).sum(axis=0) <= radius**2, 2, 0).astype(np.int16)
+        host = replace(
+            site(spacing=spacing), tumour=torch.from_numpy(tumour), organ=torch.ones(SHAPE, dtype=torch.bool)
+        )
+        box, parts = parts_of(host, PRESETS["default"], CLASSES)
+        assert parts.shares[1][tumour[box] > 0].mean() > 0.6
+
+
+def test_where_two_donors_overlap_the_texture_is_the_placed_ones():
+    """Class 3 of the first was placed over class 2 of the second; each brings its own slope."""
+    host = site()
+    slope = torch.arange(SHAPE[1], dtype=torch.float32)[:, None].expand(SHAPE)
+    tumour = torch.zeros(SHAPE, dtype=torch.int16)
+    tumour[6:14, 6:18, 6:12], tumour[6:14, 6:18, 12:17] = 3, 2
+    second = torch.zeros(SHAPE, dtype=torch.int16)
+    second[6:14, 6:18, 6:17] = 2
+    everywhere = torch.ones(SHAPE, dtype=torch.bool)
+    first = torch.where(tumour == 3, tumour, 0)
+    donors = (
+        Donor(torch.stack([slope, slope]), first, first, everywhere),
+        Donor(-torch.stack([slope, slope]), second, second, everywhere),
+    )
+    config = replace(PRESETS["default"], grain=0.0)
+    host = replace(host, tumour=tumour, organ=everywhere, donors=donors)
+    box, parts = parts_of(host, config, CLASSES)
+    rising = np.diff(parts.detail[0], axis=1)
+    placed = tumour.numpy()[box]
+    inner = (slice(None), slice(3, -3), slice(None))
+    for value, sign in ((3, 1), (2, -1)):
+        there = (placed[:, 1:] == value) & (placed[:, :-1] == value)
+        assert np.median(sign * rising[inner][there[inner]]) > 0.5
