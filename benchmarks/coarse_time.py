@@ -55,7 +55,7 @@ def read_and_write(task: Task, donors: list[Case], folder: Path) -> float:
     for path in (*host.files.images, host.files.label):
         read_volume(path, reader).write(folder / path.name)
     for case in (host, *map(replace, donors)):
-        case.image(), case.stored_label
+        assert case.image().shape[1:] == case.stored_label.shape
     return perf_counter() - start
 
 

@@ -121,8 +121,8 @@ def attempt(trial: Trial) -> Found:
     errors = np.array(found.a) - a, np.array(found.b) - b
     brightness = errors[0] * means + errors[1]
     before = (1 - a) * means - b
-    worst = [float(np.abs(error).max()) for error in (*errors, brightness, before)]
-    return Found(trial, *worst, len(found.losses), seconds)
+    in_a, in_b, of_both, at_start = (float(np.abs(error).max()) for error in (*errors, brightness, before))
+    return Found(trial, in_a, in_b, of_both, at_start, len(found.losses), seconds)
 
 
 def _one_of(sites: Sequence[Site], rng: np.random.Generator) -> Site:

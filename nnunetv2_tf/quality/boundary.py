@@ -20,9 +20,10 @@ def boundary_gradient(image: np.ndarray, tumour: np.ndarray, organ: np.ndarray, 
         spacing: mm by axis
     """
     inside = tumour > 0
-    shell = binary_dilation(inside, iterations=WITHIN) & ~binary_erosion(inside, iterations=WITHIN, border_value=1)
-    shell &= binary_erosion(organ, iterations=2)
+    core = np.asarray(binary_erosion(inside, iterations=WITHIN, border_value=1), bool)
+    shell = np.asarray(binary_dilation(inside, iterations=WITHIN), bool) & ~core
+    shell &= np.asarray(binary_erosion(organ, iterations=2), bool)
     if not shell.any():
         return float("nan")
-    steps = np.gradient(image.astype(np.float64), *spacing)
+    steps = [np.gradient(image.astype(np.float64), step, axis=axis) for axis, step in enumerate(spacing)]
     return float(np.sqrt(sum(step[shell] ** 2 for step in steps)).mean())

@@ -148,7 +148,7 @@ class HealthyHosts(Hosts):
                 reasons.append(f"{case.identifier}: {reason}")
             else:
                 sites = self._sites([tumour.donor for tumour in tumours], self._model(rng))
-                donors = sites.donors_of(tumours, host) if with_donors else ()
+                donors = sites.donors_of(tumours, hosted, host) if with_donors else ()
                 site = healthy_site(case, host, hosted, donors)
                 return site if sites.model is None else with_looks(site, case, sites.model)[0]
         raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")

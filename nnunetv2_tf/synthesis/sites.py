@@ -118,7 +118,7 @@ class HealthySites(Sites):
             "kept": [round(share, 4) for share in hosted.kept],
             "left_out_for_fluid": round(hosted.in_fluid, 4),
         }
-        donors = self.donors_of(line.tumours, receiver) if with_donors else ()
+        donors = self.donors_of(line.tumours, hosted, receiver) if with_donors else ()
         site, stored = healthy_site(host, receiver, hosted, donors), None
         if self.model is not None:
             stored = site.image
@@ -126,17 +126,13 @@ class HealthySites(Sites):
             record["harmonised"] = {"to": self.model.identifier, "blurred_mm": blurred}
         return Made(site, frozenset(self.training), record, stored)
 
-    def donors_of(self, tumours: Sequence[Tumour], receiver: Host) -> tuple[Donor, ...]:
+    def donors_of(self, tumours: Sequence[Tumour], hosted: Hosted, receiver: Host) -> tuple[Donor, ...]:
         """The boxes around their tumours, on the receiver's grid."""
+        shape = receiver.organ.shape
         return tuple(
-            _donor(
-                place_moved(
-                    tumour, self.bank.by_donor[tumour.donor], replace(self.donors[tumour.donor]), self.bank.midline,
-                    receiver.grid, receiver.organ.shape,
-                )
-            )
-            for tumour in tumours
-        )  # fmt: skip
+            _donor(place_moved(one, self.bank.by_donor[tumour.donor], replace(self.donors[tumour.donor]), shape))
+            for tumour, one in zip(tumours, hosted.moved, strict=True)
+        )
 
     def measured(self, tumour: np.ndarray, grid: np.ndarray) -> Mapping[str, Any]:
         """What wishes are about."""

@@ -49,6 +49,7 @@ class Hosted:
     lesion: Lesion  # what came out, cut out; donor is the host's name
     box: tuple[slice, ...]  # of the host's grid
     map: np.ndarray  # (Z, Y, X) int16, the tumour map there
+    moved: tuple[Moved, ...]  # the tumours, each by itself
     kept: tuple[float, ...]  # of each tumour, the share of its voxels that fell into the organ
     across: tuple[float, ...]  # of each tumour, the share of those on the lesser side of the midline
     lost: tuple[int, ...]  # classes of a donor that have not come into the organ, or that fluid took away
@@ -88,7 +89,7 @@ def host_tumours(tumours: Sequence[Tumour], bank: Bank, host: Host) -> Hosted | 
     found = cut_out(host.name, together, _from(host.grid, box))
     lost |= set().union(*(lesion.classes for lesion in lesions)) - set(found.classes)
     share = left_out / max(placed, 1)
-    return Hosted(found, box, together, tuple(kept), tuple(across), tuple(sorted(lost)), share)
+    return Hosted(found, box, together, tuple(moved), tuple(kept), tuple(across), tuple(sorted(lost)), share)
 
 
 def _from(grid: np.ndarray, box: Sequence[slice]) -> np.ndarray:

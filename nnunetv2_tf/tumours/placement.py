@@ -9,7 +9,7 @@ from nnunetv2_tf.preparation.resampling import resample, resample_label
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.tumours.bank import Lesion
 from nnunetv2_tf.tumours.recipe import Tumour
-from nnunetv2_tf.tumours.transform import course_of, overlap
+from nnunetv2_tf.tumours.transform import Moved, overlap
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,16 @@ def place(tumour: Tumour, donor: Case, host: Case, with_image: bool) -> Placed:
     return Placed(label, np.where(np.isin(label, donor.meaning.tumour), label, 0).astype(np.int16), inside, image)
 
 
-def place_moved(
-    tumour: Tumour, lesion: Lesion, donor: Case, midline: float, grid: np.ndarray, shape: Sequence[int]
-) -> Placed:
-    """Brings the box around a donor's tumour onto a grid of `shape`, under the tumour's transform.
+def place_moved(moved: Moved, lesion: Lesion, donor: Case, shape: Sequence[int]) -> Placed:
+    """Brings the box around a donor's tumour onto a grid of `shape`, the way its map went.
 
     Args:
-        tumour: how it is transformed
+        moved: the map
         lesion: the donor's, as the bank holds it
         donor: the case
-        midline: of the bank, mm along x
-        grid: 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space
-        shape: of the grid
+        shape: of the grid that it was moved to
     """
-    course = course_of(tumour, lesion, midline, grid)
+    course = moved.course
     box, own = overlap(course.start, course.shape, shape)
     inside, _ = overlap(lesion.start, lesion.label.shape, donor.grid.shape)
     wider = [
@@ -56,7 +52,8 @@ def place_moved(
         for part, first, size in zip(inside, lesion.start, lesion.label.shape, strict=True)
     ]  # the lesion's box is a voxel larger than its tumour, which may lie at the edge
     image = course.image(np.pad(donor.image(inside), [(0, 0), *wider], mode="edge"))
-    label = course.label(np.pad(donor.label()[inside], wider))
+    own_label = np.pad(donor.label()[inside], wider)
+    label = moved.label if np.array_equal(own_label, lesion.label) else course.label(own_label)
     organ = course.mask(np.pad(donor.organ()[inside], wider))
     placed = Placed(
         label=np.zeros(shape, np.int16),
@@ -68,5 +65,5 @@ def place_moved(
     placed.label[box], placed.organ[box], placed.image[(slice(None), *box)] = (
         label[own], organ[own], image[(slice(None), *own)],
     )  # fmt: skip
-    placed.tumour[box] = course.label(lesion.label)[own]
+    placed.tumour[box] = moved.label[own]
     return placed

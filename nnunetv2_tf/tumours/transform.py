@@ -13,10 +13,10 @@ from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import BSpline
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import binary_dilation, map_coordinates
 
 from nnunetv2_tf.preparation.resampling import resample, resample_label
-from nnunetv2_tf.tumours.bank import Lesion
+from nnunetv2_tf.tumours.bank import EVERYWHERE, Lesion
 from nnunetv2_tf.tumours.recipe import Tumour
 
 PULL, WAVELENGTH = 0.07, 0.7  # of the tumour's radius: standard deviation of the field, distance of its knots
@@ -28,8 +28,13 @@ SMOOTHED = 0.479**1.5  # standard deviation of a sum of cubic B-splines in three
 class Moved:
     """A tumour map on a box of a grid; the box may stick out of the grid."""
 
-    start: np.ndarray  # (3,) first voxel of the box
+    course: "Course"
     label: np.ndarray  # (Z, Y, X) int16
+
+    @property
+    def start(self) -> np.ndarray:
+        """(3,) first voxel of the box."""
+        return self.course.start
 
     def cut_to(self, shape: Sequence[int]) -> tuple[tuple[slice, ...], np.ndarray]:
         """The part of the grid that the box lies on, and the map there."""
@@ -111,7 +116,7 @@ def forward(tumour: Tumour, lesion: Lesion, midline: float) -> np.ndarray:
 def move(tumour: Tumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Moved:
     """The tumour on a grid, given as 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space."""
     course = course_of(tumour, lesion, midline, grid)
-    return Moved(course.start, course.label(lesion.label))
+    return Moved(course, course.label(lesion.label))
 
 
 def course_of(tumour: Tumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Course:
@@ -168,10 +173,14 @@ def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
 
 def _sampled_label(label: np.ndarray, places: np.ndarray) -> np.ndarray:
     """A label map at places (3, Z, Y, X) between its voxels, by linear interpolation, as `resample_label` decides."""
+    found = np.zeros(places.shape[1:], np.int16)
     values = np.unique(label)
     values = values[values > 0]
+    around = binary_dilation(label > 0, EVERYWHERE)
+    near = map_coordinates(around.astype(np.uint8), places, order=0, mode="constant") > 0
+    there = places[:, near]
     shares = np.stack(
-        [map_coordinates((label == value).astype(np.float32), places, order=1, mode="constant") for value in values]
+        [map_coordinates((label == value).astype(np.float32), there, order=1, mode="constant") for value in values]
     )
-    strongest = shares.argmax(axis=0)
-    return np.where(shares.sum(axis=0) > 0.5, values[strongest], 0).astype(np.int16)
+    found[near] = np.where(shares.sum(axis=0) > 0.5, values[shares.argmax(axis=0)], 0)
+    return found

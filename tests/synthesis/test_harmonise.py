@@ -19,6 +19,7 @@ from nnunetv2_tf.synthesis import harmonise as module
 from nnunetv2_tf.synthesis.compose import compose
 from nnunetv2_tf.synthesis.harmonise import QUANTILES, Z_SCORED, Looks, harmonise, looks_of
 from nnunetv2_tf.synthesis.making import build, synthesize_case
+from nnunetv2_tf.synthesis.sites import HealthySites
 from tests.conftest import enter
 from tests.scenes import SAME_GRID, SCENES, Builder, Built, Scene
 from tests.synthesis.making import healthy_hosts_of
@@ -142,7 +143,9 @@ def test_where_nobody_says_what_the_organ_is_hosts_stay_as_they_are(with_healthy
     monkeypatch.setattr(Plan, "masked", False)
     unmasked = replace(hosts)
     assert unmasked.order["harmonised"] is None
-    assert unmasked.sites(unmasked.lines(1)[0]).model is None
+    sites = unmasked.sites(unmasked.lines(1)[0])
+    assert isinstance(sites, HealthySites)
+    assert sites.model is None
 
 
 def test_zeros_within_an_organ_stay_zero(build_scene: Builder, monkeypatch):
@@ -155,7 +158,7 @@ def test_zeros_within_an_organ_stay_zero(build_scene: Builder, monkeypatch):
     before = [np.asanyarray(nibabel.load(path).dataobj) for path in case.files.images]  # type: ignore[attr-defined]
     after = [volume.stored.transpose(2, 1, 0) for volume in composed.images]
     gone = (before[1] == 0) & (before[0] != 0)
-    distance = distance_transform_edt(composed.label.stored.transpose(2, 1, 0) == 0)
+    distance = np.asarray(distance_transform_edt(composed.label.stored.transpose(2, 1, 0) == 0))
     assert gone.sum() > 500
     np.testing.assert_array_equal(after[1][gone & (distance >= 6)], 0)
     assert (after[0] != before[0])[gone].mean() > 0.5

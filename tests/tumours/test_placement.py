@@ -6,6 +6,7 @@ import pytest
 from nnunetv2_tf.tumours.bank import make_bank
 from nnunetv2_tf.tumours.placement import place, place_moved
 from nnunetv2_tf.tumours.recipe import Tumour
+from nnunetv2_tf.tumours.transform import move
 from tests.scenes import SCENES, Built
 
 
@@ -63,9 +64,8 @@ def test_a_transformed_donor_is_known_around_its_tumour(scene: Built):
     (lesion,) = bank.lesions
     shape, voxels = donor.grid.shape, (2, -1, 3)
     for shift in ((0.0, 0.0, 0.0), tuple((donor.grid.affine[:3, :3] @ voxels)[::-1])):
-        placed = place_moved(
-            Tumour(donor.identifier, shift=shift), lesion, donor, bank.midline, donor.grid.affine, shape
-        )
+        moved = move(Tumour(donor.identifier, shift=shift), lesion, bank.midline, donor.grid.affine)
+        placed = place_moved(moved, lesion, donor, shape)
         steps = voxels if any(shift) else (0, 0, 0)
         assert placed.image is not None
         for index in np.argwhere(placed.organ)[::29]:

@@ -159,8 +159,8 @@ class Eye:
         return mean, sd
 
     def _coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Tensor:
-        parts = [self._stacked(samples, name) for name in ("x_h", "blurred", "shares")]
-        return coarse(*parts, a.to(self.device), b.to(self.device), self._stacked(samples, "detail"))
+        x_h, blurred, shares, detail = (self._stacked(samples, name) for name in ("x_h", "blurred", "shares", "detail"))
+        return coarse(x_h, blurred, shares, a.to(self.device), b.to(self.device), detail)
 
     def _stacked(self, samples: Sequence[Sample], name: str) -> Tensor:
         return torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
