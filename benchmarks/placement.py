@@ -75,7 +75,8 @@ def _placed(bank: Bank, cases: dict, lines: Sequence[Line]) -> list[Placed]:
         start = perf_counter()
         hosted = host_tumours(line.tumours, bank, host)
         assert hosted is not None  # it was drawn
-        placed.append(Placed(line, hosted, perf_counter() - start))
+        seconds = perf_counter() - start
+        placed.append(Placed(line, replace(hosted, moved=()), seconds))  # a thousand of these would fill the memory
     return placed
 
 
