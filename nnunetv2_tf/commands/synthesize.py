@@ -14,7 +14,8 @@ nnUNetv2_train -tr TFEnrichedTrainer_<set>. Nothing of a fold's validation cases
 an interruption, or with a larger -num_cases to add to the set.
 
 Methods with healthy hosts put tumours of training cases into healthy scans (-healthy), transformed, as large as the
-cohort's and where those lie; the options below "tumours" ask for others."""
+cohort's and where those lie; the options below "tumours" ask for others. By default the scans take over brightness
+and sharpness of training cases first; with -preset paper they stay as they are."""
 
 EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region; real hosts, nothing to learn);

@@ -29,7 +29,7 @@ class Lesion:
     donor: str
     label: np.ndarray  # (Z, Y, X) int16, the box around it and a voxel more; tumour classes only
     affine: np.ndarray  # 4x4, voxel (Z, Y, X) of the box to mm (x, y, z) of the common space
-    start: tuple[int, ...]  # voxel of the donor's arrays that the box begins with; -1 at their edge
+    start: tuple[int, ...]  # voxel that the box begins with, of the array it was cut from; -1 at its edge
 
     @cached_property
     def classes(self) -> dict[int, float]:

@@ -52,8 +52,8 @@ def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[B
 
 def _depth(tumour: np.ndarray, spacing: Sequence[float]) -> float:
     """Mm from the surface to the innermost voxel."""
-    around = tumour[box_around(tumour > 0, (1, 1, 1))] > 0
-    return float(np.asarray(distance_transform_edt(np.pad(around, 1), sampling=spacing)).max())
+    inside = np.pad(tumour[box_around(tumour > 0, (0, 0, 0))] > 0, 1)
+    return float(np.asarray(distance_transform_edt(inside, sampling=spacing)).max())
 
 
 def _texture(site: Site, box: Box, sigma: np.ndarray) -> np.ndarray:
