@@ -157,11 +157,12 @@ def _field(shape: np.ndarray, spacing: np.ndarray, radius: float, rng: np.random
     waves = np.maximum(WAVELENGTH * radius, 2 * spacing)
     bases = [_basis(int(size), step, wave) for size, step, wave in zip(shape, spacing, waves, strict=True)]
     knots = rng.normal(size=(3, *(basis.shape[1] for basis in bases))) * PULL * radius / SMOOTHED
-    field = np.einsum("czyx,Zz->cZyx", knots, bases[0])
-    field = np.einsum("cZyx,Yy->cZYx", field, bases[1])
-    field = np.einsum("cZYx,Xx->cZYX", field, bases[2], optimize=True)
+    z, y, x = (basis.astype(np.float32) for basis in bases)
+    field = y @ (knots.astype(np.float32) @ x.T)
+    field = (z @ field.reshape(3, z.shape[1], -1)).reshape(3, *shape)
     limit = WIDEST * PULL * radius
-    return (np.clip(field, -limit, limit) / spacing[:, None, None, None]).astype(np.float32)
+    np.clip(field, -limit, limit, out=field)
+    return field / spacing[:, None, None, None].astype(np.float32)
 
 
 def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
