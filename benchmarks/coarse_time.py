@@ -25,7 +25,7 @@ from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.making import Task, make_case
+from nnunetv2_tf.synthesis.making import Learnt, Task, make_case
 from nnunetv2_tf.synthesis.native import read_volume
 from nnunetv2_tf.work import write_json
 
@@ -42,7 +42,7 @@ def tasks(root: Path, folder: Path) -> list[Task]:
     write_json(folder / FINAL, to_json(fitted))
     method, part = find_method("tf_aug"), SetPart(dataset, "coarsetime", 0)
     return [
-        Task(line, hosts.cases[line.host], hosts.sites(line), method, part, tuple(hosts.files), folder)
+        Task(line, hosts.cases[line.host], hosts.sites(line), method, part, tuple(hosts.files), Learnt(folder))
         for line in hosts.lines(LINES)
     ]
 

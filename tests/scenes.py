@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import VARIABLES, Dataset
-from nnunetv2_tf.methods.lookup import FoundMethod, find_method
+from nnunetv2_tf.methods.lookup import FoundMethod, find_method, needed_by
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
+from nnunetv2_tf.methods.tf_gan.domain import Domain
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, write_generator
+from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.preparation.stored import Case, training_cases
 from nnunetv2_tf.records import to_json
@@ -23,7 +27,7 @@ from nnunetv2_tf.standin.cohort import Cohort
 from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.standin.plans import NAME as TINY
 from nnunetv2_tf.standin.plans import write_tiny_plans
-from nnunetv2_tf.synthesis.making import Task
+from nnunetv2_tf.synthesis.making import Learnt, Task
 from nnunetv2_tf.synthesis.sites import HealthySites, RealSites
 from nnunetv2_tf.tumours.bank import make_bank
 from nnunetv2_tf.tumours.recipe import Line, Tumour
@@ -144,10 +148,28 @@ class Built:
         )
         return Task(line, receiver, sites, found, part, (), self.learnt(found))
 
-    def learnt(self, found: FoundMethod) -> Path | None:
+    def learnt(self, found: FoundMethod) -> Learnt | None:
         """What a method that learns might have learnt here."""
-        if found.name != "tf_aug":
-            return None
+        if found.name == "tf_aug":
+            return Learnt(self._tf_aug())
+        if found.name == "tf_gan":
+            return Learnt(self._tf_gan(), {one.name: (one, Learnt(self._tf_aug())) for one in needed_by(found)})
+        return None
+
+    def _tf_gan(self) -> Path:
+        """A generator of random weights, small and for small patches."""
+        folder, channels = self.workspace.root / "learnt", tuple(self.plan.dataset_json["channel_names"].values())
+        levels = Levels.of((16, 16, 16), self.plan.manager.spacing, 3)
+        domain = Domain((-2.0,) * len(channels), (2.0,) * len(channels))
+        design = Design(channels, self.cases[0].meaning.tumour, (4, 4, 4), levels, True, 6.0, domain)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            generator = Generator(design)
+            torch.nn.init.normal_(generator.network.head.weight)  # as if it had begun to change something
+        write_generator(folder / WEIGHTS, design, generator.weights())
+        return folder
+
+    def _tf_aug(self) -> Path:
         folder, classes = self.workspace.root / "learnt", self.cases[0].meaning.tumour
         channels = tuple(self.plan.dataset_json["channel_names"].values())
         a, b = (tuple((first + 0.1 * k,) * len(channels) for k in range(len(classes))) for first in (0.8, -0.5))

@@ -23,6 +23,13 @@ class FoundMethod:
     kind: type[Method]
     preset: str
     config: Any
+    presets: tuple[str, ...]  # the names of all that it has
+
+
+def needed_by(found: FoundMethod) -> list[FoundMethod]:
+    """The methods that are fitted before one: by the same preset, or the default where they have none of its name."""
+    usual = map(find_method, found.kind.needs)
+    return [find_method(one.name, found.preset) if found.preset in one.presets else one for one in usual]
 
 
 def method_names() -> list[str]:
@@ -54,4 +61,4 @@ def find_method(name: str, preset: str = "default") -> FoundMethod:
         digest(to_json(presets[preset]))
     except TypeError as error:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
-    return FoundMethod(name, kind, preset, presets[preset])
+    return FoundMethod(name, kind, preset, presets[preset], tuple(presets))

@@ -38,6 +38,7 @@ def synthesize(
     seed: int,
     share: Share,
     num_processes: int,
+    device: str,
     overwrite: bool,
 ) -> None:
     """Makes the parts of a set for some folds, or this job's share of them.
@@ -48,6 +49,7 @@ def synthesize(
     dataset = Dataset.find(id_or_name)
     method = usable_method(method_name, preset, healthy, asked)
     plan = Plan.read(dataset, plans_name, configuration)
+    usable_device(device)
     given = None if recipe is None else tuple(read_recipe(recipe))
     runs = []
     for fold in dict.fromkeys(folds):
@@ -57,7 +59,7 @@ def synthesize(
             hosts = healthy_hosts(hosts, Dataset.find(healthy), method, asked, num_processes)
             fitted = find_fit(hosts, method) if learns(method) else None
         part = SetPart(dataset, set_name, fold)
-        runs.append(Run(part, plan, method, hosts, fitted, num_cases, given, num_processes))
+        runs.append(Run(part, plan, method, hosts, fitted, num_cases, given, num_processes, device))
     for run in runs:  # what is wrong with one fold stops all before anything is written
         if recipe is not None:
             run.hosts.refuse(given or (), recipe)
@@ -131,7 +133,7 @@ def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapp
     if method.kind.hosts == "real" and (healthy is not None or asked):
         flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
         raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
-    if method.kind.needs or (method.kind.hosts == "real" and learns(method)):
+    if method.kind.hosts == "real" and learns(method):
         raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
     return method
 

@@ -4,6 +4,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,12 +20,13 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.meaning import class_values
 from nnunetv2_tf.methods.base import FitData, Method
-from nnunetv2_tf.methods.lookup import FoundMethod
+from nnunetv2_tf.methods.lookup import FoundMethod, needed_by
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.provenance import BaselineUse
 from nnunetv2_tf.records import read_record
 from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.synthesis.hosts import HealthyHosts
+from nnunetv2_tf.synthesis.making import Learnt, build
 from nnunetv2_tf.synthesis.order import CURE, Order
 from nnunetv2_tf.work import locked, read_json, write_json
 
@@ -37,9 +39,16 @@ AGAIN = "fit again with --overwrite."
 class FittedMethod:
     """What a fit has left."""
 
+    method: FoundMethod
     folder: Path
     baseline: BaselineUse | None
     digest: str  # of its order and its files
+    needed: tuple["FittedMethod", ...]  # which it was fitted after
+
+    @property
+    def learnt(self) -> Learnt:
+        """For making cases."""
+        return _learnt(self.folder, self.needed)
 
 
 def learns(method: FoundMethod) -> bool:
@@ -70,7 +79,12 @@ class Fitting:
     @cached_property
     def order(self) -> Order:
         """What it is made of and by."""
-        return Order.of(self.hosts, self.method, self.hosts.seed, self.baseline.use, learnt_from=_scans(self.hosts))
+        return _order(self.hosts, self.method, self.baseline.use, self.needed)
+
+    @cached_property
+    def needed(self) -> tuple[FittedMethod, ...]:
+        """The fits that it builds on; raises where one is missing."""
+        return tuple(find_fit(self.hosts, method) for method in needed_by(self.method))
 
     def check(self, overwrite: bool) -> None:
         """Raises when it cannot be begun or continued; changes nothing."""
@@ -90,7 +104,7 @@ class Fitting:
                 print(f"{self.folder} is fitted already; --overwrite fits it anew.")
                 return
             (self.folder / DONE).unlink(missing_ok=True)
-            method = self.method.kind(self.method.config, self.device, {})
+            method = build(self.method, _learnt(None, self.needed), self.device)
             data = FitData(
                 real=list(self.hosts.training.values()),
                 healthy=list(self.hosts.cases.values()),
@@ -121,12 +135,25 @@ def find_fit(hosts: HealthyHosts, method: FoundMethod) -> FittedMethod:
     order = read_record(Order, folder / CONFIG, CURE)
     command += "" if order.baseline is None else f" -tr {order.baseline.trainer}"
     command += f" -seed {order.seed}" if order.seed else ""
-    now = Order.of(hosts.as_fitted(order.seed or 0), method, order.seed, order.baseline, learnt_from=_scans(hosts))
+    needed = tuple(find_fit(hosts, one) for one in needed_by(method))
+    now = _order(hosts.as_fitted(order.seed or 0), method, order.baseline, needed)
     now.refuse_other(folder / CONFIG, f"The fit of {method.name}", f"fit again: {command} --overwrite")
     files = _files(folder, order)
     if files is None:
         raise UserError(f"The fit {folder} has not ended, or its files have changed since; run: {command}")
-    return FittedMethod(folder, order.baseline, digest([order.hash, files]))
+    return FittedMethod(method, folder, order.baseline, digest([order.hash, files]), needed)
+
+
+def _order(
+    hosts: HealthyHosts, method: FoundMethod, baseline: BaselineUse | None, needed: Sequence[FittedMethod]
+) -> Order:
+    """What a fit is made of and by."""
+    before = digest([one.digest for one in needed]) if needed else None
+    return Order.of(hosts, method, hosts.seed, baseline, before, _scans(hosts))
+
+
+def _learnt(folder: Path | None, needed: Sequence[FittedMethod]) -> Learnt:
+    return Learnt(folder, {one.method.name: (one.method, one.learnt) for one in needed})
 
 
 def _scans(hosts: HealthyHosts) -> str:

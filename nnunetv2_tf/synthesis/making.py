@@ -3,7 +3,8 @@
 The sidecar is written last: a case that has one is finished.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,16 @@ from nnunetv2_tf.synthesis.sites import Sites, Unusable
 from nnunetv2_tf.tumours.recipe import Line
 from nnunetv2_tf.work import write_json
 
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Where what a method has learnt is, and the methods it needs, with what they have learnt."""
+
+    folder: Path | None
+    needed: Mapping[str, tuple[FoundMethod, "Learnt"]] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -31,7 +42,8 @@ class Task:
     method: FoundMethod
     part: SetPart
     geometry_ancestors: tuple[str, ...]
-    fitted: Path | None = None  # the folder of what the method has learnt
+    learnt: "Learnt | None" = None  # None: a method that learns nothing
+    device: str = "cpu"
 
     @property
     def identifier(self) -> str:
@@ -64,7 +76,7 @@ def make_case(task: Task) -> None:
 def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     """The case in memory, and what it descends from. Raises Unusable."""
     line, host = task.line, replace(task.host)  # a fresh one holds no arrays of earlier tasks
-    method = build(task.method, task.fitted)
+    method = build(task.method, task.learnt, torch.device(task.device))
     made = task.sites.make(line, host, method.pastes)
     (edited,) = method.edit([made.site], [np.random.default_rng(line.seed)])
     composed = compose(host, made.site, edited, made.stored)
@@ -85,9 +97,13 @@ def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     return composed, sidecar
 
 
-def build(found: FoundMethod, fitted: Path | None = None) -> Method:
-    """The method, ready to edit."""
-    method = found.kind(found.config, torch.device("cpu"), {})
-    if fitted is not None:
-        method.load(fitted)
+def build(found: FoundMethod, learnt: "Learnt | None" = None, device: torch.device = CPU) -> Method:
+    """The method, ready to edit; or, without a folder of what it has learnt, ready to be fitted.
+
+    Those that it needs work on the CPU: they serve it in processes that make its batches.
+    """
+    needed = {} if learnt is None else {name: build(*one) for name, one in learnt.needed.items()}
+    method = found.kind(found.config, device, needed)
+    if learnt is not None and learnt.folder is not None:
+        method.load(learnt.folder)
     return method

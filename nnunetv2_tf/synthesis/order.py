@@ -113,6 +113,6 @@ _DIFFERS = {
     "controls": "controls {}, not {}",
     "baseline": "baseline {}, not {}",
     "learnt_from": "other training scans, or another patch size (learnt_from), than now",
-    "fit": "another fit of the method (fit) than there is now",
+    "fit": "another fit of the method, or of one it needs (fit), than there is now",
     "tumours": "other tumours, healthy scans or rules of drawing (tumours) than now",
 }

@@ -43,6 +43,7 @@ class Run:
     num_cases: int | None  # None: every line of the given recipe
     given: tuple[Line, ...] | None  # a recipe to follow instead of drawing one
     num_processes: int
+    device: str = "cpu"
     remade: set[str] = field(default_factory=set)  # cases made by this run
 
     def check(self, overwrite: bool) -> None:
@@ -221,9 +222,9 @@ class Run:
 
     def _task(self, line: Line) -> Task:
         hosts = self.hosts
-        fitted = None if self.fitted is None else self.fitted.folder
+        learnt = None if self.fitted is None else self.fitted.learnt
         host, sites = hosts.cases[line.host], hosts.sites(line)
-        return Task(line, host, sites, self.method, self.part, tuple(hosts.files), fitted)
+        return Task(line, host, sites, self.method, self.part, tuple(hosts.files), learnt, self.device)
 
     def _write_manifest(self, lines: Sequence[Line]) -> None:
         before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}

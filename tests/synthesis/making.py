@@ -23,6 +23,7 @@ def make_set(workspace: Workspace, name: str = "cm", num_cases: int | None = 4, 
         "seed": 0,
         "share": Share(),
         "num_processes": 1,
+        "device": "cpu",
         "overwrite": False,
     }
     method, folds = changes.pop("method", "carvemix"), changes.pop("folds", [0])

@@ -16,6 +16,7 @@ from torch.nn.functional import softplus
 
 from nnunetv2_tf.baseline.crops import crop_size
 from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.baseline.features import Features, prototype
 from nnunetv2_tf.baseline.pooling import class_distance
 from nnunetv2_tf.cases import channel_names
 from nnunetv2_tf.errors import UserError
@@ -23,11 +24,9 @@ from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.samples import (
     Eye,
-    Features,
     Sample,
     moments_of_coarse,
     moments_of_real,
-    prototype,
     sample_of,
 )
 from nnunetv2_tf.preparation.stored import Case

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nnunetv2_tf.baseline.crops import Box, box_around, cut, middle
 from nnunetv2_tf.baseline.encoder import Encoder, new_moments, renormalised
+from nnunetv2_tf.baseline.features import Features, features_around
 from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
@@ -102,33 +103,6 @@ def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Seq
 
 
 @dataclass(frozen=True)
-class Features:
-    """Mean features of each class."""
-
-    means: list[Tensor]  # (B, K, F) per stage
-    present: Tensor  # (B, K) bool
-
-    @classmethod
-    def joined(cls, several: Sequence["Features"]) -> "Features":
-        """All of them in one."""
-        stages = zip(*(one.means for one in several), strict=True)
-        return cls([torch.cat(stage) for stage in stages], torch.cat([one.present for one in several]))
-
-    def with_batch(self, places: np.ndarray, batch: "Features") -> "Features":
-        """With others in some places, which pass gradients on as if they were all there is."""
-        index, share = torch.from_numpy(places).to(self.present.device), len(places) / len(self.present)
-        means = []
-        for whole, part in zip(self.means, batch.means, strict=True):
-            felt = part.detach() + (part - part.detach()) / share  # the same value, a steeper slope
-            means.append(whole.index_copy(0, index, felt))
-        return Features(means, self.present)
-
-    def detached(self) -> "Features":
-        """Without gradients."""
-        return Features([stage.detach() for stage in self.means], self.present)
-
-
-@dataclass(frozen=True)
 class Eye:
     """The encoder, and how images are brought before it."""
 
@@ -168,18 +142,7 @@ class Eye:
     def of_real(self, case: Case) -> Features:
         """Features of a real case, around the middle of its tumour."""
         case = replace(case)
-        tumour = case.tumour()
-        centre = middle(tumour)
-        image, label = (torch.from_numpy(cut(one, centre, self.size))[None] for one in (case.image(), tumour))
-        with torch.no_grad():
-            return Features(*class_means(self.encoder(image.to(self.device)), label.to(self.device), self.classes))
-
-
-def prototype(features: Features) -> Features:
-    """The mean over the cases that have a class."""
-    weight = features.present.float() / features.present.sum(dim=0).clamp_min(1)
-    means = [torch.einsum("bk,bkf->kf", weight, stage)[None] for stage in features.means]
-    return Features(means, features.present.any(dim=0)[None])
+        return features_around(case.image(), case.tumour(), self.encoder, self.classes, self.size, self.device)
 
 
 def moments_of_real(cases: Sequence[Case], classes: Sequence[int]) -> Mapping[int, np.ndarray]:

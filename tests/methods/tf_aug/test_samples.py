@@ -7,15 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from nnunetv2_tf.baseline.features import Features, prototype
 from nnunetv2_tf.methods.base import Donor
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.methods.tf_aug.samples import (
     Eye,
-    Features,
     moments_of_coarse,
     moments_of_real,
     parts_of,
-    prototype,
     put_together,
     sample_of,
 )

@@ -1,0 +1,58 @@
+"""Settings of TF-GAN."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TFGANConfig:
+    """How coarse images are refined, and how that is learnt."""
+
+    largest_patch: int = 128  # voxels along an axis; less where the plans' patch is smaller
+    levels: int = 6
+    features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
+    discriminator_features: tuple[int, ...] | None = None  # of its stages; None: the generator's, from the first level
+    residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
+    reach_mm: float | None = 6.0  # how far around the tumour it may change; None: all of the organ
+    tap: int = 4  # stage of the discriminator that judges patches
+    spectral: bool = True  # normalise the discriminator's weights
+    r1: float = 1.0  # weight of the gradient penalty on real images; 0: none
+    r1_every: int = 16  # steps
+    average: float = 0.999  # of the generator's weights, step by step; 0: the last ones count
+    prototypes: bool = True  # features are compared with the mean of all real cases, else with the batch's real ones
+    lambda_a: float = 10.0  # patches
+    lambda_b: float = 1.0  # whole images
+    lambda_c: tuple[float, float] = (10.0, 1.0)  # hinge, in the first and in the last epoch
+    lambda_d: float = 1.0  # features
+    margin: float = 0.02  # of the hinge, in [-1, 1]
+    margin_near: float = 0.13  # more right at the tumour, falling off by e every margin_mm
+    margin_mm: float = 6.0
+    centred: float = 2 / 3  # of patches lie around the tumour, the others anywhere in the organ
+    augmented: bool = True
+    shake: float = 0.05  # brightness and contrast, before real and refined images are judged
+    epochs: int = 200
+    iterations: int = 250  # per epoch at most, which is a site per healthy scan
+    batch: int = 2
+    rate_g: float = 2e-4
+    rate_d: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    preview_every: int = 10  # epochs
+
+
+PRESETS = {
+    "default": TFGANConfig(),
+    "paper": TFGANConfig(
+        features=(32, 64, 128, 256, 320, 320),
+        discriminator_features=(64, 128, 256, 512, 512),
+        residual=False,
+        reach_mm=None,
+        tap=5,
+        spectral=False,
+        r1=0.0,
+        average=0.0,
+        prototypes=False,
+        margin=0.05,
+        margin_near=0.0,
+        shake=0.0,
+    ),
+    "brief": TFGANConfig(epochs=20),
+}

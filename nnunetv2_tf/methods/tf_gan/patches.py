@@ -1,0 +1,80 @@
+"""Patches to train on. In: sites and real cases. Out: per step, coarse fakes and real patches, cut by the same rule.
+
+Fakes are made on the fly: every step sees tumours, hosts and places that no step has seen before.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from nnunetv2_tf.baseline.crops import box_around, cut
+from nnunetv2_tf.methods.base import Method, Site
+from nnunetv2_tf.preparation.stored import Case
+
+JITTER = 4  # a patch around a tumour lies up to a fourth of its size beside it
+FAKE, REAL = range(2)  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Makes batches; goes to other processes."""
+
+    sample_site: Callable[[np.random.Generator], Site]
+    stage1: Method
+    donors: Sequence[Case]
+    size: Sequence[int]
+    far: float  # mm from the tumour on, distances do not matter
+    centred: float  # share of patches that lie around the tumour
+    batch: int
+    seed: int
+
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        """The batch of a step: host, coarse, tumour, body, distance, n_norm; real_image, real_tumour, real_body."""
+        fakes = [self.fake(np.random.default_rng([self.seed, FAKE, step, index])) for index in range(self.batch)]
+        reals = [self.real(np.random.default_rng([self.seed, REAL, step, index])) for index in range(self.batch)]
+        both = [{**fake, **real} for fake, real in zip(fakes, reals, strict=True)]
+        return {name: np.stack([one[name] for one in both]) for name in both[0]}
+
+    def fake(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A patch of a new site."""
+        site = self.sample_site(rng)
+        (edited,) = self.stage1.edit([site], [rng])
+        tumour, body = site.tumour.numpy(), site.body.numpy()
+        centre = self._centre(tumour, site.organ.numpy(), rng)
+        volumes = {
+            "host": site.image.numpy(),
+            "coarse": edited.image.numpy(),
+            "tumour": tumour,
+            "body": body,
+            "distance": distance_to(tumour, site.spacing, self.far),
+        }
+        found = {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
+        return {**found, "n_norm": np.array(site.n_norm)}
+
+    def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """A patch of a real case with a tumour."""
+        case = replace(self.donors[int(rng.integers(len(self.donors)))])  # a fresh one keeps no arrays
+        tumour = case.tumour()
+        centre = self._centre(tumour, case.organ(), rng)
+        volumes = {"real_image": case.image(), "real_tumour": tumour, "real_body": case.body()}
+        return {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
+
+    def _centre(self, tumour: np.ndarray, organ: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(3,) where the middle of the patch is to be."""
+        if rng.random() < self.centred:
+            box = box_around(tumour > 0, (0, 0, 0))
+            middle = np.array([(part.start + part.stop) // 2 for part in box])
+            reach = np.array(self.size) // JITTER
+            return middle + rng.integers(-reach, reach + 1)
+        places = np.argwhere(organ)
+        return np.asarray(places[rng.integers(len(places))])
+
+
+def distance_to(tumour: np.ndarray, spacing: Sequence[float], far: float) -> np.ndarray:
+    """(Z, Y, X) float32: mm to the tumour map; 0 in it, `far` where it is further."""
+    distance = np.full(tumour.shape, far, np.float32)
+    near = box_around(tumour > 0, [int(far / step) + 1 for step in spacing])
+    distance[near] = np.minimum(np.asarray(distance_transform_edt(tumour[near] == 0, sampling=spacing)), far)
+    return distance

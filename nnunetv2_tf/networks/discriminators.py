@@ -1,0 +1,55 @@
+"""A discriminator that judges every patch of an image, and the image as a whole.
+
+In: an image and whatever it is to be judged with, concatenated. Out: logits, positive for real. One encoder serves
+both: the local head is a PatchGAN's, the global one averages and then decides.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from nnunetv2_tf.networks.levels import Levels
+
+SLOPE = 0.2  # of the leaky rectifiers, as in pix2pix
+
+
+class DualHead(nn.Module):
+    """Convolutions of stride 2, five of them where the patch allows."""
+
+    def __init__(self, channels: int, features: Sequence[int], levels: Levels, tap: int, spectral: bool) -> None:
+        """Sets it up.
+
+        Args:
+            channels: of what it sees
+            features: of each stage
+            levels: whose strides its stages have
+            tap: the stage, counted from 1, that the local head looks at; with fewer stages, the last
+            spectral: normalise weights by their largest singular value, instead of features by instance
+        """
+        super().__init__()
+        strides = levels.strides[1:]
+        widths = [channels, *features[: len(strides)]]
+        self.stages = nn.ModuleList()
+        for number, stride in enumerate(strides):
+            kernel: Any = tuple(4 if step == 2 else 3 for step in stride)
+            convolution = nn.Conv3d(widths[number], widths[number + 1], kernel, cast(Any, stride), padding=1)
+            norm = nn.InstanceNorm3d(widths[number + 1], affine=True) if number and not spectral else nn.Identity()
+            self.stages.append(
+                nn.Sequential(spectral_norm(convolution) if spectral else convolution, norm, nn.LeakyReLU(SLOPE))
+            )
+        self.tap = min(tap, len(strides))
+        local, whole = nn.Conv3d(widths[self.tap], 1, 3, padding=1), nn.Linear(widths[-1], 1)
+        self.local = spectral_norm(local) if spectral else local
+        self.whole = spectral_norm(whole) if spectral else whole
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, Z, Y, X) to logits of patches (B, 1, z, y, x), and of images (B, 1)."""
+        patches = None
+        for number, stage in enumerate(self.stages, start=1):
+            x = stage(x)
+            if number == self.tap:
+                patches = self.local(x)
+        assert patches is not None
+        return patches, self.whole(x.mean(dim=(2, 3, 4)))

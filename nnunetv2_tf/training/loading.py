@@ -1,0 +1,78 @@
+"""Batches from worker processes. In: a function from a step's number to its batch. Out: the batches, in order.
+
+What a batch holds depends on its number alone, so that it is the same for any number of workers, and after resuming.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
+from torch import Tensor
+
+from nnunetv2_tf.errors import UserError
+
+Arrays = Mapping[str, np.ndarray]  # what processes send: tensors that a process shared are lost with it
+Batch = Mapping[str, Tensor]
+
+AHEAD = 2  # batches that a worker has ready
+
+
+@contextmanager
+def batches(make: Callable[[int], Arrays], first: int, workers: int) -> Iterator[Iterator[Batch]]:
+    """Yields an endless stream of make(first), make(first + 1), ...; its workers end with the context.
+
+    Args:
+        make: from a step's number to its batch
+        first: step
+        workers: processes; 0 makes batches right here
+    """
+    if workers < 1:
+        yield (as_tensors(make(step)) for step in count(first))
+        return
+    source: Any = MultiThreadedAugmenter(_Loader(make, first, workers), None, workers, AHEAD)
+    try:
+        yield _checked(source)
+    finally:
+        source._finish()
+
+
+class _Loader:
+    """Every worker's own copy makes every n-th batch; the augmenter asks workers in turn."""
+
+    def __init__(self, make: Callable[[int], Arrays], first: int, workers: int) -> None:
+        self.make, self.step, self.workers = make, first, workers
+
+    def set_thread_id(self, number: int) -> None:
+        """Called once, in the worker."""
+        torch.set_num_threads(1)  # a forked process must not use torch's threads, and workers share the cores
+        self.step += number
+
+    def __next__(self) -> Arrays | UserError:
+        step, self.step = self.step, self.step + self.workers
+        try:
+            return self.make(step)
+        except UserError as error:
+            return error
+
+
+def _checked(source: Iterator[Arrays | UserError]) -> Iterator[Batch]:
+    while True:
+        try:
+            item = next(source)
+        except RuntimeError as error:
+            raise UserError(
+                f"A process that makes batches was killed ({error}); most likely memory ran out: set nnUNet_n_proc_DA "
+                "to a smaller number and run the same command again, it goes on."
+            ) from None
+        if isinstance(item, UserError):
+            raise item
+        yield as_tensors(item)
+
+
+def as_tensors(arrays: Arrays) -> Batch:
+    """The same memory."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,0 +1,156 @@
+"""Trains whatever learns by epochs and steps, as nnU-Net's trainers do. In: a learner, batches, a folder.
+
+Out, in the folder: training_log_*.txt, progress.png, previews/, checkpoint_latest.pth while it runs, and
+checkpoint_final.pth. A run that is killed goes on from its last checkpoint, on a CPU with the same result to the bit.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.training.loading import Arrays, Batch, batches
+from nnunetv2_tf.training.logger import Logger
+from nnunetv2_tf.work import whole_file
+
+LATEST, FINAL, PREVIEWS = "checkpoint_latest.pth", "checkpoint_final.pth", "previews"
+SAVED_AFTER = 60.0  # seconds since the last checkpoint, at the end of an epoch
+
+Curves = dict[str, list[float]]  # by epoch
+
+
+class Learner(Protocol):
+    """What can be trained."""
+
+    def begin(self, epoch: int) -> Mapping[str, float]:
+        """Sets what changes with the epoch; returns it, for the curves."""
+        ...
+
+    def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """One step of every optimiser; returns what to keep a record of, as scalars."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that a later run needs to go on: tensors and plain values."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state."""
+        ...
+
+    def preview(self, path: Path) -> None:
+        """Paints what it can do by now."""
+        ...
+
+    def remarks(self, curves: Curves) -> Sequence[str]:
+        """What looks wrong, and what to try; empty as long as nothing does."""
+        ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, and how often what is done."""
+
+    epochs: int
+    steps: int  # per epoch
+    preview_every: int  # epochs
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)  # the plots of progress.png and their curves
+
+
+class Loop:
+    """One run of training."""
+
+    def __init__(self, learner: Learner, schedule: Schedule, folder: Path) -> None:
+        self.learner, self.schedule, self.folder = learner, schedule, folder
+        self.logger = Logger(folder)
+        self.curves: Curves = {}
+        self.said: set[str] = set()
+
+    def run(self, make_batch: Callable[[int], Arrays], workers: int) -> None:
+        """Trains to the end.
+
+        Args:
+            make_batch: from a step's number, counted over all epochs, to its batch
+            workers: processes that make batches
+        """
+        epoch = self._resume()
+        saved = perf_counter()
+        with batches(make_batch, epoch * self.schedule.steps, workers) as stream:
+            while epoch < self.schedule.epochs:
+                self._epoch(epoch, stream)
+                epoch += 1
+                last = epoch == self.schedule.epochs
+                if last or epoch % self.schedule.preview_every == 0:
+                    self.learner.preview(self.folder / PREVIEWS / f"epoch_{epoch:04d}.png")
+                if last or perf_counter() - saved > SAVED_AFTER:
+                    self._paint()
+                    self._save(self.folder / (FINAL if last else LATEST), epoch)
+                    saved = perf_counter()
+        (self.folder / LATEST).unlink(missing_ok=True)
+
+    def _epoch(self, epoch: int, stream: Iterator[Batch]) -> None:
+        start = perf_counter()
+        rates = self.learner.begin(epoch)
+        totals: dict[str, Tensor] = {}
+        for step in range(self.schedule.steps):
+            for name, value in self.learner.step(next(stream), epoch, step).items():
+                totals[name] = totals[name] + value.detach() if name in totals else value.detach().clone()
+        found = {name: float(total) / self.schedule.steps for name, total in totals.items()}
+        self._refuse_nonsense(found, epoch)
+        for name, value in {**found, **rates}.items():
+            self.curves.setdefault(name, []).append(value)
+        self.logger.epoch(epoch, found, perf_counter() - start, self.schedule.steps)
+        new = [remark for remark in self.learner.remarks(self.curves) if remark not in self.said]
+        self.logger.lines(new)
+        self.said.update(new)
+
+    def _refuse_nonsense(self, found: Mapping[str, float], epoch: int) -> None:
+        wrong = sorted(name for name, value in found.items() if not abs(value) < float("inf"))
+        if not wrong:
+            return
+        latest = self.folder / LATEST
+        kept = f"{latest} holds the last good state; the same command goes on from there" if latest.exists() else (
+            "no checkpoint had been written yet")  # fmt: skip
+        sentence = (
+            f"In epoch {epoch} {' and '.join(wrong)} came to no number, so the training in {self.folder} was stopped "
+            f"({kept}). If it comes to the same again, fit with another -seed and --overwrite."
+        )
+        self.logger.lines([sentence])
+        raise UserError(sentence)
+
+    def _resume(self) -> int:
+        """The epoch to begin with."""
+        for path in (self.folder / FINAL, self.folder / LATEST):
+            if path.exists():
+                state = read_state(path)
+                self.learner.restore(state["learner"])
+                self.curves = state["curves"]
+                self.logger.lines([f"Going on after epoch {state['epoch'] - 1}, from {path.name}"])
+                return state["epoch"]
+        return 0
+
+    def _save(self, path: Path, epoch: int) -> None:
+        state = {"learner": self.learner.state(), "curves": self.curves, "epoch": epoch}
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
+
+    def _paint(self) -> None:
+        self.logger.paint(
+            {plot: {name: self.curves[name] for name in names} for plot, names in self.schedule.groups.items()}
+        )
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What a checkpoint of ours holds; nothing in it is executed."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if {"learner", "curves", "epoch"} <= set(state):
+            return state
+    except Exception:  # whatever pickle and zip raise for a damaged file
+        pass
+    raise UserError(f"{path} is damaged; delete it, or fit again with --overwrite.")

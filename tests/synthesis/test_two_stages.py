@@ -1,0 +1,142 @@
+"""TF-GAN by the commands' code: fitted after TF-Aug, and sets made with both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.methods import tf_aug, tf_gan
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS
+from nnunetv2_tf.synthesis import actions
+from nnunetv2_tf.synthesis.fits import fit_folder
+from nnunetv2_tf.training import loop
+from tests.synthesis.making import cases_in, make_set
+from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
+
+SMALL = {"features": (4, 4, 4), "discriminator_features": (4, 4, 4), "epochs": 4, "iterations": 2, "preview_every": 2}
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch):
+    """Presets that are fitted in seconds."""
+    first = {name: replace(one, epochs=1, iterations=1, pool=2) for name, one in tf_aug.PRESETS.items()}
+    second = {name: replace(one, **SMALL) for name, one in tf_gan.PRESETS.items()}
+    monkeypatch.setattr(tf_aug, "PRESETS", first)
+    monkeypatch.setattr(tf_gan, "PRESETS", second)
+    monkeypatch.setattr(loop, "SAVED_AFTER", -1.0)
+
+
+def fitted(workspace: Workspace, method: str, preset: str = "default", **changes):
+    settings = {
+        "healthy": "601", "preset": preset, "plans_name": TINY, "trainer": TRAINER, "device": "cpu", "seed": 0,
+        "overwrite": False, **changes,
+    }  # fmt: skip
+    actions.fit(workspace.id, "3d_fullres", [0], method, **settings)
+    return fit_folder(workspace.dataset, workspace.plan(), 0, find_method(method, preset), HEALTHY)
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "brief"])
+def test_both_stages_and_a_set(trained: Workspace, preset, capsys):
+    if preset == "default":
+        with pytest.raises(UserError, match=r"nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 .*-tr TRAINER"):
+            fitted(trained, "tf_gan")
+    fitted(trained, "tf_aug", "default" if preset == "brief" else preset)
+    folder = fitted(trained, "tf_gan", preset)
+    expected = {WEIGHTS, "checkpoint_final.pth", "config.json", "fitted.json", "previews", "progress.png"}
+    assert {path.name for path in folder.iterdir() if path.suffix != ".txt"} == expected
+    assert [path.name for path in sorted((folder / "previews").iterdir())] == ["epoch_0002.png", "epoch_0004.png"]
+    (log,) = folder.glob("training_log_*.txt")
+    text = log.read_text(encoding="utf-8")
+    assert "levels, not 6: each halves it" in text
+    assert "Epoch 3: D patch" in text
+    part = make_set(trained, "tf", num_cases=2, method="tf_gan", preset=preset, healthy="601")
+    coarse = make_set(trained, "ta", num_cases=2, method="tf_aug", preset="default" if preset == "brief" else preset,
+                      healthy="601")  # fmt: skip
+    train = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)]).train
+    for refined, before in zip(cases_in(part), cases_in(coarse), strict=True):
+        sidecar = part.sidecar(refined)
+        assert set(sidecar.ancestors) == set(train)
+        assert sidecar.reach_mm == (None if preset == "paper" else 6.0)
+        assert sidecar.controls["a"] == coarse.sidecar(before).controls["a"]
+    assert "Set tf, fold 0: 2 cases" in capsys.readouterr().out
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(trained: Workspace, monkeypatch):
+    fitted(trained, "tf_aug")
+    whole = fitted(trained, "tf_gan")
+    expected, state = (whole / WEIGHTS).read_bytes(), torch.load(whole / "checkpoint_final.pth", weights_only=True)
+    original = loop.Loop._epoch
+
+    def killed(self, epoch, stream):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return original(self, epoch, stream)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Loop, "_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(trained, "tf_gan", overwrite=True)
+    with pytest.raises(UserError, match=r"has not ended, or .*; run: nnUNetv2_tf_fit .* -m tf_gan"):
+        make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
+    folder = fitted(trained, "tf_gan")
+    assert (folder / WEIGHTS).read_bytes() == expected
+    again = torch.load(folder / "checkpoint_final.pth", weights_only=True)
+    assert again["curves"] == state["curves"]
+    for name, value in state["learner"]["discriminator"].items():
+        assert torch.equal(value, again["learner"]["discriminator"][name])
+    before = tree(folder)
+    fitted(trained, "tf_gan")
+    assert tree(folder) == before
+
+
+def test_workers_change_nothing(trained: Workspace, monkeypatch):
+    fitted(trained, "tf_aug")
+    expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
+    monkeypatch.setenv("nnUNet_n_proc_DA", "2")
+    assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+
+
+def test_another_first_stage_wants_another_second(trained: Workspace):
+    fitted(trained, "tf_aug")
+    fitted(trained, "tf_gan")
+    make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
+    fitted(trained, "tf_aug", seed=1, overwrite=True)
+    for again in (
+        lambda: fitted(trained, "tf_gan"),
+        lambda: make_set(trained, "tf", 1, method="tf_gan", healthy="601"),
+    ):
+        with pytest.raises(UserError, match=r"another fit of the method, or of one it needs \(fit\)"):
+            again()
+
+
+def test_no_validation_case_is_looked_at(trained: Workspace):
+    """Their arrays are gone, and nobody misses them."""
+    fitted(trained, "tf_aug")
+    expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
+    split = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)])
+    for case in split.val:
+        for path in trained.dataset.preprocessed.glob(f"*_3d_fullres/{case}*"):
+            path.unlink()
+    assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+
+
+def test_a_damaged_generator_is_named(trained: Workspace):
+    fitted(trained, "tf_aug")
+    folder = fitted(trained, "tf_gan")
+    path = folder / WEIGHTS
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UserError, match="or its files have changed since"):
+        make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
+
+
+def test_the_curves_are_numbers(trained: Workspace):
+    fitted(trained, "tf_aug")
+    state = torch.load(fitted(trained, "tf_gan") / "checkpoint_final.pth", weights_only=True)
+    assert {len(values) for values in state["curves"].values()} == {4}
+    assert np.isfinite(list(state["curves"].values())).all()
+    assert state["curves"]["lambda_c"] == [10.0, 7.0, 4.0, 1.0]
+    assert state["curves"]["rate of G"] == pytest.approx([2e-4, 1.5e-4, 1e-4, 0.5e-4])

@@ -1,0 +1,123 @@
+"""The loop with a learner that is easily followed: a weight that is drawn towards the batches' mean."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.training import loop
+from nnunetv2_tf.training.loop import FINAL, LATEST, Loop, Schedule
+
+SCHEDULE = Schedule(epochs=4, steps=3, preview_every=2, groups={"loss": ["loss"], "rate": ["rate"]})
+
+
+class Drawn:
+    """Adam has a memory, so that resuming without it would show."""
+
+    def __init__(self, wrong: int | None = None) -> None:
+        self.weight = torch.zeros(3, requires_grad=True)
+        self.optimizer = torch.optim.Adam([self.weight], lr=0.1)
+        self.wrong = wrong
+
+    def begin(self, epoch: int) -> Mapping[str, float]:
+        self.optimizer.param_groups[0]["lr"] = 0.1 * (1 - epoch / 4)
+        return {"rate": 0.1 * (1 - epoch / 4)}
+
+    def step(self, batch: Mapping[str, Tensor], epoch: int, step: int) -> Mapping[str, Tensor]:
+        loss = (self.weight - batch["x"]).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss * float("nan") if epoch == self.wrong else loss}
+
+    def state(self) -> dict[str, Any]:
+        return {"weight": self.weight.detach(), "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.weight.data.copy_(state["weight"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def preview(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+    def remarks(self, curves: Mapping[str, list[float]]) -> list[str]:
+        return ["It is slow."] if len(curves["loss"]) > 1 else []
+
+
+def batch(step: int) -> dict[str, np.ndarray]:
+    return {"x": np.full(3, step, np.float32)}
+
+
+@pytest.fixture(autouse=True)
+def saved_always(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loop, "SAVED_AFTER", -1.0)
+
+
+def log_of(folder: Path) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("training_log_*.txt")))
+
+
+def test_a_whole_run(tmp_path):
+    learner = Drawn()
+    Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".txt") == [
+        FINAL, "previews", "progress.png",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == ["epoch_0002.png", "epoch_0004.png"]
+    state = torch.load(tmp_path / FINAL, weights_only=True)
+    assert state["epoch"] == 4
+    assert [len(state["curves"][name]) for name in ("loss", "rate")] == [4, 4]
+    assert "Epoch 3: loss" in log_of(tmp_path)
+    assert log_of(tmp_path).count("It is slow.") == 1
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
+    whole = Drawn()
+    Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)
+
+    class Ended(Drawn):
+        def begin(self, epoch):
+            if epoch == after:
+                raise KeyboardInterrupt
+            return super().begin(epoch)
+
+    folder = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        Loop(Ended(), SCHEDULE, folder).run(batch, 0)
+    assert (folder / LATEST).exists()
+    second = Drawn()
+    Loop(second, SCHEDULE, folder).run(batch, 0)
+    assert torch.equal(second.weight, whole.weight)
+    ends = [torch.load(path / FINAL, weights_only=True)["curves"] for path in (tmp_path / "whole", folder)]
+    assert ends[0] == ends[1]
+    assert f"Going on after epoch {after - 1}, from {LATEST}" in log_of(folder)
+    third = Drawn()
+    Loop(third, SCHEDULE, folder).run(batch, 0)  # nothing is left to do
+    assert torch.equal(third.weight, whole.weight)
+
+
+def test_what_is_no_number_ends_it_and_the_last_good_state_is_kept(tmp_path):
+    with pytest.raises(UserError, match=r"In epoch 2 loss came to no number, .*holds the last good state"):
+        Loop(Drawn(wrong=2), SCHEDULE, tmp_path).run(batch, 0)
+    assert torch.load(tmp_path / LATEST, weights_only=True)["epoch"] == 2
+    assert "came to no number" in log_of(tmp_path)
+    learner = Drawn()
+    Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
+    assert learner.weight.isfinite().all()
+    with pytest.raises(UserError, match="no checkpoint had been written yet"):
+        Loop(Drawn(wrong=0), SCHEDULE, tmp_path / "first").run(batch, 0)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    Loop(Drawn(), SCHEDULE, tmp_path).run(batch, 0)
+    path = tmp_path / FINAL
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=rf"{FINAL} is damaged; delete it"):
+        Loop(Drawn(), SCHEDULE, tmp_path).run(batch, 0)
