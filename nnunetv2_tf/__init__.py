@@ -12,8 +12,8 @@ The map of the package, in the order in which a case flows through it:
 * `preparation`: scans as nnU-Net stores them, the space in which all methods work.
 * `standin`: data for tests and the demo.
 * `tumours`: the recipe (who gets whose tumour), and the way of a tumour onto its host.
-* `training`: what all methods that learn share.
-* `methods`: one file or folder per method, `carvemix` and `tf_aug` so far; `methods.base` is the contract.
+* `networks`, `training`: what all methods that learn share.
+* `methods`: one file or folder per method, `carvemix`, `tf_aug` and `tf_gan` so far; `methods.base` is the contract.
 * `synthesis`: recipes become cases; the only place that knows native images.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.
 * `quality`: whether what we make, and what we make it from, looks like what it stands for.
