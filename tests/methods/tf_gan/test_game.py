@@ -1,0 +1,169 @@
+"""One step of G against D: who learns from what, and that nothing else decides it."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nnunetv2_tf.baseline.features import Features
+from nnunetv2_tf.methods.tf_gan import losses
+from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
+from nnunetv2_tf.methods.tf_gan.game import Game
+from nnunetv2_tf.methods.tf_gan.networks import share_of
+from tests.methods.tf_gan.examples import SPACING, batch, design, encoder
+
+PLAIN = replace(PRESETS["default"], augmented=False, shake=0.0, epochs=10)
+CPU = torch.device("cpu")
+
+
+def game(
+    config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, goal: Features | None = None, **changes
+) -> Game:
+    found = Game(
+        config, design(channels, residual=config.residual, **changes), encoder(channels), goal, SPACING,
+        (True,) * channels, seed, CPU,
+    )  # fmt: skip
+    found.begin(0)
+    return found
+
+
+def some_goal() -> Features:
+    rng = np.random.default_rng(5)
+    means = [torch.from_numpy(rng.normal(size=(1, 3, 4)).astype(np.float32)) for _ in range(3)]
+    return Features(means, torch.tensor([[True, True, False]]))
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_both_learn_and_the_encoder_does_not(preset, channels):
+    config = replace(PRESETS[preset], features=None, discriminator_features=None)
+    found = game(config, channels, goal=some_goal() if config.prototypes else None)
+    before = [
+        {name: value.clone() for name, value in player.state_dict().items()}
+        for player in (found.generator, found.discriminator, found.encoder)
+    ]
+    record = found.step(batch(channels), 0, 0)
+    for was, player in zip(before, (found.generator, found.discriminator, found.encoder), strict=True):
+        changed = [name for name, value in player.state_dict().items() if not torch.equal(value, was[name])]
+        assert bool(changed) == (player is not found.encoder)
+    assert all(weight.grad is None for weight in found.encoder.parameters())
+    assert all(torch.isfinite(value) for value in record.values())
+
+
+def test_the_record_is_what_the_equations_say():
+    """Of the first step, before anything is learnt: a residual generator changes nothing, x_s is the coarse image."""
+    found, one = game(goal=some_goal()), batch()
+    untouched = game(goal=some_goal())
+    record = found.step(one, 0, 0)
+    share = share_of(one["distance"], 6.0)[:, None]
+    mixed = one["host"] + share * (one["coarse"] - one["host"])
+    x_s = torch.where(one["body"][:, None], mixed / 2, torch.tensor(-1.0))
+    x_r = torch.where(one["real_body"][:, None], one["real_image"] / 2, torch.tensor(-1.0))
+    maps = [torch.stack([one[name] == value for value in (1, 2, 3)], 1).float() for name in ("tumour", "real_tumour")]
+    judge = untouched.discriminator
+    real, fake = judge(torch.cat([x_r, maps[1]], 1)), judge(torch.cat([x_s, maps[0]], 1))
+    for name, ours, theirs in zip(("D patch", "D whole"), real, fake, strict=True):
+        expected = (-torch.log(torch.sigmoid(ours)).mean() - torch.log(1 - torch.sigmoid(theirs)).mean()) / 2
+        assert record[name].item() == pytest.approx(float(expected.detach()), rel=1e-3)
+    assert float(record["change in the tumour"]) == pytest.approx(0, abs=1e-7)
+    z_s = mixed.double()
+    features = []
+    for index in range(2):
+        body = one["body"][index]
+        inside = z_s[index, 0][body]
+        host = one["host"][index, 0].double()[body]
+        mean = (inside - host).sum() / body.sum()  # the host counts as normalised already, which here it nearly is
+        square = 1 + (inside**2 - host**2).sum() / body.sum()
+        normal = torch.where(body, (z_s[index, 0] - mean) / (square - mean**2).sqrt(), z_s[index, 0])
+        features.append(found.encoder(normal[None, None].float()))
+    terms = []
+    for index in range(2):
+        for value, place in ((1, 0), (2, 1)):
+            for stage, goal in zip(features[index], some_goal().means, strict=True):
+                where = torch.nn.functional.adaptive_avg_pool3d(
+                    (one["tumour"][index] == value).float()[None, None], stage.shape[2:]
+                )
+                own = (stage * where).sum(dim=(0, 2, 3, 4)) / where.sum()
+                terms.append(float((own - goal[0, place]).abs().mean()))
+    assert float(record["perceptual"]) == pytest.approx(np.mean(terms), rel=1e-3)
+    assert float(record["G"]) == pytest.approx(
+        float(10 * record["G patch"] + record["G whole"] + 10 * record["hinge"] + record["perceptual"]), rel=1e-5
+    )
+
+
+def test_without_adversary_and_features_nothing_moves():
+    found = game(replace(PLAIN, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0), goal=some_goal())
+    before = {name: value.clone() for name, value in found.generator.weights().items()}
+    for step in range(3):
+        assert float(found.step(batch(seed=step), 0, step)["change in the tumour"]) < 1e-7
+    assert all(torch.equal(value, before[name]) for name, value in found.generator.weights().items())
+
+
+def test_the_plain_generator_learns_to_keep_what_is_no_tumour():
+    """As in the paper: tanh of everything; the hinge alone brings it to the coarse image, but for the margin."""
+    config = replace(
+        PRESETS["paper"], augmented=False, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0, epochs=10, rate_g=5e-3
+    )
+    found, one = game(config), batch()
+    hinges = [float(found.step(one, 0, step)["hinge"]) for step in range(60)]
+    assert hinges[-1] < 0.3 * hinges[0]
+
+
+def test_rates_and_the_weight_of_the_hinge():
+    found = game()
+    seen = [found.begin(epoch) for epoch in range(10)]
+    assert [one["lambda_c"] for one in seen] == pytest.approx([10 - epoch for epoch in range(10)])
+    assert [one["rate of G"] for one in seen] == pytest.approx([2e-4 * (1 - epoch / 10) for epoch in range(10)])
+    assert found.optimizer_d.param_groups[0]["lr"] == pytest.approx(1e-5)
+
+
+def test_the_average_of_weights():
+    """Its decay grows to the preset's; against a plain loop."""
+    found = game(replace(PLAIN, average=0.5), goal=some_goal())
+    name = "network.head.weight"
+    expected = found.generator.weights()[name].clone()
+    for step in range(6):
+        found.step(batch(seed=step), 0, step)
+        kept = min(0.5, (1 + step) / (10 + step))
+        expected = kept * expected + (1 - kept) * found.generator.weights()[name]
+    torch.testing.assert_close(found.weights()[name], expected)
+    last = game(replace(PLAIN, average=0.0))
+    assert last.weights()[name].data_ptr() == last.generator.weights()[name].data_ptr()
+
+
+def test_two_games_of_one_seed_are_one():
+    config = replace(PRESETS["default"], epochs=10)
+    one, other = (game(config, goal=some_goal()) for _ in range(2))
+    for step in range(3):
+        a, b = (player.step(batch(seed=step), 0, step) for player in (one, other))
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    third = game(config, goal=some_goal())
+    third.restore(copy.deepcopy(one.state()))  # as from a file
+    a, b = (player.step(batch(seed=9), 1, 0) for player in (one, third))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not torch.equal(game(config, seed=1).discriminator.state_dict()["whole.bias"],
+                           game(config, seed=0).discriminator.state_dict()["whole.bias"])  # fmt: skip
+
+
+def test_the_penalty_is_lazy():
+    """Every so many steps, times as many; the first of them at once."""
+    config = replace(PLAIN, r1=3.0, r1_every=2)
+    seen = []
+    original = losses.gradient_penalty
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            losses, "gradient_penalty", lambda *given: seen.append(given[1].requires_grad) or original(*given)
+        )
+        found = game(config, goal=some_goal())
+        for step in range(5):
+            found.step(batch(seed=step), 0, step)
+    assert seen == [True] * 3
+
+
+def test_the_margin_is_wider_near_the_tumour():
+    found = game()
+    distance = torch.tensor([0.0, 6.0, 12.0])
+    expected = [0.02 + 0.13 * np.exp(-d / 6) for d in (0, 6, 12)]
+    assert found._margin(distance) == pytest.approx(expected, abs=1e-6)

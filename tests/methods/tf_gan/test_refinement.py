@@ -1,0 +1,112 @@
+"""Patches and tiles: one patch where it fits, no seams where it does not, and nothing beyond what was asked for."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from nnunetv2_tf.methods.tf_gan.networks import refined, share_of
+from nnunetv2_tf.methods.tf_gan.refinement import added_by, tile_starts
+from tests.methods.tf_gan.examples import SIZE, ball, design, generator
+
+
+def whole(shape: tuple[int, ...], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """A smooth image with a step, and a tumour map."""
+    rng = np.random.default_rng(seed)
+    image = gaussian_filter(rng.normal(size=shape), 2)[None].astype(np.float32) * 4
+    image[:, :, shape[1] // 2 :] += 0.5
+    maps = np.zeros((3, *shape), np.float32)
+    maps[1] = ball(min(shape) / 3, shape)
+    return torch.from_numpy(image), torch.from_numpy(maps)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (20, 24, 18), (12, 20, 16)])
+def test_one_patch_is_the_generator_itself(shape):
+    x, m = whole(shape)
+    where = torch.from_numpy(ball(5, shape))
+    (start,) = tile_starts(where.numpy(), SIZE)
+    found = added_by(generator(), x, m, where)
+    padded = [torch.nn.functional.pad(v, [16] * 6, value=fill)[None] for v, fill in ((x, -1.0), (m, 0.0))]
+    cut = tuple(slice(first + 16, first + 32) for first in start)
+    expected = generator()(*(one[(..., *cut)] for one in padded))[0]
+    inside = torch.nn.functional.pad(found, [16] * 6)[(slice(None), *cut)]
+    own = torch.nn.functional.pad(torch.ones_like(found), [16] * 6)[(slice(None), *cut)] > 0
+    torch.testing.assert_close(inside[own], expected[own])
+    middle = (np.array(start) + 8) - np.array(shape) / 2
+    assert np.abs(middle).max() <= 2
+
+
+def test_tiles_cover_all_that_was_asked_for():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        shape = tuple(rng.integers(8, 60, 3).tolist())
+        where = np.zeros(shape, bool)
+        low = [int(rng.integers(0, size)) for size in shape]
+        high = [int(rng.integers(a + 1, size + 1)) for a, size in zip(low, shape, strict=True)]
+        where[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+        covered = np.zeros(shape, int)
+        starts = tile_starts(where, SIZE)
+        for start in starts:
+            covered[tuple(slice(max(0, first), max(0, first + 16)) for first in start)] += 1
+        assert covered[where].min() >= 1
+        longest = max(b - a for a, b in zip(low, high, strict=True))
+        assert (len(starts) == 1) == (longest <= 16)
+
+
+def seam(added: np.ndarray, starts: list[tuple[int, ...]], where: np.ndarray) -> float:
+    """Mean step between neighbours across tiles' borders, over that elsewhere."""
+    across, elsewhere = [], []
+    for axis in range(3):
+        edges = {start[axis] for start in starts} | {start[axis] + SIZE[axis] for start in starts}
+        steps = np.abs(np.diff(added, axis=axis))
+        for index in range(steps.shape[axis]):
+            both = where.take(index, axis) & where.take(index + 1, axis)
+            (across if index + 1 in edges else elsewhere).append(steps.take(index, axis)[both])
+    return float(np.concatenate(across).mean() / np.concatenate(elsewhere).mean())
+
+
+def test_no_seams():
+    """And it would show: were every tile normalised by itself and cut hard, there would be one."""
+    shape, ratios = (40, 44, 40), []
+    for seed in range(4):
+        x, m = whole(shape, seed)
+        where = ball(18, shape)
+        starts = tile_starts(where, SIZE)
+        assert len(starts) > 8
+        ratios.append(seam(added_by(generator(), x, m, torch.from_numpy(where))[0].numpy(), starts, where))
+    assert 0.9 <= np.mean(ratios) <= 1.1
+    x, m = whole(shape)
+    patched = np.zeros(shape)
+    for start in starts:
+        here = tuple(slice(max(0, first), first + 16) for first in start)
+        own = generator()(x[(slice(None), *here)][None], m[(slice(None), *here)][None])
+        patched[here] = own[0, 0].numpy()
+    assert seam(patched, starts, where) > 1.2
+
+
+def test_the_generator_is_left_as_it_was():
+    network = generator()
+    x, m = whole((40, 40, 40))
+    before = network(x[None, :, :16, :16, :16], m[None, :, :16, :16, :16])
+    added_by(network, x, m, torch.from_numpy(ball(15, (40, 40, 40))))
+    assert torch.equal(network(x[None, :, :16, :16, :16], m[None, :, :16, :16, :16]), before)
+
+
+def test_the_share_of_refinement_is_the_feather_of_finished_cases():
+    distance = torch.tensor([0.0, 3.0, 6.0, 9.0])
+    assert share_of(distance, 6.0) == pytest.approx([1, 0.5, 0, 0], abs=1e-6)
+    assert share_of(distance, None).tolist() == [1, 1, 1, 1]
+    x_h, x_s_, added = (torch.full((1, 1, 1, 1, 4), value) for value in (0.0, 1.0, 0.5))
+    body = torch.tensor([True, True, True, False]).reshape(1, 1, 1, 4)
+    found = refined(x_h, x_s_, added, share_of(distance, 6.0).reshape(1, 1, 1, 4), body)
+    assert found.flatten().tolist() == pytest.approx([1.5, 0.75, 0, -1], abs=1e-6)
+
+
+def test_a_plain_generator_keeps_what_lies_beyond_the_range():
+    """tanh cannot say 1.7; what it says of 1 is added to what was there."""
+    network = generator(residual=False)
+    x = torch.full((1, 1, *SIZE), 1.7)
+    m = torch.zeros(1, 3, *SIZE)
+    said = torch.tanh(network.network(torch.cat([x, m], dim=1)))
+    torch.testing.assert_close(x + network(x, m), said + 0.7)
+    assert design(residual=False).reach_mm is None
