@@ -36,5 +36,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
     parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, ...")
     parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
-    parser.add_argument("-preset", default="default", metavar="PRESET", help="default, or paper: as published")
+    parser.add_argument(
+        "-preset", default="default", metavar="PRESET", help="default; paper: as published; others a method has"
+    )
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")

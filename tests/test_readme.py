@@ -56,8 +56,8 @@ def test_make_targets_exist_and_the_demo_ends_with_table_and_pictures(tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert sum(line.startswith("| arm | seeds | ET | TC | WT | mean |") for line in lines) == 1
-    assert {line.split(" | ")[0] for line in lines if line.startswith("| ")} >= {"| nnunet", "| tfaug"}
-    pictures = lines[-7:]  # stand-ins, synthetic cases, two plots, progress of two trainings and of the fit
+    assert {line.split(" | ")[0] for line in lines if line.startswith("| ")} >= {"| nnunet", "| tf"}
+    pictures = lines[-8:]  # stand-ins, synthetic cases, two plots, progress of two trainings and of two fits
     again = subprocess.run(
         ["bash", "scripts/demo.sh", str(tmp_path)], cwd=REPOSITORY, capture_output=True, encoding="utf-8"
     )

@@ -12,16 +12,19 @@ from healthy scans, and through the encoder of the fold's baseline, which is an 
 cases. Run it again to continue after an interruption; what is finished is left as it is."""
 
 EXAMPLES = """\
-methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel);
-or module:Class, your own, with a fit of its own.
+methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel); tf_gan (stage 2:
+a generator and a discriminator refine what tf_aug makes; fit tf_aug first; presets default, paper and brief, which is
+the default for a tenth as long); or module:Class, your own, with a fit of its own.
 
 examples:
   nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs
       the baseline
   nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 -tr TFBaselineTrainer_100epochs
       fits TF-Aug; log, progress.png and tf_aug.json in nnUNet_results/Dataset501_X/tf_aug_default_h601__...
-  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_aug -healthy 601 -num_cases 100 -s ta100
-      makes cases with it
+  nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_gan -healthy 601 -tr TFBaselineTrainer_100epochs
+      then trains TF-GAN; besides, previews/ and generator.safetensors. nnUNet_n_proc_DA processes make its batches
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_gan -healthy 601 -num_cases 100 -s tf100 -device cuda
+      makes cases with both
 """
 
 
@@ -34,7 +37,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_fit", DESCRIPTION, EXAMPLES)
     add_method_arguments(parser)
-    parser.add_argument("-m", required=True, metavar="METHOD", help="tf_aug, or module:Class")
+    parser.add_argument("-m", required=True, metavar="METHOD", help="tf_aug, tf_gan, or module:Class")
     parser.add_argument("-healthy", required=True, metavar="HEALTHY", help="dataset of healthy scans")
     parser.add_argument(
         "-tr", default="TFBaselineTrainer", metavar="TRAINER",
@@ -42,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same fit on a CPU (default: 0)")
+    parser.add_argument("--c", action="store_true", help="as nnUNetv2_train has it; a fit goes on in any case")
     parser.add_argument("--overwrite", action="store_true", help="delete the folds' fits of this method and fit anew")
     return parser
 

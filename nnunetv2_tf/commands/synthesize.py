@@ -19,7 +19,7 @@ and sharpness of training cases first; with -preset paper they stay as they are.
 
 EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region; real hosts, nothing to learn);
-tf_aug (coarse tumours in healthy scans; fit it first, nnUNetv2_tf_fit -h);
+tf_aug (coarse tumours in healthy scans), tf_gan (refined ones); fit them first, nnUNetv2_tf_fit -h;
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
@@ -47,7 +47,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_synthesize", DESCRIPTION, EXAMPLES)
     add_method_arguments(parser)
-    parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, tf_aug, or module:Class")
+    parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, tf_aug, tf_gan, or module:Class")
     parser.add_argument(
         "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"
     )
