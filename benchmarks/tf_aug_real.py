@@ -26,7 +26,9 @@ def prepared(root: Path) -> Dataset:
 def hosts_of(dataset: Dataset, preset: str, seed: int = 0) -> HealthyHosts:
     """Healthy hosts as a preset of tf_aug has them."""
     plan = Plan.read(dataset, ALL_PLANS, "3d_fullres")
-    return HealthyHosts(dataset, plan, FOLD, seed, HEALTHY, PRESETS[preset], harmonised=preset != "paper")
+    return HealthyHosts(
+        dataset, plan, FOLD, seed, HEALTHY, PRESETS.get(preset, PRESETS["default"]), harmonised=preset != "paper"
+    )
 
 
 def baseline_of(dataset: Dataset) -> Baseline:

@@ -1,12 +1,13 @@
-"""What do coarse cases look like beside real ones?
+"""What do made cases look like beside real ones?
 
-    python -m benchmarks.coarse_cases FOLDER [-preset paper]
+    python -m benchmarks.made_cases FOLDER [-m tf_gan] [-preset paper]
 
-FOLDER is that of benchmarks.tf_aug_recovery. Fits TF-Aug where that is not done yet, makes 24 cases, and prints a and
-b, and of the training cases and of the made ones, as nnU-Net normalises them, means and standard deviations inside the
-classes and the gradient at the tumours' surfaces. Paints twelve (coarse_PRESET.png: host, harmonised, coarse, with its
-map, and the real case with the tumour of the most similar volume), and 24 shuffled pictures without any sign, 12 real
-and 12 made (sorting_PRESET/), for somebody to sort, with the answers beside the folder (sorting_PRESET.json).
+FOLDER is that of benchmarks.tf_aug_recovery. Fits the method where that is not done yet (tf_gan wants tf_aug's fit),
+makes 24 cases, and prints, of the training cases and of the made ones, as nnU-Net normalises them, means and standard
+deviations inside the classes and the gradient at the tumours' surfaces; of tf_aug a and b too. Paints twelve
+(made_METHOD_PRESET.png: host, harmonised, made, with its map, and the real case with the tumour of the most similar
+volume), and 24 shuffled pictures without any sign, 12 real and 12 made (sorting_METHOD_PRESET/), for somebody to sort,
+with the answers beside the folder (sorting_METHOD_PRESET.json).
 """
 
 import argparse
@@ -53,22 +54,24 @@ class Made:
     harmonised: np.ndarray  # (Z, Y, X)
 
 
-def make(dataset: Dataset, preset: str) -> tuple[HealthyHosts, Fitted, list[Made]]:
+def make(dataset: Dataset, name: str, preset: str) -> tuple[HealthyHosts, list[Made]]:
     """Fits and synthesizes by the commands, and reads what came out."""
-    arguments = [dataset.name, "3d_fullres", str(FOLD), "-m", "tf_aug", "-preset", preset, "-healthy", NUMBER]
+    arguments = [dataset.name, "3d_fullres", str(FOLD), "-m", name, "-preset", preset, "-healthy", NUMBER]
     arguments += ["-p", ALL_PLANS]
     start = perf_counter()
     if show("nnUNetv2_tf_fit", *arguments, "-tr", BASELINE, "-device", "cpu"):
         raise SystemExit(2)
     print(f"fitted, or found fitted, in {perf_counter() - start:.0f} s")
-    name = f"coarse{preset}"
-    if show("nnUNetv2_tf_synthesize", *arguments, "-s", name, "-num_cases", str(CASES), "-np", "2"):
+    part = SetPart(dataset, f"look{name}{preset}".replace("_", ""), FOLD)
+    if show("nnUNetv2_tf_synthesize", *arguments, "-s", part.set_name, "-num_cases", str(CASES), "-np", "2"):
         raise SystemExit(2)
-    hosts, method = hosts_of(dataset, preset), find_method("tf_aug", preset)
-    part = SetPart(dataset, name, FOLD)
+    hosts, method = hosts_of(dataset, preset), find_method(name, preset)
+    if name == "tf_aug":
+        fitted = read_record(Fitted, fit_folder(dataset, hosts.plan, FOLD, method, hosts.healthy) / FINAL, "fit again.")
+        for index, called in enumerate(fitted.names):
+            print(f"{called}: a {fitted.a[index][0]:.3f}, b {fitted.b[index][0]:+.3f}")
     run = Run(part, hosts.plan, method, hosts, None, CASES, None, 1)
-    fitted = read_record(Fitted, fit_folder(dataset, hosts.plan, FOLD, method, hosts.healthy) / FINAL, "fit again.")
-    return hosts, fitted, [_made(run, hosts, line) for line in run.lines()]
+    return hosts, [_made(run, hosts, line) for line in run.lines()]
 
 
 def _made(run: Run, hosts: HealthyHosts, line) -> Made:
@@ -80,12 +83,12 @@ def _made(run: Run, hosts: HealthyHosts, line) -> Made:
     return Made(case, host, image[0])
 
 
-def compare(fitted: Fitted, real: Sequence[Case], made: Sequence[Made], classes: dict[str, int]) -> None:
+def compare(real: Sequence[Case], made: Sequence[Made], classes: dict[str, int]) -> None:
     """Prints the tables."""
-    print("\n| class | a | b | real: mean | made: mean | real: sd | made: sd |\n" + "|---" * 7 + "|")
+    print("\n| class | real: mean | made: mean | real: sd | made: sd |\n" + "|---" * 5 + "|")
     theirs, ours = ([_moments(case, classes) for case in cases] for cases in (real, [one.case for one in made]))
     for index, name in enumerate(classes):
-        columns = [f"{fitted.a[index][0]:.3f}", f"{fitted.b[index][0]:+.3f}"]
+        columns = []
         for which in (0, 1):
             columns += [f"{np.nanmedian([one[index][which] for one in rows]):.2f}" for rows in (theirs, ours)]
         print(f"| {name} | {' | '.join(columns)} |")
@@ -112,7 +115,7 @@ def _moments(case: Case, classes: dict[str, int]) -> list[tuple[float, float]]:
 
 
 def paint(path: Path, real: Sequence[Case], made: Sequence[Made]) -> None:
-    """Host, harmonised, coarse, coarse with its map, and a real case of similar volume."""
+    """Host, harmonised, made, made with its map, and a real case of similar volume."""
     volumes = np.array([(replace(case).tumour() > 0).sum() for case in real])
     rows = []
     for one in made[:SHOWN]:
@@ -123,7 +126,7 @@ def paint(path: Path, real: Sequence[Case], made: Sequence[Made]) -> None:
         own = [
             np.where(organ, image, SPAN[0])[cut, ::-1] for image in (host.image()[0], one.harmonised, case.image()[0])
         ]
-        titles = (host.identifier, "harmonised", "coarse")
+        titles = (host.identifier, "harmonised", "made")
         row = [Panel(image, SPAN, None, title) for image, title in zip(own, titles, strict=True)]
         row.append(Panel(own[2], SPAN, tumour[cut, ::-1]))
         there = like.tumour()
@@ -161,18 +164,21 @@ def main() -> None:
     """All of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
-    parser.add_argument("-preset", choices=["default", "paper"], default="default", help="default: %(default)s")
+    parser.add_argument("-m", choices=["tf_aug", "tf_gan"], default="tf_aug", help="default: %(default)s")
+    parser.add_argument(
+        "-preset", choices=["default", "paper", "brief"], default="default", help="default: %(default)s"
+    )
     parser.add_argument("-seed", type=int, default=0, help="of the shuffling (default: %(default)s)")
     arguments = parser.parse_args()
-    root, preset = arguments.root.resolve(), arguments.preset
+    root, called = arguments.root.resolve(), f"{arguments.m}_{arguments.preset}"
     os.environ.setdefault("nnUNet_n_proc_DA", "0")
     dataset = prepared(root)
-    hosts, fitted, made = make(dataset, preset)
+    hosts, made = make(dataset, arguments.m, arguments.preset)
     real = [case for case in hosts.training.values() if case.has_tumour()]
-    compare(fitted, real, made, class_values(dataset))
-    paint(root / f"coarse_{preset}.png", real, made)
-    shuffle(root / f"sorting_{preset}", root / f"sorting_{preset}.json", real, made, arguments.seed)
-    print(f"{root}: coarse_{preset}.png, sorting_{preset}/, sorting_{preset}.json")
+    compare(real, made, class_values(dataset))
+    paint(root / f"made_{called}.png", real, made)
+    shuffle(root / f"sorting_{called}", root / f"sorting_{called}.json", real, made, arguments.seed)
+    print(f"{root}: made_{called}.png, sorting_{called}/, sorting_{called}.json")
 
 
 if __name__ == "__main__":
