@@ -2,11 +2,12 @@
 
     python -m benchmarks.tf_gan_learns FOLDER [-seeds 3]
 
-Stand-ins: patients whose tumours are grainy and have a rim, healthy people from the same scanner. TF-Aug as in the
-paper makes coarse tumours, which are smooth and have neither. TF-GAN's `default` is trained with several seeds, and
-once with the weights of adversarial and perceptual losses at 0. Judged by the KID of tumours to those of patients whom
-nobody was trained on, through the encoder of a baseline that no loss has seen. Wanted: refined at most half of coarse,
-and no change without those losses.
+Stand-ins: patients whose tumours are grainy and have a rim, healthy people from the same scanner. Coarse tumours are
+TF-Aug's, without texture, with half the host's contrast and the mean brightness of real tumours, by class: smooth, and
+without a rim. TF-GAN's `default` (a narrow generator, fewer steps) is trained with several seeds, and once with the
+weights of adversarial and perceptual losses at 0. Judged by the KID of tumours to those of patients whom nobody was
+trained on, through the encoder of a baseline that no loss has seen. Wanted: refined at most half of coarse, and no
+change without those losses.
 """
 
 import argparse
@@ -27,7 +28,10 @@ from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.meaning import class_values
 from nnunetv2_tf.methods.base import FitData, Method, Site
-from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.tf_aug.config import PRESETS as COARSE
+from nnunetv2_tf.methods.tf_aug.fitting import Fitted
+from nnunetv2_tf.methods.tf_aug.method import TFAug
+from nnunetv2_tf.methods.tf_aug.samples import moments_of_real
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.method import TFGAN
 from nnunetv2_tf.panels import Panel, write_panels
@@ -37,9 +41,7 @@ from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 from nnunetv2_tf.standin.brains import Brains, healthy
 from nnunetv2_tf.standin.plans import write_small_plans
 from nnunetv2_tf.standin.scanner import CLINICAL
-from nnunetv2_tf.synthesis.fits import find_fit
 from nnunetv2_tf.synthesis.hosts import HealthyHosts
-from nnunetv2_tf.synthesis.making import build
 from nnunetv2_tf.tumours.settings import PRESETS as DRAWING
 
 PATIENTS, PEOPLE, JUDGED = 40, 24, 40
@@ -47,7 +49,8 @@ SHAPE, PATCH, FEATURES = (40, 48, 40), (32, 32, 32), (16, 32, 64)
 REAL, HEALTHY, PLANS = Dataset("Dataset541_Grainy"), Dataset("Dataset641_Plain"), "nnUNetPlansSmall"
 TRAINED, UNSEEN = "TFBaselineTrainer_2epochs_seed0", "TFBaselineTrainer_2epochs_seed1"
 GRAIN, RIM = 0.35, 0.4  # of the tumour's mean brightness
-CONFIG = replace(PRESETS["default"], epochs=60)
+SMOOTH = replace(COARSE["default"], texture=0.0, grain=0.0)
+CONFIG = replace(PRESETS["default"], features=(8, 16, 32), epochs=150)
 IDLE = replace(CONFIG, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0)
 HALF, STILL = 0.5, 1e-3
 SHOWN = 6
@@ -93,16 +96,22 @@ def prepared(root: Path) -> Setting:
         if not baseline(trainer).path.exists():
             run("nnUNetv2_train", "541", "3d_fullres", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu",
                 nnUNet_n_proc_DA="0")  # fmt: skip
-    run("nnUNetv2_tf_fit", "541", "3d_fullres", "0", "-m", "tf_aug", "-preset", "paper", "-healthy", "641", "-p", PLANS,
-        "-tr", TRAINED, "-device", "cpu")  # fmt: skip
     plan = Plan.read(REAL, PLANS, "3d_fullres")
     hosts = HealthyHosts(REAL, plan, 0, 0, HEALTHY, DRAWING["paper"], harmonised=False)
-    fitted = find_fit(hosts, find_method("tf_aug", "paper"))
-    stage1, judge = build(fitted.method, fitted.learnt), Encoder.of(baseline(UNSEEN))
+    stage1, judge = TFAug(SMOOTH, torch.device("cpu"), {}), Encoder.of(baseline(UNSEEN))
+    stage1.fitted_to = _as_bright_as_real(hosts)
     cases = training_cases(hosts.files, REAL, plan, "all")
     unseen = [case for case in cases if case.identifier not in hosts.training]
     real = tumour_features(((case.image(), case.tumour()) for case in unseen), judge, PATCH, torch.device("cpu"))
     return Setting(hosts, stage1, partial(_data, hosts), judge, real)
+
+
+def _as_bright_as_real(hosts: HealthyHosts) -> Fitted:
+    """A = 0.5, and b the mean of real tumours: hosts have a mean of 0."""
+    classes = class_values(REAL)
+    real = moments_of_real(list(hosts.training.values()), tuple(classes.values()))
+    b = tuple((float(real[value][0][0]),) for value in classes.values())
+    return Fitted(tuple(classes.values()), tuple(classes), ("t1n",), ((0.5,),) * len(classes), b, (), (), ())
 
 
 def baseline(trainer: str) -> Baseline:

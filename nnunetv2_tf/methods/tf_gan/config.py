@@ -10,7 +10,7 @@ class TFGANConfig:
     largest_patch: int = 128  # voxels along an axis; less where the plans' patch is smaller
     levels: int = 6
     features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
-    discriminator_features: tuple[int, ...] | None = None  # of its stages; None: the generator's, from the first level
+    discriminator_features: tuple[int, ...] | None = None  # of its stages; None: twice the generator's
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
     reach_mm: float | None = 6.0  # how far around the tumour it may change; None: all of the organ
     tap: int = 4  # stage of the discriminator that judges patches
@@ -33,7 +33,7 @@ class TFGANConfig:
     iterations: int = 250  # per epoch at most, which is a site per healthy scan
     batch: int = 2
     rate_g: float = 2e-4
-    rate_d: float = 1e-4
+    rate_d: float = 4e-4
     betas: tuple[float, float] = (0.5, 0.999)
     preview_every: int = 10  # epochs
 
@@ -43,6 +43,7 @@ PRESETS = {
     "paper": TFGANConfig(
         features=(32, 64, 128, 256, 320, 320),
         discriminator_features=(64, 128, 256, 512, 512),
+        rate_d=1e-4,
         residual=False,
         reach_mm=None,
         tap=5,

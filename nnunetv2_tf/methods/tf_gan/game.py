@@ -52,7 +52,7 @@ class Game:
         self.encoder, self.z_scored = encoder.to(device), z_scored
         z, y, x = spacing
         self.spacing = (z, y, x)
-        widths = config.discriminator_features or design.features
+        widths = config.discriminator_features or [2 * width for width in design.features]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = Generator(design).to(device)
