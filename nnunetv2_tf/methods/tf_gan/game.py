@@ -173,7 +173,8 @@ class Game:
         patch, whole = (
             losses.adversarial_g(head).mean() for head in self.discriminator(torch.cat([judged, m_s], dim=1))
         )
-        hinged = losses.hinge(x_s, x_s_, fake.tumour > 0, fake.body, self._margin(fake.distance)).mean()
+        within = fake.body & (share_of(fake.distance, self.design.reach_mm) > 0)  # elsewhere nothing can differ
+        hinged = losses.hinge(x_s, x_s_, fake.tumour > 0, within, self._margin(fake.distance)).mean()
         percept = self._perceptual(fake, real, x_s - x_h)
         lambdas = (config.lambda_a, config.lambda_b, self.lambda_c, config.lambda_d)
         loss = losses.total(patch, whole, hinged, percept, lambdas)

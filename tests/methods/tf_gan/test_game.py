@@ -167,3 +167,15 @@ def test_the_margin_is_wider_near_the_tumour():
     distance = torch.tensor([0.0, 6.0, 12.0])
     expected = [0.02 + 0.13 * np.exp(-d / 6) for d in (0, 6, 12)]
     assert found._margin(distance) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_hinge_counts_where_the_generator_may_change_something(monkeypatch):
+    """In the default the rim around the tumour, in the paper all of the brain."""
+    seen = []
+    original = losses.hinge
+    monkeypatch.setattr(losses, "hinge", lambda *given: seen.append(given[3]) or original(*given))
+    one = batch()
+    game(goal=some_goal()).step(one, 0, 0)
+    game(replace(PRESETS["paper"], augmented=False)).step(one, 0, 0)
+    assert torch.equal(seen[0], one["body"] & (one["distance"] < 6))
+    assert torch.equal(seen[1], one["body"])
