@@ -116,7 +116,7 @@ def test_rates_and_the_weight_of_the_hinge():
     seen = [found.begin(epoch) for epoch in range(10)]
     assert [one["lambda_c"] for one in seen] == pytest.approx([10 - epoch for epoch in range(10)])
     assert [one["rate of G"] for one in seen] == pytest.approx([2e-4 * (1 - epoch / 10) for epoch in range(10)])
-    assert found.optimizer_d.param_groups[0]["lr"] == pytest.approx(1e-5)
+    assert found.optimizer_d.param_groups[0]["lr"] == pytest.approx(4e-5)
 
 
 def test_the_average_of_weights():
