@@ -185,6 +185,11 @@ def _take(function: Callable[[Any], Any]) -> None:
     """Keeps what a worker process is to do; the worker ends when whoever started it is gone."""
     global _function
     _function = function
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Called in a worker process: it ends when whoever started it is gone, and lets go of locks that it inherited."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 

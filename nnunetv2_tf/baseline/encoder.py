@@ -59,12 +59,18 @@ class Encoder(nn.Module):
 
 
 def renormalised(
-    edited: Tensor, host: Tensor, n_norm: Sequence[int], inside: Tensor, z_scored: Sequence[bool]
+    edited: Tensor,
+    host: Tensor,
+    n_norm: Sequence[int],
+    inside: Tensor,
+    z_scored: Sequence[bool],
+    beyond: Tensor | None = None,
 ) -> Tensor:
     """An edited image as nnU-Net will normalise the finished case; differentiable.
 
     nnU-Net z-scores a case over its body, and a tumour changes mean and sd there. The host is z-scored; with n voxels
-    mean' = sum(x' - x) / n and E[x'^2] = 1 + sum(x'^2 - x^2) / n, sums over whatever part of the case is given.
+    mean' = sum(x' - x) / n and E[x'^2] = 1 + sum(x'^2 - x^2) / n, sums over the part of the case that is given, and
+    what is known of the rest.
 
     Args:
         edited: (B, C, Z, Y, X)
@@ -72,20 +78,27 @@ def renormalised(
         n_norm: voxels that each whole case is normalised over
         inside: (B, Z, Y, X) bool: where it is normalised
         z_scored: by channel; others are normalised the same whatever they show
+        beyond: (B, 2, C) both sums over the rest of the case; None: nothing changes there
     """
-    mean, sd = new_moments(edited, host, n_norm, inside, z_scored)
+    mean, sd = new_moments(edited, host, n_norm, inside, z_scored, beyond)
     normal = (edited - mean[..., None, None, None]) / sd[..., None, None, None]
     return torch.where(inside[:, None], normal, edited)
 
 
 def new_moments(
-    edited: Tensor, host: Tensor, n_norm: Sequence[int], inside: Tensor, z_scored: Sequence[bool]
+    edited: Tensor,
+    host: Tensor,
+    n_norm: Sequence[int],
+    inside: Tensor,
+    z_scored: Sequence[bool],
+    beyond: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(B, C) each: mean and sd by which edited images are normalised anew; 0 and 1 where they are not z-scored."""
     n = torch.as_tensor(n_norm, dtype=edited.dtype, device=edited.device)[:, None]
     change = torch.where(inside[:, None], edited - host, torch.zeros_like(host))
-    mean = change.sum(dim=(2, 3, 4)) / n
-    square = 1 + (change * (edited + host)).sum(dim=(2, 3, 4)) / n
+    sums = torch.stack([change.sum(dim=(2, 3, 4)), (change * (edited + host)).sum(dim=(2, 3, 4))], dim=1)
+    mean, square = ((sums if beyond is None else sums + beyond) / n[:, None]).unbind(dim=1)
+    square = 1 + square
     sd = (square - mean**2).clamp_min(1e-8).sqrt()
     scored = torch.as_tensor(z_scored, device=edited.device)[None]
     return torch.where(scored, mean, torch.zeros_like(mean)), torch.where(scored, sd, torch.ones_like(sd))

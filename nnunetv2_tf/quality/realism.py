@@ -11,6 +11,7 @@ import torch
 
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.baseline.features import features_around
+from nnunetv2_tf.errors import UserError
 
 DEGREE = 3  # of the kernel
 
@@ -30,7 +31,7 @@ def tumour_features(
     for image, tumour in cases:
         found = features_around(image, (tumour > 0).astype(np.int16), encoder, (1,), size, device)
         rows.append(torch.cat([stage[0, 0] for stage in found.means]).cpu().numpy())
-    return np.stack(rows)
+    return np.array(rows)
 
 
 def kernel_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -42,6 +43,8 @@ def kernel_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
         ours: (N, F)
         theirs: (M, F)
     """
+    if min(len(ours), len(theirs)) < 2:
+        raise UserError(f"KID compares two cases or more on either side, not {len(ours)} with {len(theirs)}.")
     own, other, between = (_kernel(one, two) for one, two in ((ours, ours), (theirs, theirs), (ours, theirs)))
     inside = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in (own, other)]
     return float(sum(inside) - 2 * between.mean())

@@ -133,7 +133,7 @@ def usable_method(name: str, preset: str, healthy: int | str | None, asked: Mapp
     if method.kind.hosts == "real" and (healthy is not None or asked):
         flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
         raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
-    if method.kind.hosts == "real" and learns(method):
+    if (method.kind.hosts == "real" and learns(method)) or (method.kind.needs and not learns(method)):
         raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
     return method
 

@@ -3,6 +3,7 @@
 What a batch holds depends on its number alone, so that it is the same for any number of workers, and after resuming.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -14,6 +15,7 @@ from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAu
 from torch import Tensor
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.work import end_with_parent
 
 Arrays = Mapping[str, np.ndarray]  # what processes send: tensors that a process shared are lost with it
 Batch = Mapping[str, Tensor]
@@ -48,18 +50,21 @@ class _Loader:
 
     def set_thread_id(self, number: int) -> None:
         """Called once, in the worker."""
+        end_with_parent()
         torch.set_num_threads(1)  # a forked process must not use torch's threads, and workers share the cores
         self.step += number
 
-    def __next__(self) -> Arrays | UserError:
+    def __next__(self) -> Arrays | Exception:
         step, self.step = self.step, self.step + self.workers
         try:
             return self.make(step)
         except UserError as error:
             return error
+        except Exception as error:  # or the augmenter would only say that a worker is gone
+            return RuntimeError(f"making the batch of step {step}: {error!r}\n{traceback.format_exc()}")
 
 
-def _checked(source: Iterator[Arrays | UserError]) -> Iterator[Batch]:
+def _checked(source: Iterator[Arrays | Exception]) -> Iterator[Batch]:
     while True:
         try:
             item = next(source)
@@ -68,7 +73,7 @@ def _checked(source: Iterator[Arrays | UserError]) -> Iterator[Batch]:
                 f"A process that makes batches was killed ({error}); most likely memory ran out: set nnUNet_n_proc_DA "
                 "to a smaller number and run the same command again, it goes on."
             ) from None
-        if isinstance(item, UserError):
+        if isinstance(item, Exception):
             raise item
         yield as_tensors(item)
 

@@ -5,10 +5,10 @@ checkpoint_final.pth. A run that is killed goes on from its last checkpoint, on 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class Schedule:
     epochs: int
     steps: int  # per epoch
     preview_every: int  # epochs
-    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)  # the plots of progress.png and their curves
+    groups: Mapping[str, Sequence[str]]  # the plots of progress.png and their curves
 
 
 class Loop:
@@ -88,8 +88,8 @@ class Loop:
                 if last or epoch % self.schedule.preview_every == 0:
                     self.learner.preview(self.folder / PREVIEWS / f"epoch_{epoch:04d}.png")
                 if last or perf_counter() - saved > SAVED_AFTER:
-                    self._paint()
                     self._save(self.folder / (FINAL if last else LATEST), epoch)
+                    self._paint()
                     saved = perf_counter()
         (self.folder / LATEST).unlink(missing_ok=True)
 
@@ -98,7 +98,7 @@ class Loop:
         rates = self.learner.begin(epoch)
         totals: dict[str, Tensor] = {}
         for step in range(self.schedule.steps):
-            for name, value in self.learner.step(next(stream), epoch, step).items():
+            for name, value in self._step(next(stream), epoch, step).items():
                 totals[name] = totals[name] + value.detach() if name in totals else value.detach().clone()
         found = {name: float(total) / self.schedule.steps for name, total in totals.items()}
         self._refuse_nonsense(found, epoch)
@@ -109,16 +109,27 @@ class Loop:
         self.logger.lines(new)
         self.said.update(new)
 
+    def _step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
+        try:
+            return self.learner.step(batch, epoch, step)
+        except torch.cuda.OutOfMemoryError:
+            raise UserError(
+                f"The GPU's memory is too small for the training in {self.folder}; take plans with a smaller patch "
+                "(-p), or a GPU with more memory."
+            ) from None
+
     def _refuse_nonsense(self, found: Mapping[str, float], epoch: int) -> None:
         wrong = sorted(name for name, value in found.items() if not abs(value) < float("inf"))
-        if not wrong:
-            return
+        if wrong:
+            self._stop(epoch, " and ".join(wrong))
+
+    def _stop(self, epoch: int, what: str) -> NoReturn:
         latest = self.folder / LATEST
         kept = f"{latest} holds the last good state; the same command goes on from there" if latest.exists() else (
             "no checkpoint had been written yet")  # fmt: skip
         sentence = (
-            f"In epoch {epoch} {' and '.join(wrong)} came to no number, so the training in {self.folder} was stopped "
-            f"({kept}). If it comes to the same again, fit with another -seed and --overwrite."
+            f"In epoch {epoch} {what} came to no number, so the training in {self.folder} was stopped ({kept}). If it "
+            "comes to the same again, fit with another -seed and --overwrite."
         )
         self.logger.lines([sentence])
         raise UserError(sentence)
@@ -136,6 +147,8 @@ class Loop:
 
     def _save(self, path: Path, epoch: int) -> None:
         state = {"learner": self.learner.state(), "curves": self.curves, "epoch": epoch}
+        if not _finite(state["learner"]):
+            self._stop(epoch - 1, "weights")
         with whole_file(path) as temporary:
             torch.save(state, temporary)
 
@@ -143,6 +156,15 @@ class Loop:
         self.logger.paint(
             {plot: {name: self.curves[name] for name in names} for plot, names in self.schedule.groups.items()}
         )
+
+
+def _finite(state: Any) -> bool:
+    """Whether all tensors in a state are numbers."""
+    if isinstance(state, Mapping):
+        return all(_finite(value) for value in state.values())
+    if isinstance(state, (list, tuple)):
+        return all(_finite(value) for value in state)
+    return not isinstance(state, Tensor) or bool(torch.isfinite(state).all())
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ What is real and what is not go through the same, each by a draw of its own from
 one of them has been through (above all, interpolation) would give it away.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 TURNED = 0.5  # of patches
 DEGREES, SCALES = 15.0, (0.9, 1.1)
+THICK = 3.0  # times as thick as voxels are wide
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,15 @@ class Turn:
     matrix: np.ndarray | None  # (3, 3), where in the patch a voxel comes from, in mm from its middle (z, y, x)
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> "Turn":
-        """A new one."""
+    def drawn(cls, rng: np.random.Generator, spacing: Sequence[float]) -> "Turn":
+        """A new one. Slices are not mixed where they are thick: nnU-Net turns in their plane only, too."""
         mirrored = tuple(axis for axis in (1, 2, 3) if rng.random() < 0.5)
         turned, angles = rng.random() < TURNED, np.deg2rad(rng.uniform(-DEGREES, DEGREES, 3))
-        scale = rng.uniform(*SCALES)
-        return cls(mirrored, _rotation(angles) / scale if turned else None)
+        scales = np.full(3, rng.uniform(*SCALES))
+        if max(spacing) >= THICK * min(spacing):
+            thick = np.arange(3) == np.argmax(spacing)
+            angles, scales = np.where(thick, angles, 0.0), np.where(thick, 1.0, scales)
+        return cls(mirrored, _rotation(angles) / scales[:, None] if turned else None)
 
     def of(self, volume: Tensor, spacing: tuple[float, float, float], nearest: bool = False) -> Tensor:
         """The volume, changed; 0 beyond its edges.

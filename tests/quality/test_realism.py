@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 
 
@@ -38,3 +39,8 @@ def test_features_are_those_of_the_tumour():
     image[0, 4:8, 4:8, 4:8], image[0, 4:8, 8:12, 4:8] = 1.0, 3.0
     found = tumour_features([(image, tumour)] * 2, Encoder(None, stages), (16, 16, 16), torch.device("cpu"))
     np.testing.assert_allclose(found, [[2.0, 2.0, 2.0]] * 2, rtol=1e-6)
+
+
+def test_one_case_is_no_sample():
+    with pytest.raises(UserError, match="two cases or more on either side, not 1 with 5"):
+        kernel_distance(np.zeros((1, 3)), np.zeros((5, 3)))

@@ -1,5 +1,7 @@
 """Batches in order, whoever makes them."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.training.loading import batches
+from nnunetv2_tf.work import locked
 
 
 def numbered(step: int) -> dict[str, np.ndarray]:
@@ -45,3 +48,43 @@ def test_a_killed_worker_is_told():
     with batches(dying, 0, 2) as stream, pytest.raises(UserError, match="nnUNet_n_proc_DA to a smaller number"):
         for _ in range(4):
             next(stream)
+
+
+def broken(step: int) -> dict[str, np.ndarray]:
+    if step == 1:
+        return {"step": np.zeros(3)[step + 5]}
+    return numbered(step)
+
+
+def test_a_fault_in_a_worker_is_not_told_as_lack_of_memory():
+    with (
+        batches(broken, 0, 2) as stream,
+        pytest.raises(RuntimeError, match="(?s)step 1: IndexError.*in broken"),
+    ):
+        for _ in range(4):
+            next(stream)
+
+
+def test_workers_end_with_a_killed_process(tmp_path):
+    """And let go of the locks they inherited."""
+    program = """
+import os, sys, time
+from pathlib import Path
+from nnunetv2_tf.training.loading import batches
+from nnunetv2_tf.work import locked
+from tests.training.test_loading import numbered
+with locked(Path(sys.argv[1]), "this"), batches(numbered, 0, 2) as stream:
+    next(stream)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    lock = tmp_path / "lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(lock)], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    start = time.monotonic()
+    with locked(lock, "this", stopped=lambda: time.monotonic() > start + 10):
+        pass

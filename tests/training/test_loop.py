@@ -115,6 +115,25 @@ def test_what_is_no_number_ends_it_and_the_last_good_state_is_kept(tmp_path):
         Loop(Drawn(wrong=0), SCHEDULE, tmp_path / "first").run(batch, 0)
 
 
+@pytest.mark.parametrize("last", [1, 3])
+def test_weights_that_are_no_number_are_never_kept(tmp_path, last):
+    """The last update of an epoch made them so: its losses were still numbers."""
+
+    class Broken(Drawn):
+        def step(self, batch, epoch, step):
+            record = super().step(batch, epoch, step)
+            if (epoch, step) == (last, 2):
+                self.weight.data[0] = float("nan")
+            return record
+
+    with pytest.raises(UserError, match=f"In epoch {last} weights came to no number, .*holds the last good state"):
+        Loop(Broken(), SCHEDULE, tmp_path).run(batch, 0)
+    state = torch.load(tmp_path / LATEST, weights_only=True)
+    assert state["epoch"] == last
+    assert state["learner"]["weight"].isfinite().all()
+    assert not (tmp_path / FINAL).exists()
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path):
     Loop(Drawn(), SCHEDULE, tmp_path).run(batch, 0)
     path = tmp_path / FINAL

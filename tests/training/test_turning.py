@@ -39,12 +39,22 @@ def test_maps_keep_their_values():
 
 
 def test_draws_depend_on_the_seed_alone():
-    one, other = (Turn.drawn(np.random.default_rng(3)) for _ in range(2))
+    one, other = (Turn.drawn(np.random.default_rng(3), (1, 1, 1)) for _ in range(2))
     assert one.mirrored == other.mirrored
-    many = [Turn.drawn(np.random.default_rng(seed)) for seed in range(200)]
+    many = [Turn.drawn(np.random.default_rng(seed), (1, 1, 1)) for seed in range(200)]
     turned = [turn for turn in many if turn.matrix is not None]
     assert 60 < len(turned) < 140
     for turn in turned:
         assert turn.matrix is not None
         assert 0.9**3 - 1e-9 <= 1 / np.linalg.det(turn.matrix) <= 1.1**3 + 1e-9
     assert {axis for turn in many for axis in turn.mirrored} == {1, 2, 3}
+
+
+def test_thick_slices_are_not_mixed():
+    """About the axis across them only, as nnU-Net turns."""
+    for seed in range(20):
+        matrix = Turn.drawn(np.random.default_rng(seed), (5.0, 1.0, 1.0)).matrix
+        if matrix is not None:
+            np.testing.assert_allclose(matrix[0], [1, 0, 0])
+            np.testing.assert_allclose(matrix[:, 0], [1, 0, 0])
+            assert not np.allclose(matrix[1:, 1:], np.eye(2))

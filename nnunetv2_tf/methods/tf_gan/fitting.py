@@ -8,23 +8,22 @@ import numpy as np
 import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
-from nnunetv2_tf.baseline.crops import crop_size
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.baseline.features import Features, features_around, prototype
 from nnunetv2_tf.cases import channel_names
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.methods.base import FitData, Method
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.domain import Domain
 from nnunetv2_tf.methods.tf_gan.game import Game
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, one_hot, refined, share_of, write_generator
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, composed, one_hot, share_of, write_generator
 from nnunetv2_tf.methods.tf_gan.patches import Patches
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.panels import Panel, write_panels
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
 
-PREVIEW = 2  # stream of random numbers, beside those of patches
+PREVIEW, GOAL = 2, 3  # streams of random numbers
+DRAWS = 4  # of real patches, for each donor, that are the goal of features
 SHOWN = 8
 FAR = 30.0  # mm
 SURE, LONG = 0.98, 20  # of the discriminator: how often right, for how many epochs
@@ -50,11 +49,12 @@ class Training(Game):
         rows = []
         for patch in self.shown:
             one = {name: value[None].to(self.device) for name, value in patch.items()}
-            x_h, x_s_ = (self.design.domain.into(one[name], one["body"]) for name in ("host", "coarse"))
+            domain, host, coarse = self.design.domain, one["host"], one["coarse"]
             with torch.no_grad():
-                added = generator(x_s_, one_hot(one["tumour"], self.design.classes))
-            share = share_of(one["distance"], self.design.reach_mm)
-            x_s = refined(x_h, x_s_, added, share, one["body"])
+                added = generator(domain.into(coarse, one["body"]), one_hot(one["tumour"], self.design.classes))
+            share = share_of(one["distance"], self.design.reach_mm) * one["organ"]
+            images = (host, composed(host, coarse, share), composed(host, coarse + domain.change(added), share))
+            x_h, x_s_, x_s = (domain.into(image, one["body"]) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
             pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s, x_s)]
@@ -94,10 +94,10 @@ class Fit:
         self.config, self.folder = config, folder
         self.seed = int(data.rng.integers(2**32))
         case = data.real[0]
-        manager, self.spacing = case.plan.manager, case.grid.spacing
-        donors = [case for case in data.real if case.has_tumour()]
+        manager = case.plan.manager
+        donors = [one for one in data.real if one.has_tumour()]
         patch = [min(int(size), config.largest_patch) for size in manager.patch_size]
-        levels = Levels.of(patch, self.spacing, config.levels)
+        levels = Levels.of(patch, manager.spacing, config.levels)
         if levels.number < 2:
             raise UserError(
                 f"The plans' patch of {' x '.join(map(str, patch))} voxels is too small for TF-GAN, which has to halve "
@@ -110,23 +110,14 @@ class Fit:
             config.residual, config.reach_mm, Domain.of(data.real),
         )  # fmt: skip
         far = config.reach_mm if config.reach_mm is not None and not config.margin_near else FAR
+        known = case.plan.masked or bool(case.meaning.organ)  # what the organ is, of real scans too
         self.patches = Patches(
-            data.sample_site, stage1, donors, levels.patch, far, config.centred, config.batch, self.seed
-        )
+            data.sample_site, stage1, donors, levels.patch, config.reach_mm, far, config.centred if known else 1.0,
+            config.batch, self.seed,
+        )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
-        goal = None
-        if config.prototypes:
-            size, classes = crop_size(manager.patch_size), self.design.classes
-            goal = prototype(
-                Features.joined(
-                    [
-                        features_around(one.image(), one.tumour(), encoder, classes, size, device)
-                        for one in map(replace, donors)
-                    ]
-                )
-            )
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
-        self.training = Training(config, self.design, encoder, goal, self.spacing, z_scored, self.seed, device)
+        self.training = Training(config, self.design, encoder, manager.spacing, z_scored, self.seed, device)
         steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
         self.loop = Loop(self.training, Schedule(config.epochs, steps, config.preview_every, PLOTS), folder)
         self.device = device
@@ -137,6 +128,10 @@ class Fit:
         self.training.shown = [
             as_tensors(around.fake(np.random.default_rng([self.seed, PREVIEW, index]))) for index in range(SHOWN)
         ]
+        if self.config.prototypes:
+            draws = range(DRAWS * len(self.patches.donors))
+            several = (self.patches.real(np.random.default_rng([self.seed, GOAL, index])) for index in draws)
+            self.training.learn_goal(map(as_tensors, several))
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, get_allowed_n_proc_DA())
         write_generator(self.folder / WEIGHTS, self.design, self.training.weights())

@@ -1,6 +1,6 @@
 """One step of G against D. In: a batch of coarse and of real patches. Out: both networks a step further."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
-from nnunetv2_tf.baseline.features import Features
+from nnunetv2_tf.baseline.features import Features, prototype
 from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
-from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, one_hot, refined, share_of
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, one_hot, share_of
 from nnunetv2_tf.networks.discriminators import DualHead
 from nnunetv2_tf.training.turning import Turn
 
-AUGMENT = 2  # stream of random numbers, beside those of patches
+AUGMENT, OF_GOAL = 4, 5  # streams of random numbers, beside those that patches are drawn by
+FAKE = ("host", "coarse", "tumour", "body", "organ", "distance", "n_norm", "beyond")  # names in a batch
+REAL = ("real_image", "real_tumour", "real_body")
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,10 @@ class Fake:
     coarse: Tensor  # (B, C, Z, Y, X)
     tumour: Tensor  # (B, Z, Y, X)
     body: Tensor  # (B, Z, Y, X) bool
+    organ: Tensor  # (B, Z, Y, X) bool
     distance: Tensor  # (B, Z, Y, X) mm to the tumour
     n_norm: Tensor  # (B,)
+    beyond: Tensor  # (B, 2, C) by what the rest of the case is normalised anew
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,11 @@ class Game:
     """Both players, and F, which is frozen."""
 
     def __init__(
-        self, config: TFGANConfig, design: Design, encoder: Encoder, goal: Features | None, spacing: tuple[float, ...],
+        self, config: TFGANConfig, design: Design, encoder: Encoder, spacing: tuple[float, ...],
         z_scored: Sequence[bool], seed: int, device: torch.device,
     ) -> None:  # fmt: skip
-        self.config, self.design, self.goal, self.seed, self.device = config, design, goal, seed, device
+        self.config, self.design, self.seed, self.device = config, design, seed, device
+        self.goal: Features | None = None  # what features are compared with; None: those of the batch's real patches
         self.encoder, self.z_scored = encoder.to(device), z_scored
         z, y, x = spacing
         self.spacing = (z, y, x)
@@ -65,6 +70,17 @@ class Game:
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=config.rate_d, **settings)
         self.steps = 0
 
+    def learn_goal(self, patches: Iterable[Mapping[str, Tensor]]) -> None:
+        """Takes the mean features of real patches, each turned as in training, for the goal."""
+        found = []
+        for index, patch in enumerate(patches):
+            rng = np.random.default_rng([self.seed, OF_GOAL, index])
+            real = self._turned_real(Real(*(patch[name][None].to(self.device) for name in REAL)), rng)
+            with torch.no_grad():
+                means, present = class_means(self.encoder(real.image), real.tumour, self.design.classes)
+            found.append(Features(means, present))
+        self.goal = prototype(Features.joined(found))
+
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Rates fall evenly to 0; lambda_c goes from its first to its last value."""
         share = epoch / self.config.epochs
@@ -80,19 +96,25 @@ class Game:
         """First D, then G."""
         rng = np.random.default_rng([self.seed, AUGMENT, epoch, step])
         fake, real = self._prepared(batch, rng)
-        x_h, x_s_ = (self.design.domain.into(z, fake.body) for z in (fake.host, fake.coarse))
+        domain, share = self.design.domain, share_of(fake.distance, self.design.reach_mm) * fake.organ
         m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
-        added = self.generator(x_s_, m_s)
-        x_s = refined(x_h, x_s_, added, share_of(fake.distance, self.design.reach_mm), fake.body)
-        x_r = self.design.domain.into(real.image, real.body)
+        added = domain.change(self.generator(domain.into(fake.coarse, fake.body), m_s))
+        z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, fake.coarse + added))
+        seen = renormalised(z_s, fake.host, fake.n_norm.tolist(), fake.body, self.z_scored, fake.beyond)
         contrast, brightness = rng.normal(size=2) * self.config.shake
-        judged, seen = (x * (1 + contrast) + brightness for x in (x_s, x_r))
-        found = self._step_of_d(judged.detach(), m_s, seen, m_r)
-        found |= self._step_of_g(fake, real, x_h, x_s, x_s_, judged, m_s)
+        x_s, x_r = (
+            domain.into(image, body) * (1 + contrast) + brightness
+            for image, body in ((seen, fake.body), (real.image, real.body))
+        )
+        found = self._step_of_d(x_s.detach(), m_s, x_r, m_r)
+        after, before = (domain.into(image, fake.body) for image in (z_s, z_s_))
+        may_change = fake.organ & fake.body & (share > 0)  # elsewhere nothing can differ
+        hinged = losses.hinge(after, before, fake.tumour > 0, may_change, self._margin(fake.distance)).mean()
+        found |= self._step_of_g(x_s, m_s, hinged, self._perceptual(seen, fake, real))
         self._average()
         self.steps += 1
-        tumour = (fake.tumour > 0)[:, None].to(x_s.dtype)
-        moved = ((x_s - x_s_).abs() * tumour).sum() / (tumour.sum() * x_s.shape[1]).clamp_min(1)
+        tumour = (fake.tumour > 0)[:, None].to(z_s.dtype)
+        moved = ((after - before).abs() * tumour).sum() / (tumour.sum() * z_s.shape[1]).clamp_min(1)
         return {**found, "change in the tumour": moved}
 
     def state(self) -> dict[str, Any]:
@@ -121,29 +143,35 @@ class Game:
     def _prepared(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> tuple[Fake, Real]:
         """On the device, and augmented: each patch by a draw of its own."""
         moved = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        fake = Fake(*(moved[name] for name in ("host", "coarse", "tumour", "body", "distance", "n_norm")))
-        real = Real(*(moved[name] for name in ("real_image", "real_tumour", "real_body")))
-        if not self.config.augmented:
-            return fake, real
-        turns = [[Turn.drawn(rng) for _ in range(len(fake.host))] for _ in range(2)]
+        fake, real = Fake(*(moved[name] for name in FAKE)), Real(*(moved[name] for name in REAL))
+        return self._turned_fake(fake, rng), self._turned_real(real, rng)
 
-        def turned(volumes: Tensor, several: Sequence[Turn], nearest: bool = False) -> Tensor:
-            return torch.stack(
-                [turn.of(volume, self.spacing, nearest) for volume, turn in zip(volumes, several, strict=True)]
-            )
-
-        def mapped(volumes: Tensor, several: Sequence[Turn]) -> Tensor:
-            return turned(volumes[:, None].float(), several, nearest=True)[:, 0].to(volumes.dtype)
-
-        first, second = turns
-        fake = replace(
-            fake, host=turned(fake.host, first), coarse=turned(fake.coarse, first),
-            tumour=mapped(fake.tumour, first), body=mapped(fake.body, first),
-            distance=turned(fake.distance[:, None], first)[:, 0],
+    def _turned_fake(self, fake: Fake, rng: np.random.Generator) -> Fake:
+        turns = self._turns(len(fake.host), rng)
+        return replace(
+            fake, host=self._turned(fake.host, turns), coarse=self._turned(fake.coarse, turns),
+            tumour=self._mapped(fake.tumour, turns), body=self._mapped(fake.body, turns),
+            organ=self._mapped(fake.organ, turns), distance=self._turned(fake.distance[:, None], turns)[:, 0],
         )  # fmt: skip
-        return fake, Real(
-            turned(real.image, second), mapped(real.tumour, second), mapped(real.body, second)
+
+    def _turned_real(self, real: Real, rng: np.random.Generator) -> Real:
+        turns = self._turns(len(real.image), rng)
+        return Real(
+            self._turned(real.image, turns), self._mapped(real.tumour, turns), self._mapped(real.body, turns)
         )  # fmt: skip
+
+    def _turns(self, number: int, rng: np.random.Generator) -> list[Turn]:
+        still = Turn((), None)
+        return [Turn.drawn(rng, self.spacing) if self.config.augmented else still for _ in range(number)]
+
+    def _turned(self, volumes: Tensor, turns: Sequence[Turn], nearest: bool = False) -> Tensor:
+        """(B, C, Z, Y, X)."""
+        pairs = zip(volumes, turns, strict=True)
+        return torch.stack([turn.of(volume, self.spacing, nearest) for volume, turn in pairs])
+
+    def _mapped(self, volumes: Tensor, turns: Sequence[Turn]) -> Tensor:
+        """(B, Z, Y, X) of label values, or bool."""
+        return self._turned(volumes[:, None].float(), turns, nearest=True)[:, 0].to(volumes.dtype)
 
     def _step_of_d(self, x_s: Tensor, m_s: Tensor, x_r: Tensor, m_r: Tensor) -> dict[str, Tensor]:
         """Eq. 4 upwards, weighed as in Eq. 5."""
@@ -164,18 +192,11 @@ class Game:
         ]
         return {"D patch": patch, "D whole": whole, "D right, patch": right[0], "D right, whole": right[1]}
 
-    def _step_of_g(
-        self, fake: Fake, real: Real, x_h: Tensor, x_s: Tensor, x_s_: Tensor, judged: Tensor, m_s: Tensor
-    ) -> dict[str, Tensor]:
+    def _step_of_g(self, x_s: Tensor, m_s: Tensor, hinged: Tensor, percept: Tensor) -> dict[str, Tensor]:
         """Eq. 5."""
         config = self.config
         self.discriminator.requires_grad_(False)
-        patch, whole = (
-            losses.adversarial_g(head).mean() for head in self.discriminator(torch.cat([judged, m_s], dim=1))
-        )
-        within = fake.body & (share_of(fake.distance, self.design.reach_mm) > 0)  # elsewhere nothing can differ
-        hinged = losses.hinge(x_s, x_s_, fake.tumour > 0, within, self._margin(fake.distance)).mean()
-        percept = self._perceptual(fake, real, x_s - x_h)
+        patch, whole = (losses.adversarial_g(head).mean() for head in self.discriminator(torch.cat([x_s, m_s], dim=1)))
         lambdas = (config.lambda_a, config.lambda_b, self.lambda_c, config.lambda_d)
         loss = losses.total(patch, whole, hinged, percept, lambdas)
         self.optimizer_g.zero_grad()
@@ -189,10 +210,8 @@ class Game:
             return config.margin
         return config.margin + config.margin_near * torch.exp(-distance / config.margin_mm)
 
-    def _perceptual(self, fake: Fake, real: Real, change: Tensor) -> Tensor:
+    def _perceptual(self, seen: Tensor, fake: Fake, real: Real) -> Tensor:
         """Eq. 3, of images as the encoder was trained to see them."""
-        z_s = fake.host + torch.where(fake.body[:, None], self.design.domain.change(change), 0)
-        seen = renormalised(z_s, fake.host, fake.n_norm.tolist(), fake.body, self.z_scored)
         f_s, there = class_means(self.encoder(seen), fake.tumour, self.design.classes)
         if self.goal is not None:
             return losses.perceptual(f_s, self.goal.means, there & self.goal.present).mean()

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.methods.tf_gan.domain import DARKEST, Domain
+from nnunetv2_tf.methods.tf_gan.domain import Domain
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.networks.unet import UNet
 from nnunetv2_tf.records import from_json, to_json
@@ -71,18 +71,15 @@ class Generator(nn.Module):
         return found if self.design.residual else found - x_s_.clamp(-1, 1)  # what lies beyond keeps lying beyond
 
 
-def refined(x_h: Tensor, x_s_: Tensor, added: Tensor, share: Tensor, body: Tensor) -> Tensor:
-    """x_s as it will be written: the refined image, and the host where it does not count. (B, C, Z, Y, X)
+def composed(host: Tensor, image: Tensor, share: Tensor) -> Tensor:
+    """An image as it will be written, and the host where it does not count. All (B, C, Z, Y, X), z.
 
     Args:
-        x_h: the host
-        x_s_: the coarse image
-        added: what the generator adds
-        share: (B, Z, Y, X) how much it counts, 1 in the tumour
-        body: (B, Z, Y, X) bool; elsewhere everything stays dark
+        host: what was there
+        image: a coarse or a refined one
+        share: (B, Z, Y, X) how much it counts: 1 in the tumour, 0 outside the organ
     """
-    mixed = x_h + share[:, None] * (x_s_ + added - x_h)
-    return torch.where(body[:, None], mixed, torch.full_like(mixed, DARKEST))
+    return host + share[:, None] * (image - host)
 
 
 def share_of(distance: Tensor, reach_mm: float | None) -> Tensor:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.baseline.crops import box_around, cut
 from nnunetv2_tf.methods.base import Method, Site
+from nnunetv2_tf.methods.tf_gan.networks import share_of
 from nnunetv2_tf.preparation.stored import Case
 
 JITTER = 4  # a patch around a tumour lies up to a fourth of its size beside it
@@ -25,36 +27,43 @@ class Patches:
     stage1: Method
     donors: Sequence[Case]
     size: Sequence[int]
+    reach_mm: float | None  # how far around the tumour the generator's image counts
     far: float  # mm from the tumour on, distances do not matter
     centred: float  # share of patches that lie around the tumour
     batch: int
     seed: int
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of a step: host, coarse, tumour, body, distance, n_norm; real_image, real_tumour, real_body."""
+        """The batch of a step, as `fake` and `real` have it, stacked."""
         fakes = [self.fake(np.random.default_rng([self.seed, FAKE, step, index])) for index in range(self.batch)]
         reals = [self.real(np.random.default_rng([self.seed, REAL, step, index])) for index in range(self.batch)]
         both = [{**fake, **real} for fake, real in zip(fakes, reals, strict=True)]
         return {name: np.stack([one[name] for one in both]) for name in both[0]}
 
     def fake(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A patch of a new site."""
+        """A patch of a new site: host, coarse, tumour, body, organ, distance; n_norm; beyond, sums over the rest.
+
+        These are what coarse and host differ by, and their squares, (2, C): what a case is normalised anew by.
+        """
         site = self.sample_site(rng)
         (edited,) = self.stage1.edit([site], [rng])
         tumour, body = site.tumour.numpy(), site.body.numpy()
-        centre = self._centre(tumour, site.organ.numpy(), rng)
+        organ, host, coarse = site.organ.numpy(), site.image.numpy(), edited.image.numpy()
+        centre = self._centre(tumour, organ, rng)
+        distance = distance_to(tumour, site.spacing, self.far)
+        share = share_of(torch.from_numpy(distance), self.reach_mm).numpy() * organ
+        change = share * (coarse - host)
         volumes = {
-            "host": site.image.numpy(),
-            "coarse": edited.image.numpy(),
-            "tumour": tumour,
-            "body": body,
-            "distance": distance_to(tumour, site.spacing, self.far),
-        }
+            "host": host, "coarse": coarse, "tumour": tumour, "body": body, "organ": organ, "distance": distance,
+        }  # fmt: skip
         found = {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
-        return {**found, "n_norm": np.array(site.n_norm)}
+        here = share_of(torch.from_numpy(found["distance"]), self.reach_mm).numpy() * found["organ"]
+        inside = _sums(here * (found["coarse"] - found["host"]), found["host"])
+        beyond = (_sums(change, host) - inside).astype(np.float32)
+        return {**found, "n_norm": np.array(site.n_norm), "beyond": beyond}
 
     def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A patch of a real case with a tumour."""
+        """A patch of a real case with a tumour: real_image, real_tumour, real_body."""
         case = replace(self.donors[int(rng.integers(len(self.donors)))])  # a fresh one keeps no arrays
         tumour = case.tumour()
         centre = self._centre(tumour, case.organ(), rng)
@@ -68,8 +77,13 @@ class Patches:
             middle = np.array([(part.start + part.stop) // 2 for part in box])
             reach = np.array(self.size) // JITTER
             return middle + rng.integers(-reach, reach + 1)
-        places = np.argwhere(organ)
-        return np.asarray(places[rng.integers(len(places))])
+        places = np.flatnonzero(organ)
+        return np.array(np.unravel_index(places[int(rng.integers(len(places)))], organ.shape))
+
+
+def _sums(change: np.ndarray, host: np.ndarray) -> np.ndarray:
+    """(2, C): sums of a change (C, Z, Y, X) and of what it does to squares."""
+    return np.stack([one.sum(axis=(1, 2, 3), dtype=np.float64) for one in (change, change * (change + 2 * host))])
 
 
 def distance_to(tumour: np.ndarray, spacing: Sequence[float], far: float) -> np.ndarray:

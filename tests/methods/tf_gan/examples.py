@@ -69,7 +69,8 @@ def batch(channels: int = 1, seed: int = 0, number: int = 2) -> dict[str, Tensor
     coarse = np.where(tumour > 0, 0.5 * host + 0.5, host).astype(np.float32)
     several = {
         "host": host, "coarse": coarse, "tumour": np.stack([tumour] * number), "body": np.stack([body] * number),
-        "distance": np.stack([distance] * number), "n_norm": np.full(number, int(body.sum())),
+        "organ": np.stack([body] * number), "distance": np.stack([distance] * number),
+        "n_norm": np.full(number, int(body.sum())), "beyond": np.zeros((number, 2, channels), np.float32),
         "real_image": images(), "real_tumour": np.stack([tumour] * number), "real_body": np.stack([body] * number),
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in several.items()}

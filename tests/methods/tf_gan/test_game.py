@@ -22,9 +22,10 @@ def game(
     config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, goal: Features | None = None, **changes
 ) -> Game:
     found = Game(
-        config, design(channels, residual=config.residual, **changes), encoder(channels), goal, SPACING,
-        (True,) * channels, seed, CPU,
+        config, design(channels, residual=config.residual, **changes), encoder(channels), SPACING, (True,) * channels,
+        seed, CPU,
     )  # fmt: skip
+    found.goal = goal
     found.begin(0)
     return found
 
@@ -59,7 +60,8 @@ def test_the_record_is_what_the_equations_say():
     record = found.step(one, 0, 0)
     share = share_of(one["distance"], 6.0)[:, None]
     mixed = one["host"] + share * (one["coarse"] - one["host"])
-    x_s = torch.where(one["body"][:, None], mixed / 2, torch.tensor(-1.0))
+    z_s = torch.stack([_renormalised(*three) for three in zip(mixed, one["host"], one["body"], strict=True)])
+    x_s = torch.where(one["body"][:, None], z_s / 2, torch.tensor(-1.0))
     x_r = torch.where(one["real_body"][:, None], one["real_image"] / 2, torch.tensor(-1.0))
     maps = [torch.stack([one[name] == value for value in (1, 2, 3)], 1).float() for name in ("tumour", "real_tumour")]
     judge = untouched.discriminator
@@ -68,16 +70,7 @@ def test_the_record_is_what_the_equations_say():
         expected = (-torch.log(torch.sigmoid(ours)).mean() - torch.log(1 - torch.sigmoid(theirs)).mean()) / 2
         assert record[name].item() == pytest.approx(float(expected.detach()), rel=1e-3)
     assert float(record["change in the tumour"]) == pytest.approx(0, abs=1e-7)
-    z_s = mixed.double()
-    features = []
-    for index in range(2):
-        body = one["body"][index]
-        inside = z_s[index, 0][body]
-        host = one["host"][index, 0].double()[body]
-        mean = (inside - host).sum() / body.sum()  # the host counts as normalised already, which here it nearly is
-        square = 1 + (inside**2 - host**2).sum() / body.sum()
-        normal = torch.where(body, (z_s[index, 0] - mean) / (square - mean**2).sqrt(), z_s[index, 0])
-        features.append(found.encoder(normal[None, None].float()))
+    features = [found.encoder(image[None]) for image in z_s]
     terms = []
     for index in range(2):
         for value, place in ((1, 0), (2, 1)):
@@ -91,6 +84,13 @@ def test_the_record_is_what_the_equations_say():
     assert float(record["G"]) == pytest.approx(
         float(10 * record["G patch"] + record["G whole"] + 10 * record["hinge"] + record["perceptual"]), rel=1e-5
     )
+
+
+def _renormalised(edited: torch.Tensor, host: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
+    """(1, Z, Y, X) as nnU-Net will normalise it, were the host's mean 0 and its sd 1, which here they nearly are."""
+    inside, before = edited[0][body].double(), host[0][body].double()
+    mean, square = (inside - before).mean(), 1 + (inside**2 - before**2).mean()
+    return torch.where(body, (edited.double() - mean) / (square - mean**2).sqrt(), edited.double()).float()
 
 
 def test_without_adversary_and_features_nothing_moves():

@@ -27,7 +27,7 @@ def patches(scene: Built, seed: int = 0, centred: float = 1.0) -> Patches:
         task = scene.task(int(host), int(donor), "tf_aug")
         return task.sites.make(task.line, task.host, True).site
 
-    return Patches(sample_site, stage1, scene.cases, (16, 24, 16), 6.0, centred, 2, seed)
+    return Patches(sample_site, stage1, scene.cases, (16, 24, 16), 6.0, 6.0, centred, 2, seed)
 
 
 @pytest.mark.parametrize("scene", ["one channel", "four channels, two classes", "CT"], indirect=True)
@@ -37,7 +37,7 @@ def test_a_batch(scene: Built):
     for name in ("host", "coarse", "real_image"):
         assert made[name].shape == (2, channels, 16, 24, 16)
         assert made[name].dtype == np.float32
-    for name in ("tumour", "body", "distance", "real_tumour", "real_body"):
+    for name in ("tumour", "body", "organ", "distance", "real_tumour", "real_body"):
         assert made[name].shape == (2, 16, 24, 16)
     for index in range(2):
         assert made["tumour"][index].any()
@@ -46,6 +46,21 @@ def test_a_batch(scene: Built):
         assert not made["distance"][index][made["tumour"][index] > 0].any()
         far = made["distance"][index] >= 6.0
         np.testing.assert_allclose(made["coarse"][index][:, far], made["host"][index][:, far], atol=1e-3)
+
+
+def test_what_lies_beyond_a_patch_counts_where_the_case_is_normalised_anew(scene: Built):
+    """The sums over a small patch and those beyond it are those of the whole site."""
+    small, large = (replace(patches(scene), size=(size,) * 3) for size in (8, 64))
+    for index in range(5):
+        part, whole = (source.fake(np.random.default_rng([3, index])) for source in (small, large))
+        assert np.abs(whole["beyond"]).max() < 1e-3  # all of it is in the patch
+        sums = []
+        for patch in (part, whole):
+            share = (1 + np.cos(np.pi * np.minimum(patch["distance"] / 6.0, 1))) / 2 * patch["organ"]
+            made = patch["host"] + share * (patch["coarse"] - patch["host"])
+            both = (made - patch["host"], made**2 - patch["host"] ** 2)
+            sums.append(np.stack([one.sum(axis=(1, 2, 3)) for one in both]) + patch["beyond"])
+        np.testing.assert_allclose(sums[0], sums[1], rtol=1e-3, atol=1e-2)
 
 
 def test_a_step_is_the_same_whenever_it_is_made_and_every_step_is_new(scene: Built):

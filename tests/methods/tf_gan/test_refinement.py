@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from nnunetv2_tf.methods.tf_gan.networks import refined, share_of
+from nnunetv2_tf.methods.tf_gan.networks import composed, share_of
 from nnunetv2_tf.methods.tf_gan.refinement import added_by, tile_starts
 from tests.methods.tf_gan.examples import SIZE, ball, design, generator
 
@@ -96,10 +96,9 @@ def test_the_share_of_refinement_is_the_feather_of_finished_cases():
     distance = torch.tensor([0.0, 3.0, 6.0, 9.0])
     assert share_of(distance, 6.0) == pytest.approx([1, 0.5, 0, 0], abs=1e-6)
     assert share_of(distance, None).tolist() == [1, 1, 1, 1]
-    x_h, x_s_, added = (torch.full((1, 1, 1, 1, 4), value) for value in (0.0, 1.0, 0.5))
-    body = torch.tensor([True, True, True, False]).reshape(1, 1, 1, 4)
-    found = refined(x_h, x_s_, added, share_of(distance, 6.0).reshape(1, 1, 1, 4), body)
-    assert found.flatten().tolist() == pytest.approx([1.5, 0.75, 0, -1], abs=1e-6)
+    host, image = (torch.full((1, 1, 1, 1, 4), value) for value in (0.0, 1.5))
+    found = composed(host, image, share_of(distance, 6.0).reshape(1, 1, 1, 4))
+    assert found.flatten().tolist() == pytest.approx([1.5, 0.75, 0, 0], abs=1e-6)
 
 
 def test_a_plain_generator_keeps_what_lies_beyond_the_range():
