@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 def renormalised(
     edited: Tensor,
     host: Tensor,
-    n_norm: Sequence[int],
+    n_norm: Sequence[int] | Tensor,
     inside: Tensor,
     z_scored: Sequence[bool],
     beyond: Tensor | None = None,
@@ -88,7 +88,7 @@ def renormalised(
 def new_moments(
     edited: Tensor,
     host: Tensor,
-    n_norm: Sequence[int],
+    n_norm: Sequence[int] | Tensor,
     inside: Tensor,
     z_scored: Sequence[bool],
     beyond: Tensor | None = None,

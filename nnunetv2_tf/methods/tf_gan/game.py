@@ -100,7 +100,7 @@ class Game:
         m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
         added = domain.change(self.generator(domain.into(fake.coarse, fake.body), m_s))
         z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, fake.coarse + added))
-        seen = renormalised(z_s, fake.host, fake.n_norm.tolist(), fake.body, self.z_scored, fake.beyond)
+        seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
         contrast, brightness = rng.normal(size=2) * self.config.shake
         x_s, x_r = (
             domain.into(image, body) * (1 + contrast) + brightness
