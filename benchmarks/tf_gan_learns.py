@@ -7,12 +7,12 @@ TF-Aug's, without texture, with half the host's contrast and the mean brightness
 without a rim. TF-GAN's `default` (a narrow generator, fewer steps) is trained with several seeds, and once with the
 weights of adversarial and perceptual losses at 0. Judged by the KID of tumours to those of patients whom nobody was
 trained on, through the encoder of a baseline that no loss has seen. Wanted: refined at most half of coarse, and no
-change without those losses.
+change without those losses; besides, no seams where tiles cover a whole brain.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,9 +34,12 @@ from nnunetv2_tf.methods.tf_aug.method import TFAug
 from nnunetv2_tf.methods.tf_aug.samples import moments_of_real
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.method import TFGAN
+from nnunetv2_tf.methods.tf_gan.networks import one_hot
+from nnunetv2_tf.methods.tf_gan.refinement import added_by, borders, tile_starts
 from nnunetv2_tf.panels import Panel, write_panels
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.preparation.stored import training_cases
+from nnunetv2_tf.quality.boundary import seam_ratio
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 from nnunetv2_tf.standin.brains import Brains, healthy
 from nnunetv2_tf.standin.plans import write_small_plans
@@ -52,7 +55,7 @@ GRAIN, RIM = 0.35, 0.4  # of the tumour's mean brightness
 SMOOTH = replace(COARSE["default"], texture=0.0, grain=0.0)
 CONFIG = replace(PRESETS["default"], features=(8, 16, 32), epochs=150)
 IDLE = replace(CONFIG, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0)
-HALF, STILL = 0.5, 1e-3
+HALF, STILL, SEAMLESS = 0.5, 1e-3, (0.9, 1.1)
 SHOWN = 6
 
 
@@ -154,6 +157,17 @@ def edited(method: Method, several: list[Site]) -> Iterator[tuple[np.ndarray, np
         yield image, site.tumour.numpy()
 
 
+def seams(method: TFGAN, several: Sequence[Site]) -> float:
+    """Tiles over all of the brain, which is larger than a patch: the step across their borders over that elsewhere."""
+    design, found = method.generator.design, []
+    for site in several[:SHOWN]:
+        x_s_, m_s = design.domain.into(site.image[None], site.body[None])[0], one_hot(site.tumour[None], design.classes)
+        added = added_by(method.generator, x_s_, m_s[0], site.body)[0].numpy()
+        body = site.body.numpy()
+        found.append(seam_ratio(added, borders(tile_starts(body, design.levels.patch), design.levels.patch), body))
+    return float(np.mean(found))
+
+
 def paint(path: Path, setting: Setting, columns: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
     """Some tumours where they are largest: real ones, coarse ones, and refined ones."""
     reals = [(case.image(), case.tumour()) for case in list(setting.hosts.training.values())[:SHOWN]]
@@ -198,6 +212,9 @@ def main() -> int:
         found = distance(shown[f"refined, seed {seed}"])
         good &= found <= HALF * coarse
         print(f"seed {seed}: refined {found:.4f}, {found / coarse:.2f} of coarse (wanted: at most {HALF})", flush=True)
+        seam = seams(method, several)
+        good &= SEAMLESS[0] <= seam <= SEAMLESS[1]
+        print(f"seed {seed}: step across tiles' borders over elsewhere {seam:.3f} (wanted: {SEAMLESS})", flush=True)
     idle = trained(setting, IDLE, 0, root / "idle")
     moved = max(
         float(np.abs(one - other).max())

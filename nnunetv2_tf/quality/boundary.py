@@ -1,6 +1,6 @@
-"""How sharp the edge of a tumour is. In: an image and a tumour map. Out: the mean gradient across its surface."""
+"""Edges: how sharp a tumour's is, and whether tiles have left any. In: images. Out: mean gradients, and their ratio."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -27,3 +27,20 @@ def boundary_gradient(image: np.ndarray, tumour: np.ndarray, organ: np.ndarray, 
         return float("nan")
     steps = [np.gradient(image.astype(np.float64), step, axis=axis) for axis, step in enumerate(spacing)]
     return float(np.sqrt(sum(step[shell] ** 2 for step in steps)).mean())
+
+
+def seam_ratio(image: np.ndarray, planes: Sequence[Collection[int]], where: np.ndarray) -> float:
+    """Mean step between neighbours across some planes, over that elsewhere; 1 where the planes do not show.
+
+    Args:
+        image: (Z, Y, X)
+        planes: by axis, the indices of voxels right behind a plane
+        where: (Z, Y, X) bool: what counts
+    """
+    across, elsewhere = [], []
+    for axis, indices in enumerate(planes):
+        steps = np.abs(np.diff(image.astype(np.float64), axis=axis))
+        for index in range(steps.shape[axis]):
+            both = where.take(index, axis) & where.take(index + 1, axis)
+            (across if index + 1 in indices else elsewhere).append(steps.take(index, axis)[both])
+    return float(np.concatenate(across).mean() / np.concatenate(elsewhere).mean())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from nnunetv2_tf.quality.boundary import boundary_gradient
+from nnunetv2_tf.quality.boundary import boundary_gradient, seam_ratio
 
 SHAPE = (20, 24, 30)
 EVERYWHERE = np.ones(SHAPE, bool)
@@ -49,3 +49,18 @@ def test_the_organs_own_edge_does_not_count():
     image = np.where(organ, 1.0, 0.0)
     assert boundary_gradient(image, box() * organ, organ, (1, 1, 1)) == 0
     assert np.isnan(boundary_gradient(image, np.zeros(SHAPE, int), organ, (1, 1, 1)))
+
+
+def test_seams_by_plain_loops():
+    rng = np.random.default_rng(0)
+    image, where = rng.normal(size=(4, 5, 6)), rng.random((4, 5, 6)) < 0.8
+    planes = ({2}, set(), {1, 4})
+    across, elsewhere = [], []
+    for z, y, x in np.ndindex(4, 5, 6):
+        for axis, (a, b, c) in enumerate(((z + 1, y, x), (z, y + 1, x), (z, y, x + 1))):
+            if a < 4 and b < 5 and c < 6 and where[z, y, x] and where[a, b, c]:
+                step = abs(image[a, b, c] - image[z, y, x])
+                (across if (a, b, c)[axis] in planes[axis] else elsewhere).append(step)
+    assert seam_ratio(image, planes, where) == pytest.approx(np.mean(across) / np.mean(elsewhere))
+    image[2:] += 10
+    assert seam_ratio(image, planes, where) > 2

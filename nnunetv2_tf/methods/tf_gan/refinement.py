@@ -23,7 +23,7 @@ LEAST = 1e-3  # weight at a patch's corners
 
 @torch.no_grad()
 def added_by(generator: Generator, x_s_: Tensor, m_s: Tensor, where: Tensor) -> Tensor:
-    """What the generator adds to a coarse image, (C, Z, Y, X); 0 where it was not asked.
+    """What the generator adds to a coarse image, (C, Z, Y, X); 0 where no tile lies.
 
     Args:
         generator: ready for use
@@ -60,6 +60,14 @@ def tile_starts(where: np.ndarray, size: Sequence[int]) -> list[tuple[int, ...]]
             number = int(np.ceil((last - first - extent) / (extent * OVERLAP))) + 1
             axes.append(np.rint(np.linspace(first, last - extent, number)).astype(int).tolist())
     return list(product(*axes))
+
+
+def borders(starts: Sequence[Sequence[int]], size: Sequence[int]) -> list[set[int]]:
+    """By axis, the first voxels of tiles, and the first beyond them: where a seam would be."""
+    return [
+        {start[axis] for start in starts} | {start[axis] + extent for start in starts}
+        for axis, extent in enumerate(size)
+    ]
 
 
 def _tile(x_s_: Tensor, m_s: Tensor, start: Sequence[int], size: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_tf.methods.tf_gan.networks import composed, share_of
-from nnunetv2_tf.methods.tf_gan.refinement import added_by, tile_starts
+from nnunetv2_tf.methods.tf_gan.refinement import added_by, borders, tile_starts
+from nnunetv2_tf.quality.boundary import seam_ratio
 from tests.methods.tf_gan.examples import SIZE, ball, design, generator
 
 
@@ -54,15 +55,8 @@ def test_tiles_cover_all_that_was_asked_for():
 
 
 def seam(added: np.ndarray, starts: list[tuple[int, ...]], where: np.ndarray) -> float:
-    """Mean step between neighbours across tiles' borders, over that elsewhere."""
-    across, elsewhere = [], []
-    for axis in range(3):
-        edges = {start[axis] for start in starts} | {start[axis] + SIZE[axis] for start in starts}
-        steps = np.abs(np.diff(added, axis=axis))
-        for index in range(steps.shape[axis]):
-            both = where.take(index, axis) & where.take(index + 1, axis)
-            (across if index + 1 in edges else elsewhere).append(steps.take(index, axis)[both])
-    return float(np.concatenate(across).mean() / np.concatenate(elsewhere).mean())
+    """Across the borders of tiles, over elsewhere."""
+    return seam_ratio(added, borders(starts, SIZE), where)
 
 
 def test_no_seams():
