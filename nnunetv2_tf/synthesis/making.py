@@ -42,7 +42,7 @@ class Task:
     method: FoundMethod
     part: SetPart
     geometry_ancestors: tuple[str, ...]
-    learnt: "Learnt | None" = None  # None: a method that learns nothing
+    learnt: Learnt | None = None  # None: a method that learns nothing
     device: str = "cpu"
 
     @property
@@ -97,7 +97,7 @@ def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     return composed, sidecar
 
 
-def build(found: FoundMethod, learnt: "Learnt | None" = None, device: torch.device = CPU) -> Method:
+def build(found: FoundMethod, learnt: Learnt | None = None, device: torch.device = CPU) -> Method:
     """The method, ready to edit; or, without a folder of what it has learnt, ready to be fitted.
 
     Those that it needs work on the CPU: they serve it in processes that make its batches.

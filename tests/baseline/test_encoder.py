@@ -111,3 +111,17 @@ def test_renormalising_is_differentiable():
     edited = (host + torch.randn_like(host)).requires_grad_()
     inside = torch.rand(2, 4, 4, 4) > 0.3
     assert torch.autograd.gradcheck(lambda x: renormalised(x, host, [200, 300], inside, [True]), (edited,))
+
+
+def test_a_part_and_the_sums_of_the_rest_are_as_good_as_the_whole():
+    rng = np.random.default_rng(3)
+    host, edited = (torch.from_numpy(rng.normal(size=(2, 2, 4, 6, 6))) for _ in range(2))
+    inside = torch.from_numpy(rng.random((2, 4, 6, 6)) < 0.8)
+    n_norm = [500, 700]
+    whole = renormalised(edited, host, n_norm, inside, (True, False))
+    part, rest = (Ellipsis, slice(0, 3), slice(None)), (Ellipsis, slice(3, None), slice(None))
+    change = torch.where(inside[:, None], edited - host, 0)[rest]
+    squares = torch.where(inside[:, None], edited**2 - host**2, 0)[rest]
+    beyond = torch.stack([change.sum(dim=(2, 3, 4)), squares.sum(dim=(2, 3, 4))], dim=1)
+    found = renormalised(edited[part], host[part], torch.tensor(n_norm), inside[part], (True, False), beyond)
+    torch.testing.assert_close(found, whole[part])
