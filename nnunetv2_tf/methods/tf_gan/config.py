@@ -12,7 +12,7 @@ class TFGANConfig:
     features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
     discriminator_features: tuple[int, ...] | None = None  # of its stages; None: twice the generator's
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
-    reach_mm: float | None = 6.0  # how far around the tumour it may change; None: all of the organ
+    reach_mm: float | None = 3.0  # how far around the tumour it may change; None: all of the organ
     tap: int = 4  # stage of the discriminator that judges patches
     spectral: bool = True  # normalise the discriminator's weights
     r1: float = 1.0  # weight of the gradient penalty on real images; 0: none
@@ -21,7 +21,7 @@ class TFGANConfig:
     prototypes: bool = True  # features are compared with the mean of all real cases, else with the batch's real ones
     lambda_a: float = 10.0  # patches
     lambda_b: float = 1.0  # whole images
-    lambda_c: tuple[float, float] = (10.0, 1.0)  # hinge, in the first and in the last epoch
+    lambda_c: tuple[float, float] = (10.0, 10.0)  # hinge, in the first and in the last epoch
     lambda_d: float = 1.0  # features
     margin: float = 0.02  # of the hinge, in [-1, 1]
     margin_near: float = 0.13  # more right at the tumour, falling off by e every margin_mm
@@ -46,6 +46,7 @@ PRESETS = {
         rate_d=1e-4,
         residual=False,
         reach_mm=None,
+        lambda_c=(10.0, 1.0),
         tap=5,
         spectral=False,
         r1=0.0,
