@@ -60,7 +60,7 @@ def test_both_stages_and_a_set(trained: Workspace, preset, capsys):
     for refined, before in zip(cases_in(part), cases_in(coarse), strict=True):
         sidecar = part.sidecar(refined)
         assert set(sidecar.ancestors) == set(train)
-        assert sidecar.reach_mm == (None if preset == "paper" else 6.0)
+        assert sidecar.reach_mm == (None if preset == "paper" else 3.0)
         assert sidecar.controls["a"] == coarse.sidecar(before).controls["a"]
     assert "Set tf, fold 0: 2 cases" in capsys.readouterr().out
 
@@ -136,9 +136,10 @@ def test_a_damaged_generator_is_named(trained: Workspace):
 
 
 def test_the_curves_are_numbers(trained: Workspace):
-    fitted(trained, "tf_aug")
-    state = torch.load(fitted(trained, "tf_gan") / "checkpoint_final.pth", weights_only=True)
+    fitted(trained, "tf_aug", "paper")
+    state = torch.load(fitted(trained, "tf_gan", "paper") / "checkpoint_final.pth", weights_only=True)
     assert {len(values) for values in state["curves"].values()} == {4}
     assert np.isfinite(list(state["curves"].values())).all()
     assert state["curves"]["lambda_c"] == [10.0, 7.0, 4.0, 1.0]
     assert state["curves"]["rate of G"] == pytest.approx([2e-4, 1.5e-4, 1e-4, 0.5e-4])
+    assert state["curves"]["rate of D"] == pytest.approx([1e-4, 0.75e-4, 0.5e-4, 0.25e-4])

@@ -112,7 +112,7 @@ def test_the_plain_generator_learns_to_keep_what_is_no_tumour():
 
 
 def test_rates_and_the_weight_of_the_hinge():
-    found = game()
+    found = game(replace(PLAIN, lambda_c=(10.0, 1.0)))
     seen = [found.begin(epoch) for epoch in range(10)]
     assert [one["lambda_c"] for one in seen] == pytest.approx([10 - epoch for epoch in range(10)])
     assert [one["rate of G"] for one in seen] == pytest.approx([2e-4 * (1 - epoch / 10) for epoch in range(10)])
