@@ -21,6 +21,7 @@ from time import perf_counter
 import numpy as np
 import torch
 from scipy.ndimage import binary_erosion, gaussian_filter
+from torch.nn.functional import pad
 
 from benchmarks.commands import enter, run
 from nnunetv2_tf.baseline.checkpoint import Baseline
@@ -158,14 +159,25 @@ def edited(method: Method, several: list[Site]) -> Iterator[tuple[np.ndarray, np
 
 
 def seams(method: TFGAN, several: Sequence[Site]) -> float:
-    """Tiles over all of the brain, which is larger than a patch: the step across their borders over that elsewhere."""
-    design, found = method.generator.design, []
+    """Tiles over all of the brain, which is larger than a patch: the step across their borders over that elsewhere.
+
+    Over the same of the generator's answer to the whole volume at once, since tumours do not lie evenly about borders.
+    """
+    design, ratios = method.generator.design, []
+    size = design.levels.patch
     for site in several[:SHOWN]:
-        x_s_, m_s = design.domain.into(site.image[None], site.body[None])[0], one_hot(site.tumour[None], design.classes)
-        added = added_by(method.generator, x_s_, m_s[0], site.body)[0].numpy()
+        x_s_, m_s = design.domain.into(site.image[None], site.body[None]), one_hot(site.tumour[None], design.classes)
         body = site.body.numpy()
-        found.append(seam_ratio(added, borders(tile_starts(body, design.levels.patch), design.levels.patch), body))
-    return float(np.mean(found))
+        planes = borders(tile_starts(body, size), size)
+        halved = np.prod(design.levels.strides, axis=0).tolist()
+        room = [-extent % most for extent, most in zip(body.shape, halved, strict=True)]
+        more = [0, room[2], 0, room[1], 0, room[0]]
+        with torch.no_grad():
+            whole = method.generator(pad(x_s_, more, value=-1.0), pad(m_s, more))[0, 0]
+        tiled = added_by(method.generator, x_s_[0], m_s[0], site.body)[0]
+        cut = whole[tuple(slice(extent) for extent in body.shape)]
+        ratios.append([seam_ratio(one.numpy(), planes, body) for one in (tiled, cut)])
+    return float(np.mean([one / other for one, other in ratios]))
 
 
 def paint(path: Path, setting: Setting, columns: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
