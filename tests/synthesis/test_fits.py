@@ -181,7 +181,9 @@ def test_a_new_fit_does_not_continue_a_set(trained: Workspace):
     done = file_digest(folder / DONE)
     fitted(trained, seed=3, overwrite=True)
     assert file_digest(folder / DONE) != done
-    with pytest.raises(UserError, match=r"Set ta of fold 0 was begun with another fit of the method, or of one it needs \(fit\)"):
+    with pytest.raises(
+        UserError, match=r"Set ta of fold 0 was begun with another fit of the method, or of one it needs \(fit\)"
+    ):
         make_set(trained, "ta", num_cases=2, method="tf_aug", healthy="601")
 
 
