@@ -120,7 +120,6 @@ class Fit:
         self.training = Training(config, self.design, encoder, manager.spacing, z_scored, self.seed, device)
         steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
         self.loop = Loop(self.training, Schedule(config.epochs, steps, config.preview_every, PLOTS), folder)
-        self.device = device
 
     def run(self) -> None:
         """Trains, or goes on training; the end is in generator.safetensors."""

@@ -57,8 +57,7 @@ class Patches:
             "host": host, "coarse": coarse, "tumour": tumour, "body": body, "organ": organ, "distance": distance,
         }  # fmt: skip
         found = {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
-        here = share_of(torch.from_numpy(found["distance"]), self.reach_mm).numpy() * found["organ"]
-        inside = _sums(here * (found["coarse"] - found["host"]), found["host"])
+        inside = _sums(cut(change, centre, self.size), found["host"])
         beyond = (_sums(change, host) - inside).astype(np.float32)
         return {**found, "n_norm": np.array(site.n_norm), "beyond": beyond}
 
