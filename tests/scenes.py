@@ -161,7 +161,8 @@ class Built:
         folder, channels = self.workspace.root / "learnt", tuple(self.plan.dataset_json["channel_names"].values())
         levels = Levels.of((16, 16, 16), self.plan.manager.spacing, 3)
         domain = Domain((-2.0,) * len(channels), (2.0,) * len(channels))
-        design = Design(channels, self.cases[0].meaning.tumour, (4, 4, 4), levels, True, 6.0, domain)
+        z, y, x = self.plan.manager.spacing
+        design = Design(channels, self.cases[0].meaning.tumour, (4, 4, 4), levels, True, 6.0, 0.0, (z, y, x), domain)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             generator = Generator(design)

@@ -13,6 +13,8 @@ class TFGANConfig:
     discriminator_features: tuple[int, ...] | None = None  # of its stages; None: twice the generator's
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
     reach_mm: float | None = 3.0  # how far around the tumour it may change; None: all of the organ
+    view_mm: float | None = 10.0  # how far around the tumour the discriminator sees; None: everything
+    rim_mm: float = 8.0  # of the organ, from its surface: not seen, and so not changed; 0: none
     tap: int = 4  # stage of the discriminator that judges patches
     spectral: bool = True  # normalise the discriminator's weights
     r1: float = 1.0  # weight of the gradient penalty on real images; 0: none
@@ -22,11 +24,11 @@ class TFGANConfig:
     lambda_a: float = 10.0  # patches
     lambda_b: float = 1.0  # whole images
     lambda_c: tuple[float, float] = (10.0, 10.0)  # hinge, in the first and in the last epoch
-    lambda_d: float = 1.0  # features
+    lambda_d: float = 10.0  # features
     margin: float = 0.02  # of the hinge, in [-1, 1]
     margin_near: float = 0.13  # more right at the tumour, falling off by e every margin_mm
     margin_mm: float = 6.0
-    centred: float = 2 / 3  # of patches lie around the tumour, the others anywhere in the organ
+    centred: float = 1.0  # share of patches that lie around the tumour, the others anywhere in the organ
     augmented: bool = True
     shake: float = 0.05  # brightness and contrast, before real and refined images are judged
     epochs: int = 200
@@ -46,7 +48,11 @@ PRESETS = {
         rate_d=1e-4,
         residual=False,
         reach_mm=None,
+        view_mm=None,
+        rim_mm=0.0,
         lambda_c=(10.0, 1.0),
+        lambda_d=1.0,
+        centred=2 / 3,
         tap=5,
         spectral=False,
         r1=0.0,

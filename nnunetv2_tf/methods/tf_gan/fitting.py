@@ -52,8 +52,9 @@ class Training(Game):
             domain, host, coarse = self.design.domain, one["host"], one["coarse"]
             with torch.no_grad():
                 added = generator(domain.into(coarse, one["body"]), one_hot(one["tumour"], self.design.classes))
+                finer = generator.refined(coarse, added, one["organ"])
             share = share_of(one["distance"], self.design.reach_mm) * one["organ"]
-            images = (host, composed(host, coarse, share), composed(host, coarse + domain.change(added), share))
+            images = (host, composed(host, coarse, share), composed(host, finer, share))
             x_h, x_s_, x_s = (domain.into(image, one["body"]) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
@@ -105,11 +106,12 @@ class Fit:
             )
         features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
         features += features[-1:] * (config.levels - len(features))
+        z, y, x = manager.spacing
         self.design = Design(
             tuple(channel_names(case.dataset)), case.meaning.tumour, tuple(features), levels,
-            config.residual, config.reach_mm, Domain.of(data.real),
+            config.residual, config.reach_mm, config.rim_mm, (z, y, x), Domain.of(data.real),
         )  # fmt: skip
-        far = config.reach_mm if config.reach_mm is not None and not config.margin_near else FAR
+        far = max(FAR if most is None else most for most in (config.reach_mm, config.view_mm))
         known = case.plan.masked or bool(case.meaning.organ)  # what the organ is, of real scans too
         self.patches = Patches(
             data.sample_site, stage1, donors, levels.patch, config.reach_mm, far, config.centred if known else 1.0,
@@ -117,7 +119,7 @@ class Fit:
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
-        self.training = Training(config, self.design, encoder, manager.spacing, z_scored, self.seed, device)
+        self.training = Training(config, self.design, encoder, z_scored, self.seed, device)
         steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
         self.loop = Loop(self.training, Schedule(config.epochs, steps, config.preview_every, PLOTS), folder)
 

@@ -13,13 +13,14 @@ from nnunetv2_tf.baseline.features import Features, prototype
 from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
-from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, one_hot, share_of
+from nnunetv2_tf.methods.tf_gan.domain import DARKEST
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, depth_share, one_hot, share_of
 from nnunetv2_tf.networks.discriminators import DualHead
 from nnunetv2_tf.training.turning import Turn
 
 AUGMENT, OF_GOAL = 4, 5  # streams of random numbers, beside those that patches are drawn by
 FAKE = ("host", "coarse", "tumour", "body", "organ", "distance", "n_norm", "beyond")  # names in a batch
-REAL = ("real_image", "real_tumour", "real_body")
+REAL = ("real_image", "real_tumour", "real_body", "real_organ", "real_distance")
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,20 @@ class Real:
     image: Tensor
     tumour: Tensor
     body: Tensor
+    organ: Tensor
+    distance: Tensor
 
 
 class Game:
     """Both players, and F, which is frozen."""
 
     def __init__(
-        self, config: TFGANConfig, design: Design, encoder: Encoder, spacing: tuple[float, ...],
-        z_scored: Sequence[bool], seed: int, device: torch.device,
+        self, config: TFGANConfig, design: Design, encoder: Encoder, z_scored: Sequence[bool],
+        seed: int, device: torch.device,
     ) -> None:  # fmt: skip
         self.config, self.design, self.seed, self.device = config, design, seed, device
         self.goal: Features | None = None  # what features are compared with; None: those of the batch's real patches
         self.encoder, self.z_scored = encoder.to(device), z_scored
-        z, y, x = spacing
-        self.spacing = (z, y, x)
         widths = config.discriminator_features or [2 * width for width in design.features]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -98,13 +99,14 @@ class Game:
         fake, real = self._prepared(batch, rng)
         domain, share = self.design.domain, share_of(fake.distance, self.design.reach_mm) * fake.organ
         m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
-        added = domain.change(self.generator(domain.into(fake.coarse, fake.body), m_s))
-        z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, fake.coarse + added))
+        added = self.generator(domain.into(fake.coarse, fake.body), m_s)
+        finer = self.generator.refined(fake.coarse, added, fake.organ)
+        z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, finer))
         seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
         contrast, brightness = rng.normal(size=2) * self.config.shake
         x_s, x_r = (
-            domain.into(image, body) * (1 + contrast) + brightness
-            for image, body in ((seen, fake.body), (real.image, real.body))
+            self._in_view(domain.into(image, side.body) * (1 + contrast) + brightness, side)
+            for image, side in ((seen, fake), (real.image, real))
         )
         found = self._step_of_d(x_s.detach(), m_s, x_r, m_r)
         after, before = (domain.into(image, fake.body) for image in (z_s, z_s_))
@@ -157,21 +159,32 @@ class Game:
     def _turned_real(self, real: Real, rng: np.random.Generator) -> Real:
         turns = self._turns(len(real.image), rng)
         return Real(
-            self._turned(real.image, turns), self._mapped(real.tumour, turns), self._mapped(real.body, turns)
+            self._turned(real.image, turns), self._mapped(real.tumour, turns), self._mapped(real.body, turns),
+            self._mapped(real.organ, turns), self._turned(real.distance[:, None], turns)[:, 0],
         )  # fmt: skip
 
     def _turns(self, number: int, rng: np.random.Generator) -> list[Turn]:
         still = Turn((), None)
-        return [Turn.drawn(rng, self.spacing) if self.config.augmented else still for _ in range(number)]
+        return [Turn.drawn(rng, self.design.spacing) if self.config.augmented else still for _ in range(number)]
 
     def _turned(self, volumes: Tensor, turns: Sequence[Turn], nearest: bool = False) -> Tensor:
         """(B, C, Z, Y, X)."""
         pairs = zip(volumes, turns, strict=True)
-        return torch.stack([turn.of(volume, self.spacing, nearest) for volume, turn in pairs])
+        return torch.stack([turn.of(volume, self.design.spacing, nearest) for volume, turn in pairs])
 
     def _mapped(self, volumes: Tensor, turns: Sequence[Turn]) -> Tensor:
         """(B, Z, Y, X) of label values, or bool."""
         return self._turned(volumes[:, None].float(), turns, nearest=True)[:, 0].to(volumes.dtype)
+
+    def _in_view(self, x: Tensor, side: Fake | Real) -> Tensor:
+        """What D sees of an image: dark far from the tumour, and at the organ's surface.
+
+        There cohorts differ, by scanners and by how brains were cut out, and G would paint inside tumours what D
+        misses beside them.
+        """
+        deep = depth_share(side.organ, self.design.rim_mm, self.design.spacing)
+        sight = (share_of(side.distance, self.config.view_mm) * deep)[:, None]
+        return DARKEST + sight * (x - DARKEST)
 
     def _step_of_d(self, x_s: Tensor, m_s: Tensor, x_r: Tensor, m_r: Tensor) -> dict[str, Tensor]:
         """Eq. 4 upwards, weighed as in Eq. 5."""

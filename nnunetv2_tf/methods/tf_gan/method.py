@@ -51,5 +51,6 @@ class TFGAN(Method):
             where = where & torch.from_numpy(near)
         x_s_ = design.domain.into(coarse.image[None], site.body[None])[0]
         added = added_by(self.generator, x_s_, one_hot(site.tumour[None], design.classes)[0], where)
-        image = torch.where(where, coarse.image + design.domain.change(added[None])[0], coarse.image)
+        finer = self.generator.refined(coarse.image[None], added[None], site.organ[None])[0]
+        image = torch.where(where, finer, coarse.image)
         return Edited(image, coarse.label, design.reach_mm, controls=coarse.controls)

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool3d
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.methods.tf_gan.domain import Domain
@@ -32,6 +33,8 @@ class Design:
     levels: Levels
     residual: bool
     reach_mm: float | None
+    rim_mm: float
+    spacing: tuple[float, float, float]  # mm
     domain: Domain
 
 
@@ -70,6 +73,11 @@ class Generator(nn.Module):
         found = torch.tanh(self.network(torch.cat([x_s_, m_s], dim=1)))
         return found if self.design.residual else found - x_s_.clamp(-1, 1)  # what lies beyond keeps lying beyond
 
+    def refined(self, coarse: Tensor, added: Tensor, organ: Tensor) -> Tensor:
+        """A coarse image (B, C, Z, Y, X), z, with what was added to it where the organ (B, Z, Y, X) is deep enough."""
+        deep = depth_share(organ, self.design.rim_mm, self.design.spacing)
+        return coarse + self.design.domain.change(added) * deep[:, None]
+
 
 def composed(host: Tensor, image: Tensor, share: Tensor) -> Tensor:
     """An image as it will be written, and the host where it does not count. All (B, C, Z, Y, X), z.
@@ -87,6 +95,21 @@ def share_of(distance: Tensor, reach_mm: float | None) -> Tensor:
     if reach_mm is None:
         return torch.ones_like(distance)
     return (1 + torch.cos(torch.pi * (distance / reach_mm).clamp(max=1))) / 2
+
+
+def depth_share(organ: Tensor, rim_mm: float, spacing: Sequence[float]) -> Tensor:
+    """How much a place in the organ (B, Z, Y, X) counts, by its depth: 0 in the rim's outer half, 1 below the rim.
+
+    The depth is taken from how much of a box of twice the rim around a place is organ: at a flat surface half of it.
+    Without a rim every place counts.
+    """
+    if not rim_mm:
+        return torch.ones_like(organ, dtype=torch.float32)
+    found = organ.float()[:, None]
+    for axis, step in enumerate(spacing):
+        reach = [round(rim_mm / step) if axis == other else 0 for other in range(3)]
+        found = avg_pool3d(found, [2 * more + 1 for more in reach], 1, reach, count_include_pad=False)
+    return (4 * found[:, 0] - 3).clamp(min=0)
 
 
 def one_hot(tumour: Tensor, classes: Sequence[int]) -> Tensor:

@@ -28,7 +28,7 @@ class Patches:
     donors: Sequence[Case]
     size: Sequence[int]
     reach_mm: float | None  # how far around the tumour the generator's image counts
-    far: float  # mm from the tumour on, distances do not matter
+    far: float  # mm; how far from the tumour does not matter beyond
     centred: float  # share of patches that lie around the tumour
     batch: int
     seed: int
@@ -62,12 +62,13 @@ class Patches:
         return {**found, "n_norm": np.array(site.n_norm), "beyond": beyond}
 
     def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A patch of a real case with a tumour: real_image, real_tumour, real_body."""
+        """A patch of a real case with a tumour: image, tumour, body, organ and distance, all named real_..."""
         case = replace(self.donors[int(rng.integers(len(self.donors)))])  # a fresh one keeps no arrays
-        tumour = case.tumour()
-        centre = self._centre(tumour, case.organ(), rng)
-        volumes = {"real_image": case.image(), "real_tumour": tumour, "real_body": case.body()}
-        return {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
+        tumour, organ = case.tumour(), case.organ()
+        centre = self._centre(tumour, organ, rng)
+        distance = distance_to(tumour, case.grid.spacing, self.far)
+        volumes = {"image": case.image(), "tumour": tumour, "body": case.body(), "organ": organ, "distance": distance}
+        return {f"real_{name}": cut(volume, centre, self.size) for name, volume in volumes.items()}
 
     def _centre(self, tumour: np.ndarray, organ: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(3,) where the middle of the patch is to be."""

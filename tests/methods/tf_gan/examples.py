@@ -22,6 +22,8 @@ def design(channels: int = 1, classes: tuple[int, ...] = (1, 2, 3), residual: bo
         "levels": Levels.of(SIZE, SPACING, 3),
         "residual": residual,
         "reach_mm": 6.0 if residual else None,
+        "rim_mm": 0.0,
+        "spacing": SPACING,
         "domain": Domain((-2.0,) * channels, (2.0,) * channels),
         **changes,
     }
@@ -60,7 +62,7 @@ def batch(channels: int = 1, seed: int = 0, number: int = 2) -> dict[str, Tensor
     rng = np.random.default_rng(seed)
     body, tumour = ball(7.5), np.where(ball(2), 1, np.where(ball(4), 2, 0)).astype(np.int16)
     places = np.indices(SIZE) - 7.5
-    distance = np.clip(np.linalg.norm(places, axis=0) - 4, 0, 6).astype(np.float32) * (tumour == 0)
+    distance = np.clip(np.linalg.norm(places, axis=0) - 4, 0, 10).astype(np.float32) * (tumour == 0)
 
     def images() -> np.ndarray:
         return (rng.normal(size=(number, channels, *SIZE)) * body).astype(np.float32)
@@ -72,5 +74,6 @@ def batch(channels: int = 1, seed: int = 0, number: int = 2) -> dict[str, Tensor
         "organ": np.stack([body] * number), "distance": np.stack([distance] * number),
         "n_norm": np.full(number, int(body.sum())), "beyond": np.zeros((number, 2, channels), np.float32),
         "real_image": images(), "real_tumour": np.stack([tumour] * number), "real_body": np.stack([body] * number),
+        "real_organ": np.stack([body] * number), "real_distance": np.stack([distance] * number),
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in several.items()}

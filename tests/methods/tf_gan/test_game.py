@@ -12,7 +12,7 @@ from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.game import Game
 from nnunetv2_tf.methods.tf_gan.networks import share_of
-from tests.methods.tf_gan.examples import SPACING, batch, design, encoder
+from tests.methods.tf_gan.examples import batch, design, encoder
 
 PLAIN = replace(PRESETS["default"], augmented=False, shake=0.0, epochs=10)
 CPU = torch.device("cpu")
@@ -22,8 +22,7 @@ def game(
     config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, goal: Features | None = None, **changes
 ) -> Game:
     found = Game(
-        config, design(channels, residual=config.residual, **changes), encoder(channels), SPACING, (True,) * channels,
-        seed, CPU,
+        config, design(channels, residual=config.residual, **changes), encoder(channels), (True,) * channels, seed, CPU,
     )  # fmt: skip
     found.goal = goal
     found.begin(0)
@@ -55,8 +54,9 @@ def test_both_learn_and_the_encoder_does_not(preset, channels):
 
 def test_the_record_is_what_the_equations_say():
     """Of the first step, before anything is learnt: a residual generator changes nothing, x_s is the coarse image."""
-    found, one = game(goal=some_goal()), batch()
-    untouched = game(goal=some_goal())
+    config = replace(PLAIN, view_mm=None)
+    found, one = game(config, goal=some_goal()), batch()
+    untouched = game(config, goal=some_goal())
     record = found.step(one, 0, 0)
     share = share_of(one["distance"], 6.0)[:, None]
     mixed = one["host"] + share * (one["coarse"] - one["host"])
@@ -82,7 +82,7 @@ def test_the_record_is_what_the_equations_say():
                 terms.append(float((own - goal[0, place]).abs().mean()))
     assert float(record["perceptual"]) == pytest.approx(np.mean(terms), rel=1e-3)
     assert float(record["G"]) == pytest.approx(
-        float(10 * record["G patch"] + record["G whole"] + 10 * record["hinge"] + record["perceptual"]), rel=1e-5
+        float(10 * record["G patch"] + record["G whole"] + 10 * record["hinge"] + 10 * record["perceptual"]), rel=1e-5
     )
 
 
@@ -91,6 +91,28 @@ def _renormalised(edited: torch.Tensor, host: torch.Tensor, body: torch.Tensor) 
     inside, before = edited[0][body].double(), host[0][body].double()
     mean, square = (inside - before).mean(), 1 + (inside**2 - before**2).mean()
     return torch.where(body, (edited.double() - mean) / (square - mean**2).sqrt(), edited.double()).float()
+
+
+def test_the_discriminator_sees_the_tumour_and_a_little_around_it(monkeypatch):
+    """Whatever lies beyond its view, or at the organ's surface, it is told the same."""
+    one = batch(seed=3)
+    seen = []
+    for far in (0.0, 5.0):
+        other = {name: value.clone() for name, value in one.items()}
+        for name in ("host", "coarse", "real_image"):
+            hidden = (one["distance"] >= 2.5)[:, None].expand_as(one[name])
+            other[name][hidden] += far * one["body"][:, None].expand_as(one[name])[hidden]
+        found = game(replace(PLAIN, view_mm=2.5), rim_mm=2.0)
+        monkeypatch.setattr(found, "_perceptual", lambda *_: torch.zeros(()))
+        monkeypatch.setattr("nnunetv2_tf.methods.tf_gan.game.renormalised", lambda edited, *_: edited)
+        found.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, :1].detach()))
+        found.step(other, 0, 0)
+    plain, changed = seen[:2], seen[3:5]
+    for before, after in zip(plain, changed, strict=True):
+        torch.testing.assert_close(before, after)
+        inside = one["tumour"][:, None] > 0
+        assert before[inside].std() > 0.1
+        assert (before[(one["distance"] >= 2.5)[:, None]] == -1).all()
 
 
 def test_without_adversary_and_features_nothing_moves():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from nnunetv2_tf.methods.tf_gan.networks import composed, share_of
+from nnunetv2_tf.methods.tf_gan.networks import composed, depth_share, share_of
 from nnunetv2_tf.methods.tf_gan.refinement import added_by, borders, tile_starts
 from nnunetv2_tf.quality.boundary import seam_ratio
 from tests.methods.tf_gan.examples import SIZE, ball, design, generator
@@ -93,6 +93,29 @@ def test_the_share_of_refinement_is_the_feather_of_finished_cases():
     host, image = (torch.full((1, 1, 1, 1, 4), value) for value in (0.0, 1.5))
     found = composed(host, image, share_of(distance, 6.0).reshape(1, 1, 1, 4))
     assert found.flatten().tolist() == pytest.approx([1.5, 0.75, 0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 1.5, 1.0)])
+def test_depth_against_a_plain_loop(spacing):
+    organ = ball(7, (14, 18, 20))
+    reach, inside = [round(4 / step) for step in spacing], np.zeros(organ.shape)
+    for place in np.ndindex(organ.shape):
+        box = tuple(slice(max(0, at - more), at + more + 1) for at, more in zip(place, reach, strict=True))
+        inside[place] = max(0, 4 * organ[box].mean() - 3)
+    found = depth_share(torch.from_numpy(organ)[None], 4.0, spacing)[0]
+    np.testing.assert_allclose(found.numpy(), inside, atol=1e-5)
+
+
+def test_the_rim_of_the_organ_stays_as_it_was():
+    """At a flat surface: nothing in the outer half of the rim, everything below it, a part between."""
+    organ = torch.zeros(1, 24, 24, 24, dtype=torch.bool)
+    organ[:, :, :, 4:] = True
+    network, coarse = generator(rim_mm=8.0), torch.zeros(1, 1, 24, 24, 24)
+    changed = network.refined(coarse, torch.full_like(coarse, 0.5), organ)[0, 0, 12, 12]
+    assert not changed[: 4 + 4].any()
+    torch.testing.assert_close(changed[4 + 8 :], torch.ones(12))  # half of the range, which is from -2 to 2
+    assert ((changed[9:11] > 0) & (changed[9:11] < 1)).all()
+    assert torch.equal(generator(rim_mm=0.0).refined(coarse, coarse + 0.5, organ), coarse + 1)
 
 
 def test_a_plain_generator_keeps_what_lies_beyond_the_range():
