@@ -63,7 +63,7 @@ def renormalised(
     host: Tensor,
     n_norm: Sequence[int] | Tensor,
     inside: Tensor,
-    z_scored: Sequence[bool],
+    z_scored: Sequence[bool] | Tensor,
     beyond: Tensor | None = None,
 ) -> Tensor:
     """An edited image as nnU-Net will normalise the finished case; differentiable.
@@ -90,7 +90,7 @@ def new_moments(
     host: Tensor,
     n_norm: Sequence[int] | Tensor,
     inside: Tensor,
-    z_scored: Sequence[bool],
+    z_scored: Sequence[bool] | Tensor,
     beyond: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(B, C) each: mean and sd by which edited images are normalised anew; 0 and 1 where they are not z-scored."""

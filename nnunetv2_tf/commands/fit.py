@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nnunetv2_tf.arguments import add_method_arguments, command_parser
+from nnunetv2_tf.arguments import add_method_arguments, command_parser, positive
 from nnunetv2_tf.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -23,6 +23,8 @@ examples:
       fits TF-Aug; log, progress.png and tf_aug.json in nnUNet_results/Dataset501_X/tf_aug_default_h601__...
   nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_gan -healthy 601 -tr TFBaselineTrainer_100epochs
       then trains TF-GAN; besides, previews/ and generator.safetensors. nnUNet_n_proc_DA processes make its batches
+  torchrun --nnodes 2 --nproc_per_node 1 --rdzv_backend c10d --rdzv_endpoint NODE -m nnunetv2_tf.commands.fit 501 ...
+      the same on two machines; each batch is shared, so its size has to be a multiple of the number of GPUs
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_gan -healthy 601 -num_cases 100 -s tf100 -device cuda
       makes cases with both
 """
@@ -44,15 +46,27 @@ def _parser() -> argparse.ArgumentParser:
         help="whose finished training is the baseline (default: TFBaselineTrainer)",
     )  # fmt: skip
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
+    parser.add_argument(
+        "-num_gpus", type=positive, default=1, metavar="N",
+        help="GPUs of this machine that share each batch, for tf_gan (default: 1); torchrun works too",
+    )  # fmt: skip
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same fit on a CPU (default: 0)")
     parser.add_argument("--c", action="store_true", help="as nnUNetv2_train has it; a fit goes on in any case")
     parser.add_argument("--overwrite", action="store_true", help="delete the folds' fits of this method and fit anew")
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int | None:
     if arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    from nnunetv2_tf.training.ddp import is_member, launch
+
+    if arguments.num_gpus > 1 and not is_member():
+        return launch(arguments.num_gpus, _fit, arguments)
+    return _fit(arguments)
+
+
+def _fit(arguments: argparse.Namespace) -> None:
     from nnunetv2_tf.synthesis import actions
 
     actions.fit(

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.training.ddp import Team
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class FitData:
     baseline: Baseline  # the fold's nnU-Net
     class_names: Mapping[str, int]  # the tumour's classes
     rng: np.random.Generator
+    team: Team = field(default_factory=Team)  # whose processes fit together
 
 
 class Method(ABC):
@@ -74,6 +76,7 @@ class Method(ABC):
 
     hosts: Literal["healthy", "real"] = "healthy"
     needs: tuple[str, ...] = ()  # methods fitted before this one
+    fits_in_teams = False  # whether several processes can share the work of `fit`
     reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
 
     def __init__(self, config: Any, device: torch.device, fitted: Mapping[str, "Method"]) -> None:

@@ -34,8 +34,11 @@ class DualHead(nn.Module):
         self.stages = nn.ModuleList()
         for number, stride in enumerate(strides):
             kernel: Any = tuple(4 if step == 2 else 3 for step in stride)
-            convolution = nn.Conv3d(widths[number], widths[number + 1], kernel, cast(Any, stride), padding=1)
-            norm = nn.InstanceNorm3d(widths[number + 1], affine=True) if number and not spectral else nn.Identity()
+            normed = bool(number) and not spectral
+            convolution = nn.Conv3d(
+                widths[number], widths[number + 1], kernel, cast(Any, stride), padding=1, bias=not normed
+            )  # fmt: skip
+            norm = nn.InstanceNorm3d(widths[number + 1], affine=True) if normed else nn.Identity()
             self.stages.append(
                 nn.Sequential(spectral_norm(convolution) if spectral else convolution, norm, nn.LeakyReLU(SLOPE))
             )

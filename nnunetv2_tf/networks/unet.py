@@ -50,7 +50,7 @@ class _Up(nn.Sequential):
 
 
 _STYLE = {
-    "conv_bias": True,
+    "conv_bias": False,  # instance norm takes it away
     "norm_op": nn.InstanceNorm3d,
     "norm_op_kwargs": {"eps": 1e-5, "affine": True},
     "nonlin": nn.LeakyReLU,

@@ -12,10 +12,11 @@ from nnunetv2_tf.methods.lookup import FoundMethod, find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.fits import Fitting, find_fit, learns, usable_device
+from nnunetv2_tf.synthesis.fits import Fitting, check_processes, find_fit, learns, usable_device
 from nnunetv2_tf.synthesis.hosts import HealthyHosts, Hosts, RealHosts
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.run import Run
+from nnunetv2_tf.training.ddp import joined
 from nnunetv2_tf.tumours.recipe import read_recipe
 from nnunetv2_tf.tumours.settings import PRESETS
 from nnunetv2_tf.work import Share
@@ -98,21 +99,25 @@ def fit(
     overwrite: bool,
 ) -> None:
     """Fits a method in some folds."""
-    dataset = Dataset.find(id_or_name)
-    method = usable_method(method_name, preset, healthy, {})
-    if not learns(method):
-        raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
-    plan = Plan.read(dataset, plans_name, configuration)
-    used = usable_device(device)
-    fittings = []
-    for fold in dict.fromkeys(folds):
-        hosts = healthy_hosts(RealHosts(dataset, plan, fold, seed), Dataset.find(healthy), method, {}, 1)
-        fittings.append(Fitting(hosts, method, Baseline(dataset, trainer, plans_name, configuration, fold), used))
-    for fitting in fittings:  # what is wrong with one fold stops all before hours are spent on others
-        fitting.check(overwrite)
-    for fitting in fittings:
-        fitting.run(overwrite)
-        print(f"Fold {fitting.hosts.fold}: {fitting.folder}")
+    with joined(usable_device(device)) as (team, own):
+        with team.leader_first():  # what is wrong is said once
+            dataset = Dataset.find(id_or_name)
+            method = usable_method(method_name, preset, healthy, {})
+            if not learns(method):
+                raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
+            check_processes(method, team.local, own)
+            plan = Plan.read(dataset, plans_name, configuration)
+            fittings = []
+            for fold in dict.fromkeys(folds):
+                hosts = healthy_hosts(RealHosts(dataset, plan, fold, seed), Dataset.find(healthy), method, {}, 1)
+                baseline = Baseline(dataset, trainer, plans_name, configuration, fold)
+                fittings.append(Fitting(hosts, method, baseline, own, team))
+            for fitting in fittings if team.leads else ():  # before hours are spent on any
+                fitting.check(overwrite)
+        for fitting in fittings:
+            fitting.run(overwrite)
+            if team.leads:
+                print(f"Fold {fitting.hosts.fold}: {fitting.folder}")
 
 
 def healthy_hosts(

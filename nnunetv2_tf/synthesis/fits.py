@@ -5,7 +5,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from nnunetv2_tf.stamps import digest, file_digest
 from nnunetv2_tf.synthesis.hosts import HealthyHosts
 from nnunetv2_tf.synthesis.making import Learnt, build
 from nnunetv2_tf.synthesis.order import CURE, Order
+from nnunetv2_tf.training.ddp import Team
 from nnunetv2_tf.work import locked, read_json, write_json
 
 CONFIG, DONE = "config.json", "fitted.json"
@@ -70,6 +71,7 @@ class Fitting:
     method: FoundMethod
     baseline: Baseline
     device: torch.device
+    team: Team = field(default_factory=Team)
 
     @property
     def folder(self) -> Path:
@@ -94,29 +96,37 @@ class Fitting:
             order.refuse_other(self.folder / CONFIG, self._called, AGAIN)
 
     def run(self, overwrite: bool) -> None:
-        """Fits, or goes on fitting."""
+        """Fits, or goes on fitting. Of several processes the leader keeps the folder, the others help it."""
+        if not self.team.leads:
+            if self.team.told(None):
+                self._learn()
+            return
         with locked(self.folder.with_name(f".{self.folder.name}.lock"), f"this fit of {self.method.name}"):
             if overwrite and self.folder.exists():
                 (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
                 shutil.rmtree(self.folder)
             self.order.place(self.folder / CONFIG, self._called)
-            if _files(self.folder, self.order) is not None:
+            if not self.team.told(_files(self.folder, self.order) is None):
                 print(f"{self.folder} is fitted already; --overwrite fits it anew.")
                 return
             (self.folder / DONE).unlink(missing_ok=True)
-            method = build(self.method, _learnt(None, self.needed), self.device)
-            data = FitData(
-                real=list(self.hosts.training.values()),
-                healthy=list(self.hosts.cases.values()),
-                sample_site=partial(self.hosts.sample_site, method.pastes),
-                baseline=self.baseline,
-                class_names=class_values(self.hosts.dataset),
-                rng=np.random.default_rng(self.hosts.seed),
-            )
-            method.fit(data, self.folder)
+            self._learn()
             learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
             files = {path.name: file_digest(path) for path in learnt}
             write_json(self.folder / DONE, {"order": self.order.hash, "files": files})
+
+    def _learn(self) -> None:
+        method = build(self.method, _learnt(None, self.needed), self.device)
+        data = FitData(
+            real=list(self.hosts.training.values()),
+            healthy=list(self.hosts.cases.values()),
+            sample_site=partial(self.hosts.sample_site, method.pastes),
+            baseline=self.baseline,
+            class_names=class_values(self.hosts.dataset),
+            rng=np.random.default_rng(self.hosts.seed),
+            team=self.team,
+        )
+        method.fit(data, self.folder)
 
     @property
     def _called(self) -> str:
@@ -180,3 +190,11 @@ def usable_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device here; take -device cpu.")
     return torch.device(name)
+
+
+def check_processes(method: FoundMethod, number: int, device: torch.device) -> None:
+    """Raises when a method cannot be fitted by so many processes of this machine."""
+    if number > 1 and not method.kind.fits_in_teams:
+        raise UserError(f"{method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
+    if device.type == "cuda" and number > torch.cuda.device_count():
+        raise UserError(f"There are {torch.cuda.device_count()} GPUs here, not {number}; take a smaller -num_gpus.")

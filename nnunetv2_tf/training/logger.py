@@ -10,22 +10,27 @@ from nnunetv2_tf.panels import written_figure
 class Logger:
     """Writes into a folder, and on the screen."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, silent: bool = False) -> None:
+        self.folder, self.silent = folder, silent
         self.path = folder / f"training_log_{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}.txt"
 
     def lines(self, lines: Sequence[str]) -> None:
         """One after the other, each with the time."""
+        if self.silent:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a", encoding="utf-8") as file:
             for line in lines:
                 print(line, flush=True)
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
 
-    def epoch(self, number: int, values: Mapping[str, float], seconds: float, steps: int) -> None:
-        """What an epoch came to."""
+    def epoch(
+        self, number: int, values: Mapping[str, float], seconds: float, steps: int, waited: float | None = None
+    ) -> None:
+        """What an epoch came to; waited: seconds of it for batches."""
         found = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
-        self.lines([f"Epoch {number}: {found}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration"])
+        idle = "" if waited is None else f", {100 * waited / seconds:.0f} % of it waiting for batches"
+        self.lines([f"Epoch {number}: {found}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration{idle}"])
 
     def paint(self, curves: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         """progress.png: one plot below the other, by epoch."""

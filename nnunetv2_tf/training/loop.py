@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.training.ddp import Team
 from nnunetv2_tf.training.loading import Arrays, Batch, batches
 from nnunetv2_tf.training.logger import Logger
 from nnunetv2_tf.work import whole_file
@@ -63,11 +64,12 @@ class Schedule:
 
 
 class Loop:
-    """One run of training."""
+    """One run of training. Of several processes the leader keeps the folder."""
 
-    def __init__(self, learner: Learner, schedule: Schedule, folder: Path) -> None:
+    def __init__(self, learner: Learner, schedule: Schedule, folder: Path, team: Team | None = None) -> None:
         self.learner, self.schedule, self.folder = learner, schedule, folder
-        self.logger = Logger(folder)
+        self.team = team or Team()
+        self.logger = Logger(folder, silent=not self.team.leads)
         self.curves: Curves = {}
         self.said: set[str] = set()
 
@@ -85,26 +87,32 @@ class Loop:
                 self._epoch(epoch, stream)
                 epoch += 1
                 last = epoch == self.schedule.epochs
+                if not self.team.leads:
+                    continue
                 if last or epoch % self.schedule.preview_every == 0:
                     self.learner.preview(self.folder / PREVIEWS / f"epoch_{epoch:04d}.png")
                 if last or perf_counter() - saved > SAVED_AFTER:
                     self._save(self.folder / (FINAL if last else LATEST), epoch)
                     self._paint()
                     saved = perf_counter()
-        (self.folder / LATEST).unlink(missing_ok=True)
+        if self.team.leads:
+            (self.folder / LATEST).unlink(missing_ok=True)
 
     def _epoch(self, epoch: int, stream: Iterator[Batch]) -> None:
-        start = perf_counter()
+        start, waited = perf_counter(), 0.0
         rates = self.learner.begin(epoch)
         totals: dict[str, Tensor] = {}
         for step in range(self.schedule.steps):
-            for name, value in self._step(next(stream), epoch, step).items():
+            asked = perf_counter()
+            batch = next(stream)
+            waited += perf_counter() - asked
+            for name, value in self._step(batch, epoch, step).items():
                 totals[name] = totals[name] + value.detach() if name in totals else value.detach().clone()
-        found = {name: float(total) / self.schedule.steps for name, total in totals.items()}
+        found = self.team.mean({name: total / self.schedule.steps for name, total in totals.items()})
         self._refuse_nonsense(found, epoch)
         for name, value in {**found, **rates}.items():
             self.curves.setdefault(name, []).append(value)
-        self.logger.epoch(epoch, found, perf_counter() - start, self.schedule.steps)
+        self.logger.epoch(epoch, found, perf_counter() - start, self.schedule.steps, waited)
         new = [remark for remark in self.learner.remarks(self.curves) if remark not in self.said]
         self.logger.lines(new)
         self.said.update(new)
@@ -136,14 +144,21 @@ class Loop:
 
     def _resume(self) -> int:
         """The epoch to begin with."""
+        state = self.team.told(self._last_state() if self.team.leads else None)
+        if state:
+            self.learner.restore(state["learner"])
+            self.curves = state["curves"]
+        return state.get("epoch", 0)
+
+    def _last_state(self) -> dict[str, Any]:
+        """Empty at the very beginning."""
         for path in (self.folder / FINAL, self.folder / LATEST):
             if path.exists():
                 state = read_state(path)
-                self.learner.restore(state["learner"])
-                self.curves = state["curves"]
-                self.logger.lines([f"Going on after epoch {state['epoch'] - 1}, from {path.name}"])
-                return state["epoch"]
-        return 0
+                if state["epoch"] < self.schedule.epochs:
+                    self.logger.lines([f"Going on after epoch {state['epoch'] - 1}, from {path.name}"])
+                return state
+        return {}
 
     def _save(self, path: Path, epoch: int) -> None:
         state = {"learner": self.learner.state(), "curves": self.curves, "epoch": epoch}

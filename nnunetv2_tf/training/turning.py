@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from nnunetv2_tf.training.speed import onto
+
 TURNED = 0.5  # of patches
 DEGREES, SCALES = 15.0, (0.9, 1.1)
 THICK = 3.0  # times as thick as voxels are wide
@@ -49,7 +51,7 @@ class Turn:
             return volume
         extent = np.array(volume.shape[1:]) * spacing / 2  # grid_sample counts from -1 to 1
         own = (self.matrix * extent[None, :] / extent[:, None])[::-1, ::-1]  # x comes first there
-        theta = torch.from_numpy(np.ascontiguousarray(np.pad(own, [(0, 0), (0, 1)]))).to(volume)
+        theta = onto(torch.from_numpy(np.pad(own, [(0, 0), (0, 1)])).to(volume.dtype), volume.device)
         grid = affine_grid(theta[None], [1, *volume.shape], align_corners=False)
         return grid_sample(volume[None], grid, mode="nearest" if nearest else "bilinear", align_corners=False)[0]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -34,14 +35,16 @@ class Domain:
 
     def into(self, z: Tensor, body: Tensor) -> Tensor:
         """(B, C, Z, Y, X) z to [-1, 1]; -1 where there is no body (B, Z, Y, X)."""
-        middle, half = self._parts(z)
+        middle, half = _parts(self, z.dtype, z.device)
         return torch.where(body[:, None], (z - middle) / half, torch.full_like(z, DARKEST))
 
     def change(self, x: Tensor) -> Tensor:
         """A difference in [-1, 1] as one in z."""
-        return x * self._parts(x)[1]
+        return x * _parts(self, x.dtype, x.device)[1]
 
-    def _parts(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = (torch.tensor(ends, dtype=like.dtype, device=like.device) for ends in (self.low, self.high))
-        shape = (1, -1, 1, 1, 1)
-        return ((low + high) / 2).reshape(shape), ((high - low) / 2).reshape(shape)
+
+@cache
+def _parts(domain: Domain, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Middle and half width, (1, C, 1, 1, 1); kept, since a copy to a GPU would wait for it at every step."""
+    low, high = (torch.tensor(ends, dtype=dtype).reshape(1, -1, 1, 1, 1) for ends in (domain.low, domain.high))
+    return ((low + high) / 2).to(device), ((high - low) / 2).to(device)

@@ -92,8 +92,13 @@ class Fit:
     def __init__(
         self, config: TFGANConfig, data: FitData, stage1: Method, folder: Path, device: torch.device
     ) -> None:  # fmt: skip
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.team = config, folder, data.team
         self.seed = int(data.rng.integers(2**32))
+        if config.batch % self.team.size:
+            raise UserError(
+                f"A batch of {config.batch} patches cannot be shared evenly by {self.team.size} processes; take "
+                f"-num_gpus {' or '.join(str(one) for one in range(1, config.batch + 1) if config.batch % one == 0)}."
+            )
         case = data.real[0]
         manager = case.plan.manager
         donors = [one for one in data.real if one.has_tumour()]
@@ -115,27 +120,30 @@ class Fit:
         known = case.plan.masked or bool(case.meaning.organ)  # what the organ is, of real scans too
         self.patches = Patches(
             data.sample_site, stage1, donors, levels.patch, config.reach_mm, far, config.centred if known else 1.0,
-            config.batch, self.seed,
+            range(self.team.rank, config.batch, self.team.size), self.seed,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
-        self.training = Training(config, self.design, encoder, z_scored, self.seed, device)
+        self.training = Training(config, self.design, encoder, z_scored, self.seed, device, self.team)
         steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
-        self.loop = Loop(self.training, Schedule(config.epochs, steps, config.preview_every, PLOTS), folder)
+        schedule = Schedule(config.epochs, steps, config.preview_every, PLOTS)
+        self.loop = Loop(self.training, schedule, folder, self.team)
 
     def run(self) -> None:
         """Trains, or goes on training; the end is in generator.safetensors."""
         around = replace(self.patches, centred=1.0)
         self.training.shown = [
-            as_tensors(around.fake(np.random.default_rng([self.seed, PREVIEW, index]))) for index in range(SHOWN)
+            as_tensors(around.fake(np.random.default_rng([self.seed, PREVIEW, index])))
+            for index in range(SHOWN if self.team.leads else 0)
         ]
         if self.config.prototypes:
             draws = range(DRAWS * len(self.patches.donors))
             several = (self.patches.real(np.random.default_rng([self.seed, GOAL, index])) for index in draws)
             self.training.learn_goal(map(as_tensors, several))
         self.loop.logger.lines(self._described())
-        self.loop.run(self.patches, get_allowed_n_proc_DA())
-        write_generator(self.folder / WEIGHTS, self.design, self.training.weights())
+        self.loop.run(self.patches, -(-get_allowed_n_proc_DA() // self.team.local))
+        if self.team.leads:
+            write_generator(self.folder / WEIGHTS, self.design, self.training.weights())
 
     def _described(self) -> list[str]:
         levels, wanted = self.design.levels, self.config.levels
@@ -146,5 +154,6 @@ class Fit:
         return [
             f"patches of {patch} voxels, {levels.number} levels{fewer}",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
-            f"{self.loop.schedule.steps} steps an epoch, {self.config.batch} patches each",
+            f"{self.loop.schedule.steps} steps an epoch, {self.config.batch} patches each"
+            + (f", shared by {self.team.size} processes" if self.team.size > 1 else ""),
         ]

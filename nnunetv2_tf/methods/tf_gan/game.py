@@ -16,9 +16,11 @@ from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.domain import DARKEST
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, depth_share, one_hot, share_of
 from nnunetv2_tf.networks.discriminators import DualHead
+from nnunetv2_tf.training.ddp import Team
+from nnunetv2_tf.training.speed import Speed, onto
 from nnunetv2_tf.training.turning import Turn
 
-AUGMENT, OF_GOAL = 4, 5  # streams of random numbers, beside those that patches are drawn by
+AUGMENT, OF_GOAL, OF_FAKE, OF_REAL = 4, 5, 6, 7  # streams of random numbers, beside those that patches are drawn by
 FAKE = ("host", "coarse", "tumour", "body", "organ", "distance", "n_norm", "beyond")  # names in a batch
 REAL = ("real_image", "real_tumour", "real_body", "real_organ", "real_distance")
 
@@ -54,17 +56,21 @@ class Game:
     def __init__(
         self, config: TFGANConfig, design: Design, encoder: Encoder, z_scored: Sequence[bool],
         seed: int, device: torch.device,
+        team: Team | None = None, speed: Speed | None = None,
     ) -> None:  # fmt: skip
         self.config, self.design, self.seed, self.device = config, design, seed, device
+        self.team, self.speed = team or Team(), speed or Speed.of(device)
         self.goal: Features | None = None  # what features are compared with; None: those of the batch's real patches
-        self.encoder, self.z_scored = encoder.to(device), z_scored
+        self.encoder, self.z_scored = encoder.to(device), torch.tensor(z_scored, device=device)
         widths = config.discriminator_features or [2 * width for width in design.features]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.generator = Generator(design).to(device)
-            self.discriminator = DualHead(
-                len(design.channels) + len(design.classes), widths, design.levels, config.tap, config.spectral
-            ).to(device)
+            self.generator = self.speed.laid_out(Generator(design).to(device))
+            channels = len(design.channels) + len(design.classes)
+            judge = DualHead(channels, widths, design.levels, config.tap, config.spectral)
+            self.discriminator = self.speed.laid_out(judge.to(device))
+        ready = [self.speed.ready(one) for one in (self.generator, self.discriminator, self.encoder)]
+        self.generate, self.judge, self.encode = ready
         self.averaged = {name: value.clone() for name, value in self.generator.weights().items()}
         settings = {"betas": config.betas, "fused": device.type == "cuda"}
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr=config.rate_g, **settings)
@@ -75,11 +81,10 @@ class Game:
         """Takes the mean features of real patches, each turned as in training, for the goal."""
         found = []
         for index, patch in enumerate(patches):
-            rng = np.random.default_rng([self.seed, OF_GOAL, index])
-            real = self._turned_real(Real(*(patch[name][None].to(self.device) for name in REAL)), rng)
+            turn = self._turn(np.random.default_rng([self.seed, OF_GOAL, index]))
+            real = self._turned_real(Real(*(patch[name][None].to(self.device) for name in REAL)), [turn])
             with torch.no_grad():
-                means, present = class_means(self.encoder(real.image), real.tumour, self.design.classes)
-            found.append(Features(means, present))
+                found.append(self._features(real.image, real.tumour))
         self.goal = prototype(Features.joined(found))
 
     def begin(self, epoch: int) -> Mapping[str, float]:
@@ -95,15 +100,16 @@ class Game:
 
     def step(self, batch: Mapping[str, Tensor], epoch: int, step: int) -> Mapping[str, Tensor]:
         """First D, then G."""
-        rng = np.random.default_rng([self.seed, AUGMENT, epoch, step])
-        fake, real = self._prepared(batch, rng)
+        fake, real = self._prepared(batch, [self.seed, AUGMENT, epoch, step])
         domain, share = self.design.domain, share_of(fake.distance, self.design.reach_mm) * fake.organ
         m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
-        added = self.generator(domain.into(fake.coarse, fake.body), m_s)
+        with self.speed.precision(self.device):
+            added = self.generate(domain.into(fake.coarse, fake.body), m_s)
         finer = self.generator.refined(fake.coarse, added, fake.organ)
         z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, finer))
         seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
-        contrast, brightness = rng.normal(size=2) * self.config.shake
+        shaken = np.random.default_rng([self.seed, AUGMENT, epoch, step])
+        contrast, brightness = (shaken.normal(size=2) * self.config.shake).tolist()
         x_s, x_r = (
             self._in_view(domain.into(image, side.body) * (1 + contrast) + brightness, side)
             for image, side in ((seen, fake), (real.image, real))
@@ -142,39 +148,38 @@ class Game:
         """Of the generator to be used."""
         return self.averaged if self.config.average else self.generator.weights()
 
-    def _prepared(self, batch: Mapping[str, Tensor], rng: np.random.Generator) -> tuple[Fake, Real]:
-        """On the device, and augmented: each patch by a draw of its own."""
-        moved = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+    def _prepared(self, batch: Mapping[str, Tensor], seed: Sequence[int]) -> tuple[Fake, Real]:
+        """On the device, and augmented: each patch by a draw of its own, wherever it is worked on."""
+        moved = {name: onto(value, self.device) for name, value in batch.items() if name != "place"}
         fake, real = Fake(*(moved[name] for name in FAKE)), Real(*(moved[name] for name in REAL))
-        return self._turned_fake(fake, rng), self._turned_real(real, rng)
+        of_fake, of_real = (
+            [self._turn(np.random.default_rng([*seed, stream, place])) for place in batch["place"].tolist()]
+            for stream in (OF_FAKE, OF_REAL)
+        )
+        return self._turned_fake(fake, of_fake), self._turned_real(real, of_real)
 
-    def _turned_fake(self, fake: Fake, rng: np.random.Generator) -> Fake:
-        turns = self._turns(len(fake.host), rng)
+    def _turned_fake(self, fake: Fake, turns: Sequence[Turn]) -> Fake:
+        host, coarse, distance = self._turned((fake.host, fake.coarse, fake.distance), turns)
+        tumour, body, organ = self._turned((fake.tumour, fake.body, fake.organ), turns, nearest=True)
         return replace(
-            fake, host=self._turned(fake.host, turns), coarse=self._turned(fake.coarse, turns),
-            tumour=self._mapped(fake.tumour, turns), body=self._mapped(fake.body, turns),
-            organ=self._mapped(fake.organ, turns), distance=self._turned(fake.distance[:, None], turns)[:, 0],
+            fake, host=host, coarse=coarse, distance=distance, tumour=tumour, body=body, organ=organ
         )  # fmt: skip
 
-    def _turned_real(self, real: Real, rng: np.random.Generator) -> Real:
-        turns = self._turns(len(real.image), rng)
-        return Real(
-            self._turned(real.image, turns), self._mapped(real.tumour, turns), self._mapped(real.body, turns),
-            self._mapped(real.organ, turns), self._turned(real.distance[:, None], turns)[:, 0],
-        )  # fmt: skip
+    def _turned_real(self, real: Real, turns: Sequence[Turn]) -> Real:
+        image, distance = self._turned((real.image, real.distance), turns)
+        tumour, body, organ = self._turned((real.tumour, real.body, real.organ), turns, nearest=True)
+        return Real(image, tumour, body, organ, distance)
 
-    def _turns(self, number: int, rng: np.random.Generator) -> list[Turn]:
-        still = Turn((), None)
-        return [Turn.drawn(rng, self.design.spacing) if self.config.augmented else still for _ in range(number)]
+    def _turn(self, rng: np.random.Generator) -> Turn:
+        return Turn.drawn(rng, self.design.spacing) if self.config.augmented else Turn((), None)
 
-    def _turned(self, volumes: Tensor, turns: Sequence[Turn], nearest: bool = False) -> Tensor:
-        """(B, C, Z, Y, X)."""
-        pairs = zip(volumes, turns, strict=True)
-        return torch.stack([turn.of(volume, self.design.spacing, nearest) for volume, turn in pairs])
-
-    def _mapped(self, volumes: Tensor, turns: Sequence[Turn]) -> Tensor:
-        """(B, Z, Y, X) of label values, or bool."""
-        return self._turned(volumes[:, None].float(), turns, nearest=True)[:, 0].to(volumes.dtype)
+    def _turned(self, volumes: Sequence[Tensor], turns: Sequence[Turn], nearest: bool = False) -> list[Tensor]:
+        """Volumes (B, C, Z, Y, X) or (B, Z, Y, X) in one go; turns by patch."""
+        whole = torch.cat([one if one.ndim == 5 else one[:, None].float() for one in volumes], dim=1)
+        pairs = zip(whole, turns, strict=True)
+        moved = torch.stack([turn.of(one, self.design.spacing, nearest) for one, turn in pairs])
+        parts = moved.split([one.shape[1] if one.ndim == 5 else 1 for one in volumes], dim=1)
+        return [part.reshape(one.shape).to(one.dtype) for part, one in zip(parts, volumes, strict=True)]
 
     def _in_view(self, x: Tensor, side: Fake | Real) -> Tensor:
         """What D sees of an image: dark far from the tumour, and at the organ's surface.
@@ -192,13 +197,16 @@ class Game:
         self.discriminator.requires_grad_(True)
         penalised = bool(config.r1) and self.steps % config.r1_every == 0
         x_r = x_r.detach().requires_grad_(penalised)
-        real, fake = (self.discriminator(torch.cat(both, dim=1)) for both in ((x_r, m_r), (x_s, m_s)))
+        with self.speed.precision(self.device, exact=penalised):
+            judge = self.discriminator if penalised else self.judge  # compiled passes are derived once only
+            real, fake = (_exact(judge(torch.cat(both, dim=1))) for both in ((x_r, m_r), (x_s, m_s)))
         patch, whole = (losses.adversarial_d(*heads).mean() for heads in zip(real, fake, strict=True))
         loss = config.lambda_a * patch + config.lambda_b * whole
         if penalised:
             loss = loss + config.r1 * config.r1_every * losses.gradient_penalty(real, x_r).mean()
         self.optimizer_d.zero_grad()
         loss.backward()
+        self.team.average_gradients(self.discriminator.parameters())
         self.optimizer_d.step()
         right = [
             ((one > 0).float().mean() + (other < 0).float().mean()) / 2 for one, other in zip(real, fake, strict=True)
@@ -209,11 +217,14 @@ class Game:
         """Eq. 5."""
         config = self.config
         self.discriminator.requires_grad_(False)
-        patch, whole = (losses.adversarial_g(head).mean() for head in self.discriminator(torch.cat([x_s, m_s], dim=1)))
+        with self.speed.precision(self.device):
+            judged = _exact(self.judge(torch.cat([x_s, m_s], dim=1)))
+        patch, whole = (losses.adversarial_g(head).mean() for head in judged)
         lambdas = (config.lambda_a, config.lambda_b, self.lambda_c, config.lambda_d)
         loss = losses.total(patch, whole, hinged, percept, lambdas)
         self.optimizer_g.zero_grad()
         loss.backward()
+        self.team.average_gradients(self.generator.parameters())
         self.optimizer_g.step()
         return {"G": loss, "G patch": patch, "G whole": whole, "hinge": hinged, "perceptual": percept}
 
@@ -225,12 +236,16 @@ class Game:
 
     def _perceptual(self, seen: Tensor, fake: Fake, real: Real) -> Tensor:
         """Eq. 3, of images as the encoder was trained to see them."""
-        f_s, there = class_means(self.encoder(seen), fake.tumour, self.design.classes)
-        if self.goal is not None:
-            return losses.perceptual(f_s, self.goal.means, there & self.goal.present).mean()
-        with torch.no_grad():
-            f_r, known = class_means(self.encoder(real.image), real.tumour, self.design.classes)
-        return losses.perceptual(f_s, f_r, there & known).mean()
+        own, goal = self._features(seen, fake.tumour), self.goal
+        if goal is None:
+            with torch.no_grad():
+                goal = self._features(real.image, real.tumour)
+        return losses.perceptual(own.means, goal.means, own.present & goal.present).mean()
+
+    def _features(self, image: Tensor, tumour: Tensor) -> Features:
+        with self.speed.precision(self.device):
+            stages = self.encode(image)
+        return Features(*class_means(_exact(stages), tumour, self.design.classes))
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -240,3 +255,8 @@ class Game:
         kept = min(self.config.average, (1 + self.steps) / (10 + self.steps))
         for name, value in self.generator.weights().items():
             self.averaged[name].lerp_(value, 1 - kept)
+
+
+def _exact(several: Iterable[Tensor]) -> list[Tensor]:
+    """In float32, for losses."""
+    return [one.float() for one in several]

@@ -21,6 +21,7 @@ class TFGAN(Method):
 
     hosts = "healthy"
     needs = (STAGE1,)
+    fits_in_teams = True
     config: TFGANConfig
     generator: Generator
 
@@ -32,7 +33,6 @@ class TFGAN(Method):
     def fit(self, data: FitData, folder: Path) -> None:
         """Trains the generator."""
         Fit(self.config, data, self.fitted[STAGE1], folder, self.device).run()
-        self.load(folder)
 
     def load(self, folder: Path) -> None:
         """Takes up generator.safetensors."""

@@ -70,7 +70,7 @@ class Generator(nn.Module):
             x_s_: (B, C, Z, Y, X) the coarse image, the paper's x_s'
             m_s: (B, K, Z, Y, X) the tumour map, one channel per class
         """
-        found = torch.tanh(self.network(torch.cat([x_s_, m_s], dim=1)))
+        found = torch.tanh(self.network(torch.cat([x_s_, m_s], dim=1)).float())
         return found if self.design.residual else found - x_s_.clamp(-1, 1)  # what lies beyond keeps lying beyond
 
     def refined(self, coarse: Tensor, added: Tensor, organ: Tensor) -> Tensor:

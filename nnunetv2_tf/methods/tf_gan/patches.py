@@ -30,15 +30,16 @@ class Patches:
     reach_mm: float | None  # how far around the tumour the generator's image counts
     far: float  # mm; how far from the tumour does not matter beyond
     centred: float  # share of patches that lie around the tumour
-    batch: int
+    places: range  # in the batch, that are filled here
     seed: int
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of a step, as `fake` and `real` have it, stacked."""
-        fakes = [self.fake(np.random.default_rng([self.seed, FAKE, step, index])) for index in range(self.batch)]
-        reals = [self.real(np.random.default_rng([self.seed, REAL, step, index])) for index in range(self.batch)]
-        both = [{**fake, **real} for fake, real in zip(fakes, reals, strict=True)]
-        return {name: np.stack([one[name] for one in both]) for name in both[0]}
+        """The batch of a step, as `fake` and `real` have it, stacked; and `place`, each one's in the whole batch."""
+        made = []
+        for place in self.places:
+            fake, real = (np.random.default_rng([self.seed, stream, step, place]) for stream in (FAKE, REAL))
+            made.append({**self.fake(fake), **self.real(real), "place": np.array(place)})
+        return {name: np.stack([one[name] for one in made]) for name in made[0]}
 
     def fake(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """A patch of a new site: host, coarse, tumour, body, organ, distance; n_norm; beyond, sums over the rest.

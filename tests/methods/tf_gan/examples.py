@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.baseline.features import Features
 from nnunetv2_tf.methods.tf_gan.domain import Domain
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator
 from nnunetv2_tf.networks.levels import Levels
@@ -51,6 +52,13 @@ def encoder(channels: int = 1) -> Encoder:
     return Encoder(None, stages)
 
 
+def some_goal() -> Features:
+    """Of the first two classes of three."""
+    rng = np.random.default_rng(5)
+    means = [torch.from_numpy(rng.normal(size=(1, 3, 4)).astype(np.float32)) for _ in range(3)]
+    return Features(means, torch.tensor([[True, True, False]]))
+
+
 def ball(radius: float, size: tuple[int, ...] = SIZE) -> np.ndarray:
     """(Z, Y, X) bool."""
     places = np.indices(size) - ((np.array(size) - 1) / 2)[:, None, None, None]
@@ -72,7 +80,8 @@ def batch(channels: int = 1, seed: int = 0, number: int = 2) -> dict[str, Tensor
     several = {
         "host": host, "coarse": coarse, "tumour": np.stack([tumour] * number), "body": np.stack([body] * number),
         "organ": np.stack([body] * number), "distance": np.stack([distance] * number),
-        "n_norm": np.full(number, int(body.sum())), "beyond": np.zeros((number, 2, channels), np.float32),
+        "n_norm": np.full(number, int(body.sum())), "place": np.arange(number),
+        "beyond": np.zeros((number, 2, channels), np.float32),
         "real_image": images(), "real_tumour": np.stack([tumour] * number), "real_body": np.stack([body] * number),
         "real_organ": np.stack([body] * number), "real_distance": np.stack([distance] * number),
     }  # fmt: skip

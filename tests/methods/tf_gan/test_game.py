@@ -12,7 +12,7 @@ from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.game import Game
 from nnunetv2_tf.methods.tf_gan.networks import share_of
-from tests.methods.tf_gan.examples import batch, design, encoder
+from tests.methods.tf_gan.examples import batch, design, encoder, some_goal
 
 PLAIN = replace(PRESETS["default"], augmented=False, shake=0.0, epochs=10)
 CPU = torch.device("cpu")
@@ -27,12 +27,6 @@ def game(
     found.goal = goal
     found.begin(0)
     return found
-
-
-def some_goal() -> Features:
-    rng = np.random.default_rng(5)
-    means = [torch.from_numpy(rng.normal(size=(1, 3, 4)).astype(np.float32)) for _ in range(3)]
-    return Features(means, torch.tensor([[True, True, False]]))
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])

@@ -27,7 +27,7 @@ def patches(scene: Built, seed: int = 0, centred: float = 1.0) -> Patches:
         task = scene.task(int(host), int(donor), "tf_aug")
         return task.sites.make(task.line, task.host, True).site
 
-    return Patches(sample_site, stage1, scene.cases, (16, 24, 16), 6.0, 6.0, centred, 2, seed)
+    return Patches(sample_site, stage1, scene.cases, (16, 24, 16), 6.0, 6.0, centred, range(2), seed)
 
 
 @pytest.mark.parametrize("scene", ["one channel", "four channels, two classes", "CT"], indirect=True)
@@ -68,6 +68,15 @@ def test_a_step_is_the_same_whenever_it_is_made_and_every_step_is_new(scene: Bui
     assert all(np.array_equal(one[name], again[name]) for name in one)
     assert not np.array_equal(one["host"], other["host"])
     assert not np.array_equal(patches(scene, seed=1)(5)["host"], one["host"])
+
+
+def test_processes_share_a_batch(scene: Built):
+    """Each fills every other place, with what one process would put there."""
+    whole = patches(scene)(3)
+    for rank in (0, 1):
+        part = replace(patches(scene), places=range(rank, 2, 2))(3)
+        assert part["place"].tolist() == [rank]
+        assert all(np.array_equal(part[name][0], whole[name][rank]) for name in whole)
 
 
 def test_real_and_fake_lie_alike_in_their_patches(scene: Built):

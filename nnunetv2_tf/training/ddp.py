@@ -1,0 +1,149 @@
+"""Processes that train together, each on a share of every batch. In: what torchrun, or `launch`, set. Out: a Team.
+
+Gradients are averaged after the backward pass: the networks are small beside what one step works out, both players take
+turns, and a penalty on gradients wants a second backward pass, which DistributedDataParallel cannot follow.
+"""
+
+import datetime
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from nnunetv2_tf.errors import run_command
+from nnunetv2_tf.work import end_with_parent
+
+PATIENCE = datetime.timedelta(hours=4)  # for others, which may be checking many scans
+
+LINGER = 10.0  # seconds
+STOPPED = 2  # exit code of those whose leader could not begin
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Team:
+    """Which of several processes this is. The first one leads: it alone writes and speaks."""
+
+    rank: int = 0
+    size: int = 1
+    local: int = 1  # on this machine
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the first."""
+        return self.rank == 0
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """The others wait until the leader is through, and end where something stops it, which it says alone."""
+        if not self.leads:
+            if not self.told(None):
+                raise SystemExit(STOPPED)
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            self.told(False)
+            raise
+        self.told(True)
+
+    def told(self, value: Value | None) -> Value:
+        """What the leader gives; the others give None."""
+        if self.size == 1:
+            assert value is not None
+            return value
+        box: list[Any] = [value]
+        dist.broadcast_object_list(box)
+        return box[0]
+
+    def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Means of scalars over all processes."""
+        found = torch.stack([value.double() for value in values.values()])
+        if self.size > 1:
+            dist.all_reduce(found)
+        return dict(zip(values, (found / self.size).tolist(), strict=True))
+
+    def average_gradients(self, weights: Iterable[nn.Parameter]) -> None:
+        """As if one process had seen the whole batch. All have to have gradients for the same weights."""
+        if self.size == 1:
+            return
+        gradients: list[Tensor] = [weight.grad for weight in weights if weight.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for gradient, mean in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+
+def is_member() -> bool:
+    """Whether this process was started as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
+    """The team that this process belongs to, and its own device; a team of one where it was started alone."""
+    if not is_member():
+        yield Team(), device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Team(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_WORLD_SIZE"])), device
+    finally:
+        dist.destroy_process_group()
+
+
+def launch(number: int, command: Callable[..., int | None], *arguments: Any) -> int:
+    """Runs command(*arguments) in as many processes of this machine, one team; returns the leader's exit code.
+
+    When one fails, the others are ended.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = get_context("spawn")
+    team = [context.Process(target=_member, args=(rank, number, port, command, arguments)) for rank in range(number)]
+    for member in team:
+        member.start()
+    try:
+        while team[0].exitcode is None and not any(member.exitcode for member in team):
+            wait([member.sentinel for member in team if member.exitcode is None])
+        if team[0].exitcode == 0:
+            for member in team:
+                member.join(LINGER)
+    finally:
+        for member in team:
+            member.kill()
+            member.join()
+    codes = [member.exitcode or 0 for member in team]
+    return codes[0] if codes[0] > 0 else int(any(codes))
+
+
+def _member(rank: int, number: int, port: int, command: Callable[..., int | None], arguments: tuple[Any, ...]) -> None:
+    end_with_parent()
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number),
+    }  # fmt: skip
+    if rank == 0:
+        sys.exit(run_command(lambda: command(*arguments)))
+    try:
+        command(*arguments)
+    except Exception:
+        time.sleep(LINGER)  # what stopped the leader stops this one too; the leader says it, and is waited for
+        raise

@@ -1,0 +1,50 @@
+"""Two processes with half of a batch each take the step that one process takes with all of it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.methods.tf_gan.game import Game
+from nnunetv2_tf.training.ddp import Team, joined, launch
+from tests.methods.tf_gan.examples import batch, design, encoder, generator, some_goal
+
+CPU, BATCH = torch.device("cpu"), 4
+
+
+def weights_after(preset: str, team: Team) -> Mapping[str, Tensor]:
+    """Of both players, after a step on this process's share of the batch."""
+    config = replace(PRESETS[preset], discriminator_features=(4, 4), epochs=2)
+    game = Game(config, design(2, residual=config.residual), encoder(2), (True, False), 3, CPU, team)
+    game.goal = some_goal() if config.prototypes else None
+    game.generator.take(generator(channels=2, residual=config.residual).weights())  # all of it has gradients
+    game.begin(0)
+    game.step({name: value[team.rank :: team.size] for name, value in batch(2, number=BATCH).items()}, 0, 0)
+    return {**game.generator.weights(), **game.discriminator.state_dict()}
+
+
+def member(preset: str, folder: Path) -> int:
+    """One of the two."""
+    torch.set_num_threads(1)
+    with joined(CPU) as (team, _):
+        torch.save(dict(weights_after(preset, team)), folder / f"{team.rank}.pth")
+    return 0
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_two_processes_are_one(preset, tmp_path):
+    before = {
+        name: value.clone() for name, value in generator(channels=2, residual=preset != "paper").weights().items()
+    }
+    expected = weights_after(preset, Team())
+    assert [name for name, value in before.items() if torch.equal(expected[name], value)] == []
+    assert launch(2, member, preset, tmp_path) == 0
+    one, other = (torch.load(tmp_path / f"{rank}.pth", weights_only=True) for rank in (0, 1))
+    for name, value in expected.items():
+        assert torch.equal(one[name], other[name]), name
+        largest = float((one[name] - value).abs().max() / value.abs().max().clamp_min(1e-6))
+        assert largest < 1e-4, f"{name} differs by {largest:.1e} of its largest weight"
