@@ -167,14 +167,14 @@ def seams(method: TFGAN, several: Sequence[Site]) -> float:
     size = design.levels.patch
     for site in several[:SHOWN]:
         x_s_, m_s = design.domain.into(site.image[None], site.body[None]), one_hot(site.tumour[None], design.classes)
-        body = site.body.numpy()
-        planes = borders(tile_starts(body, size), size)
+        body, box = site.body.numpy(), tuple(slice(0, extent) for extent in site.body.shape)
+        planes = borders(tile_starts(box, body.shape, size), size)
         halved = np.prod(design.levels.strides, axis=0).tolist()
         room = [-extent % most for extent, most in zip(body.shape, halved, strict=True)]
         more = [0, room[2], 0, room[1], 0, room[0]]
         with torch.no_grad():
             whole = method.generator(pad(x_s_, more, value=-1.0), pad(m_s, more))[0, 0]
-        tiled = added_by(method.generator, x_s_[0], m_s[0], site.body)[0]
+        tiled = added_by(method.generator, site.image, site, box)[0]
         cut = whole[tuple(slice(extent) for extent in body.shape)]
         ratios.append([seam_ratio(one.numpy(), planes, body) for one in (tiled, cut)])
     return float(np.mean([one / other for one, other in ratios]))

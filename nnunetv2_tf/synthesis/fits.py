@@ -5,7 +5,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class FittedMethod:
     @property
     def learnt(self) -> Learnt:
         """For making cases."""
-        return _learnt(self.folder, self.needed)
+        return replace(_learnt(self.folder, self.needed), digest=self.digest)
 
 
 def learns(method: FoundMethod) -> bool:

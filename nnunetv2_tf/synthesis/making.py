@@ -30,6 +30,7 @@ class Learnt:
 
     folder: Path | None
     needed: Mapping[str, tuple[FoundMethod, "Learnt"]] = field(default_factory=dict)
+    digest: str | None = None  # of all of it; None: it may change
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def make_case(task: Task) -> None:
 def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
     """The case in memory, and what it descends from. Raises Unusable."""
     line, host = task.line, replace(task.host)  # a fresh one holds no arrays of earlier tasks
-    method = build(task.method, task.learnt, torch.device(task.device))
+    method = ready(task.method, task.learnt, torch.device(task.device))
     made = task.sites.make(line, host, method.pastes)
     (edited,) = method.edit([made.site], [np.random.default_rng(line.seed)])
     composed = compose(host, made.site, edited, made.stored)
@@ -95,6 +96,20 @@ def synthesize_case(task: Task) -> tuple[Composed, Sidecar]:
         versions=versions(),
     )
     return composed, sidecar
+
+
+def ready(found: FoundMethod, learnt: Learnt | None, device: torch.device) -> Method:
+    """As `build` has it; the last one is kept, since reading weights anew for every case takes long."""
+    if learnt is None or learnt.digest is None:
+        return build(found, learnt, device)
+    key = (learnt.digest, device)
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = build(found, learnt, device)
+    return _kept[key]
+
+
+_kept: dict[tuple[str, torch.device], Method] = {}
 
 
 def build(found: FoundMethod, learnt: Learnt | None = None, device: torch.device = CPU) -> Method:

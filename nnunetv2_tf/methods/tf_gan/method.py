@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nnunetv2_tf.baseline.crops import box_around
 from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.fitting import Fit
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, one_hot, read_generator
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, read_generator
 from nnunetv2_tf.methods.tf_gan.patches import distance_to
-from nnunetv2_tf.methods.tf_gan.refinement import added_by
+from nnunetv2_tf.methods.tf_gan.refinement import refine
 
 STAGE1 = "tf_aug"
 
@@ -45,12 +46,14 @@ class TFGAN(Method):
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         design = self.generator.design
         (coarse,) = self.fitted[STAGE1].edit([site], [rng])
-        where = site.organ
-        if design.reach_mm is not None:
-            near = distance_to(site.tumour.numpy(), site.spacing, design.reach_mm) < design.reach_mm
-            where = where & torch.from_numpy(near)
-        x_s_ = design.domain.into(coarse.image[None], site.body[None])[0]
-        added = added_by(self.generator, x_s_, one_hot(site.tumour[None], design.classes)[0], where)
-        finer = self.generator.refined(coarse.image[None], added[None], site.organ[None])[0]
-        image = torch.where(where, finer, coarse.image)
+        if design.reach_mm is None:
+            box = box_around(site.organ.numpy(), (0, 0, 0))
+            where = site.organ[box]
+        else:
+            tumour = site.tumour.numpy()
+            box = box_around(tumour > 0, [int(design.reach_mm / step) + 1 for step in site.spacing])
+            near = distance_to(tumour[box], site.spacing, design.reach_mm) < design.reach_mm
+            where = site.organ[box] & torch.from_numpy(near)
+        image, inside = coarse.image.clone(), (slice(None), *box)
+        image[inside] = torch.where(where, refine(self.generator, coarse.image, site, box), image[inside])
         return Edited(image, coarse.label, design.reach_mm, controls=coarse.controls)

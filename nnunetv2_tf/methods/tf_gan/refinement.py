@@ -1,4 +1,4 @@
-"""Coarse images refined by a generator. In: whole cases. Out: what it adds, one patch or blended tiles.
+"""Coarse images refined by a generator. In: whole cases, and the box that may change. Out: what is in the box then.
 
 Where all that may change fits into one patch it is one patch, which is what the generator was trained on. Else tiles
 overlap by half and are weighed by a Gaussian. Each tile by itself would be normalised by its own mean and standard
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_tf.baseline.crops import cut
-from nnunetv2_tf.methods.tf_gan.networks import Generator
+from nnunetv2_tf.baseline.crops import Box
+from nnunetv2_tf.methods.base import Site
+from nnunetv2_tf.methods.tf_gan.networks import Generator, depth_share, one_hot
 
 OVERLAP = 0.5  # of a patch
 WIDTH = 1 / 8  # of a patch, standard deviation of its weights
@@ -22,43 +23,62 @@ LEAST = 1e-3  # weight at a patch's corners
 
 
 @torch.no_grad()
-def added_by(generator: Generator, x_s_: Tensor, m_s: Tensor, where: Tensor) -> Tensor:
-    """What the generator adds to a coarse image, (C, Z, Y, X); 0 where no tile lies.
+def refine(generator: Generator, coarse: Tensor, site: Site, box: Box) -> Tensor:
+    """The refined image in a box, (C, z, y, x); all that is worked out is in the box, and in tiles that cover it.
 
     Args:
         generator: ready for use
-        x_s_: (C, Z, Y, X) the coarse image, in [-1, 1]
-        m_s: (K, Z, Y, X) the tumour map
-        where: (Z, Y, X) bool: what may change
+        coarse: (C, Z, Y, X) the coarse image of the whole case, z
+        site: whose body, organ and tumour map are used
+        box: what may change
     """
-    size = generator.design.levels.patch
-    starts = tile_starts(where.numpy(), size)
-    tiles = [_tile(x_s_, m_s, start, size) for start in starts]
-    device = next(generator.parameters()).device
+    design = generator.design
+    rim = [round(design.rim_mm / step) for step in design.spacing]
+    around = tuple(
+        slice(max(0, one.start - more), min(whole, one.stop + more))
+        for one, more, whole in zip(box, rim, coarse.shape[1:], strict=True)
+    )
+    deep = depth_share(site.organ[around][None], design.rim_mm, design.spacing)[0]
+    inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, around, strict=True))
+    added = added_by(generator, coarse, site, box)
+    return coarse[(slice(None), *box)] + design.domain.change(added[None])[0] * deep[inner]
+
+
+@torch.no_grad()
+def added_by(generator: Generator, coarse: Tensor, site: Site, box: Box) -> Tensor:
+    """What the generator adds in a box, (C, z, y, x), in [-1, 1]; arguments as of `refine`."""
+    design, device = generator.design, next(generator.parameters()).device
+    size, shape = design.levels.patch, coarse.shape[1:]
+    starts = tile_starts(box, shape, size)
+    tiles = []
+    for start in starts:
+        image, body, tumour = (
+            _tile(volume, start, size)[None].to(device) for volume in (coarse, site.body[None], site.tumour[None])
+        )
+        tiles.append((design.domain.into(image, body[:, 0]), one_hot(tumour[:, 0], design.classes)))
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)  # a GPU comes to the same
-    with exact, _shared_statistics(generator, tiles, device):
-        weight = _weights(size) if len(tiles) > 1 else torch.ones(tuple(size))
-        total, weights = torch.zeros_like(x_s_), torch.zeros(x_s_.shape[1:])
-        for start, (image, tumour) in zip(starts, tiles, strict=True):
-            found = generator(image.to(device), tumour.to(device))[0].cpu()
-            here, own = _overlap(start, size, x_s_.shape[1:])
+    with exact, _shared_statistics(generator, tiles):
+        weight = _weights(size) if len(tiles) > 1 else torch.ones(size)
+        total = torch.zeros(len(coarse), *(one.stop - one.start for one in box))
+        weights = torch.zeros(total.shape[1:])
+        for start, tile in zip(starts, tiles, strict=True):
+            found = generator(*tile)[0].cpu()
+            here, own = _overlap(start, size, box)
             total[(slice(None), *here)] += (found * weight)[(slice(None), *own)]
             weights[here] += weight[own]
     return total / weights.clamp_min(1e-12)
 
 
-def tile_starts(where: np.ndarray, size: Sequence[int]) -> list[tuple[int, ...]]:
+def tile_starts(box: Box, shape: Sequence[int], size: Sequence[int]) -> list[tuple[int, ...]]:
     """The first voxel of each tile; one, with what may change in its middle, where that fits."""
-    found = np.argwhere(where)
-    low, high = found.min(axis=0), found.max(axis=0) + 1
     axes = []
-    for first, last, whole, extent in zip(low, high, where.shape, size, strict=True):
-        if last - first <= extent:
-            start = (first + last - extent) // 2  # as `cut` moves it
+    for one, whole, extent in zip(box, shape, size, strict=True):
+        if one.stop - one.start <= extent:
+            start = (one.start + one.stop - extent) // 2  # as `cut` moves it
             axes.append([int(np.clip(start, min(0, whole - extent), max(0, whole - extent)))])
         else:
-            number = int(np.ceil((last - first - extent) / (extent * OVERLAP))) + 1
-            axes.append(np.rint(np.linspace(first, last - extent, number)).astype(int).tolist())
+            number = int(np.ceil((one.stop - one.start - extent) / (extent * OVERLAP))) + 1
+            axes.append(np.rint(np.linspace(one.start, one.stop - extent, number)).astype(int).tolist())
     return list(product(*axes))
 
 
@@ -70,23 +90,19 @@ def borders(starts: Sequence[Sequence[int]], size: Sequence[int]) -> list[set[in
     ]
 
 
-def _tile(x_s_: Tensor, m_s: Tensor, start: Sequence[int], size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """(1, C, z, y, x) and (1, K, z, y, x); beyond the image all is dark."""
-    centre = np.array(start) + np.array(size) // 2
-    inside, image, tumour = (
-        torch.from_numpy(cut(volume, centre, size))[None]
-        for volume in (np.ones((1, *x_s_.shape[1:]), bool), x_s_.numpy(), m_s.numpy())
-    )
-    return torch.where(inside, image, torch.full_like(image, -1.0)), tumour
+def _tile(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
+    """(C, z, y, x) of (C, Z, Y, X); 0, which is no body, beyond the image."""
+    tile = volume.new_zeros(len(volume), *size)
+    there, own = _overlap(start, size, tuple(slice(0, whole) for whole in volume.shape[1:]))
+    tile[(slice(None), *own)] = volume[(slice(None), *there)]
+    return tile
 
 
-def _overlap(
-    start: Sequence[int], size: Sequence[int], shape: Sequence[int]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a tile lies in the image, and which part of it that is."""
-    low = [max(0, first) for first in start]
-    high = [min(whole, first + extent) for first, extent, whole in zip(start, size, shape, strict=True)]
-    here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+def _overlap(start: Sequence[int], size: Sequence[int], box: Box) -> tuple[Box, Box]:
+    """Where a tile lies in a box, and which part of the tile that is."""
+    low = [max(one.start, first) for one, first in zip(box, start, strict=True)]
+    high = [min(one.stop, first + extent) for one, first, extent in zip(box, start, size, strict=True)]
+    here = tuple(slice(a - one.start, b - one.start) for a, b, one in zip(low, high, box, strict=True))
     own = tuple(slice(a - first, b - first) for a, b, first in zip(low, high, start, strict=True))
     return here, own
 
@@ -101,9 +117,7 @@ def _weights(size: Sequence[int]) -> Tensor:
 
 
 @contextmanager
-def _shared_statistics(
-    generator: Generator, tiles: Sequence[tuple[Tensor, Tensor]], device: torch.device
-) -> Iterator[None]:
+def _shared_statistics(generator: Generator, tiles: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """While it lasts, instance norms use the mean and variance over all tiles; one tile is as in training."""
     norms = [module for module in generator.modules() if isinstance(module, nn.InstanceNorm3d)]
     if len(tiles) == 1:
@@ -113,8 +127,8 @@ def _shared_statistics(
     watches = [
         norm.register_forward_pre_hook(lambda module, given: seen[module].append(_moments(given[0]))) for norm in norms
     ]
-    for image, tumour in tiles:
-        generator(image.to(device), tumour.to(device))
+    for tile in tiles:
+        generator(*tile)
     for watch in watches:
         watch.remove()
     try:

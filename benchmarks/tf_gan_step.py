@@ -1,0 +1,174 @@
+"""How long does a step of TF-GAN take, and what does it hold in memory?
+
+    python -m benchmarks.tf_gan_step [-device cuda] [-patch 128] [-channels 1] [-pairs 10]
+
+`default` with random weights on random patches (two of them, as in training), against the plain step of
+reference_gan_step.py in the same run, interleaved. Networks are as wide as nnU-Net's (32 to 320), or by -features as
+those of the plans in use. Besides the ratio: that both come to the same losses, peak memory of each, and where the
+time goes. Goal on a GPU: three times as fast as the plain step.
+"""
+
+import argparse
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.ratios import interleaved
+from benchmarks.reference_gan_step import PlainStep
+from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.baseline.features import Features
+from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.methods.tf_gan.domain import Domain
+from nnunetv2_tf.methods.tf_gan.game import Game
+from nnunetv2_tf.methods.tf_gan.networks import Design
+from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.unet import UNet
+from nnunetv2_tf.training.speed import Speed
+
+BATCH, CLASSES, GOAL = 2, (1, 2, 3), 1 / 3
+SHOWN = 8  # lines of a profile
+CLOSE = 1e-3  # relative, of the losses in float32
+
+
+def design_of(patch: int, channels: int, features: tuple[int, ...]) -> Design:
+    """As the default's at 1 mm."""
+    levels, config = Levels.of((patch,) * 3, (1.0,) * 3, len(features)), PRESETS["default"]
+    domain = Domain((-2.0,) * channels, (2.0,) * channels)
+    names = tuple(map(str, range(channels)))
+    return Design(
+        names, CLASSES, features, levels, True, config.reach_mm, config.rim_mm, (1.0, 1.0, 1.0), domain
+    )  # fmt: skip
+
+
+def encoder_of(channels: int, features: tuple[int, ...], levels: Levels) -> Encoder:
+    """The first stages of a network like nnU-Net's."""
+    torch.manual_seed(1)
+    network: nn.Module = UNet(channels, 1, features, levels)
+    return Encoder.within(network, "random weights")
+
+
+def batch_of(patch: int, channels: int, seed: int) -> dict[str, Tensor]:
+    """A ball of tumour in a ball of brain, in noise."""
+    rng, size = np.random.default_rng(seed), (patch,) * 3
+    radius = np.linalg.norm(np.indices(size) - (patch - 1) / 2, axis=0)
+    body = radius < 0.48 * patch
+    tumour = np.select([radius < 0.06 * patch, radius < 0.12 * patch, radius < 0.2 * patch], [1, 3, 2], 0)
+    distance = np.minimum(np.asarray(distance_transform_edt(tumour == 0)), 10).astype(np.float32)
+
+    def image() -> np.ndarray:
+        return gaussian_filter(rng.normal(size=(BATCH, channels, *size)), (0, 0, 1, 1, 1)).astype(np.float32) * body
+
+    host = image()
+    one = {
+        "host": host, "coarse": np.where(tumour > 0, host / 2 + 1, host).astype(np.float32), "real_image": image(),
+        "n_norm": np.full(BATCH, int(body.sum())), "beyond": np.zeros((BATCH, 2, channels), np.float32),
+        "place": np.arange(BATCH),
+    }  # fmt: skip
+    for name, volume in {"tumour": tumour.astype(np.int16), "body": body, "organ": body, "distance": distance}.items():
+        one[name] = one[f"real_{name}"] = np.stack([volume] * BATCH)
+    return {name: torch.from_numpy(array) for name, array in one.items()}
+
+
+class Both:
+    """The plain step and ours, of the same networks."""
+
+    def __init__(self, patch: int, channels: int, features: tuple[int, ...], speed: Speed, device: torch.device):
+        self.device = device
+        config, design = PRESETS["default"], design_of(patch, channels, features)
+        encoder = encoder_of(channels, features, design.levels)
+        goal = Features([torch.zeros(1, len(CLASSES), width) for width in features[:3]], torch.ones(1, 3).bool())
+        goal = Features([mean.to(device) for mean in goal.means], goal.present.to(device))
+        self.plain = PlainStep(config, design, encoder, goal.means, [True] * channels, device)
+        self.game = Game(config, design, encoder, [True] * channels, 0, device, speed=speed)
+        self.game.goal = goal
+        self.game.begin(0)
+        self.batches = [batch_of(patch, channels, seed) for seed in range(2)]
+        self.number = 0
+
+    def reference(self) -> float:
+        """Seconds of a plain step."""
+        return self._timed(lambda batch: self.plain.step(batch, self.number))
+
+    def ours(self) -> float:
+        """Seconds of our step."""
+        return self._timed(lambda batch: self.game.step(batch, 0, self.number))
+
+    def losses(self) -> tuple[float, float]:
+        """Of the generator by the plain step and by ours, before anything is learnt, without augmentation."""
+        still = replace(self.plain.config, augmented=False, shake=0.0)
+        kept = self.plain.config, self.game.config
+        self.plain.config = self.game.config = still
+        found = self.plain.step(self.batches[0], 0)["G"], float(self.game.step(self.batches[0], 0, 0)["G"])
+        self.plain.config, self.game.config = kept
+        return found
+
+    def _timed(self, step: Callable[[dict[str, Tensor]], object]) -> float:
+        self.number += 1
+        start = perf_counter()
+        step(self.batches[self.number % 2])
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return perf_counter() - start
+
+
+def memory(device: torch.device, step: Callable[[], float]) -> str:
+    """The peak of a step: of the GPU, or, of all this process has done yet, of the machine's memory."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB of the GPU"
+    step()
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB of the process until now"
+
+
+def where(device: torch.device, step: Callable[[], float]) -> list[str]:
+    """The operations that take longest."""
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
+    with profile(activities=activities) as found:
+        step()
+    key = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    times = {one.key: getattr(one, key) for one in found.key_averages()}
+    total = sum(times.values())
+    first = sorted(times, key=lambda name: -times[name])[:SHOWN]
+    return [f"  {100 * times[name] / total:5.1f} %  {name}" for name in first]
+
+
+def main() -> int:
+    """Exit code 1 when losses differ, or the goal is missed on a GPU."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
+    parser.add_argument("-patch", type=int, default=64, help="voxels along an axis (default: %(default)s)")
+    parser.add_argument("-channels", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("-features", type=int, nargs="+", default=[32, 64, 128, 256, 320, 320], help="of the levels")
+    parser.add_argument("-pairs", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("--exact", action="store_true", help="ours in float32, too")
+    parser.add_argument("--compiled", action="store_true", help="with torch.compile")
+    parser.add_argument("--channels_last", action="store_true", help="with weights in that order")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    speed = replace(Speed.of(device), compiled=arguments.compiled, channels_last=arguments.channels_last)
+    speed = replace(speed, mixed=speed.mixed and not arguments.exact)
+    both = Both(arguments.patch, arguments.channels, tuple(arguments.features), speed, device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"{name}, {arguments.patch} voxels, {arguments.channels} channels, batch {BATCH}, {speed}")
+    plain, ours = both.losses()
+    apart = abs(plain - ours) / abs(plain)
+    print(f"loss of the generator: plain {plain:.5f}, ours {ours:.5f}, apart {apart:.1e} (in float32: {CLOSE} at most)")
+    print(f"memory: ours {memory(device, both.ours)}; plain {memory(device, both.reference)}")
+    ratio = interleaved(both.reference, both.ours, arguments.pairs)
+    print(f"ours over plain: {ratio} (goal on a GPU: {GOAL:.2f})")
+    for called, step in (("plain", both.reference), ("ours", both.ours)):
+        print("\n".join([f"where the time goes, {called}:", *where(device, step)]))
+    return int((apart > CLOSE and not speed.mixed) or (device.type == "cuda" and ratio.median > GOAL))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
