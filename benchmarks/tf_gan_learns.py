@@ -57,7 +57,7 @@ SMOOTH = replace(COARSE["default"], texture=0.0, grain=0.0)
 CONFIG = replace(PRESETS["default"], features=(8, 16, 32), rim_mm=0.0, epochs=100)  # brains of 4 cm, of one scanner
 IDLE = replace(CONFIG, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0)
 HALF, STILL, SEAMLESS = 0.5, 1e-3, (0.9, 1.1)
-SHOWN = 6
+SHOWN, TILED = 6, 24
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def seams(method: TFGAN, several: Sequence[Site]) -> float:
     """
     design, ratios = method.generator.design, []
     size = design.levels.patch
-    for site in several[:SHOWN]:
+    for site in several[:TILED]:
         x_s_, m_s = design.domain.into(site.image[None], site.body[None]), one_hot(site.tumour[None], design.classes)
         body, box = site.body.numpy(), tuple(slice(0, extent) for extent in site.body.shape)
         planes = borders(tile_starts(box, body.shape, size), size)
