@@ -20,6 +20,7 @@ from nnunetv2_tf.cases import CaseFiles, dataset_json, raw_cases
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.work import write_json
 
+MARK = ".gpu_pack"
 BRIGHT = 4000  # what the brightest voxels become where values are no whole numbers: nnU-Net z-scores them
 
 
@@ -33,7 +34,11 @@ def main() -> None:
     arguments = parser.parse_args()
     enter(arguments.root.resolve())
     whole = arguments.o / "all"
+    if arguments.o.exists() and not (arguments.o / MARK).exists():
+        parser.error(f"{arguments.o} exists and was not made by this command; name another folder")
     shutil.rmtree(arguments.o, ignore_errors=True)
+    arguments.o.mkdir(parents=True)
+    (arguments.o / MARK).touch()
     for dataset in map(Dataset.find, arguments.d):
         pack(dataset, whole / dataset.name)
     parts = share_out(whole, arguments.o, arguments.mib * 2**20)

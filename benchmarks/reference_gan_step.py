@@ -1,8 +1,8 @@
 """A step of TF-GAN as one writes it down: the reference that ours is measured against. Do not improve this file.
 
-The same networks, losses, augmentation and optimisers as the package's, in float32 (matrix products in TF32 where torch
-has that as its default), one volume after the other, with constants made where they are needed, nothing compiled, and
-batches copied to the device when they are wanted.
+The same networks, losses and optimisers as the package's, and its functions of single volumes, in float32 (convolutions
+in TF32 where torch has that as its default), one volume after the other, nothing compiled, batches copied to the device
+when they are wanted, and losses read at every step.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,8 @@ class PlainStep:
         m_s, m_r = (one_hot(one[name], design.classes) for name in ("tumour", "real_tumour"))
         added = self.generator(domain.into(one["coarse"], one["body"]), m_s)
         z_s_ = composed(one["host"], one["coarse"], share)
-        z_s = composed(one["host"], self.generator.refined(one["coarse"], added, one["organ"]), share)
+        deep = depth_share(one["organ"], design.rim_mm, design.spacing)
+        z_s = composed(one["host"], one["coarse"] + domain.change(added) * deep[:, None], share)
         seen = renormalised(z_s, one["host"], one["n_norm"], one["body"], self.z_scored, one["beyond"])
         x_s = self.in_view(domain.into(seen, one["body"]), one["distance"], one["organ"])
         x_r = self.in_view(domain.into(one["real_image"], one["real_body"]), one["real_distance"], one["real_organ"])
@@ -73,7 +74,7 @@ class PlainStep:
         percept = losses.perceptual(f_s, self.goal, there).mean()
         after, before = domain.into(z_s, one["body"]), domain.into(z_s_, one["body"])
         margin = config.margin + config.margin_near * torch.exp(-one["distance"] / config.margin_mm)
-        may = one["organ"] & one["body"] & (share > 0)
+        may = one["organ"] & one["body"] & (share * deep > 0)
         hinged = losses.hinge(after, before, one["tumour"] > 0, may, margin).mean()
         lambdas = (config.lambda_a, config.lambda_b, config.lambda_c[0], config.lambda_d)
         loss_g = losses.total(

@@ -26,7 +26,7 @@ fit=("$real" "$configuration" 0 -healthy "$healthy" -p "$plans" -tr "$trainer" -
 for_a_while() { # a step that was ended by the clock goes on the next time
   local code=0
   timeout --signal=INT --kill-after=20 "$most" "$@" || code=$?
-  case $code in 0) ;; 124 | 130 | 137) echo "Not done after $most s; give the same step again." ;; *) exit "$code" ;; esac
+  case $code in 0) ;; 124 | 130 | 137) echo "Not done after $most s; give the same step again." ;; *) return "$code" ;; esac
 }
 
 keep() { # what is worth looking at, of this far

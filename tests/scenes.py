@@ -166,7 +166,7 @@ class Built:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             generator = Generator(design)
-            torch.nn.init.normal_(generator.network.head.weight)  # as if it had begun to change something
+            torch.nn.init.normal_(generator.network.head.weight, std=0.1)  # as if it had begun to change something
         write_generator(folder / WEIGHTS, design, generator.weights())
         return folder
 

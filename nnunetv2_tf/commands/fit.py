@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
     parser.add_argument(
         "-num_gpus", type=positive, default=1, metavar="N",
-        help="GPUs of this machine that share each batch, for tf_gan (default: 1); torchrun works too",
+        help="GPUs of this machine that share each batch, for tf_gan, whose batch of 2 has room for two (default: 1)",
     )  # fmt: skip
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same fit on a CPU (default: 0)")
     parser.add_argument("--c", action="store_true", help="as nnUNetv2_train has it; a fit goes on in any case")
@@ -59,9 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int | None:
     if arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
-    from nnunetv2_tf.training.ddp import is_member, launch
+    from nnunetv2_tf.training.ddp import check_gpus, is_member, launch
 
     if arguments.num_gpus > 1 and not is_member():
+        from nnunetv2_tf.synthesis.fits import usable_device
+
+        check_gpus(arguments.num_gpus, usable_device(arguments.device))
         return launch(arguments.num_gpus, _fit, arguments)
     return _fit(arguments)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.preparation.stored import Case
 from nnunetv2_tf.training.ddp import Team
 
@@ -88,6 +89,10 @@ class Method(ABC):
     def pastes(self) -> bool:
         """Whether sites carry their donors."""
         return False
+
+    @classmethod  # noqa: B027
+    def check_fit(cls, config: Any, plan: Plan, processes: int) -> None:
+        """Raises when so many processes cannot fit it with these settings and plans."""
 
     def fit(self, data: FitData, folder: Path) -> None:  # noqa: B027
         """Learns, if there is anything to learn; resumable."""

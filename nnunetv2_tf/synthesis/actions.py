@@ -12,7 +12,7 @@ from nnunetv2_tf.methods.lookup import FoundMethod, find_method
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.fits import Fitting, check_processes, find_fit, learns, usable_device
+from nnunetv2_tf.synthesis.fits import Fitting, find_fit, learns, usable_device
 from nnunetv2_tf.synthesis.hosts import HealthyHosts, Hosts, RealHosts
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.run import Run
@@ -105,7 +105,6 @@ def fit(
             method = usable_method(method_name, preset, healthy, {})
             if not learns(method):
                 raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
-            check_processes(method, team.local, own)
             plan = Plan.read(dataset, plans_name, configuration)
             fittings = []
             for fold in dict.fromkeys(folds):

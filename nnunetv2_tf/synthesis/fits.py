@@ -91,6 +91,9 @@ class Fitting:
     def check(self, overwrite: bool) -> None:
         """Raises when it cannot be begun or continued; changes nothing."""
         Encoder.of(self.baseline)
+        if self.team.size > 1 and not self.method.kind.fits_in_teams:
+            raise UserError(f"{self.method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
+        self.method.kind.check_fit(self.method.config, self.hosts.plan, self.team.size)
         order = self.order
         if not overwrite and (self.folder / CONFIG).exists():
             order.refuse_other(self.folder / CONFIG, self._called, AGAIN)
@@ -190,11 +193,3 @@ def usable_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device here; take -device cpu.")
     return torch.device(name)
-
-
-def check_processes(method: FoundMethod, number: int, device: torch.device) -> None:
-    """Raises when a method cannot be fitted by so many processes of this machine."""
-    if number > 1 and not method.kind.fits_in_teams:
-        raise UserError(f"{method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
-    if device.type == "cuda" and number > torch.cuda.device_count():
-        raise UserError(f"There are {torch.cuda.device_count()} GPUs here, not {number}; take a smaller -num_gpus.")

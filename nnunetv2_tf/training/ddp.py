@@ -9,18 +9,19 @@ import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from nnunetv2_tf.errors import run_command
+from nnunetv2_tf.errors import UserError, run_command
 from nnunetv2_tf.work import end_with_parent
 
 PATIENCE = datetime.timedelta(hours=4)  # for others, which may be checking many scans
@@ -92,20 +93,54 @@ def is_member() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def check_gpus(number: int, device: torch.device) -> None:
+    """Raises when so many processes of this machine cannot have one each."""
+    if device.type == "cuda" and number > torch.cuda.device_count():
+        raise UserError(f"There are {torch.cuda.device_count()} GPUs here, not {number}; take a smaller -num_gpus.")
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
-    """The team that this process belongs to, and its own device; a team of one where it was started alone."""
+    """The team that this process belongs to, and its own device; a team of one where it was started alone.
+
+    A member that fails says why and ends at once: to leave in order is to wait for members that wait for this one.
+    """
     if not is_member():
         yield Team(), device
         return
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    check_gpus(local, device)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    team = Team(dist.get_rank(), dist.get_world_size(), local)
     try:
-        yield Team(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_WORLD_SIZE"])), device
-    finally:
-        dist.destroy_process_group()
+        yield team, device
+    except BaseException as error:
+        if not team.leads:
+            time.sleep(LINGER)  # what stopped the leader stops this one too; the leader says it, and ends this one
+        _leave(error)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _leave(error: BaseException) -> NoReturn:
+    """Says what is to be said, as a command would, and ends the process."""
+
+    def again() -> None:
+        raise error
+
+    try:
+        code = run_command(again)
+    except SystemExit as wanted:
+        code = wanted.code if isinstance(wanted.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def launch(number: int, command: Callable[..., int | None], *arguments: Any) -> int:
@@ -126,12 +161,19 @@ def launch(number: int, command: Callable[..., int | None], *arguments: Any) -> 
         if team[0].exitcode == 0:
             for member in team:
                 member.join(LINGER)
+        codes = [member.exitcode for member in team]
     finally:
         for member in team:
             member.kill()
             member.join()
-    codes = [member.exitcode or 0 for member in team]
-    return codes[0] if codes[0] > 0 else int(any(codes))
+    for rank, code in enumerate(codes):
+        if code is not None and code < 0:
+            print(
+                f"Error: process {rank} of {number} was killed (signal {-code}), most likely because memory ran out; "
+                "the same command goes on.", file=sys.stderr,
+            )  # fmt: skip
+    leader = codes[0] or 0
+    return leader if leader > 0 else int(any(codes))
 
 
 def _member(rank: int, number: int, port: int, command: Callable[..., int | None], arguments: tuple[Any, ...]) -> None:
@@ -140,10 +182,4 @@ def _member(rank: int, number: int, port: int, command: Callable[..., int | None
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number),
     }  # fmt: skip
-    if rank == 0:
-        sys.exit(run_command(lambda: command(*arguments)))
-    try:
-        command(*arguments)
-    except Exception:
-        time.sleep(LINGER)  # what stopped the leader stops this one too; the leader says it, and is waited for
-        raise
+    sys.exit(run_command(lambda: command(*arguments)))

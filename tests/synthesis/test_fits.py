@@ -19,6 +19,7 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.stamps import file_digest
 from nnunetv2_tf.synthesis import actions
 from nnunetv2_tf.synthesis.fits import CONFIG, DONE, fit_folder
+from nnunetv2_tf.synthesis.making import Learnt, ready
 from nnunetv2_tf.work import read_json
 from tests.synthesis.making import cases_in, make_set
 from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
@@ -222,3 +223,13 @@ def test_numbers_survive_the_way_through_json(trained: Workspace):
     method.load(folder)
     assert json.loads((folder / "tf_aug.json").read_text(encoding="utf-8"))["a"] == [list(row) for row in
                                                                                     method.fitted_to.a]  # fmt: skip
+
+
+def test_what_was_learnt_is_read_once_and_again_when_it_has_changed(trained: Workspace):
+    folder = fitted(trained)
+    found, device = find_method("tf_aug"), torch.device("cpu")
+    first = ready(found, Learnt(folder, digest="one"), device)
+    assert ready(found, Learnt(folder, digest="one"), device) is first
+    assert ready(found, Learnt(folder, digest="other"), device) is not first
+    unknown = Learnt(folder)
+    assert ready(found, unknown, device) is not ready(found, unknown, device)

@@ -10,6 +10,7 @@ from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folds import fold_split
 from nnunetv2_tf.methods import tf_aug, tf_gan
 from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.tf_gan import fitting
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS
 from nnunetv2_tf.synthesis import actions
 from nnunetv2_tf.synthesis.fits import fit_folder
@@ -28,6 +29,8 @@ def brief(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tf_aug, "PRESETS", first)
     monkeypatch.setattr(tf_gan, "PRESETS", second)
     monkeypatch.setattr(loop, "SAVED_AFTER", -1.0)
+    monkeypatch.setattr(fitting, "SHOWN", 2)
+    monkeypatch.setattr(fitting, "DRAWS", 1)
 
 
 def fitted(workspace: Workspace, method: str, preset: str = "default", **changes):

@@ -1,12 +1,17 @@
 """Processes that train together: real ones, over gloo."""
 
+import errno
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
+from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.training.ddp import Team, is_member, joined, launch
 
 CPU = torch.device("cpu")
@@ -59,15 +64,48 @@ def test_two_together(tmp_path):
     }  # fmt: skip
 
 
-def failing(folder: Path) -> int:
-    """The leader has something to say; the other would wait for ever."""
-    with joined(CPU) as (team, _):
+def stopped(folder: Path) -> int:
+    """The leader has something to say before the others are let in."""
+    with joined(CPU) as (team, _), team.leader_first():
         if team.leads:
-            return 2
-        (folder / "waiting").touch()
-        time.sleep(100)
+            raise UserError("This dataset is damaged; replace it.")
+        (folder / "in").touch()
     return 0
 
 
-def test_when_one_ends_all_do(tmp_path):
-    assert launch(2, failing, tmp_path) == 2
+def broken(folder: Path) -> int:
+    """A disk is full for the leader while the other waits for it."""
+    with joined(CPU) as (team, _):
+        if team.leads:
+            raise OSError(errno.ENOSPC, "full", "checkpoint")
+        (folder / "waiting").touch()
+        team.told(None)
+    return 0
+
+
+def killed(folder: Path) -> int:
+    """The other one runs out of memory."""
+    with joined(CPU) as (team, _):
+        (folder / f"{team.rank}").touch()
+        if not team.leads:
+            os.kill(os.getpid(), signal.SIGKILL)
+        team.told(None)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "sentence"),
+    [
+        (stopped, 2, "Error: This dataset is damaged; replace it.\n"),
+        (broken, 2, "Error: checkpoint: no space is left on this disk"),
+        (killed, 1, "Error: process 1 of 2 was killed (signal 9)"),
+    ],
+)
+def test_when_one_ends_all_do_and_one_sentence_says_why(tmp_path, capfd, command, code, sentence):
+    start = time.monotonic()
+    assert launch(2, command, tmp_path) == code
+    assert time.monotonic() - start < 60
+    said = capfd.readouterr().err
+    assert said.count(sentence) == 1
+    assert ("Traceback" in said) == (command is killed)  # whoever waited for it can only say so
+    assert not (tmp_path / "in").exists()

@@ -1,6 +1,7 @@
 """The loop with a learner that is easily followed: a weight that is drawn towards the batches' mean."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.training import loop
+from nnunetv2_tf.training.ddp import joined, launch
 from nnunetv2_tf.training.loop import FINAL, LATEST, Loop, Schedule
 
 SCHEDULE = Schedule(epochs=4, steps=3, preview_every=2, groups={"loss": ["loss"], "rate": ["rate"]})
@@ -101,6 +103,27 @@ def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
     third = Drawn()
     Loop(third, SCHEDULE, folder).run(batch, 0)  # nothing is left to do
     assert torch.equal(third.weight, whole.weight)
+
+
+def half_and_whole(folder: Path) -> int:
+    """Two epochs, then from there to the fourth; the other process has no files of its own."""
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu")) as (team, _):
+        for epochs in (2, 4):
+            learner = Drawn()
+            Loop(learner, replace(SCHEDULE, epochs=epochs), folder, team).run(batch, 0)
+        torch.save(learner.weight.detach(), folder / f"{team.rank}.pth")
+    return 0
+
+
+def test_a_team_goes_on_from_its_leader_s_checkpoint(tmp_path):
+    whole = Drawn()
+    Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)
+    folder = tmp_path / "team"
+    assert launch(2, half_and_whole, folder) == 0
+    assert all(torch.equal(torch.load(folder / f"{rank}.pth"), whole.weight) for rank in (0, 1))
+    assert "Going on after epoch 1" in log_of(folder)
+    assert log_of(folder).count("Epoch 3: loss") == 1
 
 
 def test_what_is_no_number_ends_it_and_the_last_good_state_is_kept(tmp_path):

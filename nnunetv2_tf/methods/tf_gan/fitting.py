@@ -19,6 +19,7 @@ from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, comp
 from nnunetv2_tf.methods.tf_gan.patches import Patches
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.panels import Panel, write_panels
+from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
 
@@ -37,6 +38,28 @@ PLOTS = {
 }
 
 
+def levels_of(config: TFGANConfig, plan: Plan) -> Levels:
+    """How deep the networks are, and the patch they see."""
+    patch = [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
+    return Levels.of(patch, plan.manager.spacing, config.levels)
+
+
+def check(config: TFGANConfig, plan: Plan, processes: int) -> None:
+    """Raises when it cannot be trained."""
+    if config.batch % processes:
+        possible = [str(one) for one in range(1, config.batch + 1) if config.batch % one == 0]
+        raise UserError(
+            f"A batch of {config.batch} patches cannot be shared evenly by {processes} processes; take "
+            f"-num_gpus {' or '.join(possible)}."
+        )
+    if levels_of(config, plan).number < 2:
+        patch = " x ".join(map(str, plan.manager.patch_size))
+        raise UserError(
+            f"The plans' patch of {patch} voxels is too small for TF-GAN, which has to halve it once and keep four "
+            "voxels; take plans with a larger patch."
+        )
+
+
 class Training(Game):
     """The game, and how to look at it."""
 
@@ -52,7 +75,7 @@ class Training(Game):
             domain, host, coarse = self.design.domain, one["host"], one["coarse"]
             with torch.no_grad():
                 added = generator(domain.into(coarse, one["body"]), one_hot(one["tumour"], self.design.classes))
-                finer = generator.refined(coarse, added, one["organ"])
+                finer = generator.refined(coarse, added, generator.depth(one["organ"]))
             share = share_of(one["distance"], self.design.reach_mm) * one["organ"]
             images = (host, composed(host, coarse, share), composed(host, finer, share))
             x_h, x_s_, x_s = (domain.into(image, one["body"]) for image in images)
@@ -94,21 +117,10 @@ class Fit:
     ) -> None:  # fmt: skip
         self.config, self.folder, self.team = config, folder, data.team
         self.seed = int(data.rng.integers(2**32))
-        if config.batch % self.team.size:
-            raise UserError(
-                f"A batch of {config.batch} patches cannot be shared evenly by {self.team.size} processes; take "
-                f"-num_gpus {' or '.join(str(one) for one in range(1, config.batch + 1) if config.batch % one == 0)}."
-            )
         case = data.real[0]
         manager = case.plan.manager
         donors = [one for one in data.real if one.has_tumour()]
-        patch = [min(int(size), config.largest_patch) for size in manager.patch_size]
-        levels = Levels.of(patch, manager.spacing, config.levels)
-        if levels.number < 2:
-            raise UserError(
-                f"The plans' patch of {' x '.join(map(str, patch))} voxels is too small for TF-GAN, which has to halve "
-                "it once and keep four voxels; take plans with a larger patch."
-            )
+        levels = levels_of(config, case.plan)
         features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
         features += features[-1:] * (config.levels - len(features))
         z, y, x = manager.spacing

@@ -14,13 +14,14 @@ from nnunetv2_tf.baseline.pooling import class_means
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.domain import DARKEST
-from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, depth_share, one_hot, share_of
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, one_hot, share_of
 from nnunetv2_tf.networks.discriminators import DualHead
 from nnunetv2_tf.training.ddp import Team
 from nnunetv2_tf.training.speed import Speed, onto
 from nnunetv2_tf.training.turning import Turn
 
 AUGMENT, OF_GOAL, OF_FAKE, OF_REAL = 4, 5, 6, 7  # streams of random numbers, beside those that patches are drawn by
+AWAY = 1000.0  # mm from the tumour: what comes in from beyond a turned patch
 FAKE = ("host", "coarse", "tumour", "body", "organ", "distance", "n_norm", "beyond")  # names in a batch
 REAL = ("real_image", "real_tumour", "real_body", "real_organ", "real_distance")
 
@@ -105,23 +106,24 @@ class Game:
         m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
         with self.speed.precision(self.device):
             added = self.generate(domain.into(fake.coarse, fake.body), m_s)
-        finer = self.generator.refined(fake.coarse, added, fake.organ)
+        deep = self.generator.depth(fake.organ)
+        finer = self.generator.refined(fake.coarse, added, deep)
         z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, finer))
         seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
         shaken = np.random.default_rng([self.seed, AUGMENT, epoch, step])
         contrast, brightness = (shaken.normal(size=2) * self.config.shake).tolist()
         x_s, x_r = (
-            self._in_view(domain.into(image, side.body) * (1 + contrast) + brightness, side)
-            for image, side in ((seen, fake), (real.image, real))
+            self._in_view(domain.into(image, side.body) * (1 + contrast) + brightness, side.distance, depth)
+            for image, side, depth in ((seen, fake, deep), (real.image, real, self.generator.depth(real.organ)))
         )
         found = self._step_of_d(x_s.detach(), m_s, x_r, m_r)
         after, before = (domain.into(image, fake.body) for image in (z_s, z_s_))
-        may_change = fake.organ & fake.body & (share > 0)  # elsewhere nothing can differ
+        may_change = fake.organ & fake.body & (share * deep > 0)  # elsewhere nothing can differ
         hinged = losses.hinge(after, before, fake.tumour > 0, may_change, self._margin(fake.distance)).mean()
         found |= self._step_of_g(x_s, m_s, hinged, self._perceptual(seen, fake, real))
         self._average()
         self.steps += 1
-        tumour = (fake.tumour > 0)[:, None].to(z_s.dtype)
+        tumour = ((fake.tumour > 0) & may_change)[:, None].to(z_s.dtype)
         moved = ((after - before).abs() * tumour).sum() / (tumour.sum() * z_s.shape[1]).clamp_min(1)
         return {**found, "change in the tumour": moved}
 
@@ -159,16 +161,16 @@ class Game:
         return self._turned_fake(fake, of_fake), self._turned_real(real, of_real)
 
     def _turned_fake(self, fake: Fake, turns: Sequence[Turn]) -> Fake:
-        host, coarse, distance = self._turned((fake.host, fake.coarse, fake.distance), turns)
+        host, coarse, nearness = self._turned((fake.host, fake.coarse, AWAY - fake.distance), turns)
         tumour, body, organ = self._turned((fake.tumour, fake.body, fake.organ), turns, nearest=True)
         return replace(
-            fake, host=host, coarse=coarse, distance=distance, tumour=tumour, body=body, organ=organ
+            fake, host=host, coarse=coarse, distance=AWAY - nearness, tumour=tumour, body=body, organ=organ
         )  # fmt: skip
 
     def _turned_real(self, real: Real, turns: Sequence[Turn]) -> Real:
-        image, distance = self._turned((real.image, real.distance), turns)
+        image, nearness = self._turned((real.image, AWAY - real.distance), turns)
         tumour, body, organ = self._turned((real.tumour, real.body, real.organ), turns, nearest=True)
-        return Real(image, tumour, body, organ, distance)
+        return Real(image, tumour, body, organ, AWAY - nearness)
 
     def _turn(self, rng: np.random.Generator) -> Turn:
         return Turn.drawn(rng, self.design.spacing) if self.config.augmented else Turn((), None)
@@ -181,14 +183,13 @@ class Game:
         parts = moved.split([one.shape[1] if one.ndim == 5 else 1 for one in volumes], dim=1)
         return [part.reshape(one.shape).to(one.dtype) for part, one in zip(parts, volumes, strict=True)]
 
-    def _in_view(self, x: Tensor, side: Fake | Real) -> Tensor:
+    def _in_view(self, x: Tensor, distance: Tensor, deep: Tensor) -> Tensor:
         """What D sees of an image: dark far from the tumour, and at the organ's surface.
 
         There cohorts differ, by scanners and by how brains were cut out, and G would paint inside tumours what D
         misses beside them.
         """
-        deep = depth_share(side.organ, self.design.rim_mm, self.design.spacing)
-        sight = (share_of(side.distance, self.config.view_mm) * deep)[:, None]
+        sight = (share_of(distance, self.config.view_mm) * deep)[:, None]
         return DARKEST + sight * (x - DARKEST)
 
     def _step_of_d(self, x_s: Tensor, m_s: Tensor, x_r: Tensor, m_r: Tensor) -> dict[str, Tensor]:

@@ -9,10 +9,11 @@ import torch
 from nnunetv2_tf.baseline.crops import box_around
 from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
-from nnunetv2_tf.methods.tf_gan.fitting import Fit
+from nnunetv2_tf.methods.tf_gan.fitting import Fit, check
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, read_generator
 from nnunetv2_tf.methods.tf_gan.patches import distance_to
 from nnunetv2_tf.methods.tf_gan.refinement import refine
+from nnunetv2_tf.preparation.preprocess import Plan
 
 STAGE1 = "tf_aug"
 
@@ -31,9 +32,16 @@ class TFGAN(Method):
         """As stage 1 does."""
         return self.fitted[STAGE1].pastes
 
+    @classmethod
+    def check_fit(cls, config: TFGANConfig, plan: Plan, processes: int) -> None:
+        """The batch has to be shared evenly, and the patch to be halved."""
+        check(config, plan, processes)
+
     def fit(self, data: FitData, folder: Path) -> None:
         """Trains the generator."""
         Fit(self.config, data, self.fitted[STAGE1], folder, self.device).run()
+        if data.team.leads:
+            self.load(folder)
 
     def load(self, folder: Path) -> None:
         """Takes up generator.safetensors."""
@@ -47,13 +55,13 @@ class TFGAN(Method):
         design = self.generator.design
         (coarse,) = self.fitted[STAGE1].edit([site], [rng])
         if design.reach_mm is None:
-            box = box_around(site.organ.numpy(), (0, 0, 0))
-            where = site.organ[box]
+            where = site.organ
         else:
-            tumour = site.tumour.numpy()
-            box = box_around(tumour > 0, [int(design.reach_mm / step) + 1 for step in site.spacing])
-            near = distance_to(tumour[box], site.spacing, design.reach_mm) < design.reach_mm
-            where = site.organ[box] & torch.from_numpy(near)
+            tumour, where = site.tumour.numpy(), torch.zeros_like(site.organ)
+            around = box_around(tumour > 0, [int(design.reach_mm / step) + 1 for step in site.spacing])
+            near = distance_to(tumour[around], site.spacing, design.reach_mm) < design.reach_mm
+            where[around] = site.organ[around] & torch.from_numpy(near)
+        box = box_around(where.numpy(), (0, 0, 0))
         image, inside = coarse.image.clone(), (slice(None), *box)
-        image[inside] = torch.where(where, refine(self.generator, coarse.image, site, box), image[inside])
+        image[inside] = torch.where(where[box], refine(self.generator, coarse.image, site, box), image[inside])
         return Edited(image, coarse.label, design.reach_mm, controls=coarse.controls)

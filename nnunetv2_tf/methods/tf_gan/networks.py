@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool3d
+from torch.nn.functional import avg_pool3d, pad
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.methods.tf_gan.domain import Domain
@@ -73,9 +73,12 @@ class Generator(nn.Module):
         found = torch.tanh(self.network(torch.cat([x_s_, m_s], dim=1)).float())
         return found if self.design.residual else found - x_s_.clamp(-1, 1)  # what lies beyond keeps lying beyond
 
-    def refined(self, coarse: Tensor, added: Tensor, organ: Tensor) -> Tensor:
-        """A coarse image (B, C, Z, Y, X), z, with what was added to it where the organ (B, Z, Y, X) is deep enough."""
-        deep = depth_share(organ, self.design.rim_mm, self.design.spacing)
+    def depth(self, organ: Tensor) -> Tensor:
+        """How much of what it adds counts in an organ (B, Z, Y, X): nothing in the rim."""
+        return depth_share(organ, self.design.rim_mm, self.design.spacing)
+
+    def refined(self, coarse: Tensor, added: Tensor, deep: Tensor) -> Tensor:
+        """A coarse image (B, C, Z, Y, X), z, with what was added to it, as far as its depth lets it count."""
         return coarse + self.design.domain.change(added) * deep[:, None]
 
 
@@ -105,11 +108,12 @@ def depth_share(organ: Tensor, rim_mm: float, spacing: Sequence[float]) -> Tenso
     """
     if not rim_mm:
         return torch.ones_like(organ, dtype=torch.float32)
-    found = organ.float()[:, None]
+    found = torch.stack([organ, torch.ones_like(organ)], dim=1).float()  # the latter: how much of the box is known
     for axis, step in enumerate(spacing):
         reach = [round(rim_mm / step) if axis == other else 0 for other in range(3)]
-        found = avg_pool3d(found, [2 * more + 1 for more in reach], 1, reach, count_include_pad=False)
-    return (4 * found[:, 0] - 3).clamp(min=0)
+        beside = [side for more in reversed(reach) for side in (more, more)]
+        found = avg_pool3d(pad(found, beside), [2 * more + 1 for more in reach], 1)
+    return (4 * found[:, 0] / found[:, 1] - 3).clamp(min=0)
 
 
 def one_hot(tumour: Tensor, classes: Sequence[int]) -> Tensor:

@@ -50,18 +50,20 @@ def added_by(generator: Generator, coarse: Tensor, site: Site, box: Box) -> Tens
     design, device = generator.design, next(generator.parameters()).device
     size, shape = design.levels.patch, coarse.shape[1:]
     starts = tile_starts(box, shape, size)
-    tiles = []
-    for start in starts:
-        image, body, tumour = (
-            _tile(volume, start, size)[None].to(device) for volume in (coarse, site.body[None], site.tumour[None])
-        )
-        tiles.append((design.domain.into(image, body[:, 0]), one_hot(tumour[:, 0], design.classes)))
+
+    def tiles() -> Iterator[tuple[Tensor, Tensor]]:
+        for start in starts:
+            image, body, tumour = (
+                _tile(volume, start, size)[None].to(device) for volume in (coarse, site.body[None], site.tumour[None])
+            )
+            yield design.domain.into(image, body[:, 0]), one_hot(tumour[:, 0], design.classes)
+
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)  # a GPU comes to the same
-    with exact, _shared_statistics(generator, tiles):
-        weight = _weights(size) if len(tiles) > 1 else torch.ones(size)
+    with exact, _shared_statistics(generator, tiles() if len(starts) > 1 else None):
+        weight = _weights(size) if len(starts) > 1 else torch.ones(size)
         total = torch.zeros(len(coarse), *(one.stop - one.start for one in box))
         weights = torch.zeros(total.shape[1:])
-        for start, tile in zip(starts, tiles, strict=True):
+        for start, tile in zip(starts, tiles(), strict=True):
             found = generator(*tile)[0].cpu()
             here, own = _overlap(start, size, box)
             total[(slice(None), *here)] += (found * weight)[(slice(None), *own)]
@@ -117,10 +119,10 @@ def _weights(size: Sequence[int]) -> Tensor:
 
 
 @contextmanager
-def _shared_statistics(generator: Generator, tiles: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """While it lasts, instance norms use the mean and variance over all tiles; one tile is as in training."""
+def _shared_statistics(generator: Generator, tiles: Iterator[tuple[Tensor, Tensor]] | None) -> Iterator[None]:
+    """While it lasts, instance norms use the mean and variance over all tiles; without any they are as in training."""
     norms = [module for module in generator.modules() if isinstance(module, nn.InstanceNorm3d)]
-    if len(tiles) == 1:
+    if tiles is None:
         yield
         return
     seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {norm: [] for norm in norms}

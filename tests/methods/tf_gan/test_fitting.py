@@ -11,7 +11,7 @@ from nnunetv2_tf.meaning import class_values
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
-from nnunetv2_tf.methods.tf_gan.fitting import LONG, Fit, Training
+from nnunetv2_tf.methods.tf_gan.fitting import LONG, Fit, Training, check
 from nnunetv2_tf.synthesis.making import build
 from tests.scenes import Built
 
@@ -61,9 +61,14 @@ def test_networks_follow_the_plans(scene: Built, tmp_path):
     assert fit(scene, tmp_path, largest_patch=16).design.levels.patch == (16, 16, 16)
 
 
-def test_a_patch_that_cannot_be_halved_is_refused(scene: Built, tmp_path):
-    with pytest.raises(UserError, match="patch of 6 x 6 x 6 voxels is too small for TF-GAN"):
-        fit(scene, tmp_path, largest_patch=6)
+def test_what_cannot_be_trained_is_refused(scene: Built):
+    """Before anything is written."""
+    config = PRESETS["default"]
+    check(config, scene.plan, 2)
+    with pytest.raises(UserError, match=r"A batch of 2 patches .* by 3 processes; take -num_gpus 1 or 2\."):
+        check(config, scene.plan, 3)
+    with pytest.raises(UserError, match=r"patch of .* voxels is too small for TF-GAN"):
+        check(replace(config, largest_patch=6), scene.plan, 1)
 
 
 def test_an_epoch_is_a_site_per_healthy_scan(scene: Built, tmp_path):

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.baseline.features import Features
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.game import Game
 from nnunetv2_tf.methods.tf_gan.networks import share_of
+from nnunetv2_tf.training.speed import Speed
 from tests.methods.tf_gan.examples import batch, design, encoder, some_goal
 
 PLAIN = replace(PRESETS["default"], augmented=False, shake=0.0, epochs=10)
@@ -19,10 +21,12 @@ CPU = torch.device("cpu")
 
 
 def game(
-    config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, goal: Features | None = None, **changes
-) -> Game:
+    config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, goal: Features | None = None,
+    speed: Speed | None = None, **changes,
+) -> Game:  # fmt: skip
     found = Game(
-        config, design(channels, residual=config.residual, **changes), encoder(channels), (True,) * channels, seed, CPU,
+        config, design(channels, residual=config.residual, **changes), encoder(channels), (True,) * channels, seed,
+        CPU, speed=speed,
     )  # fmt: skip
     found.goal = goal
     found.begin(0)
@@ -109,6 +113,32 @@ def test_the_discriminator_sees_the_tumour_and_a_little_around_it(monkeypatch):
         assert (before[(one["distance"] >= 2.5)[:, None]] == -1).all()
 
 
+def test_the_discriminator_does_not_see_the_surface_of_the_organ():
+    """Where the rim hides it: in its outer half, even inside tumours."""
+    one, seen = batch(seed=3), []
+    one["tumour"][:, :, :, 4:] = 1
+    for name in ("distance", "real_distance"):
+        one[name][:] = 0
+    found = game(replace(PLAIN, view_mm=None), goal=some_goal(), rim_mm=4.0)
+    found.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0].detach()))
+    found.step(one, 0, 0)
+    depth = torch.from_numpy(distance_transform_edt(one["organ"][0]))
+    for image in seen:
+        assert (image[:, (depth > 0) & (depth < 1.5)] == -1).all()
+        assert (image[:, depth > 6] != -1).all()
+
+
+def test_what_comes_in_from_beyond_a_turned_patch_is_far_from_any_tumour():
+    """Or the discriminator would see it, and the generator change it."""
+    found = game(replace(PRESETS["default"], epochs=10), goal=some_goal())
+    one = batch()
+    for name in ("distance", "real_distance"):
+        one[name][:] = 9.0
+    for seed in range(10):
+        fake, real = found._prepared(one, [seed])
+        assert min(float(side.distance.min()) for side in (fake, real)) > 8.99
+
+
 def test_without_adversary_and_features_nothing_moves():
     found = game(replace(PLAIN, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0), goal=some_goal())
     before = {name: value.clone() for name, value in found.generator.weights().items()}
@@ -193,5 +223,18 @@ def test_the_hinge_counts_where_the_generator_may_change_something(monkeypatch):
     one = batch()
     game(goal=some_goal()).step(one, 0, 0)
     game(replace(PRESETS["paper"], augmented=False)).step(one, 0, 0)
-    assert torch.equal(seen[0], one["body"] & (one["distance"] < 6))
+    assert torch.equal(seen[0], one["body"] & (one["distance"] < 6))  # this design has no rim
     assert torch.equal(seen[1], one["body"])
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_mixed_precision_changes_little(step):
+    """With and without the penalty; on a CPU, where bfloat16 is slow and the same."""
+    records = []
+    for speed in (Speed(), Speed(mixed=True)):
+        found = game(PLAIN, goal=some_goal(), speed=speed)
+        found.steps = step
+        records.append(found.step(batch(), 0, step))
+        assert all(weight.grad is None or weight.grad.dtype == torch.float32 for weight in found.generator.parameters())
+    for name, value in records[0].items():
+        assert float(records[1][name].detach()) == pytest.approx(float(value.detach()), rel=0.03, abs=0.02), name

@@ -108,7 +108,7 @@ def test_a_box_is_refined_as_the_whole_case_would_be():
     found = refine(network, site.image, site, box)
     added = torch.zeros_like(site.image)
     added[(slice(None), *box)] = added_by(network, site.image, site, box)
-    expected = network.refined(site.image[None], added[None], organ[None])[0][(slice(None), *box)]
+    expected = network.refined(site.image[None], added[None], network.depth(organ[None]))[0][(slice(None), *box)]
     torch.testing.assert_close(found, expected)
     assert refine(network, site.image, site, whole).shape == site.image.shape
 
@@ -122,14 +122,14 @@ def test_the_share_of_refinement_is_the_feather_of_finished_cases():
     assert found.flatten().tolist() == pytest.approx([1.5, 0.75, 0, 0], abs=1e-6)
 
 
-@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 1.5, 1.0)])
-def test_depth_against_a_plain_loop(spacing):
+@pytest.mark.parametrize(("spacing", "rim"), [((1.0, 1.0, 1.0), 4.0), ((3.0, 1.5, 1.0), 4.0), ((1.0, 1.0, 1.0), 20.0)])
+def test_depth_against_a_plain_loop(spacing, rim):
     organ = ball(7, (14, 18, 20))
-    reach, inside = [round(4 / step) for step in spacing], np.zeros(organ.shape)
+    reach, inside = [round(rim / step) for step in spacing], np.zeros(organ.shape)
     for place in np.ndindex(organ.shape):
         box = tuple(slice(max(0, at - more), at + more + 1) for at, more in zip(place, reach, strict=True))
         inside[place] = max(0, 4 * organ[box].mean() - 3)
-    found = depth_share(torch.from_numpy(organ)[None], 4.0, spacing)[0]
+    found = depth_share(torch.from_numpy(organ)[None], rim, spacing)[0]
     np.testing.assert_allclose(found.numpy(), inside, atol=1e-5)
 
 
@@ -138,11 +138,12 @@ def test_the_rim_of_the_organ_stays_as_it_was():
     organ = torch.zeros(1, 24, 24, 24, dtype=torch.bool)
     organ[:, :, :, 4:] = True
     network, coarse = generator(rim_mm=8.0), torch.zeros(1, 1, 24, 24, 24)
-    changed = network.refined(coarse, torch.full_like(coarse, 0.5), organ)[0, 0, 12, 12]
+    changed = network.refined(coarse, torch.full_like(coarse, 0.5), network.depth(organ))[0, 0, 12, 12]
     assert not changed[: 4 + 4].any()
     torch.testing.assert_close(changed[4 + 8 :], torch.ones(12))  # half of the range, which is from -2 to 2
     assert ((changed[9:11] > 0) & (changed[9:11] < 1)).all()
-    assert torch.equal(generator(rim_mm=0.0).refined(coarse, coarse + 0.5, organ), coarse + 1)
+    without = generator(rim_mm=0.0)
+    assert torch.equal(without.refined(coarse, coarse + 0.5, without.depth(organ)), coarse + 1)
 
 
 def test_a_plain_generator_keeps_what_lies_beyond_the_range():
