@@ -8,7 +8,6 @@ up to the refined one in memory: cutting, both ranges, the rim, putting back. In
 the reference on a CPU; on a GPU, seconds per case of 128 voxels, at most 0.5.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from time import perf_counter
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.ratios import interleaved
-from benchmarks.tf_gan_step import batch_of, design_of
+from benchmarks.tf_gan_step import batch_of, design_of, parser_for
 from nnunetv2_tf.methods.base import Edited, Method, Site
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.method import STAGE1, TFGAN
@@ -48,12 +47,7 @@ def site_of(patch: int, channels: int) -> Site:
 
 def main() -> int:
     """Exit code 1 when the goal is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
-    parser.add_argument("-patch", type=int, default=64, help="voxels along an axis (default: %(default)s)")
-    parser.add_argument("-channels", type=int, default=1, help="default: %(default)s")
-    parser.add_argument("-features", type=int, nargs="+", default=[32, 64, 128, 256, 320, 320], help="of the levels")
-    parser.add_argument("-pairs", type=int, default=8, help="default: %(default)s")
+    parser = parser_for(__doc__, 8)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     design = design_of(arguments.patch, arguments.channels, tuple(arguments.features))

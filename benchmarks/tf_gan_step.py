@@ -155,14 +155,20 @@ def where(device: torch.device, step: Callable[[], float]) -> list[str]:
     return [f"  {100 * times[name] / total:5.1f} %  {name}" for name in first]
 
 
-def main() -> int:
-    """Exit code 1 when losses differ, or the goal is missed on a GPU."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_for(description: str | None, pairs: int) -> argparse.ArgumentParser:
+    """What networks of what size are measured on what, how often."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
     parser.add_argument("-patch", type=int, default=64, help="voxels along an axis (default: %(default)s)")
     parser.add_argument("-channels", type=int, default=1, help="default: %(default)s")
     parser.add_argument("-features", type=int, nargs="+", default=[32, 64, 128, 256, 320, 320], help="of the levels")
-    parser.add_argument("-pairs", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("-pairs", type=int, default=pairs, help="default: %(default)s")
+    return parser
+
+
+def main() -> int:
+    """Exit code 1 when losses differ, or the goal is missed on a GPU."""
+    parser = parser_for(__doc__, 10)
     parser.add_argument("-peak", choices=["plain", "ours"], help="take two steps and say how much memory they took")
     parser.add_argument("--exact", action="store_true", help="ours in float32, too")
     parser.add_argument("--compiled", action="store_true", help="with torch.compile")

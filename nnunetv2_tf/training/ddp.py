@@ -25,7 +25,6 @@ from nnunetv2_tf.errors import UserError, run_command
 from nnunetv2_tf.work import end_with_parent
 
 PATIENCE = datetime.timedelta(hours=4)  # for others, which may be checking many scans
-
 LINGER = 10.0  # seconds
 STOPPED = 2  # exit code of those whose leader could not begin
 
@@ -108,10 +107,10 @@ def joined(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     if not is_member():
         yield Team(), device
         return
-    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     check_gpus(local, device)
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     team = Team(dist.get_rank(), dist.get_world_size(), local)
