@@ -155,8 +155,12 @@ def launch(number: int, command: Callable[..., int | None], *arguments: Any) -> 
     for member in team:
         member.start()
     try:
-        while team[0].exitcode is None and not any(member.exitcode for member in team):
-            wait([member.sentinel for member in team if member.exitcode is None])
+        running = list(team)
+        while team[0] in running and not any(member.exitcode for member in team if member not in running):
+            ended = wait([member.sentinel for member in running])
+            for member in [one for one in running if one.sentinel in ended]:
+                member.join()
+                running.remove(member)
         if team[0].exitcode == 0:
             for member in team:
                 member.join(LINGER)
