@@ -107,5 +107,5 @@ def test_when_one_ends_all_do_and_one_sentence_says_why(tmp_path, capfd, command
     assert time.monotonic() - start < 60
     said = capfd.readouterr().err
     assert said.count(sentence) == 1
-    assert ("Traceback" in said) == (command is killed)  # whoever waited for it can only say so
+    assert command is killed or "Traceback" not in said  # whoever waits for a killed one may say that it is gone
     assert not (tmp_path / "in").exists()
