@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nnunetv2_tf.baseline.crops import Box
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_gan.networks import Generator, depth_share, one_hot
+from nnunetv2_tf.methods.tf_gan.networks import Generator, one_hot
 
 OVERLAP = 0.5  # of a patch
 WIDTH = 1 / 8  # of a patch, standard deviation of its weights
@@ -38,10 +38,10 @@ def refine(generator: Generator, coarse: Tensor, site: Site, box: Box) -> Tensor
         slice(max(0, one.start - more), min(whole, one.stop + more))
         for one, more, whole in zip(box, rim, coarse.shape[1:], strict=True)
     )
-    deep = depth_share(site.organ[around][None], design.rim_mm, design.spacing)[0]
     inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, around, strict=True))
+    deep = generator.depth(site.organ[around][None])[(slice(None), *inner)]
     added = added_by(generator, coarse, site, box)
-    return coarse[(slice(None), *box)] + design.domain.change(added[None])[0] * deep[inner]
+    return generator.refined(coarse[(slice(None), *box)][None], added[None], deep)[0]
 
 
 @torch.no_grad()
