@@ -42,6 +42,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         if self.options.epochs is not None:
             self.num_epochs = self.options.epochs
+            self.save_every = max(1, min(self.save_every, self.num_epochs // 20))  # so that --c finds something
         self.groups, self.split = Groups(), Split((), ())
         self.synthetic_identifiers: frozenset[str] = frozenset()
         self.record: TrainingRecord | None = None

@@ -72,9 +72,26 @@ def run_epoch(trainer) -> None:
 def test_epochs_come_from_the_name(workspace: Workspace):
     from nnunetv2.run.run_training import get_trainer_from_args
 
-    for name, epochs in (("TFBaselineTrainer_7epochs", 7), ("TFBaselineTrainer", 1000)):
+    stock = get_trainer_from_args("501", "3d_fullres", 0, "nnUNetTrainer", TINY, device=torch.device("cpu"))
+    for name, epochs, save_every in (
+        ("TFBaselineTrainer_7epochs", 7, 1),
+        ("TFBaselineTrainer_100epochs", 100, 5),
+        ("TFBaselineTrainer_2000epochs", 2000, stock.save_every),
+        ("TFBaselineTrainer", stock.num_epochs, stock.save_every),
+    ):
         trainer = get_trainer_from_args("501", "3d_fullres", 0, name, TINY, device=torch.device("cpu"))
-        assert trainer.num_epochs == epochs
+        assert (trainer.num_epochs, trainer.save_every) == (epochs, save_every)
+
+
+def test_a_short_training_can_be_continued_from_where_it_was(workspace: Workspace):
+    """nnU-Net's own loop saves every 50 epochs, which a training of three never reaches."""
+    trainer = workspace.trainer("TFBaselineTrainer_3epochs", num_epochs=3)
+    trainer._best_ema = 2.0  # no epoch is better, so nothing else is saved
+    trainer.on_train_start()
+    for epoch in (1, 2):
+        run_epoch(trainer)
+        checkpoint = torch.load(Path(trainer.output_folder) / "checkpoint_latest.pth", weights_only=False)
+        assert checkpoint["current_epoch"] == epoch
 
 
 def test_the_checkpoint_is_nnunets_own_under_its_own_name(workspace: Workspace):
