@@ -115,8 +115,8 @@ class Both:
             batch = self.batches[number % 2]
             self.game.steps = number
             plain, ours = self.plain.step(batch, number), self.game.step(batch, 0, number)
-            of_d = kept.lambda_a * float(ours["D patch"]) + kept.lambda_b * float(ours["D whole"])
-            pairs = ((plain["D"], of_d), (plain["G"], float(ours["G"])))
+            of_d = kept.lambda_a * ours["D patch"].item() + kept.lambda_b * ours["D whole"].item()
+            pairs = ((plain["D"], of_d), (plain["G"], ours["G"].item()))
             found += [abs(one - other) / abs(one) for one, other in pairs]
         self.plain.config = self.game.config = kept
         return max(found)

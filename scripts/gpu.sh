@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Works docs/gpu_queue.md off on a machine with a GPU: one step a command, each ends within eight minutes, and goes on
-# where it stopped when it is given again.
+# Works docs/gpu_queue.md off on a machine with a GPU: a step or more a command, which ends within eight minutes (exit
+# code 3 when something is left to do) and goes on where it stopped when it is given again.
 # usage: scripts/gpu.sh STEP...
 #   take PART     takes up a part that benchmarks/gpu_pack.py made (PART: a folder)
 #   preprocess    nnU-Net's plans, and its preprocessing of real and healthy scans
@@ -23,16 +23,37 @@ export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
 trainer=TFBaselineTrainer_${epochs}epochs_seed0
 fit=("$real" "$configuration" 0 -healthy "$healthy" -p "$plans" -tr "$trainer" -device "$device")
 
-for_a_while() { # a step that was ended by the clock goes on the next time
-  local code=0
-  timeout --signal=INT --kill-after=20 "$most" "$@" || code=$?
-  case $code in 0) ;; 124 | 130 | 137) echo "Not done after $most s; give the same step again." ;; *) return "$code" ;; esac
+for_a_while() { # what the clock ends goes on the next time; all that is asked of one command shares its clock
+  local code=0 left=$((most - SECONDS))
+  if [ "$left" -gt 0 ]; then
+    timeout --signal=INT --kill-after=20 "$left" "$@" || code=$?
+  else
+    code=124
+  fi
+  case $code in
+    124 | 130 | 137) echo "Not done after $most s; give the same step again." >&2 && exit 3 ;;
+    *) return "$code" ;;
+  esac
+}
+
+timed() { # usage: timed NAME COMMAND...; what was measured is not measured again
+  local name=$1 code=0
+  shift
+  mkdir -p "$work/timings"
+  if [ ! -e "$work/timings/$name.txt" ]; then
+    for_a_while "$@" > "$work/timings/part" || code=$?
+    echo "exit code $code" >> "$work/timings/part"
+    mv "$work/timings/part" "$work/timings/$name.txt"
+  fi
+  cat "$work/timings/$name.txt"
 }
 
 keep() { # what is worth looking at, of this far
-  find "$nnUNet_results" \( -name 'training_log*' -o -name 'progress.png' -o -path '*/previews/*' -o -name 'tf_aug.json' \) \
-    -exec cp --parents -t "$out" {} + 2> /dev/null || true
+  cd "$work"
+  find . \( -name 'training_log*' -o -name 'progress.png' -o -path '*/previews/*' -o -path './timings/*.txt' \
+    -o -name 'tf_aug.json' -o -path '*/tf/gpu12/overview.png' \) -exec cp --parents -t "$out" {} +
 }
+trap keep EXIT
 
 while [ $# -gt 0 ]; do
   step=$1
@@ -55,22 +76,22 @@ while [ $# -gt 0 ]; do
       ;;
     timings)
       cd "$here"
-      for variant in "" --exact --compiled --channels_last; do
-        for_a_while python -m benchmarks.tf_gan_step -device "$device" -patch "$patch" ${variant:+"$variant"} || true
-      done 2>&1 | tee -a "$out/step.txt"
-      for_a_while python -m benchmarks.refinement_time -device "$device" -patch "$patch" 2>&1 | tee -a "$out/refinement.txt"
+      sized=(-device "$device" -patch "$patch")
+      timed step python -m benchmarks.tf_gan_step "${sized[@]}"
+      timed refinement python -m benchmarks.refinement_time "${sized[@]}"
+      for variant in exact compiled channels_last; do
+        timed "step_$variant" python -m benchmarks.tf_gan_step "${sized[@]}" "--$variant"
+      done
       ;;
     tf_aug) for_a_while nnUNetv2_tf_fit "${fit[@]}" -m tf_aug ;;
     tf_gan) for_a_while nnUNetv2_tf_fit "${fit[@]}" -m tf_gan -preset "$preset" ;;
     cases)
       for_a_while nnUNetv2_tf_synthesize "$real" "$configuration" 0 -m tf_gan -preset "$preset" -healthy "$healthy" \
         -p "$plans" -num_cases 12 -s gpu12 -device "$device" -np 1
-      find "$nnUNet_raw" -path '*/tf/gpu12/*' -name 'overview.png' -exec cp -t "$out" {} +
       ;;
     *)
       echo "Error: $step is no step; the head of $0 lists them." >&2
       exit 2
       ;;
   esac
-  keep
 done
