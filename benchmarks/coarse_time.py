@@ -19,6 +19,7 @@ from time import perf_counter
 from benchmarks.placement import prepared
 from benchmarks.ratios import interleaved
 from nnunetv2_tf.cases import channel_names
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.meaning import class_values
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
@@ -32,17 +33,25 @@ from nnunetv2_tf.work import write_json
 GOAL, LINES, PAIRS = 2.5, 8, 16
 
 
-def tasks(root: Path, folder: Path) -> list[Task]:
-    """The first lines of a recipe."""
-    hosts = prepared(root)
-    dataset = hosts.dataset
+def typed_in(dataset: Dataset, folder: Path) -> Learnt:
+    """What tf_aug might have learnt: what a and b are costs nothing."""
     classes, channels = class_values(dataset), channel_names(dataset)
     a, b = (((value,) * len(channels),) * len(classes) for value in (0.7, -0.3))
     fitted = Fitted(tuple(classes.values()), tuple(classes), tuple(channels), a, b, (), (), ())
     write_json(folder / FINAL, to_json(fitted))
-    method, part = find_method("tf_aug"), SetPart(dataset, "coarsetime", 0)
+    return Learnt(folder)
+
+
+def tasks(root: Path, folder: Path) -> list[Task]:
+    """The first lines of a recipe."""
+    hosts = prepared(root)
+    learnt, method, part = (
+        typed_in(hosts.dataset, folder),
+        find_method("tf_aug"),
+        SetPart(hosts.dataset, "coarsetime", 0),
+    )
     return [
-        Task(line, hosts.cases[line.host], hosts.sites(line), method, part, tuple(hosts.files), Learnt(folder))
+        Task(line, hosts.cases[line.host], hosts.sites(line), method, part, tuple(hosts.files), learnt)
         for line in hosts.lines(LINES)
     ]
 

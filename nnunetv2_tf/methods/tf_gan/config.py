@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+EVERYTHING = 30.0  # mm; how far is looked where no limit is set
+
 
 @dataclass(frozen=True)
 class TFGANConfig:
@@ -38,6 +40,11 @@ class TFGANConfig:
     rate_d: float = 4e-4
     betas: tuple[float, float] = (0.5, 0.999)
     preview_every: int = 10  # epochs
+
+    @property
+    def far(self) -> float:
+        """Mm from the tumour on which it does not matter how far something is."""
+        return max(EVERYTHING if most is None else most for most in (self.reach_mm, self.view_mm))
 
 
 PRESETS = {

@@ -26,7 +26,6 @@ from nnunetv2_tf.training.loop import Curves, Loop, Schedule
 PREVIEW, GOAL = 2, 3  # streams of random numbers
 DRAWS = 4  # of real patches, for each donor, that are the goal of features
 SHOWN = 8
-FAR = 30.0  # mm
 SURE, LONG = 0.98, 20  # of the discriminator: how often right, for how many epochs
 UNCHANGED, EARLY = 2e-3, 5  # in [-1, 1]; epochs that a generator has to begin
 PLOTS = {
@@ -128,11 +127,10 @@ class Fit:
             tuple(channel_names(case.dataset)), case.meaning.tumour, tuple(features), levels,
             config.residual, config.reach_mm, config.rim_mm, (z, y, x), Domain.of(data.real),
         )  # fmt: skip
-        far = max(FAR if most is None else most for most in (config.reach_mm, config.view_mm))
         known = case.plan.masked or bool(case.meaning.organ)  # what the organ is, of real scans too
         self.patches = Patches(
-            data.sample_site, stage1, donors, levels.patch, config.reach_mm, far, config.centred if known else 1.0,
-            range(self.team.rank, config.batch, self.team.size), self.seed,
+            data.sample_site, stage1, donors, levels.patch, config.reach_mm, config.far,
+            config.centred if known else 1.0, range(self.team.rank, config.batch, self.team.size), self.seed,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]

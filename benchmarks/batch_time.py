@@ -1,0 +1,94 @@
+"""How long does a batch of TF-GAN's training take to be made, and how many workers does a fast step want?
+
+    python -m benchmarks.batch_time FOLDER [-patch 128] [-pairs 12]
+
+FOLDER is that of benchmarks.placement: real and healthy scans at 1 mm. One thread, one process. Ours makes a batch as
+the default's training does: two healthy hosts with a tumour each (host, model and donor are read, the tumour is placed,
+the host harmonised, the tumour made by tf_aug's default, a and b typed in), and two real cases; of each a patch is cut.
+The reference only reads two healthy and six real cases, image and label, from the same folders. Interleaved pairs.
+"""
+
+import argparse
+import cProfile
+import pstats
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from benchmarks.coarse_time import typed_in
+from benchmarks.placement import prepared
+from benchmarks.ratios import interleaved
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.methods.tf_gan.patches import Patches
+from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.synthesis.hosts import HealthyHosts
+from nnunetv2_tf.synthesis.making import build
+
+STEPS = (0.25, 0.5, 1.0)  # seconds
+SHOWN = 16
+
+
+def patches_of(hosts: HealthyHosts, folder: Path, size: int) -> Patches:
+    """As a fit of the default makes them."""
+    config, stage1 = PRESETS["default"], build(find_method("tf_aug"), typed_in(hosts.dataset, folder))
+    donors = [case for case in hosts.training.values() if case.has_tumour()]
+    return Patches(
+        partial(hosts.sample_site, stage1.pastes), stage1, donors, (size,) * 3, config.reach_mm, config.far,
+        config.centred, range(config.batch), 0,
+    )  # fmt: skip
+
+
+def read(cases: Sequence[Case]) -> float:
+    """Seconds to read image and label of each."""
+    start = perf_counter()
+    for case in map(replace, cases):
+        assert case.image().shape[1:] == case.stored_label.shape
+    return perf_counter() - start
+
+
+def main() -> None:
+    """Says how long it takes, where the time goes, and how many workers that makes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
+    parser.add_argument("-patch", type=int, default=128, help="voxels along an axis (default: %(default)s)")
+    parser.add_argument("-pairs", type=int, default=12, help="default: %(default)s")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    hosts, numbers = prepared(arguments.root.resolve()), count()
+    healthy, real = (list(cases.values()) for cases in (hosts.cases, hosts.training))
+    with tempfile.TemporaryDirectory() as scratch:
+        patches = patches_of(hosts, Path(scratch), arguments.patch)
+
+        def make() -> float:
+            start = perf_counter()
+            patches(next(numbers))
+            return perf_counter() - start
+
+        def reference() -> float:
+            first = next(numbers)
+            several = [(healthy, 2), (real, 6)]
+            return read([cases[(first + k) % len(cases)] for cases, number in several for k in range(number)])
+
+        for _ in range(4):
+            make()  # what is measured once and kept, is kept now
+        ratio = interleaved(reference, make, arguments.pairs)
+        with cProfile.Profile() as profile:
+            for _ in range(4):
+                make()
+    seconds = ratio.median * ratio.reference
+    wanted = ", ".join(f"{seconds / step:.0f} for steps of {step:g} s" for step in STEPS)
+    print(f"{ratio}")
+    print(f"a batch takes about {seconds:.2f} s of a core; workers that keep up: {wanted}")
+    pstats.Stats(profile, stream=sys.stdout).sort_stats("cumulative").print_stats("nnunetv2_tf", SHOWN)
+
+
+if __name__ == "__main__":
+    main()
