@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS := -n auto --maxprocesses 8 --dist loadfile  # a file's fixtures are made once
+WORKERS := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder  # a file's fixtures are made once
 
 .PHONY: demo test test-fast test-exhaustive lint types bench bench-real bench-healthy real_baseline real_carvemix clean
 

@@ -54,7 +54,7 @@ EXTRAS = {
     "ray": ["ray"],
     "report": ["nilearn"],
     "demo": ["nilearn"],
-    "dev": ["pytest", "pytest-xdist", "hypothesis", "jsonschema", "ruff", "pyright[nodejs]", "build"],
+    "dev": ["pytest", "pytest-xdist>=3.8", "hypothesis", "jsonschema", "ruff", "pyright[nodejs]", "build"],
 }
 
 setup(

@@ -5,6 +5,7 @@ os.environ["nnUNet_n_proc_DA"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from tests.scenes import SCENES, Builder, Built, build_scene
 from tests.workspace import HEALTHY, TRAINER, Workspace
 
 __all__ = ["build_scene"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run nnU-Net's commands come first, then those of many tests: no worker waits long for the last one."""
+    numbers = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, -numbers[item.path]))
 
 
 @pytest.fixture(scope="session")

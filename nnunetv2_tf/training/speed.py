@@ -1,7 +1,7 @@
 """What makes training fast on a device, and changes its result by rounding only."""
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -18,13 +18,18 @@ class Speed:
     mixed: bool = False  # convolutions in bfloat16, which needs no scaling of losses as float16 does
     compiled: bool = False
     channels_last: bool = False
+    searched: bool = False  # cuDNN tries what is fastest for each shape, as in nnU-Net's training
 
     @classmethod
     def of(cls, device: torch.device) -> "Speed":
         """What is fast on a device. Compiled only where nnU-Net's variable nnUNet_compile asks for it."""
         mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         asked = os.environ.get("nnUNet_compile", "").lower() in ("true", "1", "t")
-        return cls(mixed, device.type == "cuda" and asked, False)
+        return cls(mixed, device.type == "cuda" and asked, False, device.type == "cuda")
+
+    def convolutions(self) -> AbstractContextManager:
+        """For whole steps, of the same shapes every time."""
+        return torch.backends.cudnn.flags(enabled=True, benchmark=True) if self.searched else nullcontext()
 
     def precision(self, device: torch.device, exact: bool = False) -> AbstractContextManager:
         """For forward passes; exact: in float32 whatever is fast."""

@@ -29,7 +29,7 @@ def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
     before = {variable: os.environ.get(variable) for variable in VARIABLES}
     prepare(workspace.root, spacing=2.5)
-    write_tiny_plans(workspace.dataset, source="nnUNetPlansCoarse", patch=32)
+    write_tiny_plans(workspace.dataset, source="nnUNetPlansCoarse")
     workspace.run(
         "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 20, "-s", "cm20", "-p", NAME
     )
@@ -67,7 +67,7 @@ def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspa
 
 def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
-    trainer = "TFEnrichedTrainer_cm20_2epochs"
+    trainer = "TFEnrichedTrainer_cm20_1epochs"
     africa.run("nnUNetv2_train", 508, "3d_fullres", 0, "-tr", trainer, "-p", NAME, "-device", "cpu")
     folder = africa.results / f"{trainer}__{NAME}__3d_fullres" / "fold_0"
     record = read_json(folder / "tf_enrichment.json", "")

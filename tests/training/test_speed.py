@@ -31,3 +31,11 @@ def test_a_cpu_works_exactly(monkeypatch):
     assert Speed.of(CPU) == Speed(mixed=False, compiled=False, channels_last=False)
     tensor = torch.ones(2)
     assert onto(tensor, CPU) is tensor
+
+
+def test_convolutions_are_searched_for_within_a_step_only():
+    before = torch.backends.cudnn.benchmark
+    for speed, within in ((Speed(), before), (Speed(searched=True), True)):
+        with speed.convolutions():
+            assert torch.backends.cudnn.benchmark == within
+        assert torch.backends.cudnn.benchmark == before

@@ -101,31 +101,8 @@ class Game:
 
     def step(self, batch: Mapping[str, Tensor], epoch: int, step: int) -> Mapping[str, Tensor]:
         """First D, then G."""
-        fake, real = self._prepared(batch, [self.seed, AUGMENT, epoch, step])
-        domain, share = self.design.domain, share_of(fake.distance, self.design.reach_mm) * fake.organ
-        m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
-        with self.speed.precision(self.device):
-            added = self.generate(domain.into(fake.coarse, fake.body), m_s)
-        deep = self.generator.depth(fake.organ)
-        finer = self.generator.refined(fake.coarse, added, deep)
-        z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, finer))
-        seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
-        shaken = np.random.default_rng([self.seed, AUGMENT, epoch, step])
-        contrast, brightness = (shaken.normal(size=2) * self.config.shake).tolist()
-        x_s, x_r = (
-            self._in_view(domain.into(image, side.body) * (1 + contrast) + brightness, side.distance, depth)
-            for image, side, depth in ((seen, fake, deep), (real.image, real, self.generator.depth(real.organ)))
-        )
-        found = self._step_of_d(x_s.detach(), m_s, x_r, m_r)
-        after, before = (domain.into(image, fake.body) for image in (z_s, z_s_))
-        may_change = fake.organ & fake.body & (share * deep > 0)  # elsewhere nothing can differ
-        hinged = losses.hinge(after, before, fake.tumour > 0, may_change, self._margin(fake.distance)).mean()
-        found |= self._step_of_g(x_s, m_s, hinged, self._perceptual(seen, fake, real))
-        self._average()
-        self.steps += 1
-        tumour = ((fake.tumour > 0) & may_change)[:, None].to(z_s.dtype)
-        moved = ((after - before).abs() * tumour).sum() / (tumour.sum() * z_s.shape[1]).clamp_min(1)
-        return {**found, "change in the tumour": moved}
+        with self.speed.convolutions():
+            return self._step(batch, [self.seed, AUGMENT, epoch, step])
 
     def state(self) -> dict[str, Any]:
         """Weights, their average, optimisers."""
@@ -149,6 +126,32 @@ class Game:
     def weights(self) -> Mapping[str, Tensor]:
         """Of the generator to be used."""
         return self.averaged if self.config.average else self.generator.weights()
+
+    def _step(self, batch: Mapping[str, Tensor], seed: Sequence[int]) -> Mapping[str, Tensor]:
+        fake, real = self._prepared(batch, seed)
+        domain, share = self.design.domain, share_of(fake.distance, self.design.reach_mm) * fake.organ
+        m_s, m_r = (one_hot(tumour, self.design.classes) for tumour in (fake.tumour, real.tumour))
+        with self.speed.precision(self.device):
+            added = self.generate(domain.into(fake.coarse, fake.body), m_s)
+        deep = self.generator.depth(fake.organ)
+        finer = self.generator.refined(fake.coarse, added, deep)
+        z_s_, z_s = (composed(fake.host, image, share) for image in (fake.coarse, finer))
+        seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
+        contrast, brightness = (np.random.default_rng(seed).normal(size=2) * self.config.shake).tolist()
+        x_s, x_r = (
+            self._in_view(domain.into(image, side.body) * (1 + contrast) + brightness, side.distance, depth)
+            for image, side, depth in ((seen, fake, deep), (real.image, real, self.generator.depth(real.organ)))
+        )
+        found = self._step_of_d(x_s.detach(), m_s, x_r, m_r)
+        after, before = (domain.into(image, fake.body) for image in (z_s, z_s_))
+        may_change = fake.organ & fake.body & (share * deep > 0)  # elsewhere nothing can differ
+        hinged = losses.hinge(after, before, fake.tumour > 0, may_change, self._margin(fake.distance)).mean()
+        found |= self._step_of_g(x_s, m_s, hinged, self._perceptual(seen, fake, real))
+        self._average()
+        self.steps += 1
+        tumour = ((fake.tumour > 0) & may_change)[:, None].to(z_s.dtype)
+        moved = ((after - before).abs() * tumour).sum() / (tumour.sum() * z_s.shape[1]).clamp_min(1)
+        return {**found, "change in the tumour": moved}
 
     def _prepared(self, batch: Mapping[str, Tensor], seed: Sequence[int]) -> tuple[Fake, Real]:
         """On the device, and augmented: each patch by a draw of its own, wherever it is worked on."""
