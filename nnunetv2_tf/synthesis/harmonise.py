@@ -81,7 +81,8 @@ def looks_of(image: np.ndarray, healthy: np.ndarray, source: str = "") -> Looks:
     box = (slice(None), *box_around(healthy, (0, 0, 0)))
     image, healthy = image[box], healthy[box[1:]]
     landmarks = tuple(_landmarks(channel[healthy]) for channel in image)
-    spectra = tuple(tuple(_numbers(_spectrum(channel, healthy, axis)) for axis in range(3)) for channel in image)
+    places = _stretches(healthy)
+    spectra = tuple(tuple(_numbers(_spectrum(channel, places, axis)) for axis in range(3)) for channel in image)
     return Looks(landmarks, spectra, source)
 
 
@@ -101,13 +102,14 @@ def harmonise(image: np.ndarray, organ: np.ndarray, looks: Looks, schemes: Seque
         return Harmonised(found, ((0.0,) * 3,) * len(image))
     box = box_around(organ, (0, 0, 0))
     organ = organ[box]
+    places = _stretches(organ)
     for channel, (landmarks, spectra) in enumerate(zip(looks.landmarks, looks.spectra, strict=True)):
         own = image[channel][box]
         if schemes[channel] not in (Z_SCORED, *ABSOLUTE):
             widths.append((0.0,) * 3)
             continue
         mapped = _mapped(own, organ, landmarks)  # first, since contrast changes spectra
-        width = _width(mapped, organ, np.array(spectra))
+        width = _width(mapped, organ, places, np.array(spectra))
         if width.any():
             mapped = _mapped(blur(own[None], organ, width.tolist())[0], organ, landmarks)
         values = mapped[organ]
@@ -141,23 +143,29 @@ def _mapped(image: np.ndarray, organ: np.ndarray, landmarks: Sequence[float]) ->
     return mapped
 
 
-def _spectrum(image: np.ndarray, where: np.ndarray, axis: int) -> np.ndarray:
+def _stretches(where: np.ndarray) -> list[np.ndarray]:
+    """By axis: (n, 3) where stretches along it lie that are inside, as `_spectrum` counts them; none where few are."""
+    found = []
+    for axis in range(3):
+        inside = np.moveaxis(where, axis, -1)
+        places = np.empty((0, 3), int)
+        if inside.shape[-1] >= LENGTH:
+            places = np.argwhere(sliding_window_view(inside, LENGTH, axis=-1)[..., ::EVERY, :].all(axis=-1))
+        found.append(places[:: -(-len(places) // MOST)] if len(places) >= FEWEST else places[:0])
+    return found
+
+
+def _spectrum(image: np.ndarray, places: Sequence[np.ndarray], axis: int) -> np.ndarray:
     """(F,) logarithm of the mean power along an axis, over stretches that are inside; all 0 where there are few."""
-    lines, inside = (np.moveaxis(volume, axis, -1) for volume in (image, where))
-    if lines.shape[-1] < LENGTH:
+    if not len(places[axis]):
         return np.zeros(FREQUENCIES)
-    whole = sliding_window_view(inside, LENGTH, axis=-1)[..., ::EVERY, :].all(axis=-1)
-    stretches = sliding_window_view(lines, LENGTH, axis=-1)[..., ::EVERY, :]
-    places = np.argwhere(whole)
-    if len(places) < FEWEST:
-        return np.zeros(FREQUENCIES)
-    places = places[:: -(-len(places) // MOST)]
-    values = stretches[tuple(places.T)]
+    stretches = sliding_window_view(np.moveaxis(image, axis, -1), LENGTH, axis=-1)[..., ::EVERY, :]
+    values = stretches[tuple(places[axis].T)]
     values = (values - values.mean(axis=-1, keepdims=True)) * np.hanning(LENGTH)
     return np.log((np.abs(np.fft.rfft(values, axis=-1)) ** 2).mean(axis=0) + 1e-12)
 
 
-def _width(image: np.ndarray, organ: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+def _width(image: np.ndarray, organ: np.ndarray, places: Sequence[np.ndarray], spectra: np.ndarray) -> np.ndarray:
     """(3,) standard deviations, in voxels, of the blur that gives an image such spectra.
 
     The axis that lacks most comes first, again and again: blur along one axis takes from the others' spectra too, and
@@ -165,7 +173,7 @@ def _width(image: np.ndarray, organ: np.ndarray, spectra: np.ndarray) -> np.ndar
     """
     width = np.zeros(3)
     for _ in range(ROUNDS):
-        more = [_missing_blur(_spectrum(image, organ, axis), spectra[axis]) for axis in range(3)]
+        more = [_missing_blur(_spectrum(image, places, axis), spectra[axis]) for axis in range(3)]
         worst = int(np.argmax(more))
         if more[worst] < LITTLE:
             break
