@@ -5,7 +5,7 @@ in TF32 where torch has that as its default), one volume after the other, nothin
 when they are wanted, and losses read at every step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,6 +22,13 @@ from nnunetv2_tf.training.turning import Turn
 LINEAR = ("host", "coarse", "distance", "real_image", "real_distance")
 NEAREST = ("tumour", "body", "organ", "real_tumour", "real_body", "real_organ")
 DARK = -1.0
+
+
+def gradient_penalty(logits: Sequence[Tensor], x_r: Tensor) -> Tensor:
+    """R1: half the squared gradient of D's mean logits at real images."""
+    score = torch.stack([logit.flatten(1).mean(dim=1).sum() for logit in logits]).sum()
+    (slope,) = torch.autograd.grad(score, x_r, create_graph=True)
+    return slope.square().sum(dim=(1, 2, 3, 4)) / 2
 
 
 class PlainStep:
@@ -63,7 +70,7 @@ class PlainStep:
         loss_d = config.lambda_a * losses.adversarial_d(real[0], fake[0]).mean()
         loss_d = loss_d + config.lambda_b * losses.adversarial_d(real[1], fake[1]).mean()
         if penalised:
-            loss_d = loss_d + config.r1 * config.r1_every * losses.gradient_penalty(real, x_r).mean()
+            loss_d = loss_d + config.r1 * config.r1_every * gradient_penalty(real, x_r).mean()
         self.of_d.zero_grad()
         loss_d.backward()
         self.of_d.step()

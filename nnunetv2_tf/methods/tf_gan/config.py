@@ -41,6 +41,10 @@ class TFGANConfig:
     betas: tuple[float, float] = (0.5, 0.999)
     preview_every: int = 10  # epochs
 
+    def __post_init__(self) -> None:
+        if self.r1 and not self.spectral:
+            raise ValueError("The gradient penalty wants spectral norm: without, the discriminator has instance norm.")
+
     @property
     def far(self) -> float:
         """Mm from the tumour on which it does not matter how far something is."""

@@ -200,14 +200,17 @@ class Game:
         config = self.config
         self.discriminator.requires_grad_(True)
         penalised = bool(config.r1) and self.steps % config.r1_every == 0
-        x_r = x_r.detach().requires_grad_(penalised)
+        judge = self.discriminator if penalised else self.judge  # compiled passes are derived once only
+        penalty = torch.zeros((), device=self.device)
         with self.speed.precision(self.device, exact=penalised):
-            judge = self.discriminator if penalised else self.judge  # compiled passes are derived once only
-            real, fake = (_exact(judge(torch.cat(both, dim=1))) for both in ((x_r, m_r), (x_s, m_s)))
+            if penalised:
+                real, several = losses.penalised(lambda x: judge(torch.cat([x, m_r], dim=1)), x_r)
+                penalty = config.r1 * config.r1_every * several.mean()
+            else:
+                real = _exact(judge(torch.cat([x_r, m_r], dim=1)))
+            fake = _exact(judge(torch.cat([x_s, m_s], dim=1)))
         patch, whole = (losses.adversarial_d(*heads).mean() for heads in zip(real, fake, strict=True))
-        loss = config.lambda_a * patch + config.lambda_b * whole
-        if penalised:
-            loss = loss + config.r1 * config.r1_every * losses.gradient_penalty(real, x_r).mean()
+        loss = config.lambda_a * patch + config.lambda_b * whole + penalty
         self.optimizer_d.zero_grad()
         loss.backward()
         self.team.average_gradients(self.discriminator.parameters())

@@ -4,11 +4,14 @@ Each loss is worked out per image, (B,), and averaged over images only at the en
 the mean over all images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils import parametrize
 
 from nnunetv2_tf.baseline.pooling import class_distance
 
@@ -61,11 +64,30 @@ def total(
     return lambda_a * patch + lambda_b * whole + lambda_c * hinged + lambda_d * percept
 
 
-def gradient_penalty(logits: Sequence[Tensor], x_r: Tensor) -> Tensor:
-    """R1 (not in the paper): half the squared gradient of D's mean logits at real images."""
-    score = torch.stack([logit.flatten(1).mean(dim=1).sum() for logit in logits]).sum()
-    (slope,) = torch.autograd.grad(score, x_r, create_graph=True)
-    return slope.square().sum(dim=(1, 2, 3, 4)) / 2
+def penalised(judge: Callable[[Tensor], Sequence[Tensor]], x_r: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The logits of real images, and R1 (not in the paper), (B,): half the squared gradient of D's mean logits there.
+
+    Its own gradient is that of the slope along a direction that is held fixed, which one pass in forward mode gives. To
+    derive twice backwards comes to the same, but makes of each convolution one with a kernel as large as its output.
+    Torch derives instance norm wrongly in forward mode, so this is not for judges that have it.
+
+    Args:
+        judge: from images to the logits of each head; no image may see another
+        x_r: (B, C, Z, Y, X)
+    """
+    x_r = x_r.detach().requires_grad_()
+    with parametrize.cached():  # a spectral norm changes with every call
+        (slope,) = torch.autograd.grad(_means(judge(x_r)).sum(), x_r)
+        with forward_ad.dual_level():
+            duals = judge(cast(Tensor, forward_ad.make_dual(x_r.detach(), slope)))
+            logits, along = zip(*(forward_ad.unpack_dual(one) for one in duals), strict=True)
+            squared = _means(along)
+    return list(logits), squared - squared.detach() / 2
+
+
+def _means(logits: Sequence[Tensor]) -> Tensor:
+    """(B,) sums of the heads' means."""
+    return torch.stack([logit.flatten(1).mean(dim=1) for logit in logits]).sum(dim=0)
 
 
 def _cross_entropy(logits: Tensor, truth: float) -> Tensor:

@@ -100,7 +100,7 @@ def test_the_discriminator_sees_the_tumour_and_a_little_around_it(monkeypatch):
         for name in ("host", "coarse", "real_image"):
             hidden = (one["distance"] >= 2.5)[:, None].expand_as(one[name])
             other[name][hidden] += far * one["body"][:, None].expand_as(one[name])[hidden]
-        found = game(replace(PLAIN, view_mm=2.5), rim_mm=2.0)
+        found = game(replace(PLAIN, view_mm=2.5, r1=0.0), rim_mm=2.0)
         monkeypatch.setattr(found, "_perceptual", lambda *_: torch.zeros(()))
         monkeypatch.setattr("nnunetv2_tf.methods.tf_gan.game.renormalised", lambda edited, *_: edited)
         found.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, :1].detach()))
@@ -197,15 +197,13 @@ def test_the_penalty_is_lazy():
     """Every so many steps, times as many; the first of them at once."""
     config = replace(PLAIN, r1=3.0, r1_every=2)
     seen = []
-    original = losses.gradient_penalty
+    original = losses.penalised
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            losses, "gradient_penalty", lambda *given: seen.append(given[1].requires_grad) or original(*given)
-        )
+        patch.setattr(losses, "penalised", lambda *given: seen.append(found.steps) or original(*given))
         found = game(config, goal=some_goal())
         for step in range(5):
             found.step(batch(seed=step), 0, step)
-    assert seen == [True] * 3
+    assert seen == [0, 2, 4]
 
 
 def test_the_margin_is_wider_near_the_tumour():

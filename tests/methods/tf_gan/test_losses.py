@@ -1,10 +1,16 @@
 """Eq. 2 to 5 against plain loops, and what they are 0 for."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from nnunetv2_tf.methods.tf_gan import losses
+from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.networks.discriminators import DualHead
+from nnunetv2_tf.networks.levels import Levels
 
 SHAPE = (3, 4, 5)
 
@@ -97,9 +103,35 @@ def test_total():
 
 def test_gradient_penalty_of_a_linear_judge():
     """Whose gradient is known: the weights, seen through each head's mean."""
-    weight, x_r = drawn(1, *SHAPE), drawn(2, 1, *SHAPE, seed=1).requires_grad_()
-    whole = (x_r * weight).sum(dim=(1, 2, 3, 4))[:, None]
-    patches = 3 * x_r
-    found = losses.gradient_penalty((patches, whole), x_r)
+    weight, x_r = drawn(1, *SHAPE), drawn(2, 1, *SHAPE, seed=1)
+    logits, found = losses.penalised(lambda x: (3 * x, (x * weight).sum(dim=(1, 2, 3, 4))[:, None]), x_r)
+    torch.testing.assert_close(logits[0], 3 * x_r)
     slope = weight + 3 / weight.numel()
     np.testing.assert_allclose(found.detach(), [float(slope.square().sum()) / 2] * 2, rtol=1e-9)
+
+
+def test_the_penalty_teaches_as_one_that_is_derived_twice():
+    """Value and gradients of a real discriminator, against two passes backwards."""
+    torch.manual_seed(0)
+    judge = DualHead(2, (4, 6, 8), Levels.of((16, 16, 16), (1.0, 1.0, 1.0), 4), 2, spectral=True).double()
+    x_r = drawn(2, 2, 16, 16, 16, seed=1)
+    other = copy.deepcopy(judge)
+    logits, found = losses.penalised(judge, x_r)
+    (logits[0].mean() + found.sum()).backward()
+    x_r = x_r.clone().requires_grad_()
+    expected = other(x_r)
+    score = torch.stack([logit.flatten(1).mean(dim=1).sum() for logit in expected]).sum()
+    (slope,) = torch.autograd.grad(score, x_r, create_graph=True)
+    squares = slope.square().flatten(1).sum(dim=1) / 2
+    (expected[0].mean() + squares.sum()).backward()
+    torch.testing.assert_close(logits, list(expected))
+    torch.testing.assert_close(found, squares)
+    for (name, weight), twin in zip(judge.named_parameters(), other.parameters(), strict=True):
+        if twin.grad is not None:
+            assert weight.grad is not None, name
+            torch.testing.assert_close(weight.grad, twin.grad, msg=name)
+
+
+def test_judges_with_instance_norm_are_not_penalised():
+    with pytest.raises(ValueError, match="wants spectral norm"):
+        replace(PRESETS["paper"], r1=1.0)
