@@ -39,12 +39,20 @@ class UNet(nn.Module):
         return self.head(x)
 
 
+class _Nearest(nn.Upsample):
+    """Copies voxels in the type that they have: autocast would have them in float32."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's signature)
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input)
+
+
 class _Up(nn.Sequential):
     """Each voxel becomes as many as the stride says, then a convolution."""
 
     def __init__(self, wide: int, narrow: int, kernel: Sequence[int], stride: Sequence[int]) -> None:
         super().__init__(
-            nn.Upsample(scale_factor=tuple(float(step) for step in stride), mode="nearest"),
+            _Nearest(scale_factor=tuple(float(step) for step in stride), mode="nearest"),
             StackedConvBlocks(1, nn.Conv3d, wide, narrow, tuple(kernel), 1, **_STYLE),
         )
 

@@ -29,7 +29,10 @@ class Speed:
 
     def convolutions(self) -> AbstractContextManager:
         """For whole steps, of the same shapes every time."""
-        return torch.backends.cudnn.flags(enabled=True, benchmark=True) if self.searched else nullcontext()
+        if not self.searched:
+            return nullcontext()
+        now = torch.backends.cudnn
+        return now.flags(now.enabled, benchmark=True, deterministic=now.deterministic, allow_tf32=now.allow_tf32)
 
     def precision(self, device: torch.device, exact: bool = False) -> AbstractContextManager:
         """For forward passes; exact: in float32 whatever is fast."""
