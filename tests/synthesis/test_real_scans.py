@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA, reason="NNUNETV2_TF
 
 @pytest.fixture(scope="module")
 def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Planned at 2.5 mm, four train and four validate, with the set cm20."""
+    """Planned at 2.5 mm, four train and four validate, with the set cm6."""
     workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
     before = {variable: os.environ.get(variable) for variable in VARIABLES}
     prepare(workspace.root, spacing=2.5)
     write_tiny_plans(workspace.dataset, source="nnUNetPlansCoarse")
     workspace.run(
-        "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 20, "-s", "cm20", "-p", NAME
+        "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 6, "-s", "cm6", "-p", NAME
     )
     for variable, value in before.items():
         os.environ.pop(variable) if value is None else os.environ.update({variable: value})
@@ -44,9 +44,9 @@ def volume(path) -> np.ndarray:
 
 def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
-    part, real = SetPart(africa.dataset, "cm20", 0), raw_cases(africa.dataset)
+    part, real = SetPart(africa.dataset, "cm6", 0), raw_cases(africa.dataset)
     training = set(read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["train"])
-    assert len(cases_in(part)) == 20
+    assert len(cases_in(part)) == 6
     for name in cases_in(part):
         sidecar = part.sidecar(name)
         assert set(sidecar.ancestors) <= training
@@ -67,11 +67,11 @@ def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspa
 
 def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
-    trainer = "TFEnrichedTrainer_cm20_1epochs"
+    trainer = "TFEnrichedTrainer_cm6_1epochs"
     africa.run("nnUNetv2_train", 508, "3d_fullres", 0, "-tr", trainer, "-p", NAME, "-device", "cpu")
     folder = africa.results / f"{trainer}__{NAME}__3d_fullres" / "fold_0"
     record = read_json(folder / "tf_enrichment.json", "")
-    assert (record["num_real"], record["num_synthetic"]) == (4, 20)
+    assert (record["num_real"], record["num_synthetic"]) == (4, 6)
     summary = read_json(folder / "validation" / "summary.json", "")
     validated = {os.path.basename(case["reference_file"]).split(".")[0] for case in summary["metric_per_case"]}
     assert validated == set(read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["val"])
