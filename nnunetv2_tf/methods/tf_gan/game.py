@@ -200,7 +200,7 @@ class Game:
         config = self.config
         self.discriminator.requires_grad_(True)
         penalised = bool(config.r1) and self.steps % config.r1_every == 0
-        judge = self.discriminator if penalised else self.judge  # compiled passes are derived once only
+        judge = self.discriminator if penalised else self.judge  # compiled passes know no forward mode
         penalty = torch.zeros((), device=self.device)
         with self.speed.precision(self.device, exact=penalised):
             if penalised:
