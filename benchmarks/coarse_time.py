@@ -12,6 +12,7 @@ back as they are. Goal: at most 2.5 times the reference.
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -45,15 +46,18 @@ def typed_in(dataset: Dataset, folder: Path) -> Learnt:
 def tasks(root: Path, folder: Path) -> list[Task]:
     """The first lines of a recipe."""
     hosts = prepared(root)
-    learnt, method, part = (
-        typed_in(hosts.dataset, folder),
-        find_method("tf_aug"),
-        SetPart(hosts.dataset, "coarsetime", 0),
-    )
+    learnt, method = typed_in(hosts.dataset, folder), find_method("tf_aug")
+    part = SetPart(hosts.dataset, "coarsetime", 0)
     return [
         Task(line, hosts.cases[line.host], hosts.sites(line), method, part, tuple(hosts.files), learnt)
         for line in hosts.lines(LINES)
     ]
+
+
+def read_stored(cases: Iterable[Case]) -> None:
+    """Image and label of each, as nnU-Net stores them."""
+    for case in map(replace, cases):  # a fresh one holds no arrays
+        assert case.image().shape[1:] == case.stored_label.shape
 
 
 def read_and_write(task: Task, donors: list[Case], folder: Path) -> float:
@@ -63,8 +67,7 @@ def read_and_write(task: Task, donors: list[Case], folder: Path) -> float:
     reader = host.plan.plans["image_reader_writer"]
     for path in (*host.files.images, host.files.label):
         read_volume(path, reader).write(folder / path.name)
-    for case in (host, *map(replace, donors)):
-        assert case.image().shape[1:] == case.stored_label.shape
+    read_stored((host, *donors))
     return perf_counter() - start
 
 

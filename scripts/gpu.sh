@@ -75,7 +75,8 @@ while [ $# -gt 0 ]; do
       for raw in "$nnUNet_raw"/Dataset"$real"_*; do
         [ ! -e "$raw/splits_final.json" ] || cp "$raw/splits_final.json" "$nnUNet_preprocessed/$(basename "$raw")/"
       done
-      for_a_while "$python" -m nnunetv2_tf.commands.preprocess_healthy -d "$real" -healthy "$healthy" -p "$plans" -c "$configuration" -np "$processes"
+      for_a_while "$python" -m nnunetv2_tf.commands.preprocess_healthy -d "$real" -healthy "$healthy" -p "$plans" \
+        -c "$configuration" -np "$processes"
       ;;
     baseline)
       for_a_while nnUNetv2_train "$real" "$configuration" 0 -tr "$trainer" -p "$plans" -device "$device" --c
@@ -92,8 +93,8 @@ while [ $# -gt 0 ]; do
     tf_aug) for_a_while "$python" -m nnunetv2_tf.commands.fit "${fit[@]}" -m tf_aug ;;
     tf_gan) for_a_while "$python" -m nnunetv2_tf.commands.fit "${fit[@]}" -m tf_gan -preset "$preset" ;;
     cases)
-      for_a_while "$python" -m nnunetv2_tf.commands.synthesize "$real" "$configuration" 0 -m tf_gan -preset "$preset" -healthy "$healthy" \
-        -p "$plans" -num_cases 12 -s gpu12 -device "$device" -np 1
+      for_a_while "$python" -m nnunetv2_tf.commands.synthesize "$real" "$configuration" 0 -m tf_gan -preset "$preset" \
+        -healthy "$healthy" -p "$plans" -num_cases 12 -s gpu12 -device "$device" -np 1
       ;;
     *)
       echo "Error: $step is no step; the head of $0 lists them." >&2

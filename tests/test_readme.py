@@ -81,7 +81,7 @@ def test_the_way_so_far(tmp_path: Path):
             if "plan_and_preprocess" in line:
                 with pytest.MonkeyPatch.context() as patch:
                     enter(workspace, patch)
-                    write_tiny_plans(workspace.dataset, name="nnUNetPlans", patch=16)
+                    write_tiny_plans(workspace.dataset, name="nnUNetPlans")
     raw = tmp_path / "nnUNet_raw"
     sets = {path.name for path in (raw / workspace.dataset.name / "tf").iterdir()}
     assert sets == {"cm100", "carvemixseed0"}  # `mine` was removed
