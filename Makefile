@@ -11,17 +11,17 @@ $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,demo,skullstrip]"
 	touch $@
 
-demo: $(VENV)/.installed  ## real + synthetic training on stand-in data, on the CPU
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh build/demo
+demo: $(VENV)/.installed  ## few patients, many healthy people: nnU-Net alone, with CarveMix, with TF-Aug
+	@$(BIN)/python -m scripts.demo build/demo
 
-test: lint types $(VENV)/.installed  ## everything CI runs
+test: lint types $(VENV)/.installed  ## everything that guards a promise, once; what CI runs
 	$(BIN)/python -m pytest -q $(WORKERS)
 
-test-fast: $(VENV)/.installed  ## without the tests that run nnU-Net's commands
-	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow"
+test-fast: $(VENV)/.installed  ## without what runs nnU-Net's commands or takes long
+	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow and not exhaustive"
 
-test-exhaustive: $(VENV)/.installed  ## besides, what takes too long for every day
-	NNUNETV2_TF_EXHAUSTIVE=1 $(BIN)/python -m pytest -q -k every_release_with_classes
+test-exhaustive: $(VENV)/.installed  ## all combinations and the whole of the README's commands
+	$(BIN)/python -m pytest -q $(WORKERS) -m ""
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

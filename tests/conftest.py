@@ -5,19 +5,20 @@ os.environ["nnUNet_n_proc_DA"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side
 
 import functools
-from collections import Counter
+import shutil
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.healthy import preprocess_healthy
+from nnunetv2_tf.preparation.preprocess import preprocess_cases
 from nnunetv2_tf.standin.brains import Brains, healthy
-from nnunetv2_tf.standin.plans import NAME as TINY
-from nnunetv2_tf.standin.plans import write_tiny_plans
 from tests.scenes import SCENES, Builder, Built, build_scene
-from tests.workspace import HEALTHY, TRAINER, Workspace
+from tests.workspace import HEALTHY, PLANNED, TINY, TRAINER, Workspace, write_test_plans
 
 __all__ = ["build_scene"]
 
@@ -29,30 +30,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in slow, -numbers[item.path]))
 
 
-@pytest.fixture(scope="session")
-def make_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Workspace]:
-    """Makes a stand-in dataset and lets nnU-Net's own commands plan and preprocess it."""
-
-    def make(brains: Brains, configurations: str = "3d_fullres", num_cases: int = 10) -> Workspace:
-        root = tmp_path_factory.mktemp("workspace")
-        workspace = Workspace(root, Dataset("Dataset501_StandIns"))
-        with pytest.MonkeyPatch.context() as patch:
-            enter(workspace, patch)
-            for folder in workspace.variables.values():
-                Path(folder).mkdir()
-            brains.write_dataset(workspace.dataset.raw, num_cases, seed=0)
-            arguments = ["-d", "501", "-c", *configurations.split(), "-np", "1", "-npfp", "1"]
-            workspace.run("nnUNetv2_plan_and_preprocess", *arguments, "--verify_dataset_integrity")
-            write_tiny_plans(workspace.dataset)
-        return workspace
-
-    return make
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints which files took longest, summed over set-up, tests and tear-down."""
+    seconds: dict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("ten slowest files")
+    for name, total in sorted(seconds.items(), key=lambda pair: -pair[1])[:10]:
+        terminalreporter.line(f"{total:7.1f} s  {name}")
 
 
 @pytest.fixture(scope="session")
-def template(make_workspace: Callable[..., Workspace]) -> Workspace:
-    """Ten planned and preprocessed cases; not to be changed."""
-    return make_workspace(Brains(), "2d 3d_fullres")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Ten planned and preprocessed cases; not to be changed.
+
+    The plans are kept in tests/planned; tests/preparation/test_preprocess.py shows that nnU-Net's own command makes
+    the same of these cases.
+    """
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"), Dataset("Dataset501_StandIns"))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(workspace, patch)
+        write_template(workspace)
+        shutil.copytree(PLANNED, workspace.dataset.preprocessed)
+        shutil.copy(workspace.dataset.raw / "dataset.json", workspace.dataset.preprocessed)
+        shutil.copytree(workspace.dataset.raw / "labelsTr", workspace.dataset.preprocessed / "gt_segmentations")
+        for configuration in ("2d", "3d_fullres"):
+            plan = workspace.plan(configuration, "nnUNetPlans")
+            folder = workspace.dataset.preprocessed / plan.data_identifier
+            list(preprocess_cases(plan, list(raw_cases(workspace.dataset).values()), folder, 1))
+        write_test_plans(workspace.dataset)
+    return workspace
 
 
 @pytest.fixture
@@ -106,6 +115,13 @@ def scene(request: pytest.FixtureRequest, scenes: Callable[[str], Built], monkey
     built = scenes(getattr(request, "param", "one channel"))
     enter(built.workspace, monkeypatch)
     return built
+
+
+def write_template(workspace: Workspace) -> None:
+    """nnU-Net's three folders, with the raw cases of `template`; needs the environment of the workspace."""
+    for folder in workspace.variables.values():
+        Path(folder).mkdir()
+    Brains().write_dataset(workspace.dataset.raw, 10, seed=0)
 
 
 def entered_copy(template: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:

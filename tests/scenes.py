@@ -1,5 +1,6 @@
 """Small planned and preprocessed datasets of every kind that methods must cope with."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +26,12 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.brains import CLASSES, Brains
 from nnunetv2_tf.standin.cohort import Cohort
 from nnunetv2_tf.standin.livers import Livers
-from nnunetv2_tf.standin.plans import NAME as TINY
-from nnunetv2_tf.standin.plans import write_tiny_plans
 from nnunetv2_tf.synthesis.making import Learnt, Task
 from nnunetv2_tf.synthesis.sites import HealthySites, RealSites
 from nnunetv2_tf.tumours.bank import make_bank
 from nnunetv2_tf.tumours.recipe import Line, Tumour
 from nnunetv2_tf.work import read_json, write_json
-from tests.workspace import Workspace
+from tests.workspace import PLANNED, TINY, Workspace, write_test_plans
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class Built:
         """A model that nnU-Net's trainer wrote before its first step; needs the environment of this scene."""
         model = Baseline(self.dataset, "nnUNetTrainer", TINY, "3d_fullres", 0)
         if not model.path.exists():
-            write_tiny_plans(self.dataset)
+            write_test_plans(self.dataset)
             trainer = self.workspace.trainer("nnUNetTrainer")
             trainer.initialize()
             model.folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +196,7 @@ Builder = Callable[[Scene], Built]
 
 
 @pytest.fixture(scope="session")
-def build_scene(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+def build_scene(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """Writes a scene's cases, plans them by hand, and preprocesses them."""
 
     def build(scene: Scene) -> Built:
@@ -211,8 +210,8 @@ def build_scene(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -
             description = read_json(dataset.raw / "dataset.json", "") | scene.extra
             write_json(dataset.raw / "dataset.json", description)
             write_json(dataset.preprocessed / "dataset.json", description)
-            planned = template.root / "nnUNet_preprocessed" / template.dataset.name / "nnUNetPlans.json"
-            plans = read_json(planned, "")
+            shutil.copy(PLANNED / "dataset_fingerprint.json", dataset.preprocessed)
+            plans = read_json(PLANNED / "nnUNetPlans.json", "")
             _adapt(plans, scene, len(description["channel_names"]))
             plans["dataset_name"] = dataset.name
             write_json(dataset.preprocessed / "nnUNetPlans.json", plans)

@@ -16,8 +16,10 @@ from nnunetv2_tf.folders import VARIABLES, Dataset
 from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as TINY
+from nnunetv2_tf.standin.plans import write_small_plans
 
 BIN = Path(sys.executable).parent
+PLANNED = Path(__file__).parent / "planned"  # what nnU-Net writes when it plans the fixture `template`
 HEALTHY = Dataset("Dataset601_Healthy")
 TRAINER = "TFBaselineTrainer_1epochs_seed0"
 QUIET = {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "ignore"}
@@ -82,6 +84,13 @@ class Workspace:
         for setting, value in steps.items():
             setattr(trainer, setting, value)
         return trainer
+
+
+def write_test_plans(
+    dataset: Dataset, source: str = "nnUNetPlans", name: str = TINY, patch: tuple[int, int, int] = (16, 16, 16)
+) -> None:
+    """Writes plans of so small a network that an epoch of nnU-Net's takes four seconds."""
+    write_small_plans(dataset, source, name, patch, features=(4, 8, 8), convolutions=1)
 
 
 def log_of(folder: Path) -> str:

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     for action in (dataset, sheet):
         action.add_argument("-shape", type=int, nargs=3, default=[64, 76, 64], metavar=("Z", "Y", "X"), help="voxels")
     dataset.add_argument("-channels", nargs="+", default=["t1n"], help="of t1n t1c t2w t2f (default: t1n)")
+    dataset.add_argument("-num_train", type=int, metavar="N", help="one fold: the first N train, the others validate")
     dataset.add_argument("--healthy", action="store_true", help="healthy people on another scanner; label = brain")
     return parser
 
@@ -65,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> None:
         return
     make = healthy if arguments.healthy else Brains
     cohort = make(shape=(z, y, x), spacing=spacing, kind=arguments.kind, channel_names=tuple(arguments.channels))
-    cohort.new_dataset(Dataset(arguments.name), arguments.num_cases, arguments.seed)
+    cohort.new_dataset(Dataset(arguments.name), arguments.num_cases, arguments.seed, arguments.num_train)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.folds import splits_file
 from nnunetv2_tf.work import write_json
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -68,18 +69,26 @@ class Cohort(ABC):
                 self.write(volume, folder / "imagesTr" / f"{name}_{channel:04d}.nii.gz")
             self.write(label, folder / "labelsTr" / f"{name}.nii.gz")
 
-    def write_dataset(self, folder: Path, num_cases: int, seed: int, prefix: str = "case") -> None:
-        """Writes a whole nnU-Net raw dataset."""
-        self.write_cases(folder, [f"{prefix}_{index:03d}" for index in range(num_cases)], seed)
+    def write_dataset(self, folder: Path, num_cases: int, seed: int, prefix: str = "case") -> list[str]:
+        """Writes a whole nnU-Net raw dataset; returns its cases."""
+        names = [f"{prefix}_{index:03d}" for index in range(num_cases)]
+        self.write_cases(folder, names, seed)
         write_json(folder / "dataset.json", self.description(num_cases))
+        return names
 
-    def new_dataset(self, dataset: Dataset, num_cases: int, seed: int) -> None:
-        """Writes a dataset of its own; never into one that exists."""
+    def new_dataset(self, dataset: Dataset, num_cases: int, seed: int, num_train: int | None = None) -> None:
+        """Writes a dataset of its own, never into one that exists; with `num_train` its single fold too."""
+        if num_train is not None and not 0 < num_train < num_cases:
+            raise UserError(
+                f"-num_train {num_train} of {num_cases} cases leaves one side empty; use 1 to -num_cases - 1."
+            )
         if not re.fullmatch(r"Dataset\d{3}_\w+", dataset.name):
             raise UserError(f"{dataset.name!r} is no name for a dataset; use one like Dataset999_StandIns.")
         if dataset.raw.exists():
             raise UserError(f"{dataset.raw} exists already, and stand-ins would be mixed with it; use another -name.")
-        self.write_dataset(dataset.raw, num_cases, seed)
+        names = self.write_dataset(dataset.raw, num_cases, seed)
+        if num_train is not None:
+            write_json(splits_file(dataset), [{"train": names[:num_train], "val": names[num_train:]}])
 
 
 def smooth_field(rng: np.random.Generator, shape: Sequence[int], knots: int = 4) -> np.ndarray:

@@ -7,11 +7,11 @@ from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReori
 
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.preparation.grid import Grid
-from tests.scenes import SCENES, Built
+from tests.scenes import SAME_GRID, SCENES, Built
 
 
-@pytest.mark.parametrize("scene", SCENES, indirect=True)
-def test_voxels_lie_where_simpleitk_says(scene: Built):
+@pytest.mark.parametrize(("scene", "name"), [(name, name) for name in SCENES], indirect=["scene"])
+def test_voxels_lie_where_simpleitk_says(scene: Built, name):
     case = scene.cases[0]
     image = sitk.ReadImage(str(case.files.images[0]))
     for index in ((0, 0, 0), (3, 5, 7)):
@@ -20,7 +20,7 @@ def test_voxels_lie_where_simpleitk_says(scene: Built):
         reader[list(case.plan.plans_manager.transpose_forward)] = native[:3]
         expected = image.TransformContinuousIndexToPhysicalPoint(reader[::-1].tolist())
         np.testing.assert_allclose((case.grid.affine @ [*index, 1])[:3], expected, atol=1e-6)
-    assert case.grid.resampled is (case.grid.shape != case.grid.cropped)
+    assert case.grid.resampled is (name not in SAME_GRID)
 
 
 @pytest.mark.parametrize("scene", SCENES, indirect=True)

@@ -6,24 +6,57 @@ import pytest
 
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.work import read_json
+from tests.conftest import enter, write_template
 from tests.workspace import TINY, Workspace, stored, tree
 
 
+@pytest.fixture(scope="module")
+def by_nnunet(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The raw cases of `template`, planned and preprocessed by nnU-Net's own command; not to be changed."""
+    workspace = Workspace(tmp_path_factory.mktemp("by_nnunet"), Dataset("Dataset501_StandIns"))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(workspace, patch)
+        write_template(workspace)
+    options = ["-c", "2d", "3d_fullres", "-np", 1, "-npfp", 1, "--verify_dataset_integrity"]
+    workspace.run("nnUNetv2_plan_and_preprocess", "-d", 501, *options)
+    return workspace
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_equals_what_nnunet_stores(workspace: Workspace, configuration, processes):
-    stock = stored(workspace.dataset.preprocessed / f"nnUNetPlans_{configuration}")
-    cases = list(raw_cases(workspace.dataset).values())[:3]
-    folder = workspace.root / "ours" / configuration
-    done = list(preprocess_cases(workspace.plan(configuration, "nnUNetPlans"), cases, folder, processes))
+def test_equals_what_nnunet_stores(by_nnunet: Workspace, monkeypatch, tmp_path, configuration, processes):
+    enter(by_nnunet, monkeypatch)
+    stock = stored(by_nnunet.dataset.preprocessed / f"nnUNetPlans_{configuration}")
+    cases = list(raw_cases(by_nnunet.dataset).values())[:3]
+    folder = tmp_path / "ours" / configuration
+    done = list(preprocess_cases(by_nnunet.plan(configuration, "nnUNetPlans"), cases, folder, processes))
     assert done == cases
     ours = stored(folder)
     names = {case.identifier for case in cases}
     assert len(ours) == 9
     assert ours == {name: data for name, data in stock.items() if name.split(".")[0].removesuffix("_seg") in names}
     assert [path.name for path in folder.parent.iterdir()] == [configuration]  # no scratch left
+
+
+@pytest.mark.slow
+def test_the_template_of_the_tests_is_what_nnunet_makes(by_nnunet: Workspace, template: Workspace):
+    """Arrays bit for bit, plans and fingerprint but for the last digits of brightness on another processor."""
+    folders = [place.root / "nnUNet_preprocessed" / place.dataset.name for place in (by_nnunet, template)]
+    assert {path.name for path in folders[1].iterdir()} == {path.name for path in folders[0].iterdir()} | {
+        f"{TINY}.json"
+    }
+    for configuration in ("2d", "3d_fullres"):
+        theirs, ours = (stored(folder / f"nnUNetPlans_{configuration}") for folder in folders)
+        assert theirs == ours
+    for name in ("nnUNetPlans", "dataset_fingerprint"):
+        theirs, ours = (read_json(folder / f"{name}.json", "") for folder in folders)
+        bright = [plans.pop("foreground_intensity_properties_per_channel")["0"] for plans in (theirs, ours)]
+        assert bright[0] == pytest.approx(bright[1], rel=1e-5)
+        assert theirs == ours
 
 
 def test_plans_that_do_not_exist_are_named(workspace: Workspace):

@@ -12,11 +12,10 @@ from benchmarks.africa import DATASET, prepare
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import VARIABLES, Dataset
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.standin.plans import NAME, write_tiny_plans
 from nnunetv2_tf.work import read_json
 from tests.conftest import enter
 from tests.synthesis.making import cases_in
-from tests.workspace import Workspace
+from tests.workspace import TINY, Workspace, write_test_plans
 
 DATA = os.environ.get("NNUNETV2_TF_REAL_DATA")
 
@@ -29,9 +28,9 @@ def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
     before = {variable: os.environ.get(variable) for variable in VARIABLES}
     prepare(workspace.root, spacing=2.5)
-    write_tiny_plans(workspace.dataset, source="nnUNetPlansCoarse")
+    write_test_plans(workspace.dataset, "nnUNetPlansCoarse", TINY, (32, 32, 32))
     workspace.run(
-        "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 6, "-s", "cm6", "-p", NAME
+        "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 6, "-s", "cm6", "-p", TINY
     )
     for variable, value in before.items():
         os.environ.pop(variable) if value is None else os.environ.update({variable: value})
@@ -68,8 +67,8 @@ def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspa
 def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
     trainer = "TFEnrichedTrainer_cm6_1epochs"
-    africa.run("nnUNetv2_train", 508, "3d_fullres", 0, "-tr", trainer, "-p", NAME, "-device", "cpu")
-    folder = africa.results / f"{trainer}__{NAME}__3d_fullres" / "fold_0"
+    africa.run("nnUNetv2_train", 508, "3d_fullres", 0, "-tr", trainer, "-p", TINY, "-device", "cpu")
+    folder = africa.results / f"{trainer}__{TINY}__3d_fullres" / "fold_0"
     record = read_json(folder / "tf_enrichment.json", "")
     assert (record["num_real"], record["num_synthetic"]) == (4, 6)
     summary = read_json(folder / "validation" / "summary.json", "")

@@ -1,12 +1,12 @@
 """The whole way by nnU-Net's own commands: two folds under one name, predict, share, compare, accumulate."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import SimpleITK as sitk
 
-from nnunetv2_tf.folders import VARIABLES
 from tests.environments import Environment
 from tests.trainers.conftest import add_set
 from tests.workspace import QUIET, TINY, Workspace, log_of
@@ -70,11 +70,12 @@ def shared_without_the_plugin(workspace: Workspace, tmp_path, predictions: dict[
     elsewhere.run("python", "-c", "import nnunetv2_tf", expect=1)
     places: dict[str, Any] = {**elsewhere.places(), **QUIET}
     elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", archive, **places)
+    installed = Path(places["nnUNet_results"]) / workspace.dataset.name / model(workspace, ENRICHED).name
+    assert {path.name for path in installed.glob("fold_*")} == {"fold_0", "fold_1"}
     output = tmp_path / "predicted_elsewhere"
     arguments = ["-i", workspace.root / "inputs", "-o", output, "-d", 501, *options, "-device", "cpu", "--disable_tta"]
     elsewhere.run("nnUNetv2_predict", *arguments, "-npp", 1, "-nps", 1, **places)
     assert voxels(output) == predictions
-    assert set(places) >= set(VARIABLES)
 
 
 def compare(workspace: Workspace, folds: list[object]) -> None:
@@ -89,9 +90,8 @@ def compare(workspace: Workspace, folds: list[object]) -> None:
 def test_val_and_continue(workspace: Workspace):
     """--val needs no set, --c on a finished training runs its validation again."""
     add_set(workspace, "demo")
-    train(workspace, ENRICHED, 0)
+    workspace.trainer(ENRICHED).run_training()
     summary = model(workspace, ENRICHED) / "fold_0" / "validation" / "summary.json"
-    summary.unlink()
     workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "demo")
     arguments = ["nnUNetv2_train", 501, "3d_fullres", 0, "-tr", ENRICHED, "-p", TINY, "-device", "cpu"]
     workspace.run(*arguments, "--val")

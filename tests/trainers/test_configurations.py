@@ -2,13 +2,14 @@
 
 import pytest
 
+from nnunetv2_tf.sets import actions
 from nnunetv2_tf.standin.brains import REGIONS, Brains
-from nnunetv2_tf.standin.plans import write_tiny_plans
 from nnunetv2_tf.work import read_json, write_json
 from tests.conftest import enter
+from tests.scenes import Builder, Scene
 from tests.trainers.conftest import add_set
 from tests.trainers.test_enriched import refused
-from tests.workspace import TINY, Workspace
+from tests.workspace import TINY, Workspace, write_test_plans
 
 
 def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = TINY):
@@ -21,17 +22,15 @@ def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = 
     return trainer
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ignore", [None, 4])
-def test_regions_with_and_without_ignore_label(make_workspace, tmp_path, monkeypatch, ignore):
+def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch, ignore):
     brains = Brains(shape=(24, 30, 28), channel_names=("t1n", "t2f"), labels=REGIONS, ignore=ignore)
-    template = make_workspace(brains, num_cases=5)
-    workspace = template.copy(tmp_path)
+    workspace = build_scene(Scene(brains)).workspace
     enter(workspace, monkeypatch)
+    write_test_plans(workspace.dataset)
     folder = workspace.root / "foreign"
     brains.write_cases(folder, ["synthetic_0000"], seed=5)
-    run = ("nnUNetv2_tf_sets", "-d", 501, "--add", folder, "-s", "demo", "-f", 0, "--trust", "-p", TINY)
-    workspace.run(*run)
+    actions.add(workspace.id, folder, "demo", [0], None, ["3d_fullres"], TINY, 1)
     trainer = train(workspace)
     assert trainer.label_manager.has_regions
     assert trainer.label_manager.has_ignore_label is (ignore is not None)
@@ -43,7 +42,7 @@ def test_regions_with_and_without_ignore_label(make_workspace, tmp_path, monkeyp
 @pytest.mark.slow
 def test_residual_encoder_plans(workspace: Workspace):
     workspace.run("nnUNetv2_plan_experiment", "-d", 501, "-pl", "nnUNetPlannerResEncM", nnUNet_n_proc_DA="1")
-    write_tiny_plans(workspace.dataset, "nnUNetResEncUNetMPlans", "nnUNetResEncUNetTinyPlans")
+    write_test_plans(workspace.dataset, "nnUNetResEncUNetMPlans", "nnUNetResEncUNetTinyPlans")
     add_set(workspace, "demo", plans="nnUNetResEncUNetTinyPlans")
     trainer = train(workspace, plans="nnUNetResEncUNetTinyPlans")
     assert type(trainer.network).__name__ == "ResidualEncoderUNet"
@@ -65,6 +64,7 @@ def add_lowres_and_cascade(workspace: Workspace) -> None:
     write_json(path, plans)
 
 
+@pytest.mark.slow
 def test_lowres(workspace: Workspace):
     add_lowres_and_cascade(workspace)
     workspace.run("nnUNetv2_preprocess", "-d", 501, "-plans_name", TINY, "-c", "3d_lowres", "-np", 1)

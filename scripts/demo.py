@@ -1,0 +1,192 @@
+"""Few labelled patients, many healthy people: nnU-Net alone, with CarveMix and with TF-Aug.
+
+    python -m scripts.demo FOLDER [-seed 0]
+
+Everything runs on the CPU and on stand-ins: brains after the MNI152 average with grown tumours, four patients to train
+on, twelve others to validate on, sixteen healthy people to receive tumours. Every stage is one line here and one file
+in FOLDER/logs, where the programs' own output goes. Only an earlier demo is replaced.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.demo_summary import write_summary
+
+BIN = Path(sys.executable).parent
+MARK = ".nnunetv2_tf_demo"  # in a folder that a demo may replace
+VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+PATIENTS, PEOPLE, PLANS = "Dataset999_StandIns", "Dataset998_Healthy", "nnUNetPlansTiny"
+STAND_INS = ("-kind", "mni152", "-shape", "40", "48", "40", "-channels", "t2f")
+NUM_STAGES = 7
+TAIL = 15  # lines of a log that are shown when its stage fails
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large and how long; the defaults were chosen with stand-in seeds 100 to 109."""
+
+    num_train: int = 4
+    num_val: int = 12
+    num_healthy: int = 16
+    num_cases: int = 32  # synthetic ones of each arm
+    percent: int = 50  # synthetic among what is drawn
+    epochs: int = 5
+
+
+class Demo:
+    """The stages of one demo, and what they say."""
+
+    def __init__(self, folder: Path, settings: Settings, seed: int) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.seed = seed
+        self.stages = 0
+        environment = {name: str(folder / name) for name in VARIABLES}
+        # nnU-Net's planning needs a worker for augmentation to be named, seeded training must not have one
+        environment |= {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "ignore"}
+        self.environment = {**os.environ, **environment}
+
+    def run(self) -> None:
+        """All of it, from nothing to a table and a picture."""
+        fresh_folder(self.folder)
+        made = self.settings
+        baseline = f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}"
+        fold = ("999", "3d_fullres", "0")
+        seed = ("-seed", str(self.seed))
+        split = ("-num_train", str(made.num_train))
+        self.stage(
+            f"make {made.num_train + made.num_val} patients and {made.num_healthy} healthy people",
+            (
+                "standin",
+                "dataset",
+                "-name",
+                PATIENTS,
+                "-num_cases",
+                made.num_train + made.num_val,
+                *split,
+                *STAND_INS,
+                *seed,
+            ),
+            ("standin", "dataset", "-name", PEOPLE, "-num_cases", made.num_healthy, "--healthy", *STAND_INS, *seed),
+        )
+        self.stage(
+            "plan and preprocess",
+            ("nnUNetv2_plan_and_preprocess", "-d", "999", "-c", "3d_fullres", "-np", "2", "-npfp", "2"),
+            ("standin", "plans", "-d", "999"),
+            (
+                "nnUNetv2_tf_preprocess_healthy",
+                "-d",
+                "999",
+                "-healthy",
+                "998",
+                "-p",
+                PLANS,
+                "-c",
+                "3d_fullres",
+                "-np",
+                "2",
+            ),
+        )
+        self.train("train nnU-Net alone, and with CarveMix", "without_tf", self.matrix(tf_aug=False), at_once=2)
+        learn = ("nnUNetv2_tf_fit", *fold, "-m", "tf_aug", "-healthy", "998", "-p", PLANS, "-tr", baseline)
+        self.stage("let TF-Aug learn how bright tumours are", (*learn, "-device", "cpu"))
+        self.train("train nnU-Net with TF-Aug", "demo", self.matrix(tf_aug=True), at_once=1)
+        collect = ("nnUNetv2_tf_benchmark", "collect", self.folder / "demo.json", "-o", self.folder / "results")
+        self.stage("score the validation cases", collect)
+        begun = self.announce("draw the picture")
+        text, picture = write_summary(self.folder)
+        self.told(begun, picture)
+        print(f"\n{text}\nPicture: {picture}")
+
+    def train(self, title: str, name: str, matrix: dict, at_once: int) -> None:
+        """Makes the synthetic cases of a matrix's arms and trains what is missing of them; they share the cores."""
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(matrix, indent=1), encoding="utf-8")
+        options = ("-o", self.folder / f"training_{name}", "-device", "cpu", "-np", at_once)
+        # a demo may run from a checkout that is being worked on
+        self.stage(title, ("nnUNetv2_tf_benchmark", "run", path, *options, "--allow_changes"), workers=0)
+
+    def matrix(self, tf_aug: bool) -> dict:
+        """What is compared; all arms are trained equally long."""
+        share = {"num_cases": self.settings.num_cases, "percent": self.settings.percent}
+        arms: list[dict] = [{"name": "nnU-Net", "method": None}, {"name": "CarveMix", "method": "carvemix", **share}]
+        if tf_aug:
+            arms.append({"name": "TF-Aug", "method": "tf_aug", "healthy": 998, **share})
+        return {
+            "datasets": [999], "configuration": "3d_fullres", "plans": PLANS, "folds": [0], "seeds": [self.seed],
+            "epochs": self.settings.epochs, "baseline": "nnU-Net", "arms": arms,
+        }  # fmt: skip
+
+    def stage(self, title: str, *commands: Sequence[object], workers: int = 1) -> None:
+        """Runs commands into one log; says how long they took, or why the demo ends here."""
+        begun = self.announce(title)
+        log = self.folder / "logs" / f"{self.stages}_{title.split(',')[0].replace(' ', '_').lower()}.log"
+        environment = {**self.environment, "nnUNet_n_proc_DA": str(workers)}
+        with log.open("w", encoding="utf-8") as file:
+            for command in commands:
+                words = executable(command)
+                print("$", *words, file=file, flush=True)
+                code = subprocess.run(words, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
+                if code:
+                    print(f"FAILED\n{last_lines(log)}\n\nError: {words[0]} ended with {code}; all it said: {log}")
+                    raise SystemExit(1)
+        self.told(begun, log)
+
+    def announce(self, title: str) -> float:
+        """Begins a line."""
+        self.stages += 1
+        print(f"{self.stages}/{NUM_STAGES} {title} ".ljust(52, "."), end=" ", flush=True)
+        return time.monotonic()
+
+    def told(self, begun: float, path: Path) -> None:
+        """Ends it."""
+        print(f"{time.monotonic() - begun:4.0f} s  {os.path.relpath(path)}", flush=True)
+
+
+def executable(command: Sequence[object]) -> list[str]:
+    """A console command of this environment; `standin` is a module."""
+    name, *rest = map(str, command)
+    if name == "standin":
+        return [sys.executable, "-m", "nnunetv2_tf.standin", *rest]
+    return [str(BIN / name), *rest]
+
+
+def last_lines(log: Path) -> str:
+    """The end of a log, without progress bars."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join([line for line in lines if "it/s]" not in line][-TAIL:])
+
+
+def fresh_folder(folder: Path) -> None:
+    """Deletes an earlier demo, and nothing else."""
+    if folder.exists() and not (folder / MARK).exists():
+        print(f"Error: {folder} exists and is not an earlier demo; name another folder.", file=sys.stderr)
+        raise SystemExit(2)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in (*VARIABLES, "logs"):
+        (folder / name).mkdir(parents=True)
+    (folder / MARK).touch()
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="everything is written there")
+    parser.add_argument("-seed", type=int, default=0, help="of stand-ins, cases and trainings (default: %(default)s)")
+    for name, value in vars(Settings()).items():
+        parser.add_argument(f"-{name}", type=int, default=value, help="(default: %(default)s)")
+    arguments = vars(parser.parse_args())
+    folder, seed = arguments.pop("folder").resolve(), arguments.pop("seed")
+    Demo(folder, Settings(**arguments), seed).run()
+
+
+if __name__ == "__main__":
+    main()

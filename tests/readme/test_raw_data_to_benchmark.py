@@ -1,0 +1,47 @@
+"""README's way from BraTS folders to an enriched nnU-Net with CarveMix, and to a benchmark."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from nnunetv2_tf.codebase import codebase
+from nnunetv2_tf.labels import MODALITIES
+from nnunetv2_tf.standin.brains import Brains
+from nnunetv2_tf.work import write_json
+from tests.readme.blocks import README, blocks_by_section, new_workspace, run, shortened
+
+pytestmark = pytest.mark.exhaustive
+
+BLOCKS = blocks_by_section()
+(FIRST_EXAMPLE,) = BLOCKS["nnunetv2_tf"]
+THE_WAY = [*BLOCKS["From raw data to an enriched nnU-Net"], *BLOCKS["Does it help?"]]
+(MATRIX,) = map(json.loads, re.findall(r"```json\n(.*?)```", README, re.DOTALL))
+ARMS = [arm if arm["method"] is None else {**arm, "num_cases": 4} for arm in MATRIX["arms"]]
+
+
+def test_the_first_example_is_part_of_the_way():
+    assert set(FIRST_EXAMPLE) <= {line for block in THE_WAY for line in block}
+
+
+def test_the_way(tmp_path: Path):
+    workspace = new_workspace(tmp_path, Brains(channel_names=MODALITIES))
+    for line in (line for block in THE_WAY for line in block):
+        words, expect = shortened(line), 0
+        if words[0] == "nnUNetv2_tf_benchmark":
+            write_json(tmp_path / "matrix.json", {**MATRIX, "folds": [0], "seeds": [0], "epochs": 1, "arms": ARMS})
+            words += ["-np", "2", "--allow_changes"] if words[1] == "run" else []
+            # verify finds fault with a checkout that is being worked on
+            expect = 1 if words[1] == "verify" and not codebase().clean else 0
+        run(workspace, words, expect)
+    raw = tmp_path / "nnUNet_raw"
+    sets = {path.name for path in (raw / workspace.dataset.name / "tf").iterdir()}
+    assert sets == {"cm100", "carvemixseed0"}  # `mine` was removed
+    assert (raw / "Dataset701_BraTS23T1_mine" / "dataset.json").exists()
+    trainers = {path.name.split("__")[0] for path in workspace.results.iterdir()}
+    names = ("TFBaselineTrainer", "TFEnrichedTrainer_cm100", "TFEnrichedTrainer_mine")
+    compared = {"TFBaselineTrainer_1epochs_seed0", "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"}
+    assert trainers == {f"{name}_1epochs" for name in names} | compared
+    tables = tmp_path / "nnUNet_results" / "tf_benchmark" / "matrix" / "tables.md"
+    assert "| carvemix | " in tables.read_text(encoding="utf-8")
