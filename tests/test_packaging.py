@@ -53,6 +53,7 @@ def test_wheel_then_nnunet_reinstalled_then_uninstalled(environment: Environment
     )
 
 
+@pytest.mark.exhaustive
 def test_the_plugin_before_nnunet_and_the_opt_out(environment: Environment, wheel: Path):
     environment.pip("install", "--no-deps", wheel)
     assert "nnunetv2 is not installed in this Python" in environment.run("python", "-m", "nnunetv2_tf", expect=2).stdout
@@ -66,6 +67,7 @@ def test_the_plugin_before_nnunet_and_the_opt_out(environment: Environment, whee
     assert environment.finds_trainers(nnUNet_extTrainer=folder, **off)
 
 
+@pytest.mark.exhaustive
 def test_editable_plugin(environment: Environment):
     environment.install_nnunet()
     before = listing(environment)
@@ -75,6 +77,7 @@ def test_editable_plugin(environment: Environment):
     assert listing(environment) == before
 
 
+@pytest.mark.exhaustive
 def test_editable_nnunet(environment: Environment, wheel: Path, tmp_path: Path):
     sources = tmp_path / "sources"
     environment.pip("download", "--no-deps", "--no-binary", ":all:", "-d", sources, requirement("nnunetv2"))

@@ -44,16 +44,22 @@ class Workspace:
 
     def run(self, *command: object, expect: int = 0, **extra: str) -> subprocess.CompletedProcess[str]:
         """Runs a console command of this environment, as a user would."""
+        process = self.start(*command, **extra)
+        output, errors = process.communicate()
+        assert process.returncode == expect, f"{command} ended with {process.returncode}\n{output}\n{errors}"
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def start(self, *command: object, **extra: str) -> subprocess.Popen[str]:
+        """Starts a console command, whose output is for the caller to read."""
         executable, *arguments = map(str, command)
-        done = subprocess.run(
+        return subprocess.Popen(
             [str(BIN / executable), *arguments],
             env={**os.environ, **QUIET, **self.variables, **extra},
             cwd=self.root,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
         )
-        assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
 
     def copy(self, root: Path) -> "Workspace":
         """A copy that a test may change."""

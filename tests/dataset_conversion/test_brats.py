@@ -1,6 +1,5 @@
 """BraTS releases in, nnU-Net datasets out: numbers, channels, places, patients, splits."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,15 +240,11 @@ def planned(nnunet: Path, wanted: list[tuple[tuple[str, ...], bool]]) -> None:
 
 @pytest.mark.slow
 def test_nnunet_plans_what_comes_out(nnunet: Path):
-    """Uncompressed references, a 4D file as regions, a fourth class as regions, two years in one."""
-    planned(
-        nnunet, [(("brats2020",), False), (("msd",), True), (("2024-gli",), True), (("brats2021", "2023-ssa"), False)]
-    )
+    """A 4D file as regions, two years in one."""
+    planned(nnunet, [(("msd",), True), (("brats2021", "2023-ssa"), False)])
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("NNUNETV2_TF_EXHAUSTIVE"), reason="eight minutes; `make test-exhaustive` runs it"
-)
+@pytest.mark.exhaustive
 def test_nnunet_plans_every_release_with_classes_and_regions(nnunet: Path):
+    """Uncompressed references and a fourth class among them."""
     planned(nnunet, [((source,), regions) for source in SOURCES for regions in (False, True)])

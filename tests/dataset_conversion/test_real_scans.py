@@ -45,6 +45,7 @@ def differing_voxels(dataset: Dataset, folder: Path, back: Path, theirs: Mapping
     return sum(int((one != other).sum()) for one, other in pairs)
 
 
+@pytest.mark.exhaustive
 def test_thirty_africans_with_t1(nnunet: Path, africa: Path):
     dataset = convert([africa], modalities=["t1n"], num_processes=2)
     cases = raw_cases(dataset)

@@ -1,6 +1,7 @@
 import shutil
+import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
+from typing import IO, cast
 
 import pytest
 
@@ -94,16 +95,25 @@ def test_two_processes_take_turns(workspace: Workspace, part: SetPart):
     for path in part.preprocessed("nnUNetPlans_3d_fullres").glob("*.pkl"):
         path.unlink()
     command = ("nnUNetv2_tf_sets", "-d", 501, "--preprocess", "-s", "demo", "-c", "3d_fullres", "-p", TINY, "-np", 1)
-    with ThreadPoolExecutor(2) as pool, part.lock:
-        both = [pool.submit(workspace.run, *command) for _ in range(2)]
-        time.sleep(8)
-        assert not any(done.done() for done in both)
+    with part.lock:
+        both = [workspace.start(*command) for _ in range(2)]
+        waiting = [read_until(process, "Waiting: another process works on set demo, fold 0") for process in both]
         assert len(stale(part, workspace)) == 4
-    said = sorted(done.result().stdout for done in both)
+    said = sorted(before + process.communicate()[0] for before, process in zip(waiting, both, strict=True))
     assert sum("4 cases preprocessed" in text for text in said) == 1
     assert sum("0 cases preprocessed" in text for text in said) == 1
     assert stale(part, workspace) == []
     assert not list(workspace.dataset.sets.glob(".*"))
+
+
+def read_until(process: subprocess.Popen[str], sentence: str) -> str:
+    """What a process says until it says a sentence; fails when it ends without."""
+    said = ""
+    while sentence not in said:
+        line = cast(IO[str], process.stdout).readline()
+        assert line, said
+        said += line
+    return said
 
 
 def test_folders_that_are_no_parts_are_passed_over(workspace: Workspace, part: SetPart):
