@@ -51,7 +51,12 @@ class Demo:
         self.stages = 0
         environment = {name: str(folder / name) for name in VARIABLES}
         # nnU-Net's planning needs a worker for augmentation to be named, seeded training must not have one
-        environment |= {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "ignore"}
+        environment |= {
+            "nnUNet_def_n_proc": "1",
+            "nnUNet_n_proc_DA": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONWARNINGS": "ignore",
+        }
         self.environment = {**os.environ, **environment}
 
     def run(self) -> None:

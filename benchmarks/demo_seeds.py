@@ -1,0 +1,84 @@
+"""What `make demo` finds, over several seeds of stand-ins, cases and trainings.
+
+    python -m benchmarks.demo_seeds FOLDER [-seeds 0 1 2 3 4] [-csv docs/results/demo.csv]
+
+Five minutes a seed on two cores. A demo that is finished in FOLDER is not run again. Prints Dice by seed and arm, and
+the mean difference to nnU-Net alone with Student's 95 % interval over seeds; the file has the same means by region.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from nnunetv2_tf.work import whole_file
+from scripts.demo_summary import REFERENCE, REGIONS, read_dice
+
+Means = dict[int, dict[str, dict[str, float]]]  # seed, arm, region: mean Dice over cases
+
+
+def run_demos(folder: Path, seeds: Sequence[int]) -> Means:
+    """Runs what is missing, one after the other."""
+    means: Means = {}
+    for seed in seeds:
+        demo = folder / f"seed_{seed}"
+        if not (demo / "demo.png").exists():
+            subprocess.run([sys.executable, "-m", "scripts.demo", str(demo), "-seed", str(seed)], check=True)
+        dice = read_dice(demo / "results" / "benchmark.csv")
+        means[seed] = {
+            arm: {region: float(np.mean(list(regions[region].values()))) for region in REGIONS}
+            for arm, regions in dice.items()
+        }
+    return means
+
+
+def table(means: Means, region: str) -> str:
+    """Markdown: a row for each seed, then the mean and the difference."""
+    arms = list(next(iter(means.values())))
+    values = {arm: 100 * np.array([by_arm[arm][region] for by_arm in means.values()]) for arm in arms}
+    lines = [f"| {region}, seed | " + " | ".join(arms) + " |", "|---" * (len(arms) + 1) + "|"]
+    for row, seed in enumerate(means):
+        lines.append(f"| {seed} | " + " | ".join(f"{values[arm][row]:.1f}" for arm in arms) + " |")
+    lines.append("| mean | " + " | ".join(f"{values[arm].mean():.1f}" for arm in arms) + " |")
+    differences = ["" if arm == REFERENCE else interval(values[arm] - values[REFERENCE]) for arm in arms]
+    lines.append(f"| against {REFERENCE} | " + " | ".join(differences) + " |")
+    return "\n".join(lines)
+
+
+def interval(differences: np.ndarray) -> str:
+    """Mean with Student's 95 % interval."""
+    mean = differences.mean()
+    half = stats.t.isf(0.025, differences.size - 1) * differences.std(ddof=1) / np.sqrt(differences.size)
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def write_csv(means: Means, path: Path) -> None:
+    """A row for each seed, arm and region."""
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["seed", "arm", "region", "mean_dice"])
+        for seed, by_arm in means.items():
+            for arm, regions in by_arm.items():
+                writer.writerows([seed, arm, region, f"{value:.4f}"] for region, value in regions.items())
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a folder for each seed is made in it")
+    parser.add_argument("-seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 to 4)")
+    parser.add_argument("-csv", type=Path, help="write the means to this file too")
+    arguments = parser.parse_args()
+    means = run_demos(arguments.folder, arguments.seeds)
+    print("\n\n".join(["", *(table(means, region) for region in REGIONS)]))
+    if arguments.csv is not None:
+        write_csv(means, arguments.csv)
+
+
+if __name__ == "__main__":
+    main()
