@@ -24,12 +24,15 @@ SAME_PATIENT = {
 }
 
 
-def prepare(root: Path, spacing: float | None = None) -> Dataset:
-    """Converts, plans and preprocesses what is not there yet; with a spacing for plans called nnUNetPlansCoarse."""
+def prepare(root: Path, spacing: float | None = None, num_val: int = 4) -> Dataset:
+    """Converts, plans and preprocesses what is not there yet; with a spacing for plans called nnUNetPlansCoarse.
+
+    Four cases train, the next `num_val` validate.
+    """
     enter(root)
     dataset = Dataset(DATASET)
     name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
-    _convert(dataset, root, 8, "-num_train", "4", "-num_val", "4")
+    _convert(dataset, root, 4 + num_val, "-num_train", "4", "-num_val", str(num_val))
     if _incomplete(dataset, name):
         _plan(dataset, *([] if spacing is None else _coarse(spacing, name)))
     return dataset

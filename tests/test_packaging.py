@@ -37,6 +37,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path):
     assert {"nnunetv2_tf/schemas/manifest.schema.json", "nnunetv2_tf/py.typed"} <= names
 
 
+@pytest.mark.exhaustive
 def test_wheel_then_nnunet_reinstalled_then_uninstalled(environment: Environment, wheel: Path):
     environment.install_nnunet()
     before = listing(environment)

@@ -24,7 +24,7 @@ def both(workspace: Workspace) -> Workspace:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
+@pytest.mark.parametrize("configuration", ["3d_fullres", pytest.param("2d", marks=pytest.mark.exhaustive)])
 def test_the_same_as_the_stock_command_makes(both: Workspace, configuration):
     both.run("nnUNetv2_tf_preprocess_healthy", "-d", 501, "-healthy", 601, "-c", configuration, "-np", 2)
     folder = HEALTHY.preprocessed / f"nnUNetPlans_from501_{configuration}"

@@ -89,6 +89,7 @@ def test_brightness_does_not_matter(gain, offset):
     assert landmark_error(register(other, reference).transform, truth, reference, np.random.default_rng(0)) < 1.5
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(REAL is None, reason="no real scans")
 def test_real_scans():
     """One patient's scan at 1 mm distorted, and healthy people laid upon it."""

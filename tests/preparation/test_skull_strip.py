@@ -115,6 +115,7 @@ def test_other_strippers_are_called_with_files(how, command, writes, monkeypatch
         brain_mask(brain(), how)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(REAL is None, reason="no real scans")
 def test_real_heads():
     pytest.importorskip("deepbet")

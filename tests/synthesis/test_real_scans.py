@@ -1,7 +1,8 @@
-"""Eight real gliomas: cases made of them, and an enriched training on them, by command line."""
+"""Six real gliomas: cases made of them, a set of them, and an enriched training on them, by command line."""
 
 import gzip
 import os
+import shutil
 
 import nibabel
 import numpy as np
@@ -11,12 +12,14 @@ from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from benchmarks.africa import DATASET, prepare
 from nnunetv2_tf.cases import raw_cases
 from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.sets import actions
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.work import read_json, write_json
 from tests.conftest import enter
 from tests.synthesis.making import cases_in
-from tests.workspace import TINY, Workspace, write_test_plans
+from tests.workspace import TINY, Workspace, stored, write_test_plans
 
+COARSE = "nnUNetPlansCoarse"
 DATA = os.environ.get("NNUNETV2_TF_REAL_DATA")
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA, reason="NNUNETV2_TF_REAL_DATA is not set")]
@@ -24,11 +27,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA, reason="NNUNETV2_TF
 
 @pytest.fixture(scope="module")
 def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Planned at 2.5 mm, four train and four validate, with the set cm6."""
+    """Planned at 2.5 mm, four train and two validate, with the set cm6."""
     workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
     before = {variable: os.environ.get(variable) for variable in VARIABLES}
-    prepare(workspace.root, spacing=2.5)
-    write_test_plans(workspace.dataset, "nnUNetPlansCoarse", TINY, (32, 32, 32))
+    prepare(workspace.root, spacing=2.5, num_val=2)
+    write_test_plans(workspace.dataset, COARSE, TINY, (32, 32, 32))
     workspace.run(
         "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 6, "-s", "cm6", "-p", TINY
     )
@@ -62,6 +65,28 @@ def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspa
         donor = volume(real[sidecar.donors[0]].label)
         pasted = (label != volume(host.label)) & (label > 0)
         assert (donor[pasted] > 0).mean() > 0.9  # the donor's tumour, in the donor's place; 2.5 mm blurs its edge
+
+
+def test_a_real_scan_joins_a_set_as_nnunet_stores_it(africa: Workspace, monkeypatch, tmp_path):
+    """A copy of a training case plays the synthetic one; the case itself was stored by nnU-Net's own command."""
+    enter(africa, monkeypatch)
+    name = read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["train"][0]
+    files = raw_cases(africa.dataset)[name]
+    for source, target in ((files.images[0], "imagesTr/fabricated_0000"), (files.label, "labelsTr/fabricated")):
+        (tmp_path / target).parent.mkdir()
+        shutil.copy(source, tmp_path / f"{target}.nii.gz")
+    write_json(tmp_path / "ancestors.json", {"fabricated": [name]})
+    actions.add(africa.id, tmp_path, "copied", [0], tmp_path / "ancestors.json", ["3d_fullres"], COARSE, 1)
+    plan = africa.plan(name=COARSE)
+    assert plan.masked
+    identifier = plan.data_identifier
+    ours = stored(SetPart(africa.dataset, "copied", 0).preprocessed(identifier))
+    assert len(ours) == 3
+    assert ours == {
+        file.replace(name, "fabricated"): data
+        for file, data in stored(africa.dataset.preprocessed / identifier).items()
+        if file.startswith(name)
+    }
 
 
 def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):

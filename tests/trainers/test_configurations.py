@@ -2,6 +2,9 @@
 
 import pytest
 
+from nnunetv2_tf.cases import raw_cases
+from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.preparation.preprocess import preprocess_cases
 from nnunetv2_tf.sets import actions
 from nnunetv2_tf.standin.brains import REGIONS, Brains
 from nnunetv2_tf.work import read_json, write_json
@@ -64,10 +67,10 @@ def add_lowres_and_cascade(workspace: Workspace) -> None:
     write_json(path, plans)
 
 
-@pytest.mark.slow
 def test_lowres(workspace: Workspace):
     add_lowres_and_cascade(workspace)
-    workspace.run("nnUNetv2_preprocess", "-d", 501, "-plans_name", TINY, "-c", "3d_lowres", "-np", 1)
+    folder = workspace.dataset.preprocessed / "nnUNetPlans_3d_lowres"
+    list(preprocess_cases(workspace.plan("3d_lowres"), list(raw_cases(workspace.dataset).values()), folder, 1))
     add_set(workspace, "demo", configurations=["3d_lowres"])
     train(workspace, "3d_lowres")
 
@@ -77,19 +80,6 @@ def test_the_cascade_is_refused_before_anything_is_written(workspace: Workspace,
     sentence = refused(capsys, lambda: workspace.trainer("TFEnrichedTrainer_demo", configuration="3d_cascade_fullres"))
     assert "cannot train 3d_cascade_fullres: synthetic cases have no predictions of its previous stage" in sentence
     assert not workspace.results.exists()
-    command = (
-        "nnUNetv2_tf_sets",
-        "-d",
-        501,
-        "--preprocess",
-        "-s",
-        "demo",
-        "-f",
-        0,
-        "-c",
-        "3d_cascade_fullres",
-        "-p",
-        TINY,
-    )
     add_set(workspace, "demo")
-    assert "needs predictions of its previous stage" in workspace.run(*command, expect=2).stderr
+    with pytest.raises(UserError, match="needs predictions of its previous stage"):
+        actions.preprocess("501", "demo", [0], ["3d_cascade_fullres"], TINY, 1)
