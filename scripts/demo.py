@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ BIN = Path(sys.executable).parent
 MARK = ".nnunetv2_tf_demo"  # in a folder that a demo may replace
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 PATIENTS, PEOPLE, PLANS = "Dataset999_StandIns", "Dataset998_Healthy", "nnUNetPlansTiny"
-STAND_INS = ("-kind", "mni152", "-shape", "40", "48", "40", "-channels", "t2f")
+STAND_INS = "-kind mni152 -shape 40 48 40 -channels t1n"
 NUM_STAGES = 7
 TAIL = 15  # lines of a log that are shown when its stage fails
 
@@ -49,99 +48,86 @@ class Demo:
         self.settings = settings
         self.seed = seed
         self.stages = 0
-        environment = {name: str(folder / name) for name in VARIABLES}
-        # nnU-Net's planning needs a worker for augmentation to be named, seeded training must not have one
-        environment |= {
+        self.environment = {
+            **os.environ,
+            **{name: str(folder / name) for name in VARIABLES},
             "nnUNet_def_n_proc": "1",
-            "nnUNet_n_proc_DA": "1",
             "OMP_NUM_THREADS": "1",
             "PYTHONWARNINGS": "ignore",
         }
-        self.environment = {**os.environ, **environment}
 
     def run(self) -> None:
         """All of it, from nothing to a table and a picture."""
         fresh_folder(self.folder)
         made = self.settings
-        baseline = f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}"
-        fold = ("999", "3d_fullres", "0")
-        seed = ("-seed", str(self.seed))
-        split = ("-num_train", str(made.num_train))
+        patients, baseline = made.num_train + made.num_val, f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}"
+        dataset = f"python -m nnunetv2_tf.standin dataset {STAND_INS} -seed {self.seed}"
+        plans = f"-p {PLANS} -c 3d_fullres"
         self.stage(
-            f"make {made.num_train + made.num_val} patients and {made.num_healthy} healthy people",
-            (
-                "standin",
-                "dataset",
-                "-name",
-                PATIENTS,
-                "-num_cases",
-                made.num_train + made.num_val,
-                *split,
-                *STAND_INS,
-                *seed,
-            ),
-            ("standin", "dataset", "-name", PEOPLE, "-num_cases", made.num_healthy, "--healthy", *STAND_INS, *seed),
+            f"make {patients} patients and {made.num_healthy} healthy people",
+            f"{dataset} -name {PATIENTS} -num_cases {patients} -num_train {made.num_train}",
+            f"{dataset} -name {PEOPLE} -num_cases {made.num_healthy} --healthy",
         )
         self.stage(
             "plan and preprocess",
-            ("nnUNetv2_plan_and_preprocess", "-d", "999", "-c", "3d_fullres", "-np", "2", "-npfp", "2"),
-            ("standin", "plans", "-d", "999"),
-            (
-                "nnUNetv2_tf_preprocess_healthy",
-                "-d",
-                "999",
-                "-healthy",
-                "998",
-                "-p",
-                PLANS,
-                "-c",
-                "3d_fullres",
-                "-np",
-                "2",
-            ),
+            "nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 2 -npfp 2",
+            "python -m nnunetv2_tf.standin plans -d 999",
+            f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 {plans} -np 2",
         )
-        self.train("train nnU-Net alone, and with CarveMix", "without_tf", self.matrix(tf_aug=False), at_once=2)
-        learn = ("nnUNetv2_tf_fit", *fold, "-m", "tf_aug", "-healthy", "998", "-p", PLANS, "-tr", baseline)
-        self.stage("let TF-Aug learn how bright tumours are", (*learn, "-device", "cpu"))
-        self.train("train nnU-Net with TF-Aug", "demo", self.matrix(tf_aug=True), at_once=1)
-        collect = ("nnUNetv2_tf_benchmark", "collect", self.folder / "demo.json", "-o", self.folder / "results")
-        self.stage("score the validation cases", collect)
+        self.train("train nnU-Net alone, and with CarveMix", "without_tf.json", tf_aug=False, at_once=2)
+        self.stage(
+            "let TF-Aug learn how bright tumours are",
+            f"nnUNetv2_tf_fit 999 3d_fullres 0 -m tf_aug -healthy 998 -p {PLANS} -tr {baseline} -device cpu",
+        )
+        self.train("train nnU-Net with TF-Aug", "demo.json", tf_aug=True, at_once=1)
+        self.stage("score the validation cases", "nnUNetv2_tf_benchmark collect demo.json -o results")
         begun = self.announce("draw the picture")
         text, picture = write_summary(self.folder)
         self.told(begun, picture)
         print(f"\n{text}\nPicture: {picture}")
 
-    def train(self, title: str, name: str, matrix: dict, at_once: int) -> None:
-        """Makes the synthetic cases of a matrix's arms and trains what is missing of them; they share the cores."""
-        path = self.folder / f"{name}.json"
-        path.write_text(json.dumps(matrix, indent=1), encoding="utf-8")
-        options = ("-o", self.folder / f"training_{name}", "-device", "cpu", "-np", at_once)
+    def train(self, title: str, name: str, tf_aug: bool, at_once: int) -> None:
+        """Makes the synthetic cases of a matrix's arms and trains what is missing of them, `at_once` side by side."""
+        (self.folder / name).write_text(json.dumps(self.matrix(tf_aug), indent=1), encoding="utf-8")
         # a demo may run from a checkout that is being worked on
-        self.stage(title, ("nnUNetv2_tf_benchmark", "run", path, *options, "--allow_changes"), workers=0)
+        options = f"-o runs_{name.removesuffix('.json')} -device cpu -np {at_once} --allow_changes"
+        self.stage(title, f"nnUNetv2_tf_benchmark run {name} {options}", workers=0)
 
     def matrix(self, tf_aug: bool) -> dict:
         """What is compared; all arms are trained equally long."""
-        share = {"num_cases": self.settings.num_cases, "percent": self.settings.percent}
-        arms: list[dict] = [{"name": "nnU-Net", "method": None}, {"name": "CarveMix", "method": "carvemix", **share}]
+        synthetic = {"num_cases": self.settings.num_cases, "percent": self.settings.percent}
+        arms: list[dict] = [
+            {"name": "nnU-Net", "method": None},
+            {"name": "CarveMix", "method": "carvemix", **synthetic},
+        ]
         if tf_aug:
-            arms.append({"name": "TF-Aug", "method": "tf_aug", "healthy": 998, **share})
+            arms.append({"name": "TF-Aug", "method": "tf_aug", "healthy": 998, **synthetic})
         return {
             "datasets": [999], "configuration": "3d_fullres", "plans": PLANS, "folds": [0], "seeds": [self.seed],
             "epochs": self.settings.epochs, "baseline": "nnU-Net", "arms": arms,
         }  # fmt: skip
 
-    def stage(self, title: str, *commands: Sequence[object], workers: int = 1) -> None:
-        """Runs commands into one log; says how long they took, or why the demo ends here."""
+    def stage(self, title: str, *commands: str, workers: int = 1) -> None:
+        """Runs commands into one log; says how long they took, or why the demo ends here.
+
+        Args:
+            title: what the user reads
+            commands: as they are typed in the demo's folder
+            workers: of augmentation; planning needs one, seeded training must have none
+        """
         begun = self.announce(title)
         log = self.folder / "logs" / f"{self.stages}_{title.split(',')[0].replace(' ', '_').lower()}.log"
         environment = {**self.environment, "nnUNet_n_proc_DA": str(workers)}
         with log.open("w", encoding="utf-8") as file:
             for command in commands:
-                words = executable(command)
-                print("$", *words, file=file, flush=True)
-                code = subprocess.run(words, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
+                program, *words = command.split()
+                print("$", command, file=file, flush=True)
+                code = subprocess.run(
+                    [str(BIN / program), *words],
+                    env=environment, cwd=self.folder, stdout=file, stderr=subprocess.STDOUT,
+                ).returncode  # fmt: skip
                 if code:
-                    print(f"FAILED\n{last_lines(log)}\n\nError: {words[0]} ended with {code}; all it said: {log}")
+                    print(f"FAILED\n{last_lines(log)}\n\nError: {program} ended with {code}; all it said: {log}")
                     raise SystemExit(1)
         self.told(begun, log)
 
@@ -154,14 +140,6 @@ class Demo:
     def told(self, begun: float, path: Path) -> None:
         """Ends it."""
         print(f"{time.monotonic() - begun:4.0f} s  {os.path.relpath(path)}", flush=True)
-
-
-def executable(command: Sequence[object]) -> list[str]:
-    """A console command of this environment; `standin` is a module."""
-    name, *rest = map(str, command)
-    if name == "standin":
-        return [sys.executable, "-m", "nnunetv2_tf.standin", *rest]
-    return [str(BIN / name), *rest]
 
 
 def last_lines(log: Path) -> str:

@@ -161,3 +161,15 @@ def test_foreign_stand_ins_are_like_their_dataset(tmp_path, monkeypatch):
     write_json(dataset.raw / "dataset.json", {**description, "file_ending": ".nrrd"})
     with pytest.raises(UserError, match="holds no training case"):
         write_foreign_cases(dataset, 0, tmp_path / "other", 1, seed=0)
+
+
+def test_one_fold_of_so_many_training_cases(tmp_path, monkeypatch):
+    for name in ("nnUNet_raw", "nnUNet_preprocessed"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    dataset = Dataset("Dataset999_StandIns")
+    with pytest.raises(UserError, match="-num_train 3 of 3 cases leaves one side empty"):
+        Brains().new_dataset(dataset, 3, 0, num_train=3)
+    assert not dataset.raw.exists()
+    Brains().new_dataset(dataset, 3, 0, num_train=2)
+    fold = {"train": ["case_000", "case_001"], "val": ["case_002"]}
+    assert read_json(dataset.preprocessed / "splits_final.json", "") == [fold]
