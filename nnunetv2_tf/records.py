@@ -57,9 +57,8 @@ def _read(kind: Any, value: Any, name: str) -> Any:
         return _read_union(arguments, value, name)
     if origin is typing.Literal:
         return _expect(value in arguments, value, name, " or ".join(map(repr, arguments)))
-    if origin is tuple:  # only tuple[X, ...]
-        _expect(isinstance(value, list), value, name, "a list")
-        return tuple(_read(arguments[0], entry, f"{name}[{index}]") for index, entry in enumerate(value))
+    if origin is tuple:
+        return _read_tuple(arguments, value, name)
     if origin is not None and issubclass(origin, Mapping):
         _expect(isinstance(value, dict), value, name, "an object")
         return {key: _read(arguments[1], entry, f"{name}[{key!r}]") for key, entry in value.items()}
@@ -70,11 +69,26 @@ def _read(kind: Any, value: Any, name: str) -> Any:
     return _expect(type(value) is kind, value, name, _PLAIN[kind])
 
 
+def _read_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    """A tuple of any length (`tuple[X, ...]`), or of as many entries as the annotation names."""
+    _expect(isinstance(value, list), value, name, "a list")
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    _expect(len(value) == len(kinds), value, name, f"a list of {len(kinds)}")
+    return tuple(
+        _read(kind, entry, f"{name}[{index}]") for index, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
 def _read_dataclass(kind: Any, value: Any, name: str) -> Any:
     _expect(isinstance(value, dict), value, name, "an object")
     hints = typing.get_type_hints(kind)
     fields = dataclasses.fields(kind)
-    needed = {entry.name for entry in fields if entry.default is dataclasses.MISSING}
+    needed = {
+        entry.name
+        for entry in fields
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    }
     wrong = (needed - set(value)) | (set(value) - {entry.name for entry in fields})
     if wrong:
         raise ValueError(f"{name} lacks or does not know: {', '.join(sorted(wrong))}")

@@ -38,6 +38,7 @@ class Settings:
     num_cases: int = 32  # synthetic ones of each arm
     percent: int = 50  # synthetic among what is drawn
     epochs: int = 5
+    patch: int = 24  # voxels, each way
 
 
 class Demo:
@@ -71,7 +72,7 @@ class Demo:
         self.stage(
             "plan and preprocess",
             "nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 2 -npfp 2",
-            "python -m nnunetv2_tf.standin plans -d 999",
+            f"python -m nnunetv2_tf.standin plans -d 999 -patch {made.patch}",
             f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 {plans} -np 2",
         )
         self.train("train nnU-Net alone, and with CarveMix", "without_tf.json", tf_aug=False, at_once=2)

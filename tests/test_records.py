@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
@@ -22,14 +22,23 @@ class Outer:
     inner: Inner | None
     inners: tuple[Inner, ...]
     free: Mapping[str, Any]
+    place: tuple[float, float, int] = (0.0, 0.0, 0)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
-GOOD = Outer(1, 0.5, True, ("a",), Inner("b"), (Inner("c"),), {"k": [1]})
+GOOD = Outer(1, 0.5, True, ("a",), Inner("b"), (Inner("c"),), {"k": [1]}, (1.5, 2.0, 3), {"by": "hand"})
 
 
 @pytest.mark.parametrize("record", [GOOD, Outer(0, None, False, "unknown", None, (), {})])
 def test_round_trip(record):
     assert from_json(Outer, to_json(record)) == record
+
+
+@pytest.mark.parametrize("name", ["place", "notes"])
+def test_fields_with_a_default_or_a_factory_may_be_left_out(name):
+    value = to_json(GOOD)
+    del value[name]
+    assert getattr(from_json(Outer, value), name) == getattr(Outer(0, None, False, (), None, (), {}), name)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +53,9 @@ def test_round_trip(record):
         ({"names": "nobody"}, "Outer.names must be a list, not 'nobody'"),
         ({"inner": {"text": None}}, "Outer.inner.text must be text, not None"),
         ({"inners": [{}]}, "Outer.inners[0] lacks or does not know: text"),
+        ({"place": [1.0]}, "Outer.place must be a list of 3, not [1.0]"),
+        ({"place": [1.0, 2.0, 3, 4]}, "Outer.place must be a list of 3, not [1.0, 2.0, 3, 4]"),
+        ({"place": [1.0, 2.0, 3.5]}, "Outer.place[2] must be a whole number, not 3.5"),
         ({"free": []}, "Outer.free must be an object, not []"),
         ({"extra": 1}, "Outer lacks or does not know: extra"),
     ],

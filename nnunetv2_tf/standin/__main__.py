@@ -21,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("-name", default="Dataset999_StandIns", help="its folder in nnUNet_raw (default: %(default)s)")
     plans = actions.add_parser("plans", help="nnUNetPlansTiny, for networks that train in seconds on a CPU")
     plans.add_argument("-d", default="999", help="dataset id or name (default: %(default)s)")
+    plans.add_argument("-patch", type=int, default=24, help="voxels each way (default: %(default)s)")
     cases = actions.add_parser("cases", help="synthetic cases as if from another program, with their ancestors.json")
     cases.add_argument("-d", default="999", help="the dataset they are for (default: %(default)s)")
     cases.add_argument("-f", type=parse_fold, default=0, help="the fold whose training cases are the ancestors")
@@ -50,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from nnunetv2_tf.standin.brains import Brains, healthy
 
     if arguments.action == "plans":
-        plans.write_tiny_plans(Dataset.find(arguments.d))
+        plans.write_tiny_plans(Dataset.find(arguments.d), patch=arguments.patch)
         return
     if arguments.action == "cases":
         dataset = Dataset.find(arguments.d)

@@ -1,6 +1,6 @@
 """What a part of a set, or a fit, is made of and by: config.json in its folder. Another order may not continue it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nnunetv2_tf.synthesis.hosts import Hosts
 from nnunetv2_tf.work import write_json
 
 CURE = "make it anew with --overwrite."
+DIFFERS = "differs"  # what is said, of before and of now, where two orders differ in a field
 ANEW = "take another name with -s, or make it anew with --overwrite."
 
 
@@ -22,25 +23,41 @@ ANEW = "take another name with -s, or make it anew with --overwrite."
 class Order:
     """All that decides what a set's cases look like, except how many they are; or what a fit comes to."""
 
-    dataset: str
-    fold: Fold
-    method: str
-    preset: str
-    config: Any  # of the method
-    plans: str
-    configuration: str
-    plan_stamp: str
-    tumour: tuple[int, ...]  # label values
-    organ: tuple[int, ...]
-    cohort: str  # digest of who may be host and donor
-    seed: int | None  # None: the recipe was given
-    healthy: str | None = None  # the dataset of healthy hosts
-    harmonised: int | None = None  # by which rules they take over the looks of training cases
-    controls: Any = None  # what was asked of their tumours
-    tumours: str | None = None  # digest of what they are drawn from
-    baseline: BaselineUse | None = None  # the nnU-Net that a method learns through
-    fit: str | None = None  # digest of what the method has learnt
-    learnt_from: str | None = None  # digest of what it learns from
+    dataset: str = field(metadata={DIFFERS: "dataset {}, not {}"})
+    fold: Fold = field(metadata={DIFFERS: "fold {}, not {}"})
+    method: str = field(metadata={DIFFERS: "method {}, not {}"})
+    preset: str = field(metadata={DIFFERS: "preset {}, not {}"})
+    config: Any = field(metadata={DIFFERS: "config {}, not {}"})  # of the method
+    plans: str = field(metadata={DIFFERS: "plans {}, not {}"})
+    configuration: str = field(metadata={DIFFERS: "configuration {}, not {}"})
+    plan_stamp: str = field(metadata={DIFFERS: "other content of the plans (plan_stamp) than now"})
+    tumour: tuple[int, ...] = field(metadata={DIFFERS: "tumour labels {} in dataset.json, not {}"})
+    organ: tuple[int, ...] = field(metadata={DIFFERS: "organ labels {} in dataset.json, not {}"})
+    # digest of who may be host and donor
+    cohort: str = field(metadata={DIFFERS: "other training cases, groups or donors (cohort) than now"})
+    seed: int | None = field(metadata={DIFFERS: "seed {}, not {} (None: a recipe was given)"})
+    # the dataset of healthy hosts
+    healthy: str | None = field(default=None, metadata={DIFFERS: "healthy dataset {}, not {}"})
+    # by which rules they take over the looks of training cases
+    harmonised: int | None = field(
+        default=None, metadata={DIFFERS: "hosts harmonised by rules {}, not {} (None: as they are)"}
+    )
+    # what was asked of their tumours
+    controls: Any = field(default=None, metadata={DIFFERS: "controls {}, not {}"})
+    # digest of what they are drawn from
+    tumours: str | None = field(
+        default=None, metadata={DIFFERS: "other tumours, healthy scans or rules of drawing (tumours) than now"}
+    )
+    # the nnU-Net that a method learns through
+    baseline: BaselineUse | None = field(default=None, metadata={DIFFERS: "baseline {}, not {}"})
+    # digest of what the method has learnt
+    fit: str | None = field(
+        default=None, metadata={DIFFERS: "another fit of the method, or of one it needs (fit), than there is now"}
+    )
+    # digest of what it learns from
+    learnt_from: str | None = field(
+        default=None, metadata={DIFFERS: "other training scans, or another patch size (learnt_from), than now"}
+    )
 
     @classmethod
     def of(
@@ -89,30 +106,7 @@ class Order:
     def refuse_other(self, path: Path, what: str, cure: str = ANEW) -> None:
         """Raises when `what` is not, or no longer, made to this order."""
         before, now = to_json(read_record(Order, path, CURE)), to_json(self)
-        for key, sentence in _DIFFERS.items():
-            if before[key] != now[key]:
-                difference = sentence.format(before[key], now[key])
+        for entry in fields(Order):
+            if before[entry.name] != now[entry.name]:
+                difference = entry.metadata[DIFFERS].format(before[entry.name], now[entry.name])
                 raise UserError(f"{what} of fold {self.fold} was begun with {difference} ({path}); {cure}")
-
-
-_DIFFERS = {
-    "dataset": "dataset {}, not {}",
-    "fold": "fold {}, not {}",
-    "method": "method {}, not {}",
-    "preset": "preset {}, not {}",
-    "config": "config {}, not {}",
-    "plans": "plans {}, not {}",
-    "configuration": "configuration {}, not {}",
-    "plan_stamp": "other content of the plans (plan_stamp) than now",
-    "tumour": "tumour labels {} in dataset.json, not {}",
-    "organ": "organ labels {} in dataset.json, not {}",
-    "cohort": "other training cases, groups or donors (cohort) than now",
-    "seed": "seed {}, not {} (None: a recipe was given)",
-    "healthy": "healthy dataset {}, not {}",
-    "harmonised": "hosts harmonised by rules {}, not {} (None: as they are)",
-    "controls": "controls {}, not {}",
-    "baseline": "baseline {}, not {}",
-    "learnt_from": "other training scans, or another patch size (learnt_from), than now",
-    "fit": "another fit of the method, or of one it needs (fit), than there is now",
-    "tumours": "other tumours, healthy scans or rules of drawing (tumours) than now",
-}

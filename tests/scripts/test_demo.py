@@ -12,7 +12,7 @@ from tests.environments import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["-num_train", "2", "-num_val", "2", "-num_healthy", "2", "-num_cases", "2", "-epochs", "1"]
+SMALL = ["-num_train", "2", "-num_val", "2", "-num_healthy", "2", "-num_cases", "2", "-epochs", "1", "-patch", "16"]
 
 
 def demo(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """A set as a dataset of its own: complete, portable, and without synthetic cases in any validation."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,13 +46,15 @@ def test_plans_are_those_nnunet_would_move(workspace: Workspace, exported: Datas
 
 
 @pytest.mark.slow
-def test_stock_nnunet_trains_with_it(workspace: Workspace, exported: Dataset):
+def test_stock_nnunet_preprocesses_and_trains_with_it(workspace: Workspace, exported: Dataset):
     workspace.run("nnUNetv2_preprocess", "-d", 701, "-plans_name", TINY, "-c", "3d_fullres", "-np", 1)
-    workspace.run("nnUNetv2_train", 701, "3d_fullres", 0, "-p", TINY, "-tr", "nnUNetTrainer_1epoch", "-device", "cpu")
-    fold = workspace.root / "nnUNet_results" / exported.name / f"nnUNetTrainer_1epoch__{TINY}__3d_fullres" / "fold_0"
-    assert "This split has 12 training and 2 validation cases." in log_of(fold)
-    summary = json.loads((fold / "validation" / "summary.json").read_text(encoding="utf-8"))
-    assert len(summary["metric_per_case"]) == 2
+    trainer = replace(workspace, dataset=exported).trainer("nnUNetTrainer")
+    trainer.run_training()
+    train, val = trainer.do_split()
+    assert (len(train), len(val)) == (12, 2)
+    assert set(trainer.dataloader_train.data_loader.indices) == set(train)
+    assert len([case for case in train if "synthetic" in case]) == 4
+    assert "This split has 12 training and 2 validation cases." in log_of(Path(trainer.output_folder))
 
 
 def refused(

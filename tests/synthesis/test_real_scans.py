@@ -89,6 +89,7 @@ def test_a_real_scan_joins_a_set_as_nnunet_stores_it(africa: Workspace, monkeypa
     }
 
 
+@pytest.mark.exhaustive
 def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
     trainer = "TFEnrichedTrainer_cm6_1epochs"

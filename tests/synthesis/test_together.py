@@ -20,6 +20,7 @@ def typed(workspace: Workspace, *command: str) -> subprocess.CompletedProcess:
     return subprocess.run([str(BIN / command[0]), *command[1:]], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.exhaustive
 def test_two_processes_fit_and_one_speaks(trained: Workspace, monkeypatch):
     refused = typed(trained, "nnUNetv2_tf_fit", *GAN, "-num_gpus", "2")
     assert refused.returncode == 2

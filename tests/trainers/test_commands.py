@@ -94,8 +94,7 @@ def compare(workspace: Workspace, folds: list[object]) -> None:
     assert "Run inference like this" in output
 
 
-def test_val_and_continue(workspace: Workspace):
-    """--val needs no set, --c on a finished training runs its validation again."""
+def test_val_needs_no_set_and_c_does(workspace: Workspace):
     add_set(workspace, "demo")
     workspace.trainer(ENRICHED).run_training()
     summary = model(workspace, ENRICHED) / "fold_0" / "validation" / "summary.json"
@@ -106,8 +105,13 @@ def test_val_and_continue(workspace: Workspace):
     refused = workspace.run(*arguments, "--c", expect=2)
     assert "There is no set demo for fold 0" in refused.stdout
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.exhaustive
+def test_continuing_a_finished_training_validates_again(workspace: Workspace):
     add_set(workspace, "demo")
-    workspace.run(*arguments, "--c")
+    workspace.trainer(ENRICHED).run_training()
+    train(workspace, ENRICHED, 0, "--c")
 
 
 @pytest.mark.parametrize(
