@@ -17,10 +17,12 @@ from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.preparation.healthy import preprocess_healthy
 from nnunetv2_tf.preparation.preprocess import preprocess_cases
 from nnunetv2_tf.standin.brains import Brains, healthy
-from tests.scenes import SCENES, Builder, Built, build_scene
+from nnunetv2_tf.work import locked
+from tests.scenes import SCENES, Built, build_scene, open_scene, write_scene
 from tests.workspace import HEALTHY, PLANNED, TINY, TRAINER, Workspace, write_test_plans
 
 __all__ = ["build_scene"]
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,13 +45,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Fills a folder of a name in the first worker that wants it; the others wait for it. Not to be changed."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def fill(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / "once" / name, root / "once" / f"{name}.done"
+        with locked(root / "once" / f"{name}.lock", name):
+            if not done.exists():
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def template(once: Once) -> Workspace:
     """Ten planned and preprocessed cases; not to be changed.
 
     The plans are kept in tests/planned; tests/preparation/test_preprocess.py shows that nnU-Net's own command makes
     the same of these cases.
     """
-    workspace = Workspace(tmp_path_factory.mktemp("workspace"), Dataset("Dataset501_StandIns"))
+    return Workspace(once("template", make_template), Dataset("Dataset501_StandIns"))
+
+
+def make_template(root: Path) -> None:
+    workspace = Workspace(root, Dataset("Dataset501_StandIns"))
     with pytest.MonkeyPatch.context() as patch:
         enter(workspace, patch)
         write_template(workspace)
@@ -61,7 +85,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             folder = workspace.dataset.preprocessed / plan.data_identifier
             list(preprocess_cases(plan, list(raw_cases(workspace.dataset).values()), folder, 1))
         write_test_plans(workspace.dataset)
-    return workspace
 
 
 @pytest.fixture
@@ -71,14 +94,17 @@ def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="session")
-def template_with_healthy(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def template_with_healthy(template: Workspace, once: Once) -> Workspace:
     """`template` and Dataset601_Healthy, six healthy people preprocessed by its tiny plans; not to be changed."""
-    both = template.copy(tmp_path_factory.mktemp("healthy"))
-    with pytest.MonkeyPatch.context() as patch:
-        enter(both, patch)
-        healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
-        preprocess_healthy("501", "601", TINY, ["3d_fullres"], 1)
-    return both
+
+    def make(root: Path) -> None:
+        both = template.copy(root)
+        with pytest.MonkeyPatch.context() as patch:
+            enter(both, patch)
+            healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
+            preprocess_healthy("501", "601", TINY, ["3d_fullres"], 1)
+
+    return Workspace(once("with_healthy", make), template.dataset)
 
 
 @pytest.fixture
@@ -88,13 +114,16 @@ def with_healthy(template_with_healthy: Workspace, tmp_path: Path, monkeypatch: 
 
 
 @pytest.fixture(scope="session")
-def trained_template(template_with_healthy: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def trained_template(template_with_healthy: Workspace, once: Once) -> Workspace:
     """`template_with_healthy` and a baseline of a few steps for fold 0; not to be changed."""
-    copy = template_with_healthy.copy(tmp_path_factory.mktemp("trained"))
-    with pytest.MonkeyPatch.context() as patch:
-        enter(copy, patch)
-        copy.trainer(TRAINER).run_training()
-    return copy
+
+    def make(root: Path) -> None:
+        copy = template_with_healthy.copy(root)
+        with pytest.MonkeyPatch.context() as patch:
+            enter(copy, patch)
+            copy.trainer(TRAINER).run_training()
+
+    return Workspace(once("trained", make), template_with_healthy.dataset)
 
 
 @pytest.fixture
@@ -104,9 +133,13 @@ def trained(trained_template: Workspace, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="session")
-def scenes(build_scene: Builder) -> Callable[[str], Built]:
+def scenes(once: Once) -> Callable[[str], Built]:
     """The scenes by name, each built once; not to be changed."""
-    return functools.cache(lambda name: build_scene(SCENES[name]))
+
+    def built(name: str) -> Built:
+        return open_scene(once(f"scene {name}", lambda root: write_scene(SCENES[name], root)))
+
+    return functools.cache(built)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.folders import Dataset
 from nnunetv2_tf.methods.lookup import FoundMethod, find_method, needed_by
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
 from nnunetv2_tf.methods.tf_gan.domain import Domain
@@ -30,7 +30,7 @@ from nnunetv2_tf.synthesis.making import Learnt, Task
 from nnunetv2_tf.synthesis.sites import HealthySites, RealSites
 from nnunetv2_tf.tumours.bank import make_bank
 from nnunetv2_tf.tumours.recipe import Line, Tumour
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.work import locked, read_json, write_json
 from tests.workspace import PLANNED, TINY, Workspace, write_test_plans
 
 
@@ -180,49 +180,65 @@ class Built:
     def baseline(self) -> Baseline:
         """A model that nnU-Net's trainer wrote before its first step; needs the environment of this scene."""
         model = Baseline(self.dataset, "nnUNetTrainer", TINY, "3d_fullres", 0)
-        if not model.path.exists():
-            write_test_plans(self.dataset)
-            trainer = self.workspace.trainer("nnUNetTrainer")
-            trainer.initialize()
-            model.folder.mkdir(parents=True, exist_ok=True)
-            trainer.save_checkpoint(str(model.path))
-            validation = model.folder / "validation"
-            validation.mkdir()
-            (validation / f"{list(raw_cases(self.dataset))[-1]}.nii.gz").touch()
+        with locked(self.workspace.root / "baseline.lock", "the scene's baseline"):  # workers share scenes
+            if not model.path.exists():
+                write_test_plans(self.dataset)
+                trainer = self.workspace.trainer("nnUNetTrainer")
+                trainer.initialize()
+                validation = model.folder / "validation"
+                validation.mkdir(parents=True)
+                (validation / f"{list(raw_cases(self.dataset))[-1]}.nii.gz").touch()
+                trainer.save_checkpoint(str(model.path))
         return model
 
 
 Builder = Callable[[Scene], Built]
+DATASET = Dataset("Dataset777_Scene")
 
 
 @pytest.fixture(scope="session")
 def build_scene(tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    """Writes a scene's cases, plans them by hand, and preprocesses them."""
+    """Builds a scene in a place of its own."""
 
     def build(scene: Scene) -> Built:
-        root: Path = tmp_path_factory.mktemp("scene")
-        with pytest.MonkeyPatch.context() as patch:
-            for variable in VARIABLES:
-                patch.setenv(variable, str(root / variable))
-                (root / variable).mkdir()
-            dataset = Dataset("Dataset777_Scene")
-            scene.cohort.write_dataset(dataset.raw, scene.num_cases, seed=0)
-            description = read_json(dataset.raw / "dataset.json", "") | scene.extra
-            write_json(dataset.raw / "dataset.json", description)
-            write_json(dataset.preprocessed / "dataset.json", description)
-            shutil.copy(PLANNED / "dataset_fingerprint.json", dataset.preprocessed)
-            plans = read_json(PLANNED / "nnUNetPlans.json", "")
-            _adapt(plans, scene, len(description["channel_names"]))
-            plans["dataset_name"] = dataset.name
-            write_json(dataset.preprocessed / "nnUNetPlans.json", plans)
-            plan = Plan.read(dataset, "nnUNetPlans", "3d_fullres")
-            files = raw_cases(dataset)
-            list(preprocess_cases(plan, list(files.values()), dataset.preprocessed / plan.data_identifier, 1))
-            names = list(files)
-            write_json(dataset.preprocessed / "splits_final.json", [{"train": names[:-1], "val": names[-1:]}])
-            return Built(Workspace(root, dataset), dataset, plan, training_cases(files, dataset, plan, 0))
+        root = tmp_path_factory.mktemp("scene")
+        write_scene(scene, root)
+        return open_scene(root)
 
     return build
+
+
+def write_scene(scene: Scene, root: Path) -> None:
+    """Writes a scene's cases and one fold, plans them by hand, and preprocesses them."""
+    workspace = Workspace(root, DATASET)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in workspace.variables.items():
+            patch.setenv(name, folder)
+            Path(folder).mkdir()
+        scene.cohort.write_dataset(DATASET.raw, scene.num_cases, seed=0)
+        description = read_json(DATASET.raw / "dataset.json", "") | scene.extra
+        write_json(DATASET.raw / "dataset.json", description)
+        write_json(DATASET.preprocessed / "dataset.json", description)
+        shutil.copy(PLANNED / "dataset_fingerprint.json", DATASET.preprocessed)
+        plans = read_json(PLANNED / "nnUNetPlans.json", "")
+        _adapt(plans, scene, len(description["channel_names"]))
+        plans["dataset_name"] = DATASET.name
+        write_json(DATASET.preprocessed / "nnUNetPlans.json", plans)
+        plan = Plan.read(DATASET, "nnUNetPlans", "3d_fullres")
+        files = raw_cases(DATASET)
+        list(preprocess_cases(plan, list(files.values()), DATASET.preprocessed / plan.data_identifier, 1))
+        names = list(files)
+        write_json(DATASET.preprocessed / "splits_final.json", [{"train": names[:-1], "val": names[-1:]}])
+
+
+def open_scene(root: Path) -> Built:
+    """A scene that was written."""
+    workspace = Workspace(root, DATASET)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in workspace.variables.items():
+            patch.setenv(name, folder)
+        plan = Plan.read(DATASET, "nnUNetPlans", "3d_fullres")
+        return Built(workspace, DATASET, plan, training_cases(raw_cases(DATASET), DATASET, plan, 0))
 
 
 def _adapt(plans: dict, scene: Scene, channels: int) -> None:

@@ -17,8 +17,14 @@ BASELINE, ENRICHED = "TFBaselineTrainer_1epochs", "TFEnrichedTrainer_demo_1epoch
 
 
 def test_from_training_to_sharing(workspace: Workspace, tmp_path):
+    """--val needs no set, --c does."""
     add_set(workspace, "demo")
-    train(workspace, ENRICHED, 0)
+    workspace.trainer(ENRICHED, num_iterations_per_epoch=60).run_training()  # draws every case
+    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "demo")
+    train(workspace, ENRICHED, 0, "--val")
+    refused = workspace.run(*command(ENRICHED, 0), "--c", expect=2)
+    assert "There is no set demo for fold 0" in refused.stdout
+    assert "Traceback" not in refused.stderr
     predictions = predict(workspace, ENRICHED, tmp_path / "predicted", "-f", 0, "-p", TINY)
     shared_without_the_plugin(workspace, tmp_path, predictions)
 
@@ -38,8 +44,13 @@ def test_two_folds_of_two_trainers_are_compared_and_accumulated(workspace: Works
     assert len(json.loads(merged.read_text(encoding="utf-8"))["metric_per_case"]) == 4
 
 
+def command(trainer: str, fold: int) -> list[object]:
+    return ["nnUNetv2_train", 501, "3d_fullres", fold, "-tr", trainer, "-p", TINY, "-device", "cpu"]
+
+
 def train(workspace: Workspace, trainer: str, fold: int, *options: str) -> None:
-    workspace.run("nnUNetv2_train", 501, "3d_fullres", fold, "-tr", trainer, "-p", TINY, "-device", "cpu", *options)
+    """Runs nnUNetv2_train; afterwards real cases only are validated, whatever was trained with."""
+    workspace.run(*command(trainer, fold), *options)
     folder = model(workspace, trainer) / f"fold_{fold}"
     validated = json.loads((folder / "validation" / "summary.json").read_text(encoding="utf-8"))["metric_per_case"]
     splits = json.loads((workspace.dataset.preprocessed / "splits_final.json").read_text(encoding="utf-8"))
@@ -94,23 +105,10 @@ def compare(workspace: Workspace, folds: list[object]) -> None:
     assert "Run inference like this" in output
 
 
-def test_val_needs_no_set_and_c_does(workspace: Workspace):
-    add_set(workspace, "demo")
-    workspace.trainer(ENRICHED).run_training()
-    summary = model(workspace, ENRICHED) / "fold_0" / "validation" / "summary.json"
-    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "demo")
-    arguments = ["nnUNetv2_train", 501, "3d_fullres", 0, "-tr", ENRICHED, "-p", TINY, "-device", "cpu"]
-    workspace.run(*arguments, "--val")
-    assert summary.exists()
-    refused = workspace.run(*arguments, "--c", expect=2)
-    assert "There is no set demo for fold 0" in refused.stdout
-    assert "Traceback" not in refused.stderr
-
-
 @pytest.mark.exhaustive
 def test_continuing_a_finished_training_validates_again(workspace: Workspace):
     add_set(workspace, "demo")
-    workspace.trainer(ENRICHED).run_training()
+    workspace.trainer(ENRICHED, num_iterations_per_epoch=60).run_training()  # draws every case
     train(workspace, ENRICHED, 0, "--c")
 
 
@@ -124,7 +122,6 @@ def test_continuing_a_finished_training_validates_again(workspace: Workspace):
     ],
 )
 def test_what_is_wrong_ends_with_one_sentence(workspace: Workspace, trainer, sentence):
-    arguments = ["nnUNetv2_train", 501, "3d_fullres", 0, "-tr", trainer, "-p", TINY, "-device", "cpu"]
-    done = workspace.run(*arguments, expect=2)
+    done = workspace.run(*command(trainer, 0), expect=2)
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
