@@ -26,10 +26,10 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run nnU-Net's commands come first, then those of many tests: no worker waits long for the last one."""
+    """Slow files come first, those of few and long tests before all, so that no worker waits long for the last one."""
     numbers = Counter(item.path for item in items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, -numbers[item.path]))
+    items.sort(key=lambda item: (0, numbers[item.path]) if item.path in slow else (1, -numbers[item.path]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

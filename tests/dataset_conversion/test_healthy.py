@@ -18,6 +18,8 @@ from tests.dataset_conversion.people import PEOPLE, damage, made, research, scan
 from tests.dataset_conversion.series import write_series
 from tests.workspace import HEALTHY, tree
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_folder_becomes_a_dataset_on_the_reference_grid(convert, bids):
     assert convert() == 0

@@ -8,6 +8,8 @@ from nnunetv2_tf.work import read_json
 from tests.dataset_conversion.people import PEOPLE, damage, made, scan_of
 from tests.workspace import tree
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("how", "sentence"),

@@ -14,6 +14,8 @@ from nnunetv2_tf.standin.brains import healthy
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import HEALTHY, Workspace, stored
 
+pytestmark = pytest.mark.slow
+
 IDENTIFIER = "nnUNetPlans_from501_3d_fullres"
 
 
@@ -23,7 +25,6 @@ def both(workspace: Workspace) -> Workspace:
     return workspace
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("configuration", ["3d_fullres", pytest.param("2d", marks=pytest.mark.exhaustive)])
 def test_the_same_as_the_stock_command_makes(both: Workspace, configuration):
     both.run("nnUNetv2_tf_preprocess_healthy", "-d", 501, "-healthy", 601, "-c", configuration, "-np", 2)

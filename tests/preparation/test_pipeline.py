@@ -10,6 +10,8 @@ from nnunetv2_tf.preparation.reference import Reference, same_grid
 from nnunetv2_tf.standin.brains import healthy
 from tests.preparation.test_registration import distorted, landmark_error
 
+pytestmark = pytest.mark.slow
+
 
 def person(spacing: float = 4.0, channels: tuple[str, ...] = ("t1n", "t2w")) -> list[sitk.Image]:
     shape = tuple(round(size / spacing) for size in (150, 190, 150))

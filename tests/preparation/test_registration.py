@@ -10,6 +10,8 @@ import SimpleITK as sitk
 from nnunetv2_tf.preparation.registration import by_moments, numbers_of, register
 from nnunetv2_tf.standin.brains import healthy
 
+pytestmark = pytest.mark.slow
+
 REAL = os.environ.get("NNUNETV2_TF_REAL_DATA")
 
 

@@ -15,6 +15,8 @@ from nnunetv2_tf.sets.store import SetPart, all_parts
 from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import TINY, Workspace, tree
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "imagesTr/synthetic_0001_0000.nii.gz"
 LABEL = "labelsTr/synthetic_0001.nii.gz"
 

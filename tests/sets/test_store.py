@@ -13,6 +13,8 @@ from nnunetv2_tf.work import read_json, write_json
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, stored
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def part(workspace: Workspace) -> SetPart:

@@ -14,6 +14,8 @@ from nnunetv2_tf.work import read_json, write_json
 from tests.synthesis.making import make_set, temporary_files
 from tests.workspace import BIN, QUIET, TINY, Workspace
 
+pytestmark = pytest.mark.slow
+
 
 def image_of(workspace: Workspace, case: str):
     return workspace.dataset.raw / "imagesTr" / f"{case}_0000.nii.gz"

@@ -24,6 +24,8 @@ from nnunetv2_tf.work import read_json
 from tests.synthesis.making import cases_in, make_set
 from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {"epochs": 3, "iterations": 2, "pool": 4}
 
 

@@ -21,6 +21,8 @@ from nnunetv2_tf.work import Share, read_json, write_json
 from tests.synthesis.making import cases_in, healthy_hosts_of, make_glowing, make_set, temporary_files, written
 from tests.workspace import HEALTHY, Workspace, stored
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = {f"person_{index:03d}" for index in range(6)}
 REACH = 6.0
 

@@ -13,6 +13,8 @@ from nnunetv2_tf.work import Share, read_json
 from tests.synthesis.making import cases_in, make_set, temporary_files, written
 from tests.workspace import Workspace, stored
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_set_with_all_that_belongs_to_it(workspace: Workspace, capsys):
     part = make_set(workspace, num_cases=4)

@@ -18,6 +18,8 @@ from nnunetv2_tf.training import loop
 from tests.synthesis.making import cases_in, make_set
 from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"features": (4, 4, 4), "discriminator_features": (4, 4, 4), "epochs": 4, "iterations": 2, "preview_every": 2}
 
 

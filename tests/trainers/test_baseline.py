@@ -11,6 +11,8 @@ from nnunetv2_tf.codebase import Codebase, read_codebases
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of
 
+pytestmark = pytest.mark.slow
+
 trainers = importlib.import_module("nnunetv2_tf.trainers")
 
 

@@ -14,6 +14,8 @@ from tests.trainers.conftest import add_set
 from tests.trainers.test_enriched import refused
 from tests.workspace import TINY, Workspace, write_test_plans
 
+pytestmark = pytest.mark.slow
+
 
 def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = TINY):
     """One step of each kind with a set, and the final validation's network settings."""
@@ -42,7 +44,6 @@ def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch
     assert batch["target"][0].shape[1] == 3 + (ignore is not None)
 
 
-@pytest.mark.slow
 def test_residual_encoder_plans(workspace: Workspace):
     workspace.run("nnUNetv2_plan_experiment", "-d", 501, "-pl", "nnUNetPlannerResEncM", nnUNet_n_proc_DA="1")
     write_test_plans(workspace.dataset, "nnUNetResEncUNetMPlans", "nnUNetResEncUNetTinyPlans")

@@ -14,6 +14,8 @@ from nnunetv2_tf.work import read_json, write_json
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of
 
+pytestmark = pytest.mark.slow
+
 
 def refused(capsys, start) -> str:
     """The sentence with which a training ends before it starts."""

@@ -14,6 +14,8 @@ from torch import nn
 from nnunetv2_tf.errors import UserError
 from nnunetv2_tf.training.ddp import Team, is_member, joined, launch
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -15,6 +15,8 @@ from nnunetv2_tf.training import loop
 from nnunetv2_tf.training.ddp import joined, launch
 from nnunetv2_tf.training.loop import FINAL, LATEST, Loop, Schedule
 
+pytestmark = pytest.mark.slow
+
 SCHEDULE = Schedule(epochs=4, steps=3, preview_every=2, groups={"loss": ["loss"], "rate": ["rate"]})
 
 

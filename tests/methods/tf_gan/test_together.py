@@ -13,6 +13,8 @@ from nnunetv2_tf.methods.tf_gan.game import Game
 from nnunetv2_tf.training.ddp import Team, joined, launch
 from tests.methods.tf_gan.examples import batch, design, encoder, generator, some_goal
 
+pytestmark = pytest.mark.slow
+
 CPU, BATCH = torch.device("cpu"), 4
 
 
