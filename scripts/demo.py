@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 MARK = ".nnunetv2_tf_demo"  # in a folder that a demo may replace
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 PATIENTS, PEOPLE, PLANS = "Dataset999_StandIns", "Dataset998_Healthy", "nnUNetPlansTiny"
-STAND_INS = "-kind mni152 -shape 40 48 40 -channels t1n"
+STAND_INS = "-kind mni152 -shape 40 48 40 -channels t2f"
 NUM_STAGES = 7
 TAIL = 15  # lines of a log that are shown when its stage fails
 
@@ -36,7 +36,7 @@ class Settings:
     num_val: int = 12
     num_healthy: int = 16
     num_cases: int = 32  # synthetic ones of each arm
-    percent: int = 50  # synthetic among what is drawn
+    percent: int = 25  # synthetic among what is drawn
     epochs: int = 5
     patch: int = 24  # voxels, each way
 

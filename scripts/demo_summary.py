@@ -16,8 +16,8 @@ from nnunetv2_tf.work import whole_file
 REGIONS = ("WT", "TC", "ET")
 REFERENCE = "nnU-Net"
 MEANING = (
-    "This shows that every part runs and what it makes, and not what real scans would give: these are stand-ins, one split "
-    "and one training per arm (how far five demos scatter: docs/results/demo.md)."
+    "This shows that every part runs and what it makes, and not what real scans would give: these are stand-ins, one "
+    "split and one training per arm (how far five demos scatter: docs/results/demo.md)."
 )
 Dice = dict[str, dict[str, dict[str, float]]]  # arm, region, case
 
