@@ -40,7 +40,7 @@ def test_a_stored_case_is_what_stock_preprocessing_makes_of_it(workspace: Worksp
 
 
 def test_listed_exported_removed(workspace: Workspace):
-    """Like any other set. Training with it by command is in test_readme and test_real_scans."""
+    """Like any other set. Training with such sets by command is in tests/scripts and tests/benchmark."""
     make_set(workspace, "cm3", num_cases=3)
     assert "carvemix" in workspace.run("nnUNetv2_tf_sets", "-d", 501).stdout
     workspace.run("nnUNetv2_tf_sets", "-d", 501, "--export", "-s", "cm3", "-o", 701)
