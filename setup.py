@@ -2,7 +2,7 @@
 
 Two things here are out of the ordinary, both so that nnU-Net finds the trainers without a user's doing:
 the top-level folder `trainers/` is shipped as `nnunetv2_tf.trainers`, and the wheel carries `nnunetv2_tf.pth`,
-which makes Python register our discovery folder at start-up (docs/decisions.md, "How nnU-Net finds the trainers").
+which makes Python register our discovery folder at start-up ("How nnU-Net finds the trainers" in docs/decisions).
 """
 
 import re

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from benchmarks.commands import enter, run
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.standin.plans import write_small_plans
 
 DATASET = "Dataset508_Africa8"
@@ -25,9 +25,12 @@ SAME_PATIENT = {
 
 
 def prepare(root: Path, spacing: float | None = None, num_val: int = 4) -> Dataset:
-    """Converts, plans and preprocesses what is not there yet; with a spacing for plans called nnUNetPlansCoarse.
+    """Convert, plan and preprocess the first scans where that is not done yet; return the dataset.
 
-    Four cases train, the next `num_val` validate.
+    Args:
+        root: where nnU-Net's folders go
+        spacing: mm, for plans called nnUNetPlansCoarse; None: as nnU-Net plans
+        num_val: how many cases validate; four others train
     """
     enter(root)
     dataset = Dataset(DATASET)
@@ -39,7 +42,7 @@ def prepare(root: Path, spacing: float | None = None, num_val: int = 4) -> Datas
 
 
 def prepare_all(root: Path) -> Dataset:
-    """All thirty scans with plans nnUNetPlans_25mm: 2.5 mm, the whole brain in one patch, 16 to 128 features.
+    """Prepare all thirty scans by plans nnUNetPlans_25mm: 2.5 mm, the whole brain in one patch, 16 to 128 features.
 
     One split, 18 train and 12 validate: on a CPU, five folds would cost five times the training.
     """
@@ -54,12 +57,12 @@ def prepare_all(root: Path) -> Dataset:
         _plan(dataset, "--no_pp", *_coarse(2.5, ALL_PLANS))
         write_small_plans(dataset, ALL_PLANS, ALL_PLANS, ALL_PATCH, ALL_FEATURES)
         options = ["-plans_name", ALL_PLANS, "-c", "3d_fullres", "-np", "2"]
-        run("nnUNetv2_preprocess", "-d", dataset.name[7:10], *options, nnUNet_def_n_proc="2")
+        run("nnUNetv2_preprocess", "-d", dataset.number, *options, nnUNet_def_n_proc="2")
     return dataset
 
 
 def prepare_full(root: Path) -> Dataset:
-    """The same scans with nnU-Net's own plans, at 1 mm."""
+    """Prepare all thirty scans by nnU-Net's own plans too, at 1 mm."""
     dataset = prepare_all(root)
     if _incomplete(dataset, "nnUNetPlans"):
         _plan(dataset)
@@ -67,7 +70,7 @@ def prepare_full(root: Path) -> Dataset:
 
 
 def _convert(dataset: Dataset, root: Path, number: int | None, *options: str) -> None:
-    """The first so many cases; all without a number."""
+    """Convert the first `number` cases into a raw dataset that is not there yet; None: all of them."""
     if dataset.raw.exists():
         return
     folder = Path(os.environ["NNUNETV2_TF_REAL_DATA"]) / "BraTS-Africa"
@@ -77,19 +80,19 @@ def _convert(dataset: Dataset, root: Path, number: int | None, *options: str) ->
         folder.mkdir()
         for case in cases:
             (folder / case.name).symlink_to(case)
-    identity = ["-i", str(folder), "-d", dataset.name[7:10], "-name", dataset.name[11:]]
+    identity = ["-i", str(folder), "-d", dataset.number, "-name", dataset.name[11:]]
     settings = ["-source", "2023-ssa", "-modalities", "t1n", *options]
     run("nnUNetv2_tf_convert_brats", *identity, *settings, nnUNet_def_n_proc="2")
 
 
 def _incomplete(dataset: Dataset, plans: str) -> bool:
-    """Whether preprocessing has not ended yet; it writes a .pkl per case last."""
+    """Return whether preprocessing has not ended yet; it writes a .pkl per case last."""
     stored = list((dataset.preprocessed / f"{plans}_3d_fullres").glob("*.pkl"))
     return len(stored) < len(raw_cases(dataset))
 
 
 def _plan(dataset: Dataset, *options: str) -> None:
-    command = ["nnUNetv2_plan_and_preprocess", "-d", dataset.name[7:10], "-c", "3d_fullres", "-np", "2", "-npfp", "2"]
+    command = ["nnUNetv2_plan_and_preprocess", "-d", dataset.number, "-c", "3d_fullres", "-np", "2", "-npfp", "2"]
     run(*command, *options, nnUNet_def_n_proc="2")
 
 

@@ -23,20 +23,19 @@ import torch
 from benchmarks.coarse_time import read_stored, typed_in
 from benchmarks.placement import prepared
 from benchmarks.ratios import interleaved
-from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.patches import Patches
-from nnunetv2_tf.synthesis.hosts import HealthyHosts
-from nnunetv2_tf.synthesis.making import build
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 
 STEPS = (0.25, 0.5, 1.0)  # seconds
 SHOWN = 16
 
 
-def patches_of(hosts: HealthyHosts, folder: Path, size: int) -> Patches:
-    """As a fit of the default makes them."""
-    config, stage1 = PRESETS["default"], build(find_method("tf_aug"), typed_in(hosts.dataset, folder))
-    donors = [case for case in hosts.training.values() if case.has_tumour()]
+def patches_of(hosts: HealthyHostPool, folder: Path, size: int) -> Patches:
+    """Return the patches that a fit of the default trains on."""
+    config = PRESETS["default"]
+    stage1 = typed_in(hosts.cohort.dataset, folder).load(torch.device("cpu"))
+    donors = [case for case in hosts.cohort.training.values() if case.has_tumour()]
     return Patches(
         partial(hosts.sample_site, stage1.pastes), stage1, donors, (size,) * 3, config.reach_mm, config.far,
         config.centred, range(config.batch), 0,
@@ -44,7 +43,7 @@ def patches_of(hosts: HealthyHosts, folder: Path, size: int) -> Patches:
 
 
 def main() -> None:
-    """Says how long it takes, where the time goes, and how many workers that makes."""
+    """Print how long a batch takes, where the time goes, and how many workers keep up with a step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-patch", type=int, default=128, help="voxels along an axis (default: %(default)s)")
@@ -52,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     hosts, numbers = prepared(arguments.root.resolve()), count()
-    healthy, real = (list(cases.values()) for cases in (hosts.cases, hosts.training))
+    healthy, real = (list(cases.values()) for cases in (hosts.cases, hosts.cohort.training))
     with tempfile.TemporaryDirectory() as scratch:
         patches = patches_of(hosts, Path(scratch), arguments.patch)
 

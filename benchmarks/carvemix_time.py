@@ -1,5 +1,7 @@
 """Our CarveMix against the published procedure (benchmarks/reference_carvemix.py), on eight real T1 scans at 1 mm.
 
+    python -m benchmarks.carvemix_time [-o FOLDER]
+
 Two figures, each of interleaved pairs in one run, in processes that do nothing else, with one thread:
 
 * core: carving and pasting on the same arrays with the same random numbers, no intensities harmonised; bit-equal.
@@ -30,7 +32,7 @@ FASTER, LEANER = 4.0, 0.5
 
 
 def core(dataset_root: Path) -> Ratio:
-    """Prints whether the results are the same, and how long they take."""
+    """Print whether both make the same arrays, and how long they take; return the ratio."""
     from benchmarks.reference_carvemix import carve_mix
     from nnunetv2_tf.methods.carvemix import carve
 
@@ -55,8 +57,8 @@ def core(dataset_root: Path) -> Ratio:
         return image, label, perf_counter() - start
 
     for pair in range(8):
-        one, other = published(pair), ours(pair)
-        equal.append(np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1]))
+        expected, made = published(pair), ours(pair)
+        equal.append(np.array_equal(expected[0], made[0]) and np.array_equal(expected[1], made[1]))
     print(f"core: {sum(equal)} of {len(equal)} cases bit-equal")
     turns = iter(range(10**6))
     ratio = interleaved(lambda: published(next(turns))[2], lambda: ours(next(turns))[2], PAIRS)
@@ -65,10 +67,10 @@ def core(dataset_root: Path) -> Ratio:
 
 
 def _arrays(root: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Images and whole-tumour labels as the published script holds them: double precision, one class."""
+    """Return images and whole-tumour labels as the published script holds them: double precision, one class."""
     import nibabel
 
-    from nnunetv2_tf.cases import raw_cases
+    from nnunetv2_tf.dataset.cases import raw_cases
 
     loaded = []
     for case in raw_cases(prepare(root)).values():
@@ -78,7 +80,7 @@ def _arrays(root: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def worker(kind: str, root: Path) -> None:
-    """A process that makes one case per line read, and answers with seconds and peak memory above the imports."""
+    """Make one case per line of stdin; answer each with its seconds, and the peak memory in MB above the imports."""
     enter(root)
     make = _published_maker(root) if kind == "published" else _our_maker()
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak counts from now
@@ -92,16 +94,16 @@ def worker(kind: str, root: Path) -> None:
 
 
 def _memory(key: str) -> float:
-    """MB, as Linux counts it."""
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
-    assert found is not None
-    return int(found.group(1)) / 1024
+    """Return memory of this process in MB, as Linux counts it."""
+    match = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    assert match is not None
+    return int(match.group(1)) / 1024
 
 
 def _published_maker(root: Path) -> Callable[[int], None]:
     from benchmarks.reference_carvemix import mix_files
-    from nnunetv2_tf.cases import raw_cases
-    from nnunetv2_tf.folders import Dataset
+    from nnunetv2_tf.dataset.cases import raw_cases
+    from nnunetv2_tf.dataset.folders import Dataset
 
     cases = list(raw_cases(Dataset.find("508")).values())
 
@@ -117,32 +119,33 @@ def _published_maker(root: Path) -> Callable[[int], None]:
 def _our_maker() -> Callable[[int], None]:
     import torch
 
-    from nnunetv2_tf.cases import raw_cases
-    from nnunetv2_tf.folders import Dataset
+    from nnunetv2_tf.dataset.cases import raw_cases
+    from nnunetv2_tf.dataset.folders import Dataset
     from nnunetv2_tf.methods.lookup import find_method
-    from nnunetv2_tf.preparation.preprocess import Plan
-    from nnunetv2_tf.preparation.stored import training_cases
     from nnunetv2_tf.sets.store import SetPart
-    from nnunetv2_tf.synthesis.making import Task, make_case
-    from nnunetv2_tf.synthesis.sites import RealSites
-    from nnunetv2_tf.tumours.recipe import Line, Tumour
+    from nnunetv2_tf.synthesis.case_maker import CaseTask, make_case
+    from nnunetv2_tf.synthesis.site_builder import RealSiteBuilder
+    from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
+    from nnunetv2_tf.working_space.preprocess import Plan
+    from nnunetv2_tf.working_space.stored import training_cases
 
     torch.set_num_threads(1)
     dataset = Dataset.find("508")
     files = raw_cases(dataset)
     cases = training_cases(files, dataset, Plan.read(dataset, "nnUNetPlans", "3d_fullres"), "all")
-    found, part = find_method("carvemix"), SetPart(dataset, "benchmark", "all")
+    method, part = find_method("carvemix"), SetPart(dataset, "benchmark", "all")
 
     def make(pair: int) -> None:
         host, donor = cases[pair % 8], cases[(pair + 1) % 8]
-        line = Line(pair, None, host.identifier, (Tumour(donor.identifier),), pair)
-        make_case(Task(line, host, RealSites({donor.identifier: donor}), found, part, tuple(files)))
+        line = RecipeLine(pair, None, host.identifier, (DonorTumour(donor.identifier),), pair)
+        builder = RealSiteBuilder(line, {donor.identifier: donor})
+        make_case(CaseTask(host, builder, method, part, tuple(files)))
 
     return make
 
 
 class Process:
-    """A worker, asked case by case."""
+    """A worker process, asked for one case after the other."""
 
     def __init__(self, kind: str, root: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.carvemix_time", "-worker", kind, "-o", str(root)]
@@ -154,7 +157,7 @@ class Process:
         self._answer()
 
     def run(self) -> float:
-        """Makes the next case; returns the seconds it took."""
+        """Have the next case made; return the seconds it took."""
         assert self.process.stdin is not None
         print(self.turn, file=self.process.stdin, flush=True)
         self.turn += 1
@@ -162,7 +165,7 @@ class Process:
         return seconds
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
@@ -173,7 +176,7 @@ class Process:
 
 
 def end_to_end(root: Path) -> tuple[Ratio, float]:
-    """Prints time and memory of making whole cases; returns both ratios."""
+    """Print time and memory of making whole cases; return both ratios."""
     published, ours = Process("published", root), Process("ours", root)
     published.run()
     first = [ours.run() for _ in range(8)]  # measures every case's intensities, too
@@ -189,8 +192,8 @@ def end_to_end(root: Path) -> tuple[Ratio, float]:
 
 
 def main() -> int:
-    """Exit code 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.carvemix_time", description=__doc__)
+    """Print both comparisons; return 1 when a goal is missed, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-o", type=Path, metavar="FOLDER", help="where the dataset is or goes (default: a temporary one)"
     )

@@ -5,27 +5,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.folders import VARIABLES
+from nnunetv2_tf.dataset.folders import VARIABLES
 
 BIN = Path(sys.executable).parent
 SETTINGS = {"nnUNet_n_proc_DA": "1"}  # planning wants a worker
 
 
 def enter(root: Path) -> None:
-    """Sets nnU-Net's variables to folders below `root`."""
+    """Set nnU-Net's variables to folders below `root`, and make the folders."""
     for variable in VARIABLES:
         os.environ[variable] = str(root / variable)
         (root / variable).mkdir(parents=True, exist_ok=True)
 
 
 def show(*command: str, **extra: str) -> int:
-    """Runs a console command of this environment and shows what it prints; returns its exit code."""
+    """Run a console command of this environment and show what it prints; return its exit code."""
     executable, *arguments = command
     return subprocess.run([str(BIN / executable), *arguments], env={**os.environ, **extra}).returncode
 
 
 def run(*command: str, **extra: str) -> None:
-    """Runs a console command of this environment without its output."""
+    """Run a console command of this environment quietly; raise RuntimeError with all it printed when it fails."""
     executable, *arguments = command
     done = subprocess.run(
         [str(BIN / executable), *arguments],

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from nnunetv2_tf.work import whole_file
+from nnunetv2_tf.io.files import whole_file
 from scripts.demo_summary import REFERENCE, REGIONS, read_dice
 
 Means = dict[int, dict[str, dict[str, float]]]  # seed, arm, region: mean Dice over cases
 
 
 def run_demos(folder: Path, seeds: Sequence[int]) -> Means:
-    """Runs what is missing, one after the other."""
+    """Run the demos that are missing, one after the other, and return the mean Dice of all."""
     means: Means = {}
     for seed in seeds:
         demo = folder / f"seed_{seed}"
@@ -38,7 +38,7 @@ def run_demos(folder: Path, seeds: Sequence[int]) -> Means:
 
 
 def table(means: Means, region: str) -> str:
-    """Markdown: a row for each seed, then the mean and the difference."""
+    """Return a Markdown table with a row for each seed, then the means, and their differences to nnU-Net alone."""
     arms = list(next(iter(means.values())))
     values = {arm: 100 * np.array([by_arm[arm][region] for by_arm in means.values()]) for arm in arms}
     lines = [f"| {region}, seed | " + " | ".join(arms) + " |", "|---" * (len(arms) + 1) + "|"]
@@ -51,14 +51,14 @@ def table(means: Means, region: str) -> str:
 
 
 def interval(differences: np.ndarray) -> str:
-    """Mean with Student's 95 % interval."""
+    """Return the mean with Student's 95 % interval, as text."""
     mean = differences.mean()
     half = stats.t.isf(0.025, differences.size - 1) * differences.std(ddof=1) / np.sqrt(differences.size)
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
 
 
 def write_csv(means: Means, path: Path) -> None:
-    """A row for each seed, arm and region."""
+    """Write a row for each seed, arm and region."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["seed", "arm", "region", "mean_dice"])
@@ -68,7 +68,7 @@ def write_csv(means: Means, path: Path) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the demos, print the tables, and write the CSV file if it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a folder for each seed is made in it")
     parser.add_argument("-seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 to 4)")

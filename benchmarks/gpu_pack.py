@@ -16,16 +16,16 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from benchmarks.commands import enter
-from nnunetv2_tf.cases import CaseFiles, dataset_json, raw_cases
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.work import write_json
+from nnunetv2_tf.dataset.cases import CaseFiles, dataset_json, raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.files import write_json
 
 MARK = ".gpu_pack"
 BRIGHT = 4000  # what the brightest voxels become where values are no whole numbers: nnU-Net z-scores them
 
 
 def main() -> None:
-    """All of it."""
+    """Pack the datasets, and share the files out into parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-d", nargs="+", default=["530", "601"], help="datasets (default: 530 601)")
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def pack(dataset: Dataset, folder: Path) -> None:
-    """Writes a raw dataset that needs no other files."""
+    """Write a raw dataset that needs no other files."""
     for name in ("imagesTr", "labelsTr"):
         (folder / name).mkdir(parents=True)
     description = {key: value for key, value in dataset_json(dataset).items() if key != "dataset"}
@@ -81,7 +81,7 @@ def _whole_numbers(image: sitk.Image) -> sitk.Image:
 
 
 def share_out(whole: Path, target: Path, most: float) -> int:
-    """Moves files into parts of the same layout; returns how many parts there are."""
+    """Move files into parts of the same layout, of at most `most` bytes each; return how many parts there are."""
     part, size = 1, 0
     for path in sorted(path for path in whole.rglob("*") if path.is_file()):
         if size and size + path.stat().st_size > most:

@@ -23,11 +23,12 @@ import SimpleITK as sitk
 from benchmarks.africa import prepare_all
 from benchmarks.commands import run, show
 from benchmarks.ratios import interleaved
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.reference import Reference, dataset_reference, read_scan
-from nnunetv2_tf.preparation.registration import by_moments, register
-from nnunetv2_tf.preparation.skull_strip import brain_mask
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.volumes import read_scan
+from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.registration.reference import Reference, dataset_reference
+from nnunetv2_tf.registration.register import by_moments, register
+from nnunetv2_tf.registration.skull_strip import brain_mask
 
 COLLECTIONS = {"IXI-T1": "*.nii.gz", "ds000011": "sub-*/anat/*_T1w.nii.gz", "ds002748": "sub-*/anat/*_T1w.nii.gz"}
 NUMBER, NAME = "601", "Healthy"
@@ -36,11 +37,11 @@ PAIRS = 3
 
 
 def convert_all(real: Dataset, data: Path) -> None:
-    """Converts, and prints the table."""
+    """Convert the three collections, and print how they came out."""
     start = perf_counter()
     code = show(
         "nnUNetv2_tf_convert_healthy", "-i", *(str(data / name) for name in COLLECTIONS), "-d", NUMBER, "-name", NAME,
-        "-reference", real.name[7:10], "-np", "2",
+        "-reference", real.number, "-np", "2",
     )  # fmt: skip
     print(f"exit code {code}, {perf_counter() - start:.0f} s, reference included")
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -58,7 +59,7 @@ def convert_all(real: Dataset, data: Path) -> None:
 
 
 def time_parts(reference: Reference, scans: Sequence[Path]) -> None:
-    """Seconds per part, one scan after the other."""
+    """Print the seconds that each part takes, one scan after the other, and the medians."""
     seconds: dict[str, list[float]] = defaultdict(list)
 
     def timed(part: str, work: Callable[[], Any]) -> Any:
@@ -74,8 +75,8 @@ def time_parts(reference: Reference, scans: Sequence[Path]) -> None:
         registration = timed("register", lambda brain=brain: register(brain, reference.image))
         timed(
             "resample",
-            lambda scan=scan, found=registration: sitk.Resample(
-                scan, reference.image, found.transform, sitk.sitkLinear, 0.0
+            lambda scan=scan, transform=registration.transform: sitk.Resample(
+                scan, reference.image, transform, sitk.sitkLinear, 0.0
             ),
         )
         parts = ", ".join(f"{part} {values[-1]:.1f} s" for part, values in seconds.items())
@@ -84,7 +85,7 @@ def time_parts(reference: Reference, scans: Sequence[Path]) -> None:
 
 
 def one_or_two(root: Path, real: Dataset, scans: Sequence[Path]) -> None:
-    """The command with -np 1 and 2, in turns."""
+    """Run the command with -np 1 and with -np 2, in turns, and print how their times compare."""
     folder = root / "some"
     folder.mkdir(exist_ok=True)
     for index, path in enumerate(scans):
@@ -97,7 +98,7 @@ def one_or_two(root: Path, real: Dataset, scans: Sequence[Path]) -> None:
         start = perf_counter()
         run(
             "nnUNetv2_tf_convert_healthy", "-i", str(folder), "-d", "602", "-name", "Some", "-glob", "t1n=*.nii.gz",
-            "-reference", real.name[7:10], "-np", str(processes), "--keep_outliers",
+            "-reference", real.number, "-np", str(processes), "--keep_outliers",
         )  # fmt: skip
         return perf_counter() - start
 
@@ -106,8 +107,8 @@ def one_or_two(root: Path, real: Dataset, scans: Sequence[Path]) -> None:
 
 
 def across_people(reference: Reference, scans: Sequence[Path]) -> None:
-    """Dice of brain, and of CSF around the middle, with the reference."""
-    theirs = sitk.GetArrayViewFromImage(reference.image) != 0
+    """Print the Dice of brain, and of CSF around the middle, with the reference: by moments, and registered."""
+    reference_brain = sitk.GetArrayViewFromImage(reference.image) != 0
     middle = _around_middle(reference.image)
     csf = _csf(reference.image) & middle
     better = 0
@@ -118,7 +119,7 @@ def across_people(reference: Reference, scans: Sequence[Path]) -> None:
         row = []
         for transform in (by_moments(brain, reference.image), register(brain, reference.image).transform):
             laid = sitk.Resample(brain, reference.image, transform, sitk.sitkLinear, 0.0)
-            row.append((_dice(sitk.GetArrayViewFromImage(laid) > 0, theirs), _dice(_csf(laid) & middle, csf)))
+            row.append((_dice(sitk.GetArrayViewFromImage(laid) > 0, reference_brain), _dice(_csf(laid) & middle, csf)))
         better += row[1][0] > row[0][0] and row[1][1] > row[0][1]
         print(
             f"{path.name}: brain {row[0][0]:.3f} by moments, {row[1][0]:.3f} registered; "
@@ -129,7 +130,7 @@ def across_people(reference: Reference, scans: Sequence[Path]) -> None:
 
 
 def _csf(image: sitk.Image) -> np.ndarray:
-    """The darkest of three classes of the brain's voxels (Otsu)."""
+    """Return (Z, Y, X) bool: the darkest of three classes of the brain's voxels (Otsu)."""
     values = sitk.GetArrayFromImage(image)
     inside = sitk.GetImageFromArray(values[values > 0][None, None])
     threshold = sitk.OtsuMultipleThresholdsImageFilter()
@@ -144,23 +145,23 @@ def _around_middle(image: sitk.Image) -> np.ndarray:
     return np.linalg.norm(places * image.GetSpacing()[::-1], axis=-1) < AROUND
 
 
-def _dice(one: np.ndarray, other: np.ndarray) -> float:
-    return 2 * float((one & other).sum()) / float(one.sum() + other.sum())
+def _dice(first: np.ndarray, second: np.ndarray) -> float:
+    return 2 * float((first & second).sum()) / float(first.sum() + second.sum())
 
 
 def main() -> None:
-    """Everything, or what is named."""
+    """Convert all scans, time the parts and the command, and print how well brains lie on the reference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders go")
     root = parser.parse_args().root.resolve()
     data = Path(os.environ["NNUNETV2_TF_REAL_DATA"])
     real = prepare_all(root)
     convert_all(real, data)
-    found = {name: sorted((data / name).glob(pattern)) for name, pattern in COLLECTIONS.items()}
+    scans = {name: sorted((data / name).glob(pattern)) for name, pattern in COLLECTIONS.items()}
     reference = dataset_reference(real, None)
-    time_parts(reference, [path for paths in found.values() for path in paths[:2]])
-    one_or_two(root, real, [path for paths in found.values() for path in paths[:2]])
-    across_people(reference, [*found["IXI-T1"][:4], *found["ds000011"][:3], *found["ds002748"][:3]])
+    time_parts(reference, [path for paths in scans.values() for path in paths[:2]])
+    one_or_two(root, real, [path for paths in scans.values() for path in paths[:2]])
+    across_people(reference, [*scans["IXI-T1"][:4], *scans["ds000011"][:3], *scans["ds002748"][:3]])
 
 
 if __name__ == "__main__":

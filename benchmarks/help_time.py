@@ -1,4 +1,7 @@
-"""How long `nnUNetv2_tf_* -h` takes, against a bare `python -c pass` of the same Python (goal: below 5)."""
+"""How long `nnUNetv2_tf_* -h` takes, against a bare `python -c pass` of the same Python (goal: below 5).
+
+`python -m benchmarks.help_time` prints a line per command.
+"""
 
 import importlib.metadata
 import subprocess
@@ -12,14 +15,14 @@ PAIRS = 40
 
 
 def timed(*command: str) -> float:
-    """Seconds a process takes from start to end."""
+    """Return the seconds that a process takes from start to end."""
     start = perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return perf_counter() - start
 
 
 def main() -> None:
-    """Prints one line per command."""
+    """Print one line per command."""
     for entry in importlib.metadata.entry_points(group="console_scripts"):
         if entry.value.startswith("nnunetv2_tf."):
             script = str(Path(sys.executable).parent / entry.name)

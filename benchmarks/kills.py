@@ -6,6 +6,8 @@ over the time in which cases are written, three over all of it. After each: what
 once the same command has run again, whether all files of the set are the same bytes and all preprocessed arrays the
 same values.
 The same goes for three jobs with -num_parts 3 at once.
+
+    python -m benchmarks.kills [-o FOLDER] [-seed 0]
 """
 
 import argparse
@@ -24,9 +26,9 @@ import numpy as np
 
 from benchmarks.africa import prepare
 from benchmarks.commands import BIN
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.digests import file_digest
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.stamps import file_digest
 
 NUM_CASES = 16
 COMMAND = ["508", "3d_fullres", "0", "-m", "carvemix", "-num_cases", str(NUM_CASES), "-s", "killed", "-np", "2"]
@@ -34,25 +36,25 @@ WRITING, ANYTIME = 7, 3
 
 
 def start(*extra: str) -> subprocess.Popen[bytes]:
-    """The command, in a process group of its own."""
+    """Start the command in a process group of its own."""
     command = [str(BIN / "nnUNetv2_tf_synthesize"), *COMMAND, *extra]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def finish(*extra: str) -> None:
-    """The command, to its end."""
+    """Run the command to its end; raise RuntimeError when it fails."""
     if start(*extra).wait():
         raise RuntimeError("the command failed")
 
 
 def clear(dataset: Dataset) -> None:
-    """Nothing of any set, and no intensities either."""
+    """Delete all sets, and the intensities that are kept too."""
     for folder in (dataset.sets, dataset.preprocessed / "tf"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def measured(dataset: Dataset, part: SetPart) -> tuple[float, float, float]:
-    """Seconds until the first file of a case, the last case, and the end of an undisturbed run."""
+    """Return the seconds until the first file of a case, the last case, and the end of an undisturbed run."""
     clear(dataset)
     began = time.monotonic()
     process = start()
@@ -71,33 +73,33 @@ def measured(dataset: Dataset, part: SetPart) -> tuple[float, float, float]:
 
 
 def finished(part: SetPart) -> int:
-    """Cases that are complete."""
+    """Return how many cases are complete."""
     return len(list(part.folder.glob("sidecars/*.json")))
 
 
 def temporary(dataset: Dataset) -> int:
-    """Hidden files and folders that should not stay."""
+    """Return how many hidden files and folders there are, which should not stay."""
     roots = (dataset.sets, dataset.preprocessed / "tf")
     return sum(path.name.startswith(".") for root in roots for path in root.rglob("*"))
 
 
 def content(dataset: Dataset, part: SetPart) -> dict[str, Any]:
-    """All there is of the set: digests of files, and of the values of preprocessed arrays."""
-    found: dict[str, Any] = {}
+    """Return digests of all files of the set by their names, and of the values of preprocessed arrays."""
+    digests: dict[str, Any] = {}
     for root in (part.folder, dataset.preprocessed / "tf"):
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             name = str(path.relative_to(root))
             if path.suffix == ".b2nd":
                 array = cast(Any, blosc2.open(str(path), mode="r"))
-                found[name] = (array.shape, str(array.dtype), hash(array[:].tobytes()))
+                digests[name] = (array.shape, str(array.dtype), hash(array[:].tobytes()))
             else:
-                found[name] = file_digest(path)
-    return found
+                digests[name] = file_digest(path)
+    return digests
 
 
 def main() -> int:
-    """Prints a table; exit code 1 when a set came out otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    """Print a table; return 1 when a set came out otherwise, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "-o", type=Path, metavar="FOLDER", help="where the dataset is or goes (default: a temporary one)"
     )
@@ -108,7 +110,7 @@ def main() -> int:
 
 
 def kill_and_continue(root: Path, rng: np.random.Generator) -> int:
-    """The whole table."""
+    """Kill and continue at ten times, and run three parts at once; print the table and return the exit code."""
     dataset = prepare(root)
     part = SetPart(dataset, "killed", 0)
     first, last, end = measured(dataset, part)

@@ -14,7 +14,7 @@ import argparse
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -25,20 +25,21 @@ from benchmarks.commands import show
 from benchmarks.healthy_cohort import NUMBER
 from benchmarks.real_training import BASELINE
 from benchmarks.tf_aug_real import FOLD, hosts_of, prepared
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.label_roles import class_values
+from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.io.json_dataclass import read_record
+from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.lookup import find_method
-from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
-from nnunetv2_tf.panels import Panel, write_panels
-from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
 from nnunetv2_tf.quality.boundary import boundary_gradient
-from nnunetv2_tf.records import read_record
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.fits import fit_folder
-from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Looks, harmonise
-from nnunetv2_tf.synthesis.hosts import HealthyHosts
-from nnunetv2_tf.synthesis.run import Run
-from nnunetv2_tf.work import write_json
+from nnunetv2_tf.synthesis.fitting import fit_folder
+from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Appearance, harmonise
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.set_builder import SetBuilder
+from nnunetv2_tf.tumours.recipe import RecipeLine
+from nnunetv2_tf.working_space.stored import Case
 
 CASES, SHOWN = 24, 12
 BOUNDARY = (0.7, 1.4)
@@ -54,8 +55,8 @@ class Made:
     harmonised: np.ndarray  # (Z, Y, X)
 
 
-def make(dataset: Dataset, name: str, preset: str) -> tuple[HealthyHosts, list[Made]]:
-    """Fits and synthesizes by the commands, and reads what came out."""
+def make(dataset: Dataset, name: str, preset: str) -> tuple[HealthyHostPool, list[Made]]:
+    """Fit and synthesize by the commands; return the hosts, and the cases that came out."""
     arguments = [dataset.name, "3d_fullres", str(FOLD), "-m", name, "-preset", preset, "-healthy", NUMBER]
     arguments += ["-p", ALL_PLANS]
     start = perf_counter()
@@ -67,39 +68,36 @@ def make(dataset: Dataset, name: str, preset: str) -> tuple[HealthyHosts, list[M
         raise SystemExit(2)
     hosts, method = hosts_of(dataset, preset), find_method(name, preset)
     if name == "tf_aug":
-        fitted = read_record(Fitted, fit_folder(dataset, hosts.plan, FOLD, method, hosts.healthy) / FINAL, "fit again.")
+        fitted = read_record(IntensityMap, fit_folder(hosts.cohort, method) / FINAL, "fit again.")
         for index, called in enumerate(fitted.names):
             print(f"{called}: a {fitted.a[index][0]:.3f}, b {fitted.b[index][0]:+.3f}")
-    run = Run(part, hosts.plan, method, hosts, None, CASES, None, 1)
-    return hosts, [_made(run, hosts, line) for line in run.lines()]
+    builder = SetBuilder(part, method, hosts, fit=None, num_cases=CASES, given=None, num_processes=1)
+    return hosts, [_made(builder, hosts, line) for line in builder.lines()]
 
 
-def _made(run: Run, hosts: HealthyHosts, line) -> Made:
-    host, case = replace(hosts.cases[line.host]), run.made_case(line)
-    image = host.image()
-    told = run.part.sidecar(case.identifier).controls.get("harmonised")
-    if told is not None:
-        image = harmonise(image, host.organ(), Looks.of(replace(hosts.training[told["to"]])), [Z_SCORED]).image
+def _made(builder: SetBuilder, hosts: HealthyHostPool, line: RecipeLine) -> Made:
+    """Return the case of a line, with its host as it was harmonised."""
+    host, case = hosts.cases[line.host], builder.made_case(line)
+    opened = host.open()
+    image = opened.image()
+    record = builder.part.sidecar(case.identifier).controls.get("harmonised")
+    if record is not None:
+        appearance = Appearance.of(hosts.cohort.training[record["to"]])
+        image = harmonise(image, opened.organ(), appearance, [Z_SCORED]).image
     return Made(case, host, image[0])
 
 
 def compare(real: Sequence[Case], made: Sequence[Made], classes: dict[str, int]) -> None:
-    """Prints the tables."""
+    """Print means and standard deviations by class, and how the gradients at the tumours' surfaces compare."""
+    made_cases = [entry.case for entry in made]
     print("\n| class | real: mean | made: mean | real: sd | made: sd |\n" + "|---" * 5 + "|")
-    theirs, ours = ([_moments(case, classes) for case in cases] for cases in (real, [one.case for one in made]))
+    theirs, ours = ([_moments(case, classes) for case in cases] for cases in (real, made_cases))
     for index, name in enumerate(classes):
         columns = []
         for which in (0, 1):
-            columns += [f"{np.nanmedian([one[index][which] for one in rows]):.2f}" for rows in (theirs, ours)]
+            columns += [f"{np.nanmedian([moments[index][which] for moments in rows]):.2f}" for rows in (theirs, ours)]
         print(f"| {name} | {' | '.join(columns)} |")
-    gradients = [
-        [
-            boundary_gradient(case.image()[0], case.tumour(), case.organ(), case.grid.spacing)
-            for case in map(replace, cases)
-        ]
-        for cases in (real, [one.case for one in made])
-    ]
-    medians = [float(np.nanmedian(several)) for several in gradients]
+    medians = [float(np.nanmedian([_gradient(case) for case in cases])) for cases in (real, made_cases)]
     ratio = medians[1] / medians[0]
     print(
         f"gradient at the surface: real {medians[0]:.3f}, made {medians[1]:.3f} sd per mm, ratio of medians "
@@ -107,45 +105,50 @@ def compare(real: Sequence[Case], made: Sequence[Made], classes: dict[str, int])
     )
 
 
+def _gradient(case: Case) -> float:
+    opened = case.open()
+    return boundary_gradient(opened.image()[0], opened.tumour(), opened.organ(), opened.grid.spacing)
+
+
 def _moments(case: Case, classes: dict[str, int]) -> list[tuple[float, float]]:
-    case = replace(case)
-    image, tumour = case.image()[0], case.tumour()
+    """Return mean and standard deviation inside each class; nan where there is none of it."""
+    opened = case.open()
+    image, tumour = opened.image()[0], opened.tumour()
     inside = [image[tumour == value] for value in classes.values()]
     return [(float(v.mean()), float(v.std())) if len(v) > 1 else (np.nan, np.nan) for v in inside]
 
 
 def paint(path: Path, real: Sequence[Case], made: Sequence[Made]) -> None:
-    """Host, harmonised, made, made with its map, and a real case of similar volume."""
-    volumes = np.array([(replace(case).tumour() > 0).sum() for case in real])
+    """Paint host, harmonised, made, made with its map, and a real case of similar volume."""
+    volumes = np.array([(case.open().tumour() > 0).sum() for case in real])
     rows = []
-    for one in made[:SHOWN]:
-        case, host = replace(one.case), replace(one.host)
+    for entry in made[:SHOWN]:
+        case, host = entry.case.open(), entry.host.open()
         tumour, organ = case.tumour(), case.organ()
-        like = replace(real[int(np.abs(np.log(volumes / (tumour > 0).sum())).argmin())])
+        like = real[int(np.abs(np.log(volumes / (tumour > 0).sum())).argmin())].open()
         cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
-        own = [
-            np.where(organ, image, SPAN[0])[cut, ::-1] for image in (host.image()[0], one.harmonised, case.image()[0])
+        slices = [
+            np.where(organ, image, SPAN[0])[cut, ::-1] for image in (host.image()[0], entry.harmonised, case.image()[0])
         ]
         titles = (host.identifier, "harmonised", "made")
-        row = [Panel(image, SPAN, None, title) for image, title in zip(own, titles, strict=True)]
-        row.append(Panel(own[2], SPAN, tumour[cut, ::-1]))
-        there = like.tumour()
-        cut = int((there > 0).sum(axis=(1, 2)).argmax())
+        row = [Panel(image, SPAN, None, title) for image, title in zip(slices, titles, strict=True)]
+        row.append(Panel(slices[2], SPAN, tumour[cut, ::-1]))
+        cut = int((like.tumour() > 0).sum(axis=(1, 2)).argmax())
         row.append(Panel(np.where(like.organ(), like.image()[0], SPAN[0])[cut, ::-1], SPAN, None, like.identifier))
         rows.append(row)
     write_panels(rows, path, inches=2.2)
 
 
 def shuffle(folder: Path, answers: Path, real: Sequence[Case], made: Sequence[Made], seed: int) -> None:
-    """Pictures of half real and half made cases, by number only: three cuts through where a tumour is largest."""
+    """Paint half real and half made cases, by number only: three cuts through where a tumour is largest."""
     rng = np.random.default_rng(seed)
     chosen = [(case, "real") for case in rng.permutation(np.array(real, dtype=object))[:SHOWN]]
-    chosen += [(one.case, "made") for one in made[:SHOWN]]
+    chosen += [(entry.case, "made") for entry in made[:SHOWN]]
     shutil.rmtree(folder, ignore_errors=True)
     key = {}
     for number, index in enumerate(rng.permutation(len(chosen)), start=1):
         case, kind = chosen[index]
-        case = replace(case)
+        case = case.open()
         tumour, image = case.tumour(), np.where(case.organ(), case.image()[0], SPAN[0])
         z, y, x = (int((tumour > 0).sum(axis=others).argmax()) for others in ((1, 2), (0, 2), (0, 1)))
         cuts = (image[z, ::-1], image[::-1, y], image[::-1, :, x])
@@ -161,7 +164,7 @@ def _square(cut: np.ndarray, size: int) -> np.ndarray:
 
 
 def main() -> None:
-    """All of it."""
+    """Make the cases, print the tables, and paint the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-m", choices=["tf_aug", "tf_gan"], default="tf_aug", help="default: %(default)s")
@@ -174,7 +177,7 @@ def main() -> None:
     os.environ.setdefault("nnUNet_n_proc_DA", "0")
     dataset = prepared(root)
     hosts, made = make(dataset, arguments.m, arguments.preset)
-    real = [case for case in hosts.training.values() if case.has_tumour()]
+    real = [case for case in hosts.cohort.training.values() if case.has_tumour()]
     compare(real, made, class_values(dataset))
     paint(root / f"made_{called}.png", real, made)
     shuffle(root / f"sorting_{called}", root / f"sorting_{called}.json", real, made, arguments.seed)

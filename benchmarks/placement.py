@@ -11,7 +11,7 @@ cohort and of the lines of a recipe, and of a planted biased sampler (twice the 
 import argparse
 import resource
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,19 +20,22 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.africa import ALL, prepare_full
+from benchmarks.africa import prepare_full
 from benchmarks.commands import run
 from benchmarks.healthy_cohort import NAME, NUMBER
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.panels import Panel, write_panels
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.synthesis.hosts import HealthyHosts
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 from nnunetv2_tf.tumours.bank import Bank, Lesion
-from nnunetv2_tf.tumours.drawing import Draw
-from nnunetv2_tf.tumours.hosting import Hosted, host_tumours, read_host
-from nnunetv2_tf.tumours.recipe import Line
-from nnunetv2_tf.tumours.settings import PRESETS, Controls
-from nnunetv2_tf.work import in_parallel
+from nnunetv2_tf.tumours.constraints import TumourConstraints
+from nnunetv2_tf.tumours.place import PlacedTumour, place_tumours, read_host
+from nnunetv2_tf.tumours.recipe import RecipeLine
+from nnunetv2_tf.tumours.sampler import TumourSampler
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.stored import Case
 
 CLASSES = {1: "NCR", 2: "ED", 3: "ET"}
 WITHIN = 0.2
@@ -42,56 +45,60 @@ TIMED = 20
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedLine:
     """A line's tumour on its host."""
 
-    line: Line
-    hosted: Hosted
+    line: RecipeLine
+    placed: PlacedTumour
     seconds: float  # to place it
 
 
-def prepared(root: Path) -> HealthyHosts:
-    """Real and healthy scans at 1 mm."""
+def prepared(root: Path) -> HealthyHostPool:
+    """Prepare real and healthy scans at 1 mm; return the healthy ones as hosts."""
     dataset = prepare_full(root)
-    run("nnUNetv2_tf_preprocess_healthy", "-d", ALL[7:10], "-healthy", NUMBER, "-c", "3d_fullres", "-np", "2")
+    run("nnUNetv2_tf_preprocess_healthy", "-d", dataset.number, "-healthy", NUMBER, "-c", "3d_fullres", "-np", "2")
     plan = Plan.read(dataset, "nnUNetPlans", "3d_fullres")
-    healthy = Dataset(f"Dataset{NUMBER}_{NAME}")
-    return HealthyHosts(dataset, plan, 0, 0, healthy, PRESETS["default"], num_processes=2)
+    cohort = Cohort(dataset, plan, 0, Dataset(f"Dataset{NUMBER}_{NAME}"))
+    return HealthyHostPool(cohort, seed=0, sampling=SamplingConfig(), num_processes=2)
 
 
-def place_all(hosts: HealthyHosts, lines: Sequence[Line]) -> list[Placed]:
-    """In the order of the lines."""
+def place_all(hosts: HealthyHostPool, lines: Sequence[RecipeLine]) -> list[PlacedLine]:
+    """Place the tumours of lines; return them in the order of the lines."""
     by_host = defaultdict(list)
     for line in lines:
         by_host[line.host].append(line)
-    found = in_parallel(partial(_placed, hosts.bank, dict(hosts.cases)), list(by_host.values()), 2, "Placing", "host")
-    return sorted((one for several in found for one in several), key=lambda one: one.line.index)
+    place = partial(_place_in_host, hosts.cohort.bank, dict(hosts.cases))
+    results = in_parallel(place, list(by_host.values()), 2, "Placing", "host")
+    return sorted((entry for entries in results for entry in entries), key=lambda entry: entry.line.index)
 
 
-def _placed(bank: Bank, cases: dict, lines: Sequence[Line]) -> list[Placed]:
-    host = read_host(replace(cases[lines[0].host]), around_fluid=True)
-    placed = []
+def _place_in_host(bank: Bank, cases: Mapping[str, Case], lines: Sequence[RecipeLine]) -> list[PlacedLine]:
+    """Place the tumours of lines with the same host, each by itself."""
+    host = read_host(cases[lines[0].host].open(), around_fluid=True)
+    results = []
     for line in lines:
         start = perf_counter()
-        hosted = host_tumours(line.tumours, bank, host)
-        assert hosted is not None  # it was drawn
+        placed = place_tumours(line.tumours, bank, host)
+        assert placed is not None  # it was drawn
         seconds = perf_counter() - start
-        placed.append(Placed(line, replace(hosted, moved=()), seconds))  # a thousand of these would fill the memory
-    return placed
+        placed = replace(placed, warped=())  # a thousand of these would fill the memory
+        results.append(PlacedLine(line, placed, seconds))
+    return results
 
 
-def time_few(hosts: HealthyHosts) -> None:
-    """One process, one thing after the other."""
+def time_few(hosts: HealthyHostPool) -> None:
+    """Print how long it takes to read a host, to draw its tumour and to place it, in one process, and the memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    bank, reading, drawing, placing = hosts.bank, [], [], []
+    bank, reading, drawing, placing = hosts.cohort.bank, [], [], []
     with_bank = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for index, case in enumerate(list(hosts.cases.values())[:TIMED]):
         times = [perf_counter()]
-        host = read_host(replace(case), around_fluid=True)
+        host = read_host(case.open(), around_fluid=True)
         times.append(perf_counter())
-        tumours, _ = Draw(bank, hosts.drawing, Controls()).tumours(host, np.random.default_rng([0, index]))
+        sampler = TumourSampler(bank, hosts.sampling, TumourConstraints())
+        drawn = sampler.sample(host, np.random.default_rng([0, index]))
         times.append(perf_counter())
-        host_tumours(tumours, bank, host)
+        place_tumours(drawn.tumours, bank, host)
         times.append(perf_counter())
         for several, seconds in zip((reading, drawing, placing), np.diff(times), strict=True):
             several.append(seconds)
@@ -104,7 +111,7 @@ def time_few(hosts: HealthyHosts) -> None:
 
 
 def compare(bank: Bank, drawn: Sequence[Lesion]) -> None:
-    """Prints the quantiles, and whether all lie within 20 %.
+    """Print the quantiles, and whether all lie within 20 %.
 
     Twice: interpolated between the cohort's few tumours, and as steps, each of which is a tumour. Only the latter come
     out the same when the cohort itself is drawn from often.
@@ -117,23 +124,26 @@ def compare(bank: Bank, drawn: Sequence[Lesion]) -> None:
 
 def _compare(bank: Bank, drawn: Sequence[Lesion], how: Literal["linear", "inverted_cdf"]) -> None:
     def quantiles(lesions: Sequence[Lesion]) -> np.ndarray:
-        rows = [[one.volume, *(one.classes.get(value, 0) / one.volume for value in CLASSES)] for one in lesions]
+        rows = [
+            [lesion.volume, *(lesion.classes.get(value, 0) / lesion.volume for value in CLASSES)] for lesion in lesions
+        ]
         return np.percentile(rows, [10, 50, 90], axis=0, method=how)
 
     theirs, ours = quantiles(bank.lesions), quantiles(drawn)
     print("| | 10 % | 50 % | 90 % |\n|---|---|---|---|")
     for column, name in enumerate(["volume in ml", *CLASSES.values()]):
-        cells = [f"{one:.3g} / {other:.3g}" for one, other in zip(theirs[:, column], ours[:, column], strict=True)]
+        pairs = zip(theirs[:, column], ours[:, column], strict=True)
+        cells = [f"{cohort:.3g} / {of_drawn:.3g}" for cohort, of_drawn in pairs]
         print(f"| {name} | {' | '.join(cells)} |")
     worst = float(np.abs(ours / np.maximum(theirs, 1e-9) - 1).max())
     print(f"largest difference {100 * worst:.0f} %; within 20 %: {worst <= WITHIN}")
 
 
-def paint_places(path: Path, hosts: HealthyHosts, drawn: Sequence[Lesion]) -> None:
-    """How often tumours lie where, seen from above, the front and the side; cohort above, drawn below."""
-    reference = read_host(next(iter(hosts.cases.values())), around_fluid=False)
-    rows = []
-    for title, lesions in ((f"the cohort's {len(hosts.bank.lesions)}", hosts.bank.lesions), (f"{len(drawn)}", drawn)):
+def paint_places(path: Path, hosts: HealthyHostPool, drawn: Sequence[Lesion]) -> None:
+    """Paint how often tumours lie where, seen from above, the front and the side; cohort above, drawn below."""
+    reference = read_host(next(iter(hosts.cases.values())).open(), around_fluid=False)
+    known, rows = hosts.cohort.bank.lesions, []
+    for title, lesions in ((f"the cohort's {len(known)}", known), (f"{len(drawn)}", drawn)):
         heat = np.zeros(reference.organ.shape)
         back = np.linalg.inv(reference.grid)
         for lesion in lesions:
@@ -151,14 +161,14 @@ def paint_places(path: Path, hosts: HealthyHosts, drawn: Sequence[Lesion]) -> No
     write_panels(rows, path, inches=3.0)
 
 
-def paint_placed(path: Path, hosts: HealthyHosts, placed: Sequence[Placed]) -> None:
-    """Three cuts through each tumour where it is largest: the host, and with its map."""
+def paint_placed(path: Path, hosts: HealthyHostPool, entries: Sequence[PlacedLine]) -> None:
+    """Paint three cuts through each tumour where it is largest: the host, and with its map."""
     rows = []
-    for one in placed:
-        case = hosts.cases[one.line.host]
-        image, organ = replace(case).image()[0], replace(case).organ()
+    for entry in entries:
+        case, placed = hosts.cases[entry.line.host].open(), entry.placed
+        image, organ = case.image()[0], case.organ()
         span = (float(image[organ].min()), float(np.quantile(image[organ], 0.998)))
-        label = one.hosted.label(organ.shape)
+        label = placed.label(organ.shape)
         z, y, x = (int((label > 0).sum(axis=others).argmax()) for others in ((1, 2), (0, 2), (0, 1)))
         everything = slice(None)
         row = []
@@ -167,8 +177,8 @@ def paint_placed(path: Path, hosts: HealthyHosts, placed: Sequence[Placed]) -> N
         ):
             turn = slice(None, None, -1 if axis else 1)
             shown = np.where(organ[cut], image[cut], span[0])[turn]
-            volume, kept = one.hosted.lesion.volume, min(one.hosted.kept)
-            title = f"{one.line.host} {volume:.0f} ml, kept {kept:.2f}, fluid {one.hosted.in_fluid:.2f}"
+            volume, kept = placed.lesion.volume, min(placed.kept)
+            title = f"{entry.line.host} {volume:.0f} ml, kept {kept:.2f}, fluid {placed.in_fluid:.2f}"
             row.append(Panel(shown, span, None, "" if row else title))
             row.append(Panel(shown, span, label[cut][turn]))
         rows.append(row)
@@ -176,7 +186,7 @@ def paint_placed(path: Path, hosts: HealthyHosts, placed: Sequence[Placed]) -> N
 
 
 def main() -> None:
-    """All of it."""
+    """Draw and place the tumours, print how they compare with the cohort's, and paint them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="the folder of benchmarks.healthy_cohort")
     parser.add_argument("-lines", type=int, default=1000, help="default: %(default)s")
@@ -187,23 +197,24 @@ def main() -> None:
     start = perf_counter()
     lines = hosts.lines(arguments.lines)
     print(f"{len(lines)} lines in {perf_counter() - start:.0f} s with two processes (what was drawn before is kept)")
-    placed = place_all(hosts, lines)
-    bank, drawn = hosts.bank, [one.hosted.lesion for one in placed]
+    entries = place_all(hosts, lines)
+    bank, drawn = hosts.cohort.bank, [entry.placed.lesion for entry in entries]
     print(f"{len(bank.lesions)} donors, {len(hosts.cases)} hosts, cohort / drawn")
     compare(bank, drawn)
     left = [np.mean([lesion.centre[0] > bank.midline for lesion in several]) for several in (bank.lesions, drawn)]
     print(f"left: {left[0]:.2f} of the cohort's, {left[1]:.2f} of the drawn")
-    kept, wet = ([measure(one.hosted) for one in placed] for measure in (lambda h: min(h.kept), lambda h: h.in_fluid))
+    kept = [min(entry.placed.kept) for entry in entries]
+    in_fluid = [entry.placed.in_fluid for entry in entries]
     print(
-        f"kept: median {np.median(kept):.3f}, least {min(kept):.3f}; left out for fluid: median {np.median(wet):.3f}, "
-        f"most {max(wet):.3f}"
+        f"kept: median {np.median(kept):.3f}, least {min(kept):.3f}; left out for fluid: median "
+        f"{np.median(in_fluid):.3f}, most {max(in_fluid):.3f}"
     )
     middle = 2 * float(np.median([lesion.volume for lesion in bank.lesions]))
     biased = replace(hosts, asked={"volume_ml": [0.7 * middle, 1.4 * middle]})
     print("a biased sampler:")
-    compare(bank, [one.hosted.lesion for one in place_all(biased, biased.lines(BIASED))])
+    compare(bank, [entry.placed.lesion for entry in place_all(biased, biased.lines(BIASED))])
     paint_places(root / "places.png", hosts, drawn)
-    paint_placed(root / "placed.png", hosts, placed[:SHOWN])
+    paint_placed(root / "placed.png", hosts, entries[:SHOWN])
 
 
 if __name__ == "__main__":

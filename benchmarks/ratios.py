@@ -1,4 +1,4 @@
-"""Interleaved pairs of measurements, summed up as the median ratio with a bootstrap interval."""
+"""Pairs of measurements. In: two functions that measure. Out: their median ratio, with a bootstrap interval."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Ratio:
 
 
 def interleaved(reference: Callable[[], float], ours: Callable[[], float], pairs: int) -> Ratio:
-    """Measures `pairs` pairs; which of the two goes first alternates, so that drift hits both alike."""
+    """Measure `pairs` pairs; which of the two goes first alternates, so that drift hits both alike."""
     measured = []
     for index in tqdm(range(pairs), desc="Measuring", unit="pair"):
         if index % 2:

@@ -17,7 +17,7 @@ EXACT = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1"}  # with which a seed
 
 
 def main() -> int:
-    """Entry point; returns the exit code of the last command."""
+    """Prepare the data and train; return the exit code of the last command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_training", description=__doc__)
     parser.add_argument("what", choices=["baseline", "carvemix"])
     parser.add_argument("-o", type=Path, default=Path("build/africa"), metavar="FOLDER", help="default: %(default)s")

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnunetv2_tf.baseline.class_features import class_means
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
-from nnunetv2_tf.baseline.pooling import class_means
+from nnunetv2_tf.geometry.feather import feather
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
-from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, composed, depth_share, one_hot, share_of
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended, depth_weight_of, one_hot
 from nnunetv2_tf.networks.discriminators import DualHead
-from nnunetv2_tf.training.turning import Turn
+from nnunetv2_tf.training.augmentation import RandomAffine
 
 LINEAR = ("host", "coarse", "distance", "real_image", "real_distance")
 NEAREST = ("tumour", "body", "organ", "real_tumour", "real_body", "real_organ")
@@ -53,15 +54,17 @@ class PlainStep:
         """First D, then G; returns both losses as numbers."""
         config, domain, design = self.config, self.design.domain, self.design
         one = self.turned({name: value.to(self.device) for name, value in batch.items()}, number)
-        share = share_of(one["distance"], design.reach_mm) * one["organ"]
+        share = feather(one["distance"], design.reach_mm) * one["organ"]
         m_s, m_r = (one_hot(one[name], design.classes) for name in ("tumour", "real_tumour"))
-        added = self.generator(domain.into(one["coarse"], one["body"]), m_s)
-        z_s_ = composed(one["host"], one["coarse"], share)
-        deep = depth_share(one["organ"], design.rim_mm, design.spacing)
-        z_s = composed(one["host"], one["coarse"] + domain.change(added) * deep[:, None], share)
+        added = self.generator(domain.normalise(one["coarse"], one["body"]), m_s)
+        z_s_ = blended(one["host"], one["coarse"], share)
+        deep = depth_weight_of(one["organ"], design.rim_mm, design.spacing)
+        z_s = blended(one["host"], one["coarse"] + domain.denormalise_difference(added) * deep[:, None], share)
         seen = renormalised(z_s, one["host"], one["n_norm"], one["body"], self.z_scored, one["beyond"])
-        x_s = self.in_view(domain.into(seen, one["body"]), one["distance"], one["organ"])
-        x_r = self.in_view(domain.into(one["real_image"], one["real_body"]), one["real_distance"], one["real_organ"])
+        x_s = self.in_view(domain.normalise(seen, one["body"]), one["distance"], one["organ"])
+        x_r = self.in_view(
+            domain.normalise(one["real_image"], one["real_body"]), one["real_distance"], one["real_organ"]
+        )
 
         penalised = bool(config.r1) and number % config.r1_every == 0
         x_r.requires_grad_(penalised)
@@ -79,7 +82,7 @@ class PlainStep:
         patch, whole = self.judge(torch.cat([x_s, m_s], 1))
         f_s, there = class_means(self.encoder(seen), one["tumour"], design.classes)
         percept = losses.perceptual(f_s, self.goal, there).mean()
-        after, before = domain.into(z_s, one["body"]), domain.into(z_s_, one["body"])
+        after, before = domain.normalise(z_s, one["body"]), domain.normalise(z_s_, one["body"])
         margin = config.margin + config.margin_near * torch.exp(-one["distance"] / config.margin_mm)
         may = one["organ"] & one["body"] & (share * deep > 0)
         hinged = losses.hinge(after, before, one["tumour"] > 0, may, margin).mean()
@@ -97,20 +100,20 @@ class PlainStep:
 
     def in_view(self, x: Tensor, distance: Tensor, organ: Tensor) -> Tensor:
         """What the discriminator sees."""
-        deep = depth_share(organ, self.design.rim_mm, self.design.spacing)
-        return DARK + (share_of(distance, self.config.view_mm) * deep)[:, None] * (x - DARK)
+        deep = depth_weight_of(organ, self.design.rim_mm, self.design.spacing)
+        return DARK + (feather(distance, self.config.view_mm) * deep)[:, None] * (x - DARK)
 
     def turned(self, one: dict[str, Tensor], number: int) -> dict[str, Tensor]:
         """Augmented, volume by volume."""
         rng, found = np.random.default_rng(number), dict(one)
         if not self.config.augmented:
             return found
-        several = [Turn.drawn(rng, self.design.spacing) for _ in range(2 * len(one["host"]))]
+        several = [RandomAffine.sample(rng, self.design.spacing) for _ in range(2 * len(one["host"]))]
         for name in (*LINEAR, *NEAREST):
             turns = several[::2] if name.startswith("real_") else several[1::2]
             volumes = one[name] if one[name].ndim == 5 else one[name][:, None]
             moved = [
-                turn.of(volume.float(), self.design.spacing, nearest=name in NEAREST).to(volume.dtype)
+                turn.apply(volume.float(), self.design.spacing, nearest=name in NEAREST).to(volume.dtype)
                 for turn, volume in zip(turns, volumes, strict=True)
             ]
             found[name] = torch.stack(moved).reshape(one[name].shape)

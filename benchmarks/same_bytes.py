@@ -40,7 +40,7 @@ SHORT = {
 
 
 def main() -> None:
-    """Makes everything twice and compares; exit code 1 where something differs."""
+    """Make everything twice and compare; exit with code 1 where something differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("before", type=Path, metavar="BEFORE", help="a checkout")
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _in_checkout(checkout: Path, step: str, work: Path) -> None:
-    """Runs a step of this file with the package of a checkout."""
+    """Run a step of this file with the package of a checkout."""
     work.mkdir(parents=True, exist_ok=True)
     folders = {name: str(work / name) for name in VARIABLES}
     for path in folders.values():
@@ -79,7 +79,7 @@ def _in_checkout(checkout: Path, step: str, work: Path) -> None:
 
 
 def _start(work: Path) -> None:
-    """Patients, healthy people, plans, a baseline of two steps, and the same patients as BraTS would hand them out."""
+    """Make patients, healthy people, plans, a baseline of two steps, and the same patients in the layout of BraTS."""
     for dataset, *options in (("Dataset501_StandIns", "-num_cases", "10"), ("Dataset601_Healthy", "--healthy")):
         shape = ("-shape", "40", "48", "40")
         _call(sys.executable, "-m", "nnunetv2_tf.standin", "dataset", "-name", dataset, *shape, *options)
@@ -107,7 +107,7 @@ def _train() -> None:
 
 
 def _make(work: Path) -> None:
-    """All that is compared, by the console commands of a checkout, in this process: fits are cut to two steps."""
+    """Make all that is compared, by a checkout's console commands, in this process: fits are cut to two steps."""
     from dataclasses import replace
     from importlib import import_module
 
@@ -136,7 +136,7 @@ def _make(work: Path) -> None:
 
 
 def _command(name: str, *arguments: str, usual: tuple[int, ...] = (0,)) -> None:
-    """Runs one of our console commands in this process."""
+    """Run one of our console commands in this process; raise SystemExit when its exit code is not a usual one."""
     from importlib import import_module
 
     sys.argv = [f"nnUNetv2_tf_{name}", *arguments]
@@ -146,13 +146,13 @@ def _command(name: str, *arguments: str, usual: tuple[int, ...] = (0,)) -> None:
 
 
 def _call(command: str, *arguments: str) -> None:
-    """Runs a console command of this environment."""
+    """Run a console command of this environment."""
     path = Path(command) if Path(command).is_absolute() else Path(sys.executable).parent / command
     subprocess.run([str(path), *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def _compare(before: Path, after: Path) -> int:
-    """Prints what differs, and how many files of which kind agree."""
+    """Print what differs, and how many files of which kind agree; return the exit code."""
     old, new = _digests(before), _digests(after)
     differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     for name in differing:
@@ -169,7 +169,7 @@ def _compare(before: Path, after: Path) -> int:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """By file that is compared, the digest of what of it is."""
+    """Return, by name of each file that is compared, the digest of the part of it that is compared."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(_content(path)).hexdigest()
         for path in sorted(folder.rglob("*"))

@@ -25,13 +25,13 @@ import torch
 from benchmarks.tf_aug_real import baseline_of, hosts_of, prepared
 from nnunetv2_tf.baseline.checkpoint import built
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.methods.base import FitData, Site
 from nnunetv2_tf.methods.tf_aug.config import PRESETS, TFAugConfig
-from nnunetv2_tf.methods.tf_aug.fitting import Fit
-from nnunetv2_tf.methods.tf_aug.samples import parts_of, put_together
-from nnunetv2_tf.preparation.stored import Case
-from nnunetv2_tf.work import in_parallel
+from nnunetv2_tf.methods.tf_aug.fitting import IntensityMapFit
+from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
+from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 SIZE = (32, 32, 32)
 REAL, SITES = 18, 40
@@ -44,22 +44,26 @@ MANNERS = {
 
 
 @dataclass(frozen=True)
-class Known(Case):
-    """A healthy case with a tumour that was made with known a and b."""
+class KnownCase(OpenCase):
+    """A healthy case with a tumour that was made with known a and b, both in memory."""
 
     shown: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C, Z, Y, X)
     placed: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (Z, Y, X)
 
+    def open(self) -> OpenCase:
+        """Return the case itself, whose arrays are no files."""
+        return self
+
     def image(self, box: tuple[slice, ...] = (slice(None),) * 3) -> np.ndarray:
-        """With the tumour."""
+        """Return the image (C, Z, Y, X) with the tumour."""
         return self.shown[(slice(None), *box)]
 
     def tumour(self) -> np.ndarray:
-        """What was placed."""
+        """Return (Z, Y, X) int16: the placed tumour map."""
         return self.placed
 
     def has_tumour(self) -> bool:
-        """All have one."""
+        """Return True: all of these have a tumour."""
         return True
 
 
@@ -74,8 +78,8 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
-    """How it went."""
+class Outcome:
+    """How far a fit came from what its tumours were made with."""
 
     trial: Trial
     a: float  # largest error over classes
@@ -86,8 +90,8 @@ class Found:
     seconds: float
 
 
-def attempt(trial: Trial) -> Found:
-    """Makes cases, fits, compares."""
+def attempt(trial: Trial) -> Outcome:
+    """Make cases with known a and b, fit to them, and compare."""
     torch.set_num_threads(1)
     config = MANNERS[trial.manner]
     dataset = prepared(trial.root)
@@ -95,34 +99,38 @@ def attempt(trial: Trial) -> Found:
     hosts, baseline = hosts_of(dataset, preset), baseline_of(dataset)
     sites = [hosts.sample_site(config.texture > 0, np.random.default_rng([trial.seed, i])) for i in range(REAL + SITES)]
     rng = np.random.default_rng([trial.seed, 10**6])
-    values, classes = class_values(dataset), tuple(class_values(dataset).values())
+    class_names = hosts.cohort.class_values
+    classes = tuple(class_names.values())
     a, b = rng.uniform(*A, (len(classes), 1)), rng.uniform(*B, (len(classes), 1))
-    a_case = next(iter(hosts.training.values()))
+    a_case = next(iter(hosts.cohort.training.values()))
     real = [_known(a_case, f"known_{i:02d}", site, config, classes, a, b) for i, site in enumerate(sites[:REAL])]
     data = FitData(
         real=real,
         healthy=list(hosts.cases.values())[:SITES],
         sample_site=partial(_one_of, sites[REAL:]),
         baseline=baseline,
-        class_names=values,
+        plan=hosts.cohort.plan,
+        roles=hosts.cohort.roles,
+        channels=channel_names(dataset),
+        class_names=class_names,
         rng=np.random.default_rng(trial.seed),
     )
     with tempfile.TemporaryDirectory() as folder:
-        fit = Fit(config, data, Path(folder), torch.device("cpu"))
-        encoder = fit.eye.encoder
+        fit = IntensityMapFit(config, data, Path(folder), torch.device("cpu"))
+        encoder = fit.extractor.encoder
         if not trial.trained:
             torch.manual_seed(trial.seed)
             encoder = Encoder.within(built(baseline.checkpoint()["init_args"]), "random weights")
-        fit.eye = replace(fit.eye, size=SIZE, encoder=encoder)
+        fit.extractor = replace(fit.extractor, size=SIZE, encoder=encoder)
         start = perf_counter()
-        found = fit.run()
+        fitted = fit.run()
         seconds = perf_counter() - start
     means = np.array([_mean_below(sites[REAL:], config, classes, value) for value in classes])
-    errors = np.array(found.a) - a, np.array(found.b) - b
+    errors = np.array(fitted.a) - a, np.array(fitted.b) - b
     brightness = errors[0] * means + errors[1]
     before = (1 - a) * means - b
     in_a, in_b, of_both, at_start = (float(np.abs(error).max()) for error in (*errors, brightness, before))
-    return Found(trial, in_a, in_b, of_both, at_start, len(found.losses), seconds)
+    return Outcome(trial, in_a, in_b, of_both, at_start, len(fitted.losses), seconds)
 
 
 def _one_of(sites: Sequence[Site], rng: np.random.Generator) -> Site:
@@ -131,26 +139,26 @@ def _one_of(sites: Sequence[Site], rng: np.random.Generator) -> Site:
 
 def _known(
     like: Case, name: str, site: Site, config: TFAugConfig, classes: tuple[int, ...], a: np.ndarray, b: np.ndarray
-) -> Known:
-    """A site with its tumour, normalised anew as nnU-Net would."""
-    box, parts = parts_of(site, config, classes)
+) -> KnownCase:
+    """Return a site with its tumour as a case, normalised anew as nnU-Net would."""
+    box, parts = coarse_parts(site, config, classes)
     image = site.image.clone()
-    image[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b))
+    image[(slice(None), *box)] = assemble(parts, torch.from_numpy(a), torch.from_numpy(b))
     image, body = image.numpy(), site.body.numpy()
     inside = image[:, body]
     mean, sd = inside.mean(axis=1)[:, None, None, None], inside.std(axis=1)[:, None, None, None]
     shown = np.where(body, (image - mean) / sd, image).astype(np.float32)
-    return Known(
-        like.dataset, like.plan, replace(like.files, identifier=name), like.group, like.meaning, like.folder,
+    return KnownCase(
+        like.dataset, like.plan, replace(like.files, identifier=name), like.group, like.roles, like.folder,
         shown=shown, placed=site.tumour.numpy(),
     )  # fmt: skip
 
 
 def _mean_below(sites: Sequence[Site], config: TFAugConfig, classes: tuple[int, ...], value: int) -> np.ndarray:
-    """(C,) the mean of the blurred hosts where a class is placed."""
+    """Return (C,): the mean of the blurred hosts where a class is placed."""
     means = []
     for site in sites:
-        box, parts = parts_of(site, config, classes)
+        box, parts = coarse_parts(site, config, classes)
         where = site.tumour.numpy()[box] == value
         if where.any():
             means.append(parts.blurred[:, where].mean(axis=1))
@@ -158,7 +166,7 @@ def _mean_below(sites: Sequence[Site], config: TFAugConfig, classes: tuple[int, 
 
 
 def main() -> None:
-    """Prints a table."""
+    """Print a table with a row for each fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-seeds", type=int, default=3, help="default: %(default)s")
@@ -175,11 +183,11 @@ def main() -> None:
     ]
     print("| preset | encoder | seed | error of a | of b | of brightness | at the start | epochs | seconds |")
     print("|" + "---|" * 9)
-    for one in in_parallel(attempt, trials, arguments.np, "Fitting", "fit"):
-        trial = one.trial
+    for outcome in in_parallel(attempt, trials, arguments.np, "Fitting", "fit"):
+        trial, encoder = outcome.trial, "trained" if outcome.trial.trained else "random"
         print(
-            f"| {trial.manner} | {'trained' if trial.trained else 'random'} | {trial.seed} | {one.a:.3f} | {one.b:.3f} "
-            f"| {one.brightness:.3f} | {one.before:.3f} | {one.epochs} | {one.seconds:.0f} |",
+            f"| {trial.manner} | {encoder} | {trial.seed} | {outcome.a:.3f} | {outcome.b:.3f} "
+            f"| {outcome.brightness:.3f} | {outcome.before:.3f} | {outcome.epochs} | {outcome.seconds:.0f} |",
             flush=True,
         )
 

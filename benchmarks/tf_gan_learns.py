@@ -12,7 +12,7 @@ change without those losses; besides, no seams where tiles cover a whole brain.
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,27 +26,29 @@ from torch.nn.functional import pad
 from benchmarks.commands import enter, run
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.base import FitData, Method, Site
 from nnunetv2_tf.methods.tf_aug.config import PRESETS as COARSE
-from nnunetv2_tf.methods.tf_aug.fitting import Fitted
+from nnunetv2_tf.methods.tf_aug.fitting import IntensityMap
 from nnunetv2_tf.methods.tf_aug.method import TFAug
 from nnunetv2_tf.methods.tf_aug.samples import moments_of_real
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.method import TFGAN
 from nnunetv2_tf.methods.tf_gan.networks import one_hot
-from nnunetv2_tf.methods.tf_gan.refinement import added_by, borders, tile_starts
-from nnunetv2_tf.panels import Panel, write_panels
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.preparation.stored import training_cases
+from nnunetv2_tf.methods.tf_gan.refinement import added_by
+from nnunetv2_tf.networks.tiling import borders, tile_starts
 from nnunetv2_tf.quality.boundary import seam_ratio
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 from nnunetv2_tf.standin.brains import Brains, healthy
 from nnunetv2_tf.standin.plans import write_small_plans
 from nnunetv2_tf.standin.scanner import CLINICAL
-from nnunetv2_tf.synthesis.hosts import HealthyHosts
-from nnunetv2_tf.tumours.settings import PRESETS as DRAWING
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
+from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.stored import Case, training_cases
 
 PATIENTS, PEOPLE, JUDGED = 40, 24, 40
 SHAPE, PATCH, FEATURES = (40, 48, 40), (32, 32, 32), (16, 32, 64)
@@ -65,7 +67,7 @@ class Grainy(Brains):
     """Patients whose tumours have a grain of two voxels, and a bright rim."""
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One person, as Brains has it."""
+        """Draw one person as Brains does, and give the tumour grain and rim."""
         image, label = super().draw(rng)
         noise = rng.normal(size=label.shape)
         grain = gaussian_filter(noise, 0.6) - gaussian_filter(noise, 1.5)
@@ -79,7 +81,7 @@ class Grainy(Brains):
 class Setting:
     """All that fits and judgements share."""
 
-    hosts: HealthyHosts
+    hosts: HealthyHostPool
     stage1: Method
     data: Callable[[int], FitData]  # by seed
     judge: Encoder
@@ -87,7 +89,7 @@ class Setting:
 
 
 def prepared(root: Path) -> Setting:
-    """Datasets, baselines and TF-Aug, what is missing of them."""
+    """Make datasets, baselines and TF-Aug, what is missing of them; return all that fits share."""
     enter(root)
     if not REAL.raw.exists():
         Grainy(shape=SHAPE).write_dataset(REAL.raw, PATIENTS, seed=0)
@@ -101,41 +103,51 @@ def prepared(root: Path) -> Setting:
             run("nnUNetv2_train", "541", "3d_fullres", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu",
                 nnUNet_n_proc_DA="0")  # fmt: skip
     plan = Plan.read(REAL, PLANS, "3d_fullres")
-    hosts = HealthyHosts(REAL, plan, 0, 0, HEALTHY, DRAWING["paper"], harmonised=False)
+    hosts = HealthyHostPool(Cohort(REAL, plan, 0, HEALTHY), seed=0, sampling=AS_PUBLISHED)
     stage1, judge = TFAug(SMOOTH, torch.device("cpu"), {}), Encoder.of(baseline(UNSEEN))
     stage1.fitted_to = _as_bright_as_real(hosts)
-    cases = training_cases(hosts.files, REAL, plan, "all")
-    unseen = [case for case in cases if case.identifier not in hosts.training]
-    real = tumour_features(((case.image(), case.tumour()) for case in unseen), judge, PATCH, torch.device("cpu"))
+    cases = training_cases(hosts.cohort.files, REAL, plan, "all")
+    unseen = [case for case in cases if case.identifier not in hosts.cohort.training]
+    real = tumour_features(_images_and_tumours(unseen), judge, PATCH, torch.device("cpu"))
     return Setting(hosts, stage1, partial(_data, hosts), judge, real)
 
 
-def _as_bright_as_real(hosts: HealthyHosts) -> Fitted:
-    """A = 0.5, and b the mean of real tumours: hosts have a mean of 0."""
-    classes = class_values(REAL)
-    real = moments_of_real(list(hosts.training.values()), tuple(classes.values()))
+def _images_and_tumours(cases: Iterable[Case]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield image (C, Z, Y, X) and tumour map (Z, Y, X) of each case."""
+    for case in cases:
+        opened = case.open()
+        yield opened.image(), opened.tumour()
+
+
+def _as_bright_as_real(hosts: HealthyHostPool) -> IntensityMap:
+    """Return a = 0.5 for all classes, and as b the mean of real tumours: hosts have a mean of 0."""
+    classes = hosts.cohort.class_values
+    real = moments_of_real(list(hosts.cohort.training.values()), tuple(classes.values()))
     b = tuple((float(real[value][0][0]),) for value in classes.values())
-    return Fitted(tuple(classes.values()), tuple(classes), ("t1n",), ((0.5,),) * len(classes), b, (), (), ())
+    return IntensityMap(tuple(classes.values()), tuple(classes), ("t1n",), ((0.5,),) * len(classes), b, (), (), ())
 
 
 def baseline(trainer: str) -> Baseline:
-    """One of the two."""
+    """Return the baseline that a trainer has trained, or is to train."""
     return Baseline(REAL, trainer, PLANS, "3d_fullres", 0)
 
 
-def _data(hosts: HealthyHosts, seed: int) -> FitData:
+def _data(hosts: HealthyHostPool, seed: int) -> FitData:
     return FitData(
-        real=list(hosts.training.values()),
+        real=list(hosts.cohort.training.values()),
         healthy=list(hosts.cases.values()),
         sample_site=partial(hosts.sample_site, False),
         baseline=baseline(TRAINED),
-        class_names=class_values(REAL),
+        plan=hosts.cohort.plan,
+        roles=hosts.cohort.roles,
+        channels=channel_names(REAL),
+        class_names=hosts.cohort.class_values,
         rng=np.random.default_rng(seed),
     )
 
 
 def trained(setting: Setting, config: TFGANConfig, seed: int, folder: Path) -> TFGAN:
-    """A generator; what was trained before is taken up."""
+    """Return TF-GAN with a trained generator; what was trained before is taken up."""
     method = TFGAN(config, torch.device("cpu"), {"tf_aug": setting.stage1})
     start = perf_counter()
     method.fit(setting.data(seed), folder)
@@ -144,29 +156,31 @@ def trained(setting: Setting, config: TFGANConfig, seed: int, folder: Path) -> T
 
 
 def sites(setting: Setting) -> list[Site]:
-    """New ones, the same for all."""
+    """Draw the sites that are edited, the same ones for all methods."""
     return [setting.hosts.sample_site(False, np.random.default_rng([99, index])) for index in range(JUDGED)]
 
 
 def edited(method: Method, several: list[Site]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Finished images, normalised anew as nnU-Net does, and their maps."""
+    """Yield finished images, normalised anew as nnU-Net does, and their tumour maps."""
     for index, site in enumerate(several):
-        (one,) = method.edit([site], [np.random.default_rng([98, index])])
-        image, body = one.image.numpy().copy(), site.body.numpy()
+        (result,) = method.edit([site], [np.random.default_rng([98, index])])
+        image, body = result.image.numpy().copy(), site.body.numpy()
         inside = image[:, body]
         image[:, body] = (inside - inside.mean(axis=1, keepdims=True)) / inside.std(axis=1, keepdims=True)
         yield image, site.tumour.numpy()
 
 
 def seams(method: TFGAN, several: Sequence[Site]) -> float:
-    """Tiles over all of the brain, which is larger than a patch: the step across their borders over that elsewhere.
+    """Return how visible tiles' borders are, where tiles cover all of the brain: 1 where they are not.
 
-    Over the same of the generator's answer to the whole volume at once, since tumours do not lie evenly about borders.
+    It is the step between voxels across borders over that elsewhere, divided by the same of the generator's answer to
+    the whole volume at once, since tumours do not lie evenly about borders.
     """
     design, ratios = method.generator.design, []
     size = design.levels.patch
     for site in several[:TILED]:
-        x_s_, m_s = design.domain.into(site.image[None], site.body[None]), one_hot(site.tumour[None], design.classes)
+        x_s_ = design.domain.normalise(site.image[None], site.body[None])
+        m_s = one_hot(site.tumour[None], design.classes)
         body, box = site.body.numpy(), tuple(slice(0, extent) for extent in site.body.shape)
         planes = borders(tile_starts(box, body.shape, size), size)
         halved = np.prod(design.levels.strides, axis=0).tolist()
@@ -176,13 +190,13 @@ def seams(method: TFGAN, several: Sequence[Site]) -> float:
             whole = method.generator(pad(x_s_, more, value=-1.0), pad(m_s, more))[0, 0]
         tiled = added_by(method.generator, site.image, site, box)[0]
         cut = whole[tuple(slice(extent) for extent in body.shape)]
-        ratios.append([seam_ratio(one.numpy(), planes, body) for one in (tiled, cut)])
-    return float(np.mean([one / other for one, other in ratios]))
+        ratios.append(seam_ratio(tiled.numpy(), planes, body) / seam_ratio(cut.numpy(), planes, body))
+    return float(np.mean(ratios))
 
 
 def paint(path: Path, setting: Setting, columns: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
-    """Some tumours where they are largest: real ones, coarse ones, and refined ones."""
-    reals = [(case.image(), case.tumour()) for case in list(setting.hosts.training.values())[:SHOWN]]
+    """Paint some tumours where they are largest: real ones, coarse ones, and refined ones."""
+    reals = list(_images_and_tumours(list(setting.hosts.cohort.training.values())[:SHOWN]))
     rows = []
     for index in range(SHOWN):
         row = []
@@ -195,7 +209,7 @@ def paint(path: Path, setting: Setting, columns: dict[str, list[tuple[np.ndarray
 
 
 def main() -> int:
-    """Exit code 1 when a wish is not met."""
+    """Train, judge and print; return 1 when something is not as wanted, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders and the generators go")
     parser.add_argument("-seeds", type=int, nargs="+", default=[3, 4, 5], help="default: %(default)s")
@@ -205,15 +219,11 @@ def main() -> int:
     several = sites(setting)
     shown = {"coarse": list(edited(setting.stage1, several))}
 
-    def distance(cases: list[tuple[np.ndarray, np.ndarray]]) -> float:
-        found = tumour_features(cases, setting.judge, PATCH, torch.device("cpu"))
-        return kernel_distance(found, setting.real)
+    def distance(cases: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+        return kernel_distance(tumour_features(cases, setting.judge, PATCH, torch.device("cpu")), setting.real)
 
-    seen = tumour_features(
-        ((case.image(), case.tumour()) for case in setting.hosts.training.values()), setting.judge, PATCH,
-        torch.device("cpu"),
-    )  # fmt: skip
-    coarse, others = distance(shown["coarse"]), kernel_distance(seen, setting.real)
+    coarse = distance(shown["coarse"])
+    others = distance(_images_and_tumours(setting.hosts.cohort.training.values()))
     print(
         f"KID to {len(setting.real)} patients whom nobody was trained on: the others {others:.4f}, coarse {coarse:.4f}"
     )
@@ -221,16 +231,17 @@ def main() -> int:
     for seed in arguments.seeds:
         method = trained(setting, CONFIG, seed, root / f"seed_{seed}")
         shown[f"refined, seed {seed}"] = list(edited(method, several))
-        found = distance(shown[f"refined, seed {seed}"])
-        good &= found <= HALF * coarse
-        print(f"seed {seed}: refined {found:.4f}, {found / coarse:.2f} of coarse (wanted: at most {HALF})", flush=True)
+        refined = distance(shown[f"refined, seed {seed}"])
+        good &= refined <= HALF * coarse
+        share = refined / coarse
+        print(f"seed {seed}: refined {refined:.4f}, {share:.2f} of coarse (wanted: at most {HALF})", flush=True)
         seam = seams(method, several)
         good &= SEAMLESS[0] <= seam <= SEAMLESS[1]
         print(f"seed {seed}: step across tiles' borders over elsewhere {seam:.3f} (wanted: {SEAMLESS})", flush=True)
     idle = trained(setting, IDLE, arguments.seeds[0], root / "idle")
     moved = max(
-        float(np.abs(one - other).max())
-        for (one, _), (other, _) in zip(edited(idle, several), shown["coarse"], strict=True)
+        float(np.abs(refined - coarse_image).max())
+        for (refined, _), (coarse_image, _) in zip(edited(idle, several), shown["coarse"], strict=True)
     )
     print(f"without adversarial and perceptual losses the images change by at most {moved:.2g} sd (wanted: {STILL})")
     paint(root / "learns.png", setting, shown)

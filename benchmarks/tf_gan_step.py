@@ -26,15 +26,15 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.ratios import interleaved
 from benchmarks.reference_gan_step import PlainStep
+from nnunetv2_tf.baseline.class_features import Features
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.baseline.features import Features
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
-from nnunetv2_tf.methods.tf_gan.domain import Domain
-from nnunetv2_tf.methods.tf_gan.game import Game
+from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
 from nnunetv2_tf.methods.tf_gan.networks import Design
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.networks.unet import UNet
-from nnunetv2_tf.training.speed import Speed
+from nnunetv2_tf.training.intensity_range import IntensityRange
+from nnunetv2_tf.training.precision import Acceleration
 
 BATCH, CLASSES, GOAL = 2, (1, 2, 3), 1 / 3
 SHOWN = 8  # lines of a profile
@@ -42,9 +42,9 @@ CLOSE, ROUGH = 1e-3, 5e-2  # relative, of losses in float32 and in bfloat16
 
 
 def design_of(patch: int, channels: int, features: tuple[int, ...]) -> Design:
-    """As the default's at 1 mm."""
+    """Return the design that the default has at 1 mm."""
     levels, config = Levels.of((patch,) * 3, (1.0,) * 3, len(features)), PRESETS["default"]
-    domain = Domain((-2.0,) * channels, (2.0,) * channels)
+    domain = IntensityRange((-2.0,) * channels, (2.0,) * channels)
     names = tuple(map(str, range(channels)))
     return Design(
         names, CLASSES, features, levels, True, config.reach_mm, config.rim_mm, (1.0, 1.0, 1.0), domain
@@ -52,14 +52,14 @@ def design_of(patch: int, channels: int, features: tuple[int, ...]) -> Design:
 
 
 def encoder_of(channels: int, features: tuple[int, ...], levels: Levels) -> Encoder:
-    """The first stages of a network like nnU-Net's."""
+    """Return the first stages of a network like nnU-Net's, with random weights."""
     torch.manual_seed(1)
     network: nn.Module = UNet(channels, 1, features, levels)
     return Encoder.within(network, "random weights")
 
 
 def batch_of(patch: int, channels: int, seed: int) -> dict[str, Tensor]:
-    """A ball of tumour in a ball of brain, in noise."""
+    """Return a batch as training has it: a ball of tumour in a ball of brain, in noise."""
     rng, size = np.random.default_rng(seed), (patch,) * 3
     radius = np.linalg.norm(np.indices(size) - (patch - 1) / 2, axis=0)
     body = radius < 0.48 * patch
@@ -70,56 +70,58 @@ def batch_of(patch: int, channels: int, seed: int) -> dict[str, Tensor]:
         return gaussian_filter(rng.normal(size=(BATCH, channels, *size)), (0, 0, 1, 1, 1)).astype(np.float32) * body
 
     host = image()
-    one = {
+    batch = {
         "host": host, "coarse": np.where(tumour > 0, host / 2 + 1, host).astype(np.float32), "real_image": image(),
         "n_norm": np.full(BATCH, int(body.sum())), "beyond": np.zeros((BATCH, 2, channels), np.float32),
         "place": np.arange(BATCH),
     }  # fmt: skip
     for name, volume in {"tumour": tumour.astype(np.int16), "body": body, "organ": body, "distance": distance}.items():
-        one[name] = one[f"real_{name}"] = np.stack([volume] * BATCH)
-    return {name: torch.from_numpy(array) for name, array in one.items()}
+        batch[name] = batch[f"real_{name}"] = np.stack([volume] * BATCH)
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
 class Both:
     """The plain step and ours, of the same networks with the same weights."""
 
-    def __init__(self, patch: int, channels: int, features: tuple[int, ...], speed: Speed, device: torch.device):
+    def __init__(
+        self, patch: int, channels: int, features: tuple[int, ...], acceleration: Acceleration, device: torch.device
+    ):
         self.device = device
         config, design = PRESETS["default"], design_of(patch, channels, features)
         encoder = encoder_of(channels, features, design.levels)
         goal = Features([torch.zeros(1, len(CLASSES), width) for width in features[:3]], torch.ones(1, 3).bool())
         goal = Features([mean.to(device) for mean in goal.means], goal.present.to(device))
         self.plain = PlainStep(config, design, encoder, goal.means, [True] * channels, device)
-        self.game = Game(config, design, encoder, [True] * channels, 0, device, speed=speed)
-        self.game.goal = goal
-        self.game.begin(0)
-        for generator in (self.plain.generator, self.game.generator):
+        self.trainer = GANTrainer(config, design, encoder, [True] * channels, 0, device, acceleration=acceleration)
+        self.trainer.goal = goal
+        self.trainer.begin(0)
+        for generator in (self.plain.generator, self.trainer.generator):
             torch.manual_seed(2)
             torch.nn.init.normal_(generator.network.head.weight.data, std=0.1)  # or nothing would be added yet
         self.batches = [batch_of(patch, channels, seed) for seed in range(2)]
 
     def reference(self, number: int) -> float:
-        """Seconds of the plain step of a number; every sixteenth is penalised."""
+        """Take the plain step of a number, of which every sixteenth is penalised; return its seconds."""
         return self._timed(lambda: self.plain.step(self.batches[number % 2], number))
 
     def ours(self, number: int) -> float:
-        """Seconds of ours."""
-        self.game.steps = number
-        return self._timed(lambda: self.game.step(self.batches[number % 2], 0, number))
+        """Take our step of a number; return its seconds."""
+        self.trainer.steps = number
+        return self._timed(lambda: self.trainer.step(self.batches[number % 2], 0, number))
 
     def apart(self) -> float:
-        """The largest relative difference of both players' losses, in three steps without augmentation."""
-        kept, found = self.plain.config, []
-        self.plain.config = self.game.config = replace(kept, augmented=False, shake=0.0)
+        """Return the largest relative difference of both players' losses, in three steps without augmentation."""
+        kept, differences = self.plain.config, []
+        self.plain.config = self.trainer.config = replace(kept, augmented=False, shake=0.0)
         for number in range(1, 4):  # none of them penalised, which ours does not tell
             batch = self.batches[number % 2]
-            self.game.steps = number
-            plain, ours = self.plain.step(batch, number), self.game.step(batch, 0, number)
+            self.trainer.steps = number
+            plain, ours = self.plain.step(batch, number), self.trainer.step(batch, 0, number)
             of_d = kept.lambda_a * ours["D patch"].item() + kept.lambda_b * ours["D whole"].item()
             pairs = ((plain["D"], of_d), (plain["G"], ours["G"].item()))
-            found += [abs(one - other) / abs(one) for one, other in pairs]
-        self.plain.config = self.game.config = kept
-        return max(found)
+            differences += [abs(expected - loss) / abs(expected) for expected, loss in pairs]
+        self.plain.config = self.trainer.config = kept
+        return max(differences)
 
     def _timed(self, step: Callable[[], object]) -> float:
         start = perf_counter()
@@ -130,35 +132,36 @@ class Both:
 
 
 def peak(device: torch.device) -> float:
-    """GiB that this process has held at most: of the GPU, or of memory."""
+    """Return the GiB that this process has held at most: of the GPU, or of memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def peak_of(side: str) -> str:
-    """The peak of a penalised step and one more, in a process of its own."""
+    """Return the peak of a penalised step and one more, in a process of its own, as text."""
     command = [sys.executable, "-m", "benchmarks.tf_gan_step", *sys.argv[1:], "-peak", side]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip().splitlines()[-1] if done.returncode == 0 else f"did not fit ({done.stderr[-200:]})"
 
 
 def where(device: torch.device, step: Callable[[], float]) -> list[str]:
-    """The operations that take longest."""
+    """Return a line for each of the operations that take longest."""
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
-    with profile(activities=activities) as found:
+    with profile(activities=activities) as profiler:
         step()
     on_gpu = device.type == "cuda"
     key = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     kind = "CUDA" if on_gpu else "CPU"  # kernels stand beside the operators that started them
-    times = {one.key: getattr(one, key) for one in found.key_averages() if one.device_type.name == kind}
+    averages = profiler.key_averages()
+    times = {event.key: getattr(event, key) for event in averages if event.device_type.name == kind}
     total = sum(times.values())
     first = sorted(times, key=lambda name: -times[name])[:SHOWN]
     return [f"  {100 * times[name] / total:5.1f} %  {name}" for name in first]
 
 
 def parser_for(description: str | None, pairs: int) -> argparse.ArgumentParser:
-    """What networks of what size are measured on what, how often."""
+    """Return a parser with the options for device, sizes of patch and networks, and number of pairs."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
     parser.add_argument("-patch", type=int, default=64, help="voxels along an axis (default: %(default)s)")
@@ -169,7 +172,7 @@ def parser_for(description: str | None, pairs: int) -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Exit code 1 when losses differ, or the goal is missed on a GPU."""
+    """Print the comparison; return 1 when losses differ, or the goal is missed on a GPU, else 0."""
     parser = parser_for(__doc__, 10)
     parser.add_argument("-peak", choices=["plain", "ours"], help="take two steps and say how much memory they took")
     parser.add_argument("--exact", action="store_true", help="ours in float32, too")
@@ -177,9 +180,9 @@ def main() -> int:
     parser.add_argument("--channels_last", action="store_true", help="with weights in that order")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    speed = replace(Speed.of(device), compiled=arguments.compiled, channels_last=arguments.channels_last)
-    speed = replace(speed, mixed=speed.mixed and not arguments.exact)
-    both = Both(arguments.patch, arguments.channels, tuple(arguments.features), speed, device)
+    acceleration = replace(Acceleration.of(device), compiled=arguments.compiled, channels_last=arguments.channels_last)
+    acceleration = replace(acceleration, mixed=acceleration.mixed and not arguments.exact)
+    both = Both(arguments.patch, arguments.channels, tuple(arguments.features), acceleration, device)
     if arguments.peak:
         step = both.ours if arguments.peak == "ours" else both.reference
         for number in (0, 1, 0, 1):
@@ -189,8 +192,8 @@ def main() -> int:
         print(f"{peak(device):.2f} GiB")
         return 0
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"{name}, {arguments.patch} voxels, {arguments.channels} channels, batch {BATCH}, {speed}")
-    apart, most = both.apart(), ROUGH if speed.mixed else CLOSE
+    print(f"{name}, {arguments.patch} voxels, {arguments.channels} channels, batch {BATCH}, {acceleration}")
+    apart, most = both.apart(), ROUGH if acceleration.mixed else CLOSE
     print(f"losses of both players in three steps differ by {apart:.1e} of them (at most {most:g})")
     print(f"peak memory, of all the process: ours {peak_of('ours')}, plain {peak_of('plain')}")
     for step in (both.ours, both.reference):
@@ -199,14 +202,14 @@ def main() -> int:
         interleaved(partial(both.reference, number), partial(both.ours, number), pairs)
         for number, pairs in ((1, arguments.pairs), (0, max(4, arguments.pairs // 2)))
     )
-    times = [(15 * one + other) / 16 for one, other in (
+    plain_time, our_time = ((15 * fifteen + sixteenth) / 16 for fifteen, sixteenth in (
         (usual.reference, penalised.reference),
         (usual.reference * usual.median, penalised.reference * penalised.median),
-    )]  # fmt: skip
+    ))  # fmt: skip
     print(f"ours over plain, 15 steps of 16: {usual}")
     print(f"ours over plain, penalised, one of 16: {penalised}")
-    mean = times[1] / times[0]
-    print(f"on average: ours {times[1]:.3f} s, plain {times[0]:.3f} s, {mean:.3f} (goal on a GPU: {GOAL:.2f})")
+    mean = our_time / plain_time
+    print(f"on average: ours {our_time:.3f} s, plain {plain_time:.3f} s, {mean:.3f} (goal on a GPU: {GOAL:.2f})")
     for called, step in (("plain", both.reference), ("ours", both.ours)):
         for number, said in ((1, ""), (0, ", penalised")):
             print("\n".join([f"where the time goes, {called}{said}:", *where(device, partial(step, number))]))

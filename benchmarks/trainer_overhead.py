@@ -1,5 +1,7 @@
 """What TFEnrichedTrainer costs per epoch, against stock nnUNetTrainer on the same batches (goal: at most 1.05).
 
+    python -m benchmarks.trainer_overhead [-device cuda] [-workers 8]
+
 The reference trains on the exported set (`nnUNetv2_tf_sets --export`), so both see the same cases; both are seeded
 alike before every epoch, and the cases they drew are compared. The network is tiny and augmentation runs in the
 training process, so whatever we add weighs as much as it ever can. An epoch is nnU-Net's: 250 steps, 50 for
@@ -21,8 +23,8 @@ import torch
 
 from benchmarks.commands import enter, run
 from benchmarks.ratios import interleaved
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as PLANS
@@ -47,7 +49,7 @@ class Epochs:
             self._record_draws()
 
     def run(self) -> float:
-        """Seconds for one epoch, the body of nnU-Net's run_training."""
+        """Run one epoch, the body of nnU-Net's run_training; return its seconds."""
         trainer = self.trainer
         np.random.seed(trainer.current_epoch)
         torch.manual_seed(trainer.current_epoch)
@@ -78,21 +80,34 @@ class Epochs:
 
 
 def prepare(root: Path) -> None:
-    """Dataset 501 with set `demo`, and its export 701, planned and preprocessed."""
+    """Make dataset 501 with set `demo`, and its export 701, planned and preprocessed."""
     enter(root)
     dataset = Dataset("Dataset501_StandIns")
     Brains().write_dataset(dataset.raw, 10, seed=0)
     run("nnUNetv2_plan_and_preprocess", "-d", "501", "-c", "3d_fullres", "-np", "1", "-npfp", "1")
     write_tiny_plans(dataset)
-    write_foreign_cases(dataset, 0, root / "foreign", 8, seed=0)
-    actions.add("501", root / "foreign", "demo", [0], root / "foreign" / "ancestors.json", ["3d_fullres"], PLANS, 1)
-    actions.export("501", "demo", None, 701, None, PLANS)
+    foreign = root / "foreign"
+    write_foreign_cases(dataset, 0, foreign, 8, seed=0)
+    request = manage.AddRequest(
+        dataset="501",
+        folder=foreign,
+        set_name="demo",
+        folds=(0,),
+        ancestors=foreign / "ancestors.json",
+        configurations=("3d_fullres",),
+        plans=PLANS,
+        num_processes=1,
+    )
+    manage.add(request)
+    manage.export(
+        manage.ExportRequest(dataset="501", set_name="demo", folds=None, target_id=701, name=None, plans=PLANS)
+    )
     run("nnUNetv2_preprocess", "-d", "701", "-plans_name", PLANS, "-c", "3d_fullres", "-np", "1")
 
 
 def main() -> int:
-    """Prints the ratio; exit code 1 when the goal is missed or the batches differed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer_overhead", description=__doc__)
+    """Print the ratio; return 1 when the goal is missed or the batches differed, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("-workers", default="0", help="nnU-Net's augmentation processes (default: %(default)s)")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Appends our discovery folder to `nnUNet_extTrainer`. Imported by `nnunetv2_tf.pth` whenever Python starts.
+"""Adds our folder of trainers to `nnUNet_extTrainer`. Imported by `nnunetv2_tf.pth` whenever Python starts.
 
 Only `os` may be imported here. Set NNUNETV2_TF_NO_AUTOREG=1 to switch it off, and then
 `export nnUNet_extTrainer=$(python -m nnunetv2_tf --ext)` by hand where you want the trainers found.
@@ -12,7 +12,7 @@ OPT_OUT = "NNUNETV2_TF_NO_AUTOREG"
 
 
 def register(environ: "os._Environ[str] | dict[str, str]") -> None:
-    """Appends FOLDER to VARIABLE in `environ`, once, behind what is already there."""
+    """Append FOLDER to VARIABLE in `environ`, once, behind what is already there."""
     if environ.get(OPT_OUT, "0") not in ("", "0"):
         return
     folders = [folder for folder in environ.get(VARIABLE, "").split(os.pathsep) if folder]

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_tf.folders import VARIABLES
+from nnunetv2_tf.dataset.folders import VARIABLES
 from scripts.demo_summary import write_summary
 
 BIN = Path(sys.executable).parent
@@ -39,6 +39,7 @@ class Settings:
     percent: int = 25  # synthetic among what is drawn
     epochs: int = 5
     patch: int = 24  # voxels, each way
+    width: int = 8  # features of the network's first stage
 
 
 class Demo:
@@ -58,7 +59,7 @@ class Demo:
         }
 
     def run(self) -> None:
-        """All of it, from nothing to a table and a picture."""
+        """Run all stages, from nothing to a table and a picture."""
         fresh_folder(self.folder)
         made = self.settings
         patients, baseline = made.num_train + made.num_val, f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}"
@@ -72,7 +73,7 @@ class Demo:
         self.stage(
             "plan and preprocess",
             "nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 2 -npfp 2",
-            f"python -m nnunetv2_tf.standin plans -d 999 -patch {made.patch}",
+            f"python -m nnunetv2_tf.standin plans -d 999 -patch {made.patch} -width {made.width}",
             f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 {plans} -np 2",
         )
         self.train("train nnU-Net alone, and with CarveMix", "without_tf.json", tf_aug=False, at_once=2)
@@ -84,18 +85,25 @@ class Demo:
         self.stage("score the validation cases", "nnUNetv2_tf_benchmark collect demo.json -o results")
         begun = self.announce("draw the picture")
         text, picture = write_summary(self.folder)
-        self.told(begun, picture)
+        self.end(begun, picture)
         print(f"\n{text}\nPicture: {picture}")
 
     def train(self, title: str, name: str, tf_aug: bool, at_once: int) -> None:
-        """Makes the synthetic cases of a matrix's arms and trains what is missing of them, `at_once` side by side."""
+        """Make the synthetic cases of a matrix's arms and train what is missing of them.
+
+        Args:
+            title: what the user reads
+            name: of the file in the demo's folder that the matrix is written into
+            tf_aug: whether the matrix has the arm of TF-Aug
+            at_once: how many trainings run side by side
+        """
         (self.folder / name).write_text(json.dumps(self.matrix(tf_aug), indent=1), encoding="utf-8")
         # a demo may run from a checkout that is being worked on
         options = f"-o runs_{name.removesuffix('.json')} -device cpu -np {at_once} --allow_changes"
         self.stage(title, f"nnUNetv2_tf_benchmark run {name} {options}", workers=0)
 
     def matrix(self, tf_aug: bool) -> dict:
-        """What is compared; all arms are trained equally long."""
+        """Return the matrix of what is compared; all arms are trained equally long."""
         synthetic = {"num_cases": self.settings.num_cases, "percent": self.settings.percent}
         arms: list[dict] = [
             {"name": "nnU-Net", "method": None},
@@ -109,7 +117,7 @@ class Demo:
         }  # fmt: skip
 
     def stage(self, title: str, *commands: str, workers: int = 1) -> None:
-        """Runs commands into one log; says how long they took, or why the demo ends here.
+        """Run commands into one log; say how long they took, or why the demo ends here.
 
         Args:
             title: what the user reads
@@ -130,27 +138,27 @@ class Demo:
                 if code:
                     print(f"FAILED\n{last_lines(log)}\n\nError: {program} ended with {code}; all it said: {log}")
                     raise SystemExit(1)
-        self.told(begun, log)
+        self.end(begun, log)
 
     def announce(self, title: str) -> float:
-        """Begins a line."""
+        """Begin the line of a stage on the screen; return when that was."""
         self.stages += 1
         print(f"{self.stages}/{NUM_STAGES} {title} ".ljust(52, "."), end=" ", flush=True)
         return time.monotonic()
 
-    def told(self, begun: float, path: Path) -> None:
-        """Ends it."""
+    def end(self, begun: float, path: Path) -> None:
+        """End the line with the seconds since then, and the path of what was written."""
         print(f"{time.monotonic() - begun:4.0f} s  {os.path.relpath(path)}", flush=True)
 
 
 def last_lines(log: Path) -> str:
-    """The end of a log, without progress bars."""
+    """Return the end of a log, without progress bars."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join([line for line in lines if "it/s]" not in line][-TAIL:])
 
 
 def fresh_folder(folder: Path) -> None:
-    """Deletes an earlier demo, and nothing else."""
+    """Make the folder of a demo anew; delete an earlier demo, and nothing else."""
     if folder.exists() and not (folder / MARK).exists():
         print(f"Error: {folder} exists and is not an earlier demo; name another folder.", file=sys.stderr)
         raise SystemExit(2)
@@ -161,7 +169,7 @@ def fresh_folder(folder: Path) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the demo that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="everything is written there")
     parser.add_argument("-seed", type=int, default=0, help="of stand-ins, cases and trainings (default: %(default)s)")

@@ -10,8 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_tf.benchmark.statistics import crossed_bootstrap
-from nnunetv2_tf.panels import COLOURS
-from nnunetv2_tf.work import whole_file
+from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.panels import COLOURS
 
 REGIONS = ("WT", "TC", "ET")
 REFERENCE = "nnU-Net"
@@ -23,7 +23,7 @@ Dice = dict[str, dict[str, dict[str, float]]]  # arm, region, case
 
 
 def write_summary(folder: Path) -> tuple[str, Path]:
-    """Returns the table with its sentence, and the path of the picture."""
+    """Draw the picture; return the table with its sentence, and the path of the picture."""
     dice = read_dice(folder / "results" / "benchmark.csv")
     picture = folder / "demo.png"
     draw(folder, dice, picture)
@@ -31,7 +31,7 @@ def write_summary(folder: Path) -> tuple[str, Path]:
 
 
 def read_dice(path: Path) -> Dice:
-    """Dice of every validation case, as `nnUNetv2_tf_benchmark collect` wrote it."""
+    """Read the Dice of every validation case, as `nnUNetv2_tf_benchmark collect` wrote it."""
     dice: Dice = defaultdict(lambda: defaultdict(dict))
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -40,7 +40,7 @@ def read_dice(path: Path) -> Dice:
 
 
 def table(dice: Dice) -> str:
-    """Mean Dice by arm and region in percent, and the difference in WT to nnU-Net alone with its 95 % interval."""
+    """Return mean Dice in percent by arm and region, and the difference in WT to nnU-Net alone, with its interval."""
     lines = [f"{'Dice (%)':10}" + "".join(f"{region:>7}" for region in REGIONS) + "   WT against nnU-Net alone"]
     for arm, regions in dice.items():
         means = "".join(f"{100 * np.mean(list(regions[region].values())):7.1f}" for region in REGIONS)
@@ -49,16 +49,16 @@ def table(dice: Dice) -> str:
 
 
 def difference(dice: Dice, arm: str) -> str:
-    """Of whole-tumour Dice, over the validation cases."""
+    """Return the difference of an arm's mean WT Dice to nnU-Net alone in percent, with its 95 % interval over cases."""
     ours, theirs = (
         np.array([[dice[name]["WT"][case] for case in sorted(dice[REFERENCE]["WT"])]]) for name in (arm, REFERENCE)
     )
-    found = crossed_bootstrap(ours, theirs, np.random.default_rng(0))
-    return f"{100 * found.estimate:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f}, {ours.size} cases)"
+    result = crossed_bootstrap(ours, theirs, np.random.default_rng(0))
+    return f"{100 * result.estimate:+.1f} ({100 * result.low:+.1f} to {100 * result.high:+.1f}, {ours.size} cases)"
 
 
 def draw(folder: Path, dice: Dice, path: Path) -> None:
-    """Host, placed map, made case and the donor in a row; below them Dice by arm, a point for each case."""
+    """Draw host, placed map, made case and donor in a row; below them Dice by arm, a point for each case."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -77,7 +77,7 @@ def draw(folder: Path, dice: Dice, path: Path) -> None:
 
 
 def first_case(folder: Path) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
-    """Title, slice and label of the first case that TF-Aug made, of its host, and of its donor."""
+    """Return title, slice and label of the first case that TF-Aug made, of its host, and of its donor."""
     raw = folder / "nnUNet_raw"
     (patients,) = raw.glob("Dataset999_*")
     (people,) = raw.glob("Dataset998_*")
@@ -85,29 +85,35 @@ def first_case(folder: Path) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
     sidecar = json.loads(min((part / "sidecars").glob("*.json")).read_text(encoding="utf-8"))
     case, host, donor = sidecar["case"], sidecar["host"], sidecar["donors"][0]
     placed = slice_of(part / "labelsTr" / f"{case}.nii.gz")
-    own = slice_of(patients / "labelsTr" / f"{donor}.nii.gz")
+    donors_slice = slice_of(patients / "labelsTr" / f"{donor}.nii.gz")
     return [
         ("healthy person", *at(placed, people / "imagesTr" / f"{host}_0000.nii.gz", outlined=False)),
         ("placed tumour map", *at(placed, people / "imagesTr" / f"{host}_0000.nii.gz")),
         ("case made by TF-Aug", *at(placed, part / "imagesTr" / f"{case}_0000.nii.gz", outlined=False)),
-        ("the patient it is from", *at(own, patients / "imagesTr" / f"{donor}_0000.nii.gz", outlined=False)),
+        ("the patient it is from", *at(donors_slice, patients / "imagesTr" / f"{donor}_0000.nii.gz", outlined=False)),
     ]
 
 
 def slice_of(path: Path) -> tuple[np.ndarray, int]:
-    """A label map (Z, Y, X), and the slice with most of it."""
+    """Read a label map (Z, Y, X); return it, and the index of the slice with most of it."""
     label = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     return label, int((label > 0).sum(axis=(1, 2)).argmax())
 
 
 def at(where: tuple[np.ndarray, int], path: Path, outlined: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
-    """That slice of an image, and of the label map if it is to be outlined."""
+    """Return a slice of an image, and of the label map if that is to be outlined.
+
+    Args:
+        where: a label map on the same grid, and the index of the slice, as `slice_of` returns them
+        path: of the image
+        outlined: whether the label map is returned too, else None
+    """
     label, z = where
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[z], label[z] if outlined else None
 
 
 def show(axes: Any, title: str, image: np.ndarray, label: np.ndarray | None) -> None:
-    """A slice, front up, with the outlines of NCR, ED and ET."""
+    """Draw a slice, front up, with the outlines of NCR, ED and ET."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=np.quantile(image[image > 0], 0.998), origin="lower")
     for value in [] if label is None else np.unique(label[label > 0]):
         axes.contour(label == value, levels=[0.5], colors=[COLOURS[int(value) - 1]], linewidths=1)
@@ -116,7 +122,7 @@ def show(axes: Any, title: str, image: np.ndarray, label: np.ndarray | None) -> 
 
 
 def show_dice(axes: Any, dice: Dice) -> None:
-    """A line for each case over the arms, a point for each Dice, a bar for the mean."""
+    """Draw a line for each case over the arms, a point for each Dice, and a bar for the mean."""
     arms = list(dice)
     values = np.array([[dice[arm]["WT"][case] for case in sorted(dice[REFERENCE]["WT"])] for arm in arms])
     axes.plot(range(len(arms)), values, color="0.85", linewidth=0.8, zorder=1)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.healthy import preprocess_healthy
-from nnunetv2_tf.preparation.preprocess import preprocess_cases
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.standin.brains import Brains, healthy
-from nnunetv2_tf.work import locked
+from nnunetv2_tf.working_space.healthy import PreprocessHealthyRequest, preprocess_healthy
+from nnunetv2_tf.working_space.preprocess import preprocess_cases
 from tests.scenes import SCENES, Built, build_scene, open_scene, write_scene
 from tests.workspace import HEALTHY, PLANNED, TINY, TRAINER, Workspace, write_test_plans
 
@@ -66,7 +66,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 def template(once: Once) -> Workspace:
     """Ten planned and preprocessed cases; not to be changed.
 
-    The plans are kept in tests/planned; tests/preparation/test_preprocess.py shows that nnU-Net's own command makes
+    The plans are kept in tests/planned; tests/working_space/test_preprocess.py shows that nnU-Net's own command makes
     the same of these cases.
     """
     return Workspace(once("template", make_template), Dataset("Dataset501_StandIns"))
@@ -102,7 +102,7 @@ def template_with_healthy(template: Workspace, once: Once) -> Workspace:
         with pytest.MonkeyPatch.context() as patch:
             enter(both, patch)
             healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
-            preprocess_healthy("501", "601", TINY, ["3d_fullres"], 1)
+            preprocess_healthy(PreprocessHealthyRequest("501", "601", TINY, ("3d_fullres",), 1))
 
     return Workspace(once("with_healthy", make), template.dataset)
 

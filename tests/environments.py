@@ -12,7 +12,7 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_tf.folders import VARIABLES
+from nnunetv2_tf.dataset.folders import VARIABLES
 
 REPOSITORY = Path(__file__).parent.parent
 HIDDEN = ("nnunetv2", "__editable__", "pip", "_distutils_hack")

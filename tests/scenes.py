@@ -12,26 +12,31 @@ import torch
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.methods.lookup import FoundMethod, find_method, needed_by
-from nnunetv2_tf.methods.tf_aug.fitting import FINAL, Fitted
-from nnunetv2_tf.methods.tf_gan.domain import Domain
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.files import locked, read_json, write_json
+from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.methods.base import Method
+from nnunetv2_tf.methods.lookup import SelectedMethod, find_method, needed_by
+from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, write_generator
 from nnunetv2_tf.networks.levels import Levels
-from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
-from nnunetv2_tf.preparation.stored import Case, training_cases
-from nnunetv2_tf.records import to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.brains import CLASSES, Brains
-from nnunetv2_tf.standin.cohort import Cohort
+from nnunetv2_tf.standin.cohort import StandinCohort
 from nnunetv2_tf.standin.livers import Livers
-from nnunetv2_tf.synthesis.making import Learnt, Task
-from nnunetv2_tf.synthesis.sites import HealthySites, RealSites
+from nnunetv2_tf.synthesis.case_maker import CaseTask
+from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
+from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
+from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.tumours.bank import make_bank
-from nnunetv2_tf.tumours.recipe import Line, Tumour
-from nnunetv2_tf.work import locked, read_json, write_json
+from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
+from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
+from nnunetv2_tf.working_space.site import Site
+from nnunetv2_tf.working_space.stored import Case, OpenCase, training_cases
 from tests.workspace import PLANNED, TINY, Workspace, write_test_plans
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class LabelledOutside(Brains):
 class Scene:
     """A dataset and the plans to look at it with."""
 
-    cohort: Cohort
+    cohort: StandinCohort
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the plans
     scheme: str = "ZScoreNormalization"
     masked: bool = True
@@ -129,39 +134,52 @@ class Built:
     workspace: Workspace
     dataset: Dataset
     plan: Plan
-    cases: list[Case]
+    cases: list[OpenCase]  # the training ones
 
-    def task(self, host: int, donor: int, method: str, seed: int = 0, model: Case | None = None) -> Task:
+    def task(self, host: int, donor: int, method: str, seed: int = 0, model: Case | None = None) -> CaseTask:
         """Host and donor by their number. For methods with healthy hosts a patient stands in for one.
 
-        With a model, that one takes over its looks.
+        With a model, the host takes over its appearance.
         """
-        found, receiver, giver = find_method(method), self.cases[host], self.cases[donor]
-        tumours, part = (Tumour(giver.identifier),), SetPart(self.dataset, "made", 0)
-        if found.kind.hosts == "real":
-            line = Line(0, None, receiver.identifier, tumours, seed)
-            return Task(line, receiver, RealSites({giver.identifier: giver}), found, part, ())
-        line = Line(0, receiver.identifier, None, tumours, seed)
-        sites = HealthySites(
-            make_bank([giver], {}), {giver.identifier: giver}, model, False, (giver.identifier,), {}, {}
-        )
-        return Task(line, receiver, sites, found, part, (), self.learnt(found))
+        selected, receiver, giver = find_method(method), self.cases[host], self.cases[donor]
+        tumours, part = (DonorTumour(giver.identifier),), SetPart(self.dataset, "made", 0)
+        donors = {giver.identifier: giver}
+        if "real" in selected.kind.hosts:
+            line = RecipeLine(0, None, receiver.identifier, tumours, seed)
+            return CaseTask(receiver, RealSiteBuilder(line, donors), selected, part, ())
+        line = RecipeLine(0, receiver.identifier, None, tumours, seed)
+        builder = HealthySiteBuilder(
+            line, make_bank([giver], {}), donors, model, False, (giver.identifier,), {}, {}
+        )  # fmt: skip
+        return CaseTask(receiver, builder, selected, part, (), self.fit(selected))
 
-    def learnt(self, found: FoundMethod) -> Learnt | None:
+    def site(self, host: int, donor: int, method: str) -> Site:
+        """The site that a method is given."""
+        task = self.task(host, donor, method)
+        return task.site_builder.build(task.host.open(), self.ready(method).pastes).site
+
+    def ready(self, method: str) -> Method:
+        """A method that has learnt, if it learns."""
+        selected = find_method(method)
+        fit = self.fit(selected)
+        return build_method(selected, CPU) if fit is None else fit.load(CPU)
+
+    def fit(self, selected: SelectedMethod) -> FitResult | None:
         """What a method that learns might have learnt here."""
-        if found.name == "tf_aug":
-            return Learnt(self._tf_aug())
-        if found.name == "tf_gan":
-            return Learnt(self._tf_gan(), {one.name: (one, Learnt(self._tf_aug())) for one in needed_by(found)})
-        return None
+        writers = {"tf_aug": self._tf_aug, "tf_gan": self._tf_gan}
+        if selected.name not in writers:
+            return None
+        folder = writers[selected.name]()
+        needed = tuple(fit for fit in map(self.fit, needed_by(selected)) if fit is not None)
+        return FitResult(selected, folder, None, f"{selected.name} {folder}", needed)
 
     def _tf_gan(self) -> Path:
         """A generator of random weights, small and for small patches."""
         folder, channels = self.workspace.root / "learnt", tuple(self.plan.dataset_json["channel_names"].values())
         levels = Levels.of((16, 16, 16), self.plan.manager.spacing, 3)
-        domain = Domain((-2.0,) * len(channels), (2.0,) * len(channels))
+        domain = IntensityRange((-2.0,) * len(channels), (2.0,) * len(channels))
         z, y, x = self.plan.manager.spacing
-        design = Design(channels, self.cases[0].meaning.tumour, (4, 4, 4), levels, True, 6.0, 0.0, (z, y, x), domain)
+        design = Design(channels, self.cases[0].roles.tumour, (4, 4, 4), levels, True, 6.0, 0.0, (z, y, x), domain)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             generator = Generator(design)
@@ -170,10 +188,10 @@ class Built:
         return folder
 
     def _tf_aug(self) -> Path:
-        folder, classes = self.workspace.root / "learnt", self.cases[0].meaning.tumour
+        folder, classes = self.workspace.root / "learnt", self.cases[0].roles.tumour
         channels = tuple(self.plan.dataset_json["channel_names"].values())
         a, b = (tuple((first + 0.1 * k,) * len(channels) for k in range(len(classes))) for first in (0.8, -0.5))
-        fitted = Fitted(classes, tuple(map(str, classes)), channels, a, b, (0.5,), (a,), (b,))
+        fitted = IntensityMap(classes, tuple(map(str, classes)), channels, a, b, (0.5,), (a,), (b,))
         write_json(folder / FINAL, to_json(fitted))
         return folder
 
@@ -238,7 +256,8 @@ def open_scene(root: Path) -> Built:
         for name, folder in workspace.variables.items():
             patch.setenv(name, folder)
         plan = Plan.read(DATASET, "nnUNetPlans", "3d_fullres")
-        return Built(workspace, DATASET, plan, training_cases(raw_cases(DATASET), DATASET, plan, 0))
+        cases = training_cases(raw_cases(DATASET), DATASET, plan, 0)
+        return Built(workspace, DATASET, plan, [case.open() for case in cases])
 
 
 def _adapt(plans: dict, scene: Scene, channels: int) -> None:

@@ -12,11 +12,11 @@ from typing import Any, cast
 import blosc2
 import torch
 
-from nnunetv2_tf.folders import VARIABLES, Dataset
-from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as TINY
 from nnunetv2_tf.standin.plans import write_small_plans
+from nnunetv2_tf.working_space.preprocess import Plan
 
 BIN = Path(sys.executable).parent
 PLANNED = Path(__file__).parent / "planned"  # what nnU-Net writes when it plans the fixture `template`
@@ -36,7 +36,7 @@ class Workspace:
 
     @property
     def id(self) -> str:
-        return self.dataset.name[7:10]
+        return self.dataset.number
 
     @property
     def results(self) -> Path:

@@ -1,4 +1,4 @@
-"""nnU-Net's trainer with seeds and epochs in its name, a check that no patient is on both sides, and a draw log."""
+"""nnU-Net's trainer, with seed and epochs in its name, checks of the split, and a log of the cases that are drawn."""
 
 import os
 import random
@@ -14,11 +14,11 @@ from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunetv2_tf.baseline.checkpoint import RECORD
-from nnunetv2_tf.codebase import FILE, Codebase, codebase, write_codebases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
-from nnunetv2_tf.records import from_json, to_json
+from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, write_code_versions
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import describe_draws
@@ -47,13 +47,13 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.synthetic_identifiers: frozenset[str] = frozenset()
         self.record: TrainingRecord | None = None
         self.record_of_checkpoint: dict | None = None
-        self.code: list[Codebase] = []
+        self.code: list[CodeVersion] = []
 
     def initialize(self) -> None:
-        """Seeds nnU-Net's global generators before the network's weights are drawn.
+        """Seed the global random generators that nnU-Net uses, before the network's weights are initialised.
 
-        On the CPU nnU-Net takes all cores whatever OMP_NUM_THREADS says, and trainings side by side slow each other
-        down many times over; here the variable counts.
+        On the CPU nnU-Net takes all cores, whatever OMP_NUM_THREADS says, and trainings side by side slow each other
+        down many times over. Here the variable counts.
         """
         threads = os.environ.get("OMP_NUM_THREADS", "")
         if self.device.type == "cpu" and threads.isdigit() and int(threads) > 0:
@@ -62,45 +62,45 @@ class TFBaselineTrainer(nnUNetTrainer):
         super().initialize()
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """nnU-Net's datasets, once it is sure that no patient is on both sides and that --c continues the same."""
+        """Return nnU-Net's datasets; refuse patients on both sides of the split, and --c with other cases."""
         with self.refusals():
             self.groups = self._read_groups()
             if self.fold != "all":
                 ensure_splits(self.tf_dataset, self.all_identifiers(), self.groups)
             training, validation = super().get_tr_and_val_datasets()
             self.split = Split(tuple(training.identifiers), tuple(validation.identifiers))
-            refuse_cut_group(self.split, self.groups, self.tf_dataset, self.fold)
+            check_groups_whole(self.split, self.groups, self.tf_dataset, self.fold)
             self.print_to_log_file(f"Real cases: {len(self.split.train)} train, {len(self.split.val)} validate.")
             training = self.with_synthetic_cases(training)
         return training, validation
 
     def with_synthetic_cases(self, training: Any) -> Any:
-        """The dataset to train with; here the real cases only."""
+        """Return the dataset to train with; here the real cases only."""
         self.keep_record(None)
         return training
 
     def keep_record(self, enrichment: EnrichmentRecord | None) -> None:
-        """Remembers what this training is made of; refuses to continue one that was made of other things."""
+        """Record which cases and code this training uses; refuse to continue one that used other cases."""
         self.record = TrainingRecord(self.split.digest, enrichment)
         if self.current_epoch > 0:
-            self.record.refuse_other(self.record_of_checkpoint)
-        now = codebase()
+            self.record.check_same(self.record_of_checkpoint)
+        now = code_version()
         if self.current_epoch < self.num_epochs and now not in self.code:
             self.code.append(now)
-        if self.current_epoch == 0 and self.local_rank == 0:  # an earlier model's, which this one will replace
+        if self.current_epoch == 0 and self.local_rank == 0:  # of an earlier model, which this one will replace
             (Path(str(self.output_folder)) / FILE).unlink(missing_ok=True)
 
     def on_train_epoch_start(self) -> None:
-        """Seeds anew for every epoch, so that a continued training draws what an undisturbed one would."""
+        """Seed anew for every epoch, so that a continued training draws what an undisturbed one would."""
         super().on_train_epoch_start()
         self._seed(self.current_epoch + 1)
 
     def train_step(self, batch: dict) -> dict:
-        """nnU-Net's step; remembers which cases it saw."""
+        """Do nnU-Net's step; return with its results which cases it saw."""
         return {**super().train_step(batch), "keys": list(batch["keys"])}
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
-        """Logs what was really drawn."""
+        """Log how many real and synthetic cases were drawn."""
         super().on_train_epoch_end(train_outputs)
         drawn = [key for output in train_outputs for key in output["keys"]]
         if self.is_ddp:
@@ -109,7 +109,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.print_to_log_file(describe_draws(drawn, synthetic, len(self.split.train), len(synthetic)))
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        """nnU-Net's augmentation; with a seed, its blur no longer picks an implementation by stopwatch."""
+        """Return nnU-Net's augmentation; with a seed, its blur must not choose the implementation by speed."""
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         if self.options.seed is not None:
             for transform in getattr(transforms, "transforms", []):
@@ -119,9 +119,9 @@ class TFBaselineTrainer(nnUNetTrainer):
         return transforms
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint, whole or not at all, under the name of nnU-Net's own trainer.
+        """Write nnU-Net's checkpoint, whole or not at all, under the name of nnU-Net's own trainer.
 
-        The network is nnU-Net's, so such a model predicts where this package is not installed.
+        The network is nnU-Net's, so the model can predict where this package is not installed.
         """
         if self.local_rank != 0:
             return
@@ -147,14 +147,14 @@ class TFBaselineTrainer(nnUNetTrainer):
         torch.save(checkpoint, temporary)
         os.replace(temporary, filename)
         if os.path.basename(filename) == "checkpoint_final.pth":
-            write_codebases(self.code, Path(filename).parent)
+            write_code_versions(self.code, Path(filename).parent)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
-        """nnU-Net's (which only works with a file name), remembering what the weights were trained with."""
+        """Load a checkpoint as nnU-Net does (by file name only), and keep what its weights were trained with."""
         super().load_checkpoint(filename_or_checkpoint)
         checkpoint = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True)
         self.record_of_checkpoint = checkpoint.get(RECORD)
-        self.code = [from_json(Codebase, entry) for entry in checkpoint.get(CODE, [])]
+        self.code = [from_json(CodeVersion, entry) for entry in checkpoint.get(CODE, [])]
 
     @property
     def tf_dataset(self) -> Dataset:
@@ -162,13 +162,13 @@ class TFBaselineTrainer(nnUNetTrainer):
         return Dataset(self.plans_manager.dataset_name)
 
     def all_identifiers(self) -> list[str]:
-        """All real cases of the dataset, as nnU-Net's `do_split` sees them."""
+        """Return the identifiers of all real cases of the dataset, as nnU-Net's `do_split` sees them."""
         folder = str(self.preprocessed_dataset_folder)
         return infer_dataset_class(folder).get_identifiers(folder)
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
-        """What a user can mend becomes one sentence in nnU-Net's log, and exit code 2."""
+        """Turn an error that the user can correct into a line of nnU-Net's log and exit code 2."""
         try:
             yield
         except UserError as error:

@@ -8,15 +8,15 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunetv2_tf.preparation.preprocess import Plan
 from nnunetv2_tf.sets.enrichment import Enrichment
 from nnunetv2_tf.sets.sampling import EnrichedDataset
+from nnunetv2_tf.working_space.preprocess import Plan
 
 from .TFBaselineTrainer import TFBaselineTrainer
 
 
 class TFEnrichedTrainer(TFBaselineTrainer):
-    """TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>]."""
+    """Trains with a set of synthetic cases: TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>]."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class TFEnrichedTrainer(TFBaselineTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
 
     def with_synthetic_cases(self, training: Any) -> EnrichedDataset:
-        """Adds the set to the training cases, after the checks that make it trustworthy."""
+        """Return the real training cases together with the set's, after checking the set."""
         plan = Plan(self.plans_manager.plans, self.configuration_name, self.dataset_json)
         enrichment = self._choose(plan)
         record = enrichment.record(len(self.split.train), self.options.percent)
@@ -53,7 +53,7 @@ class TFEnrichedTrainer(TFBaselineTrainer):
     def _choose(self, plan: Plan) -> Enrichment:
         real = self.all_identifiers()
         enrichment = Enrichment.choose(self.tf_dataset, self.fold, self.options)
-        enrichment.refuse_namesakes(real)
-        enrichment.refuse_leaks(self.split, self.groups, real)
-        enrichment.refuse_stale(plan)
+        enrichment.check_unique_names(real)
+        enrichment.check_no_leaks(self.split, self.groups, real)
+        enrichment.check_fresh(plan)
         return enrichment

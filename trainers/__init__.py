@@ -7,14 +7,14 @@ this module's globals, and made again in a spawned process, so it can be pickled
 import importlib
 import sys
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.sets.names import TrainerOptions, is_ours, parse_trainer_name
 
 
 def trainer_class(name: str) -> type:
-    """The class for a trainer name of ours; AttributeError for others, so that nnU-Net goes on searching.
+    """Return the class for a trainer name of ours; raise AttributeError for others, so that nnU-Net searches on.
 
-    A name of ours that is written wrongly ends the program with a sentence: nnU-Net would only say "not found".
+    A name of ours that is written wrongly ends the program with a message, where nnU-Net would only say "not found".
     """
     if not is_ours(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""The nnU-Net of a fold's real training cases, and what else it is good for."""
+"""The baseline, the nnU-Net trained on a fold's real cases, and the features of its encoder."""

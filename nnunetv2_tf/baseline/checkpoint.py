@@ -1,4 +1,4 @@
-"""The nnU-Net of a fold's real training cases. In: where it is. Out: its network, once it is the right one."""
+"""The baseline's checkpoint. In: dataset, trainer, plans, configuration, fold. Out: its network, after checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
-from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import dataset_json, raw_cases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.provenance import BaselineUse
-from nnunetv2_tf.records import to_json
-from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.dataset.provenance import BaselineUse
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.digests import digest, file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.working_space.preprocess import DECIDING_IN_PLANS
 
 WRAPPERS = ("module.", "_orig_mod.")  # what DDP and torch.compile put before names of weights
 RECORD = "tf_training"  # our trainers' key in a checkpoint
@@ -27,7 +28,7 @@ RECORD = "tf_training"  # our trainers' key in a checkpoint
 
 @dataclass(frozen=True)
 class Baseline:
-    """A trained model, by what nnU-Net calls it."""
+    """An nnU-Net trained on the real cases of a fold, by the names nnU-Net gives it."""
 
     dataset: Dataset
     trainer: str
@@ -37,21 +38,21 @@ class Baseline:
 
     @property
     def folder(self) -> Path:
-        """Where nnU-Net trained it."""
+        """The result folder that nnU-Net trained it in."""
         return self.dataset.model_fold(self.trainer, self.plans, self.configuration, self.fold)
 
     @property
     def path(self) -> Path:
-        """The weights at the end of training."""
+        """The checkpoint at the end of training."""
         return self.folder / "checkpoint_final.pth"
 
     @property
     def use(self) -> BaselineUse:
-        """For manifests."""
+        """What manifests say about it."""
         return BaselineUse(self.trainer, self.plans, self.configuration, file_digest(self.path))
 
     def network(self) -> nn.Module:
-        """With its weights, on the CPU."""
+        """Return the network with its trained weights, on the CPU."""
         checkpoint = self.checkpoint()
         network = built(checkpoint["init_args"])
         weights = {unwrapped(name): value for name, value in checkpoint["network_weights"].items()}
@@ -65,7 +66,7 @@ class Baseline:
         return network
 
     def checkpoint(self) -> Mapping[str, Any]:
-        """What nnU-Net saved. Raises when it is not the baseline of this fold."""
+        """Read the checkpoint; raise when it is not that of this fold's baseline."""
         checkpoint = read_checkpoint(self.path, self._train)
         arguments = checkpoint["init_args"]
         used = (arguments["plans"]["dataset_name"], arguments["plans"]["plans_name"], arguments["configuration"],
@@ -75,17 +76,17 @@ class Baseline:
             raise UserError(
                 f"{self.path} was trained as {' '.join(used)}, and stands in for {' '.join(asked)}; {self._train}"
             )
-        theirs, ours = arguments["dataset_json"], dataset_json(self.dataset)
+        trained_with, current = arguments["dataset_json"], dataset_json(self.dataset)
         for key in ("channel_names", "labels"):
-            if theirs.get(key) != ours.get(key):
+            if trained_with.get(key) != current.get(key):
                 raise UserError(
-                    f"{self.path} was trained with {key} {theirs.get(key)}, and dataset.json has {ours.get(key)}; "
-                    f"{self._train}"
+                    f"{self.path} was trained with {key} {trained_with.get(key)}, and dataset.json has "
+                    f"{current.get(key)}; {self._train}"
                 )
         plans = read_json(self.dataset.preprocessed / f"{self.plans}.json", "plan the dataset again.")
         if _deciding(plans, self.configuration) != _deciding(arguments["plans"], self.configuration):
             raise UserError(f"{self.plans} has changed since {self.path} was trained; {self._train}")
-        self._refuse_other_cases(checkpoint.get(RECORD))
+        self._check_same_cases(checkpoint.get(RECORD))
         return checkpoint
 
     @property
@@ -93,10 +94,10 @@ class Baseline:
         where = f"{self.dataset.name} {self.configuration} {self.fold}"
         return f"train it with: nnUNetv2_train {where} -tr {self.trainer} -p {self.plans}"
 
-    def _refuse_other_cases(self, record: Mapping[str, Any] | None) -> None:
-        """Raises when it saw a case that validates now, or synthetic ones.
+    def _check_same_cases(self, record: Mapping[str, Any] | None) -> None:
+        """Raise when the model was trained by another split than the fold has now, or on synthetic cases.
 
-        nnU-Net's own trainers keep no record; of theirs the cases that they validated on say it.
+        nnU-Net's own trainers keep no record; for them the cases in the folder `validation` tell the split.
         """
         split = fold_split(self.dataset, self.fold, raw_cases(self.dataset))
         if record is None:
@@ -119,7 +120,7 @@ class Baseline:
 
 
 def read_checkpoint(path: Path, cure: str) -> Mapping[str, Any]:
-    """A finished training's checkpoint; `cure` ends the sentence when there is none."""
+    """Read a finished training's checkpoint; `cure` ends the error message when there is none."""
     if not path.exists():
         unfinished = sorted(other.name for other in path.parent.glob("checkpoint_*.pth"))
         if unfinished:
@@ -138,14 +139,13 @@ def read_checkpoint(path: Path, cure: str) -> Mapping[str, Any]:
 
 
 def _deciding(plans: Mapping[str, Any], configuration: str) -> str:
-    """Digest of what decides what a network is, and what it sees."""
+    """Return a digest of the settings that decide the network's architecture and how its input is preprocessed."""
     settings = dict(PlansManager(dict(plans)).get_configuration(configuration).configuration)
-    kept = ("transpose_forward", "image_reader_writer", "foreground_intensity_properties_per_channel", "label_manager")
-    return digest(to_json([settings, {key: plans.get(key) for key in kept}]))
+    return digest(to_json([settings, {key: plans.get(key) for key in DECIDING_IN_PLANS}]))
 
 
 def built(arguments: Mapping[str, Any]) -> nn.Module:
-    """The network that nnU-Net's trainer makes of its arguments, with random weights."""
+    """Return the network that nnU-Net's trainer builds from its arguments, with random weights."""
     manager = PlansManager(arguments["plans"])
     configuration = manager.get_configuration(arguments["configuration"])
     return get_network_from_plans(
@@ -160,7 +160,7 @@ def built(arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def unwrapped(name: str) -> str:
-    """The name of a weight without what wraps the network."""
+    """Return the name of a weight without the prefixes of wrappers around the network."""
     for wrapper in (*WRAPPERS, *WRAPPERS):  # either may be around the other
         name = name.removeprefix(wrapper)
     return name

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 
 STAGES = 3
+MULTIPLE = 8  # residual encoders need sizes that their strides divide
 
 
 class Encoder(nn.Module):
-    """The stem, where there is one, and the first stages."""
+    """The first stages of an nnU-Net's encoder, with the stem where there is one."""
 
     def __init__(self, stem: nn.Module | None, stages: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -27,12 +28,12 @@ class Encoder(nn.Module):
 
     @classmethod
     def of(cls, baseline: Baseline) -> "Encoder":
-        """A trained model's."""
+        """Return the encoder of a trained model."""
         return cls.within(baseline.network(), str(baseline.path))
 
     @classmethod
     def within(cls, network: nn.Module, where: str) -> "Encoder":
-        """A network's; raises for those that have no encoder in stages."""
+        """Return the encoder of a network; raise when it has none in stages. `where`: begins the error message."""
         encoder = cast(Any, getattr(network, "encoder", None))
         stages = getattr(encoder, "stages", ())
         if len(stages) < STAGES:
@@ -45,17 +46,22 @@ class Encoder(nn.Module):
         return cls(getattr(encoder, "stem", None), list(stages)[:STAGES])
 
     def train(self, mode: bool = True) -> "Encoder":  # noqa: ARG002 (torch's signature)
-        """Stays as it was trained, whatever it becomes a part of."""
+        """Keep the encoder in evaluation mode, also when a module that it is a part of goes into training mode."""
         return super().train(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, C, Z, Y, X) to one (B, F, z, y, x) per stage."""
+        """Return the features of an image (B, C, Z, Y, X), one (B, F, z, y, x) per stage."""
         features = []
         x = self.stem(image)
         for stage in self.stages:
             x = stage(x)
             features.append(x)
         return features
+
+
+def crop_size(patch: Sequence[int], multiple: int = MULTIPLE) -> tuple[int, ...]:
+    """Return the plans' patch size, rounded up to what every encoder accepts."""
+    return tuple(-(-int(size) // multiple) * multiple for size in patch)
 
 
 def renormalised(
@@ -66,18 +72,18 @@ def renormalised(
     z_scored: Sequence[bool] | Tensor,
     beyond: Tensor | None = None,
 ) -> Tensor:
-    """An edited image as nnU-Net will normalise the finished case; differentiable.
+    """Return an edited image as nnU-Net will normalise the finished case; differentiable.
 
     nnU-Net z-scores a case over its body, and a tumour changes mean and sd there. The host is z-scored; with n voxels
-    mean' = sum(x' - x) / n and E[x'^2] = 1 + sum(x'^2 - x^2) / n, sums over the part of the case that is given, and
-    what is known of the rest.
+    mean' = sum(x' - x) / n and E[x'^2] = 1 + sum(x'^2 - x^2) / n; the sums are over the part of the case that is given
+    and, by `beyond`, over the rest.
 
     Args:
         edited: (B, C, Z, Y, X)
-        host: (B, C, Z, Y, X), what it was
+        host: (B, C, Z, Y, X), the image before the edit
         n_norm: voxels that each whole case is normalised over
         inside: (B, Z, Y, X) bool: where it is normalised
-        z_scored: by channel; others are normalised the same whatever they show
+        z_scored: by channel; the normalisation of other channels does not depend on their values
         beyond: (B, 2, C) both sums over the rest of the case; None: nothing changes there
     """
     mean, sd = new_moments(edited, host, n_norm, inside, z_scored, beyond)
@@ -93,7 +99,7 @@ def new_moments(
     z_scored: Sequence[bool] | Tensor,
     beyond: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(B, C) each: mean and sd by which edited images are normalised anew; 0 and 1 where they are not z-scored."""
+    """Return mean and sd, (B, C) each, by which edited images are normalised anew; 0 and 1 where not z-scored."""
     n = torch.as_tensor(n_norm, dtype=edited.dtype, device=edited.device)[:, None]
     change = torch.where(inside[:, None], edited - host, torch.zeros_like(host))
     sums = torch.stack([change.sum(dim=(2, 3, 4)), (change * (edited + host)).sum(dim=(2, 3, 4))], dim=1)

@@ -1,1 +1,1 @@
-"""Did it help? Results of trained models, side by side."""
+"""Benchmarks: trainings with and without synthetic cases, scored and compared."""

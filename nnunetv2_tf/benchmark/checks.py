@@ -1,43 +1,43 @@
-"""What must be right before a benchmark starts. In: MATRIX.json and a folder. Out: the matrix, or a sentence."""
+"""Checks before a benchmark starts. In: MATRIX.json and a folder. Out: the matrix, or an error."""
 
 from itertools import product
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.matrix import Matrix, Training, read_matrix
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import Groups, ensure_splits, fold_split, splits_file
-from nnunetv2_tf.meaning import read_regions
-from nnunetv2_tf.preparation.healthy import refuse_other_channels
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, ensure_splits, fold_split, splits_file
+from nnunetv2_tf.dataset.label_roles import read_regions
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.actions import usable_method
-from nnunetv2_tf.synthesis.order import CURE, Order
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.synthesis.requests import usable_method
+from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
+from nnunetv2_tf.working_space.healthy import check_same_channels
+from nnunetv2_tf.working_space.preprocess import Plan
 
 
 def checked_matrix(path: Path) -> Matrix:
-    """The matrix, when its plans, folds and methods exist and its sets are its own."""
+    """Read the matrix; raise when plans, folds or methods do not exist, or a set was made in another way."""
     matrix = read_matrix(path)
     for arm in matrix.arms:
         if arm.method is not None:
-            usable_method(arm.method, arm.preset, arm.healthy, {})
+            usable_method(arm.method, arm.preset, None if arm.healthy is None else str(arm.healthy), {})
     for dataset, arm in product(map(Dataset, map(str, matrix.datasets)), matrix.arms):
         if arm.healthy is not None:
-            refuse_other_channels(dataset, Dataset.find(str(arm.healthy)))
+            check_same_channels(dataset, Dataset.find(str(arm.healthy)))
     for dataset in map(Dataset, map(str, matrix.datasets)):
         Plan.read(dataset, matrix.plans, matrix.configuration)
         read_regions(dataset)
-        _refuse_folds(dataset, matrix)
+        _check_folds(dataset, matrix)
     for training in matrix.trainings():
-        _refuse_other_set(training, path)
+        _check_same_set(training, path)
     return matrix
 
 
-def _refuse_folds(dataset: Dataset, matrix: Matrix) -> None:
-    """Raises when a fold is not there, or a case validates in two."""
+def _check_folds(dataset: Dataset, matrix: Matrix) -> None:
+    """Raise when a fold does not exist, or a case validates in two of them."""
     identifiers = sorted(raw_cases(dataset))
     number = len(ensure_splits(dataset, identifiers, Groups.read(dataset)))
     seen: dict[str, int] = {}
@@ -52,14 +52,14 @@ def _refuse_folds(dataset: Dataset, matrix: Matrix) -> None:
                 )
 
 
-def _refuse_other_set(training: Training, path: Path) -> None:
-    """Raises when the set's name is taken by cases made in another way, before hours are spent on other arms."""
+def _check_same_set(training: Training, path: Path) -> None:
+    """Raise when the set exists and was made in another way, before hours are spent on other arms."""
     if training.set_name is None:
         return
     config = SetPart(training.dataset, training.set_name, training.fold).config_path
     if not config.exists():
         return
-    order, matrix, arm = read_record(Order, config, CURE), training.matrix, training.arm
+    order, matrix, arm = read_record(SetConfig, config, CURE), training.matrix, training.arm
     wanted = {"method": arm.method, "preset": arm.preset, "seed": training.seed}
     wanted |= {"plans": matrix.plans, "configuration": matrix.configuration}
     wanted["healthy"] = None if arm.healthy is None else Dataset.find(str(arm.healthy)).name
@@ -72,7 +72,7 @@ def _refuse_other_set(training: Training, path: Path) -> None:
 
 
 def claim_folder(folder: Path, matrix: Matrix) -> None:
-    """Makes the folder this matrix's; raises when it is another's."""
+    """Write the matrix into the folder; raise when the folder holds results of another matrix."""
     path = folder / "matrix.json"
     if path.exists():
         before, now = read_json(path, "give another folder with -o."), to_json(matrix)

@@ -1,4 +1,4 @@
-"""Every arm against the baseline. In: rows of benchmark.csv. Out: scores as (seeds, cases), comparisons, summaries."""
+"""Comparisons of arms with the baseline. In: rows of benchmark.csv. Out: scores (seeds, cases), findings, summaries."""
 
 import itertools
 from collections import defaultdict
@@ -31,7 +31,7 @@ METRICS: dict[str, Callable[[Score], float]] = {
 
 @dataclass(frozen=True)
 class Scores:
-    """One metric of all arms on one dataset, on the folds that all arms have; a seed that lacks one is left out."""
+    """One metric of all arms on one dataset, on the folds that all arms have; a seed that lacks a fold is left out."""
 
     dataset: str
     metric: str
@@ -42,23 +42,23 @@ class Scores:
     values: dict[str, np.ndarray]  # by arm: (seeds, cases, regions)
 
     def holds(self, row: Row) -> bool:
-        """Whether a row is in here."""
+        """Return whether a row is part of these scores."""
         return row.dataset == self.dataset and row.fold in self.folds and row.seed in self.seeds.get(row.arm, ())
 
     def of(self, arm: str, outcome: str) -> np.ndarray:
-        """(seeds, cases) of a region, or of the mean over regions."""
+        """Return (seeds, cases): an arm's scores for a region, or for the mean over regions."""
         values = self.values[arm]
         return values.mean(axis=2) if outcome == MEAN else values[:, :, self.regions.index(outcome)]
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """The mean over regions, and the regions."""
+        """The regions, and the mean over them."""
         return (*self.regions, MEAN)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One arm, one outcome, against the baseline."""
+    """One arm compared with the baseline, in one metric and outcome."""
 
     dataset: str
     metric: str
@@ -71,15 +71,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """Mean and standard deviation over seeds' means, as the paper reports; percent for Dice."""
+    """Mean and standard deviation of the seeds' means, as the paper reports; Dice in percent."""
 
     mean: float
     sd: float
     seeds: int
-    cases: tuple[int, ...] = ()  # how many counted; several numbers where seeds differ
+    cases: tuple[int, ...] = ()  # how many cases count; several numbers where seeds differ
 
     def against(self, other: "SeedSummary") -> tuple[Significance, Significance] | None:
-        """Student's and Welch's t-test over seeds; None where one has a single seed."""
+        """Return Student's and Welch's t-test over seeds; None when one of the two has a single seed."""
         if min(self.seeds, other.seeds) < 2:
             return None
         numbers = (self.mean, self.sd, self.seeds, other.mean, other.sd, other.seeds)
@@ -87,17 +87,17 @@ class SeedSummary:
 
 
 def arrange(rows: Sequence[Row], matrix: Matrix, dataset: str, metric: str) -> Scores:
-    """The scores of one dataset as arrays. Folds have different cases; of a fold every training has the same."""
+    """Arrange the scores of one dataset as arrays. Trainings of the same fold have the same cases."""
     take = METRICS[metric]
-    own = [row for row in rows if row.dataset == dataset]
-    regions = _paper_order(tuple(dict.fromkeys(row.score.region for row in own)))
-    value = {(row.arm, row.seed, (row.fold, row.case), row.score.region): take(row.score) for row in own}
+    rows = [row for row in rows if row.dataset == dataset]
+    regions = _paper_order(tuple(dict.fromkeys(row.score.region for row in rows)))
+    value = {(row.arm, row.seed, (row.fold, row.case), row.score.region): take(row.score) for row in rows}
     finished: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for row in own:
+    for row in rows:
         finished[row.arm][row.seed].add(row.fold)
     most = [max(by_seed.values(), key=len) for by_seed in finished.values()]
     folds = tuple(sorted(set.intersection(*most))) if most else ()
-    cases = sorted({(row.fold, row.case) for row in own if row.fold in folds})
+    cases = sorted({(row.fold, row.case) for row in rows if row.fold in folds})
     seeds, values = {}, {}
     for arm in (arm.name for arm in matrix.arms if folds):
         complete = tuple(seed for seed in sorted(finished[arm]) if finished[arm][seed] >= set(folds))
@@ -110,17 +110,17 @@ def arrange(rows: Sequence[Row], matrix: Matrix, dataset: str, metric: str) -> S
 
 
 def left_out(rows: Sequence[Row], scores: Scores, matrix: Matrix) -> list[str]:
-    """Sentences about trainings that are missing from a comparison, or that it cannot use."""
+    """Return sentences about trainings that a comparison lacks, or cannot use."""
     sentences = []
     for arm in matrix.arms:
         if arm.name not in scores.values:
             sentences.append(f"{arm.name} is not compared: it has no training on all of these folds yet.")
         elif len(scores.seeds[arm.name]) < len(matrix.seeds):
-            there = ", ".join(map(str, scores.seeds[arm.name]))
-            sentences.append(f"Of {arm.name} only seed {there} of {len(matrix.seeds)} seeds is finished.")
+            finished = ", ".join(map(str, scores.seeds[arm.name]))
+            sentences.append(f"Of {arm.name} only seed {finished} of {len(matrix.seeds)} seeds is finished.")
     if len(scores.folds) < len(matrix.folds):
-        there = ", ".join(map(str, scores.folds)) or "none"
-        sentences.append(f"Only folds that all arms have finished are compared: {there} of {len(matrix.folds)}.")
+        finished = ", ".join(map(str, scores.folds)) or "none"
+        sentences.append(f"Only folds that all arms have finished are compared: {finished} of {len(matrix.folds)}.")
     unused = {(row.arm, row.fold, row.seed) for row in rows if row.dataset == scores.dataset and not scores.holds(row)}
     if unused:
         sentences.append(f"{len(unused)} finished trainings wait for others and are only in benchmark.csv.")
@@ -128,24 +128,24 @@ def left_out(rows: Sequence[Row], scores: Scores, matrix: Matrix) -> list[str]:
 
 
 def findings(scores: Scores, matrix: Matrix, rng: np.random.Generator) -> list[Finding]:
-    """Every arm against the baseline, per outcome; p-values corrected over the arms."""
+    """Compare every arm with the baseline, in every outcome; p-values are corrected over the arms."""
     reference = matrix.baseline
     if reference not in scores.values:
         return []
     arms = [arm for arm in scores.values if arm != reference]
-    found = []
+    results = []
     for outcome in scores.outcomes:
         raw = [compare(scores.of(arm, outcome), scores.of(reference, outcome), rng) for arm in arms]
         adjusted = holm([comparison.wilcoxon.p for comparison in raw])
         for arm, comparison, p in zip(arms, raw, adjusted, strict=True):
             seeds = (len(scores.values[arm]), len(scores.values[reference]))
             corrected = replace(comparison, adjusted_p=p)
-            found.append(Finding(scores.dataset, scores.metric, outcome, arm, seeds, len(scores.cases), corrected))
-    return sorted(found, key=lambda finding: arms.index(finding.arm))
+            results.append(Finding(scores.dataset, scores.metric, outcome, arm, seeds, len(scores.cases), corrected))
+    return sorted(results, key=lambda finding: arms.index(finding.arm))
 
 
 def paper_layout(rows: Sequence[Row], scores: Scores) -> dict[str, dict[str, SeedSummary | None]]:
-    """By arm and outcome: Dice as nnU-Net reports it, in percent; what is neither there nor predicted drops out."""
+    """Return by arm and outcome: nnU-Net's Dice in percent, without regions that are neither there nor predicted."""
     dice: dict[tuple[str, int, str], list[float]] = defaultdict(list)
     for row in rows:
         if scores.holds(row) and not np.isnan(row.score.nnunet_dice):
@@ -162,16 +162,16 @@ def paper_layout(rows: Sequence[Row], scores: Scores) -> dict[str, dict[str, See
 
 
 def scatter_of_seeds(scores: Scores, arm: str) -> float | None:
-    """How much a case's mean differs between two trainings of one arm, root mean square; None with one training."""
+    """Return how much two trainings of an arm differ on a case, as root mean square; None with one training."""
     values = scores.of(arm, MEAN)
     if len(values) < 2:
         return None
-    differences = [one - other for one, other in itertools.combinations(values, 2)]
+    differences = [first - second for first, second in itertools.combinations(values, 2)]
     return float(np.sqrt(np.mean(np.square(differences))))
 
 
 def _summary(seeds: Sequence[Sequence[float]], counted: bool = True) -> SeedSummary | None:
-    """Of the values of each seed; None where a seed has none."""
+    """Return the summary of each seed's values; None when a seed has none."""
     if not all(seeds):
         return None
     means = 100 * np.array([np.mean(values) for values in seeds])

@@ -1,7 +1,7 @@
-"""What a benchmark compares. In: MATRIX.json. Out: the trainings it consists of, each with its commands.
+"""The matrix of a benchmark. In: MATRIX.json. Out: the trainings that it consists of, each with its commands.
 
-All arms train for the same number of epochs, on the same folds, with the same seeds. A training seed has its own
-synthetic cases; arms that differ only in how many of them they use share one set, of which they take the first ones.
+All arms train for the same number of epochs, on the same folds, with the same seeds. Each training seed has its own
+synthetic cases; arms that differ only in how many of them they use share one set, of which they take the first cases.
 """
 
 import re
@@ -10,27 +10,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.sets.names import BASELINE, ENRICHED, TrainerOptions, check_set_name
-from nnunetv2_tf.stamps import digest
 
 CURE = "correct it; nnUNetv2_tf_benchmark -h shows one."
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared: a way to train, with or without synthetic cases."""
+    """One of the ways to train that are compared, with or without synthetic cases."""
 
     name: str
     method: str | None = None  # None: real cases only
     preset: str = "default"
-    healthy: int | str | None = None
-    num_cases: int | None = None
-    percent: int | None = None  # of what is drawn; None: all cases alike
+    healthy: int | str | None = None  # id or name of the dataset of healthy scans; None: hosts are real cases
+    num_cases: int | None = None  # synthetic cases that train
+    percent: int | None = None  # of the drawn training cases; None: all cases alike
     filter: bool = False
-    set: str | None = None  # what its sets are called, before the seed; None: after the method
+    set: str | None = None  # name of its sets, before the seed; None: the method's name
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
@@ -49,16 +49,16 @@ class Arm:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What differs from the defaults, which is what a user has to write."""
+        """The settings that differ from the defaults."""
         return {key: value for key, value in to_json(self).items() if key == "name" or value != getattr(Arm, key)}
 
     @property
     def made_by(self) -> tuple[Any, ...]:
-        """What its synthetic cases are made by; arms in which this is the same share them."""
+        """The settings that its synthetic cases are made by; arms with the same ones share a set."""
         return (self.method, self.preset, self.healthy, self.filter, self.set)
 
     def set_name(self, seed: int) -> str:
-        """The set that a training seed of this arm uses; the same for arms whose cases are made alike."""
+        """Return the name of the set that a training seed of this arm uses."""
         preset = "" if self.preset == "default" else self.preset
         called = self.set or str(self.method).rpartition(":")[2] + preset
         return f"{re.sub(r'[^a-z0-9]', '', called.lower())}seed{seed}"
@@ -66,7 +66,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Matrix:
-    """MATRIX.json."""
+    """The content of MATRIX.json."""
 
     datasets: tuple[int | str, ...]
     configuration: str
@@ -88,10 +88,10 @@ class Matrix:
             raise ValueError(f"baseline is {self.baseline!r}, which is none of the arms")
         if self.epochs < 1 or min(self.seeds) < 0 or min(self.folds) < 0:
             raise ValueError("epochs start at 1, seeds and folds at 0")
-        self._refuse_twins()
+        self._check_no_twins()
 
-    def _refuse_twins(self) -> None:
-        """Arms that are one training under two names, and different sets under one name."""
+    def _check_no_twins(self) -> None:
+        """Raise when two arms are the same training, or different sets would have the same name."""
         trained: dict[tuple, str] = {}
         made: dict[str, tuple] = {}
         for arm in self.arms:
@@ -103,15 +103,15 @@ class Matrix:
 
     @property
     def hash(self) -> str:
-        """The same for the same settings, also in a later version that knows more of them."""
+        """The digest of the settings, without arms' defaults: settings that later versions add do not change it."""
         return digest({**to_json(self), "arms": [arm.given for arm in self.arms]})
 
     def num_cases(self, arm: Arm) -> int:
-        """How many cases the arm's set needs, for all arms that share it."""
+        """Return how many cases the arm's set needs, for all arms that share it."""
         return max(other.num_cases or 0 for other in self.arms if other.made_by == arm.made_by)
 
     def find_datasets(self) -> "Matrix":
-        """The same matrix with its datasets by full name; refuses those that do not exist."""
+        """Return the matrix with full names of its datasets; raise when one does not exist or is named twice."""
         names = tuple(Dataset.find(str(dataset)).name for dataset in self.datasets)
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -119,7 +119,7 @@ class Matrix:
         return replace(self, datasets=names)
 
     def trainings(self) -> Iterator["Training"]:
-        """All there is to train: seed by seed, so that every arm is there as early as possible."""
+        """Yield all trainings, seed by seed, so that all arms can be compared as early as possible."""
         for seed in self.seeds:
             for dataset in self.datasets:
                 for fold in self.folds:
@@ -128,7 +128,7 @@ class Matrix:
 
 
 def read_matrix(path: Path) -> Matrix:
-    """Reads MATRIX.json and looks its datasets up."""
+    """Read MATRIX.json and look its datasets up."""
     matrix = read_record(Matrix, path, CURE)
     for arm in matrix.arms:
         if arm.method is not None:
@@ -138,7 +138,7 @@ def read_matrix(path: Path) -> Matrix:
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a matrix, with the folder nnU-Net gives it."""
+    """One training of a matrix, and where nnU-Net writes it."""
 
     matrix: Matrix
     dataset: Dataset
@@ -148,44 +148,44 @@ class Training:
 
     @property
     def key(self) -> str:
-        """Its name in logs and files."""
+        """The training's name in logs and files."""
         return f"{self.dataset.name}_fold{self.fold}_seed{self.seed}_{self.arm.name}"
 
     @property
     def set_name(self) -> str | None:
-        """The set it trains with."""
+        """The name of the set that it trains with; None: real cases only."""
         return None if self.arm.method is None else self.arm.set_name(self.seed)
 
     @property
     def set_lock(self) -> Path:
-        """Held while its set is made."""
+        """The lock to hold while its set is made."""
         return self.dataset.sets / f".{self.set_name}.fold_{self.fold}.benchmark.lock"
 
     @property
     def options(self) -> TrainerOptions:
-        """What its trainer's name says."""
+        """The options in its trainer's name."""
         return TrainerOptions(self.set_name, self.arm.num_cases, self.matrix.epochs, self.seed, self.arm.percent)
 
     @property
     def trainer(self) -> str:
-        """What comes after -tr."""
+        """The trainer's name, for -tr."""
         return self.options.name(BASELINE if self.set_name is None else ENRICHED)
 
     @property
     def folder(self) -> Path:
-        """Where nnU-Net writes it."""
+        """The result folder, where nnU-Net writes the training."""
         return self.dataset.model_fold(self.trainer, self.matrix.plans, self.matrix.configuration, self.fold)
 
     @property
     def state(self) -> str:
         """`done`, `begun` or `missing`."""
-        there = {name: (self.folder / f"checkpoint_{name}.pth").exists() for name in ("final", "latest", "best")}
-        if there["final"] and not there["latest"] and (self.folder / "validation" / "summary.json").exists():
+        exists = {name: (self.folder / f"checkpoint_{name}.pth").exists() for name in ("final", "latest", "best")}
+        if exists["final"] and not exists["latest"] and (self.folder / "validation" / "summary.json").exists():
             return "done"
-        return "begun" if any(there.values()) else "missing"
+        return "begun" if any(exists.values()) else "missing"
 
     def commands(self, device: str) -> list[list[str]]:
-        """What has to be run for it, in order; each makes what is missing only."""
+        """Return the commands of the training in order; each makes only what is missing."""
         where = [self.dataset.name, self.matrix.configuration, str(self.fold)]
         plans = ["-p", self.matrix.plans]
         train = ["nnUNetv2_train", *where, "-tr", self.trainer, *plans, "-device", device, "--c"]

@@ -1,4 +1,4 @@
-"""How well a segmentation fits, case by case. In: two masks (Z, Y, X) bool and the spacing in mm. Out: numbers.
+"""Metrics of a segmentation. In: masks of prediction and truth, (Z, Y, X) bool, and the spacing in mm. Out: numbers.
 
 Conventions of BraTS: Dice of two empty masks is 1, distances to or from an empty mask are 374 mm (the diagonal of its
 volumes) and 0 between two. Surfaces are the voxels of a mask with a face towards the outside.
@@ -20,7 +20,7 @@ SMALLEST_LESION = 50.0  # mm³; smaller true lesions do not count
 
 @dataclass(frozen=True)
 class LesionWise:
-    """BraTS 2023: means over true lesions and false ones."""
+    """Lesion-wise metrics of BraTS 2023: means over true lesions and false ones."""
 
     dice: float
     hd95: float
@@ -30,21 +30,21 @@ class LesionWise:
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Overlap, 0 to 1."""
+    """Return the Dice coefficient, 0 to 1."""
     both = int(prediction.sum()) + int(truth.sum())
     return 2 * int((prediction & truth).sum()) / both if both else 1.0
 
 
 def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> float:
-    """The larger of the two 95th percentiles of distances from one surface to the other, in mm."""
+    """Return the larger of the two 95th percentiles of distances from one surface to the other, in mm."""
     distances = _surface_distances(prediction, truth, spacing)
     if distances is None:
         return WORST_DISTANCE if prediction.any() or truth.any() else 0.0
-    return float(max(np.percentile(there, 95) for there in distances))
+    return float(max(np.percentile(one_way, 95) for one_way in distances))
 
 
 def nsd(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing, tolerance: float = 1.0) -> float:
-    """Normalised surface distance: the share of both surfaces that lies within `tolerance` mm of the other."""
+    """Return the normalised surface distance: the share of both surfaces within `tolerance` mm of the other."""
     distances = _surface_distances(prediction, truth, spacing)
     if distances is None:
         return 0.0 if prediction.any() or truth.any() else 1.0
@@ -53,30 +53,30 @@ def nsd(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing, tolerance: 
 
 
 def lesion_wise(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> LesionWise:
-    """Dice and HD95 lesion by lesion: true lesions against all that overlaps them, false ones as 0 and 374 mm."""
+    """Return Dice and HD95 by lesion: true ones against all that overlaps them, false ones as 0 and 374 mm."""
     lesions, number = _lesions(truth)
     components = cc3d.connected_components(prediction, connectivity=26)
     scores, matched, missed = [], set(), 0
     for lesion in range(1, number + 1):
-        own = truth & (lesions == lesion)
+        true_lesion = truth & (lesions == lesion)
         hits = set(np.unique(components[lesions == lesion]).tolist()) - {0}
         matched |= hits
-        if own.sum() * float(np.prod(spacing)) <= SMALLEST_LESION:
+        if true_lesion.sum() * float(np.prod(spacing)) <= SMALLEST_LESION:
             continue
         missed += not hits
         overlapping = np.isin(components, list(hits))
-        scores.append((dice(overlapping, own), hd95(overlapping, own, spacing)))
-    found = len(scores) - missed
+        scores.append((dice(overlapping, true_lesion), hd95(overlapping, true_lesion, spacing)))
+    detected = len(scores) - missed
     false = int(components.max()) - len(matched)
     scores += [(0.0, WORST_DISTANCE)] * false
     if not scores:
         return LesionWise(1.0, 0.0, 0, 0, 0)
     means = np.mean(scores, axis=0)
-    return LesionWise(float(means[0]), float(means[1]), found, missed, false)
+    return LesionWise(float(means[0]), float(means[1]), detected, missed, false)
 
 
 def lesions_found(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> list[tuple[float, bool]]:
-    """Volume in mm³ of each true lesion, and whether a prediction overlaps it; for sensitivity by size."""
+    """Return the volume in mm³ of each true lesion, and whether the prediction overlaps it; for sensitivity by size."""
     lesions, number = _lesions(truth)
     sizes = np.bincount(lesions[truth], minlength=number + 1) * float(np.prod(spacing))
     hit = np.bincount(lesions[truth & prediction], minlength=number + 1) > 0
@@ -84,19 +84,21 @@ def lesions_found(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -
 
 
 def _lesions(truth: np.ndarray) -> tuple[np.ndarray, int]:
-    """Lesions as BraTS counts them: components of the dilated mask, 26-connected."""
+    """Return a map of lesions as BraTS counts them, 26-connected components of the dilated mask, and their number."""
     structure = ndimage.generate_binary_structure(3, 2)
     dilated = np.asarray(ndimage.binary_dilation(truth, structure, iterations=DILATION))
     components = cc3d.connected_components(dilated, connectivity=26)
     return components, int(components.max())
 
 
-def _surface_distances(one: np.ndarray, other: np.ndarray, spacing: Spacing) -> tuple[np.ndarray, np.ndarray] | None:
-    """From each voxel of one's surface to the other's surface, and back; None where one of them is empty."""
-    if not one.any() or not other.any():
+def _surface_distances(first: np.ndarray, second: np.ndarray, spacing: Spacing) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the distances from each surface voxel of one mask to the other's surface, and back; None without both."""
+    if not first.any() or not second.any():
         return None
-    box = ndimage.find_objects((one | other).astype(np.uint8))[0]
-    one, other = (np.pad(mask[box], 1) for mask in (one, other))
-    surfaces = [mask & np.logical_not(ndimage.binary_erosion(mask)) for mask in (one, other)]
-    to_one, to_other = (np.asarray(ndimage.distance_transform_edt(~surface, sampling=spacing)) for surface in surfaces)
-    return to_other[surfaces[0]], to_one[surfaces[1]]
+    box = ndimage.find_objects((first | second).astype(np.uint8))[0]
+    first, second = (np.pad(mask[box], 1) for mask in (first, second))
+    surfaces = [mask & np.logical_not(ndimage.binary_erosion(mask)) for mask in (first, second)]
+    to_first, to_second = (
+        np.asarray(ndimage.distance_transform_edt(~surface, sampling=spacing)) for surface in surfaces
+    )
+    return to_second[surfaces[0]], to_first[surfaces[1]]

@@ -13,10 +13,10 @@ COLUMNS = ("ET", "TC", "WT", "mean")
 
 @dataclass(frozen=True)
 class Printed:
-    """A row of the paper's Tables 1 to 3."""
+    """A row of the paper's tables 1 to 3."""
 
     method: str | None  # None: nnU-Net with the real cases only
-    num_cases: int  # synthetic ones
+    num_cases: int  # synthetic cases
     mean: tuple[float, ...]  # of COLUMNS
     sd: tuple[float, ...]
 
@@ -34,6 +34,6 @@ PRINTED = (
 
 
 def printed(method: str | None, num_cases: int | None) -> Printed | None:
-    """What the paper has for a method: with as many cases if it tried that, else with its usual 100."""
+    """Return the paper's row for a method with so many synthetic cases; if it has none, with its usual 100."""
     rows = {row.num_cases: row for row in PRINTED if row.method == method}
     return rows.get(num_cases or 0, rows.get(100))

@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: a forest plot of differences, and every case against the baseline."""
+"""Plots of a benchmark. In: findings and scores. Out: a forest plot of differences, and scatter plots of all cases."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_tf.benchmark.comparisons import MEAN, Finding, Scores
-from nnunetv2_tf.panels import written_figure
+from nnunetv2_tf.io.panels import written_figure
 
 
 def forest_plot(findings: Sequence[Finding], path: Path) -> None:
-    """Differences in Dice with their intervals, one line per arm and outcome."""
+    """Plot differences in Dice with their intervals, one line per arm and outcome."""
     shown = [finding for finding in findings if finding.metric == "Dice"]
     with written_figure(path, (1, 1), (7.0, 1.2 + 0.32 * len(shown))) as ((axes,),):
         axes.axvline(0, color="0.6", linewidth=1)
@@ -28,16 +28,16 @@ def forest_plot(findings: Sequence[Finding], path: Path) -> None:
 
 
 def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
-    """Dice of every case and region: baseline to the right, the arm upwards; means over seeds."""
+    """Plot the Dice of every case and region, as means over seeds: x is the baseline, y the arm."""
     arms = [arm for arm in scores.values if arm != baseline]
     with written_figure(path, (1, len(arms)), (4.2 * len(arms), 4.4)) as (places,):
         for axes, arm in zip(places, arms, strict=True):
             axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
             for index, region in enumerate(scores.regions):
-                ours, theirs = (scores.of(name, region).mean(axis=0) for name in (arm, baseline))
-                better = int(np.sum(ours > theirs))
-                label = f"{region} (better in {better} of {len(ours)})"
-                axes.plot(theirs, ours, "os^Dv"[index % 5], label=label, alpha=0.75, markersize=5)
+                y, x = (scores.of(name, region).mean(axis=0) for name in (arm, baseline))
+                better = int(np.sum(y > x))
+                label = f"{region} (better in {better} of {len(y)})"
+                axes.plot(x, y, "os^Dv"[index % 5], label=label, alpha=0.75, markersize=5)
             axes.set(xlabel=f"Dice of {baseline}", ylabel=f"Dice of {arm}", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axes.set_aspect("equal")
             axes.legend(frameon=False, fontsize=8, loc="upper left")

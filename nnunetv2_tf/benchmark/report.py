@@ -1,4 +1,4 @@
-"""The tables of a benchmark. In: rows of benchmark.csv. Out: tables in the paper's layout and beyond, and sentences."""
+"""The report of a benchmark. In: rows of benchmark.csv. Out: tables, one of them as in the paper, and sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from nnunetv2_tf.benchmark.tables import Table
 
 LESION_SIZES = (0.0, 500.0, 5000.0, float("inf"))  # mm³
 BOOTSTRAP_SEED = 0
-ASSUMED_SD = 0.1  # of the cases' differences in Dice; what small cohorts show
+ASSUMED_SD = 0.1  # of the cases' differences in Dice, as in small cohorts
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found on one dataset."""
+    """The results on one dataset."""
 
     dice: Scores
     findings: tuple[Finding, ...]  # of all metrics
@@ -40,25 +40,25 @@ class Report:
 
 
 def make_report(rows: Sequence[Row], matrix: Matrix, dataset: str) -> Report | None:
-    """Compares what is there; None when no two arms have anything in common."""
+    """Report on the trainings that are finished; return None when the arms have no fold in common."""
     scores = {metric: arrange(rows, matrix, dataset, metric) for metric in METRICS}
     dice = scores["Dice"]
     if not dice.values:
         return None
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    found = [finding for metric in METRICS for finding in findings(scores[metric], matrix, rng)]
+    results = [finding for metric in METRICS for finding in findings(scores[metric], matrix, rng)]
     tables = (
         _paper_table(rows, dice, matrix),
-        _comparison_table([finding for finding in found if finding.metric == "Dice"], dataset, matrix.baseline),
-        _metric_table(scores, found),
+        _comparison_table([finding for finding in results if finding.metric == "Dice"], dataset, matrix.baseline),
+        _metric_table(scores, results),
         _lesion_table(rows, dice),
     )
-    sentences = [*left_out(rows, dice, matrix), *_sentences(found, dice, matrix.baseline)]
-    return Report(dice, tuple(found), tables, tuple(f"{dataset}: {sentence}" for sentence in sentences))
+    sentences = [*left_out(rows, dice, matrix), *_sentences(results, dice, matrix.baseline)]
+    return Report(dice, tuple(results), tables, tuple(f"{dataset}: {sentence}" for sentence in sentences))
 
 
 def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
-    """Table 1 of the paper, beside the paper's own numbers where the regions are its own."""
+    """Return table 1 of the paper; where the regions are the paper's, its own numbers stand beside ours."""
     summaries = paper_layout(rows, dice)
     baseline = summaries.get(matrix.baseline, {}).get(MEAN)
     beside = dice.regions == paper.COLUMNS[:-1]
@@ -86,9 +86,9 @@ def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
     return Table(f"{dice.dataset}: Dice in the paper's layout", header, tuple(lines), tuple(notes))
 
 
-def _comparison_table(found: Sequence[Finding], dataset: str, baseline: str) -> Table:
+def _comparison_table(results: Sequence[Finding], dataset: str, baseline: str) -> Table:
     header = ("arm", "outcome", "difference", "95 % interval", "p (Wilcoxon)", "p (Holm)", "effect size", "cases")
-    rows = tuple(_comparison_cells(finding) for finding in found)
+    rows = tuple(_comparison_cells(finding) for finding in results)
     notes = (
         "Dice per case, 1 where a region is neither there nor predicted (BraTS). Intervals: crossed bootstrap, cases "
         "drawn once for both arms, seeds for each by itself. Wilcoxon: over cases, each the mean over its seeds; it "
@@ -107,10 +107,10 @@ def _comparison_cells(finding: Finding) -> tuple[str, ...]:
     return (finding.arm, finding.outcome, f"{difference.estimate:+.3f}", interval, *ps, effect, str(finding.cases))
 
 
-def _metric_table(scores: dict[str, Scores], found: Sequence[Finding]) -> Table:
-    """All metrics, in the mean over regions and cases, with the differences to the baseline."""
+def _metric_table(scores: dict[str, Scores], results: Sequence[Finding]) -> Table:
+    """Return a table of all metrics, as means over regions and cases, with their differences to the baseline."""
     differences = {
-        (finding.metric, finding.arm): finding.comparison.difference for finding in found if finding.outcome == MEAN
+        (finding.metric, finding.arm): finding.comparison.difference for finding in results if finding.outcome == MEAN
     }
     rows = []
     for arm in scores["Dice"].values:
@@ -129,7 +129,7 @@ def _metric_table(scores: dict[str, Scores], found: Sequence[Finding]) -> Table:
 
 
 def _lesion_table(rows: Sequence[Row], dice: Scores) -> Table:
-    """How many true lesions of each size a prediction overlaps."""
+    """Return a table of how many true lesions of each size the predictions overlap."""
     bins = [
         (f"{low:g} to {high:g} mm³" if high < LESION_SIZES[-1] else f"≥ {low:g} mm³", low, high)
         for low, high in pairwise(LESION_SIZES)
@@ -139,22 +139,22 @@ def _lesion_table(rows: Sequence[Row], dice: Scores) -> Table:
         for region in dice.regions:
             scores = [row.score for row in rows if (row.arm, row.score.region) == (arm, region) and dice.holds(row)]
             lesions = [pair for score in scores for pair in zip(score.lesions_mm3, score.lesions_found, strict=True)]
-            cells = [_share([found for size, found in lesions if low <= size < high]) for _, low, high in bins]
+            cells = [_share([hit for size, hit in lesions if low <= size < high]) for _, low, high in bins]
             false = sum(score.lesions_false for score in scores) / len(scores)
             lines.append((arm, region, str(len(seeds)), *cells, f"{false:.2f}"))
     header = ("arm", "region", "trainings", *(name for name, _, _ in bins), "false lesions per case")
     return Table(f"{dice.dataset}: lesions found, by size", header, tuple(lines), ("Over all cases and trainings.",))
 
 
-def _share(found: Sequence[bool]) -> str:
-    return f"{100 * sum(found) / len(found):.0f} % of {len(found)}" if found else "-"
+def _share(hits: Sequence[bool]) -> str:
+    return f"{100 * sum(hits) / len(hits):.0f} % of {len(hits)}" if hits else "-"
 
 
-def _sentences(found: Sequence[Finding], dice: Scores, baseline: str) -> list[str]:
-    """One sentence per arm about the mean Dice, and how much trainings scatter."""
+def _sentences(results: Sequence[Finding], dice: Scores, baseline: str) -> list[str]:
+    """Return a sentence per arm about its mean Dice, and one about how much its trainings differ."""
     lines = [
         sentence(finding.arm, baseline, finding.comparison, min(finding.seeds))
-        for finding in found
+        for finding in results
         if (finding.metric, finding.outcome) == ("Dice", MEAN)
     ]
     for arm in dice.values:
@@ -165,12 +165,12 @@ def _sentences(found: Sequence[Finding], dice: Scores, baseline: str) -> list[st
 
 
 def detectable(cases: int, arms: int, sd: float | None) -> str:
-    """What a benchmark can find at all.
+    """Return a sentence about the smallest difference that a benchmark can detect.
 
     Args:
-        cases: that validate
-        arms: compared with the baseline; each has to pass Holm's correction
-        sd: of the cases' differences in Dice; None: nobody knows
+        cases: number of validation cases
+        arms: number of arms that are compared with the baseline; each has to pass Holm's correction
+        sd: standard deviation of the cases' differences in Dice; None: not known
     """
     alpha = ALPHA / max(1, arms)
     if cases < fewest_cases(alpha):
@@ -200,10 +200,10 @@ def _tests(summary: SeedSummary | None, baseline: SeedSummary | None) -> list[st
 
 
 def _papers(method: str | None, num_cases: int | None) -> list[str]:
-    """The paper's cells for an arm."""
+    """Return the paper's cells for an arm."""
     row, reference = paper.printed(method, num_cases), paper.printed(None, None)
     if row is None or reference is None:
         return ["-"] * (len(paper.COLUMNS) + 4)
-    ours = [SeedSummary(mean, sd, paper.SEEDS) for mean, sd in zip(row.mean, row.sd, strict=True)]
+    summaries = [SeedSummary(mean, sd, paper.SEEDS) for mean, sd in zip(row.mean, row.sd, strict=True)]
     baseline = SeedSummary(reference.mean[-1], reference.sd[-1], paper.SEEDS)
-    return [str(row.num_cases), *map(_spread, ours), *_tests(ours[-1], None if method is None else baseline)]
+    return [str(row.num_cases), *map(_spread, summaries), *_tests(summaries[-1], None if method is None else baseline)]

@@ -1,7 +1,7 @@
-"""Trains what is missing of a matrix: nnU-Net's and our console commands as processes, several at once.
+"""Running of a benchmark. In: trainings. Out: their outcomes; nnU-Net's and our commands run as processes.
 
-A training that fails does not stop the others. What is killed is continued by the next run; a training that outlived
-a killed run is waited for.
+A training that fails does not stop the others. The next run continues what was killed, and waits for a training that
+outlived a killed run.
 """
 
 import datetime
@@ -13,28 +13,29 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.matrix import Training
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.work import locked
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked
 
 THREADS, VISIBLE = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has none
 LOCK = ".tf_benchmark.lock"
-BEGIN = "### nnUNetv2_tf_benchmark"  # of each command in a log
+WAKE = 0.5  # seconds
+BEGIN = "### nnUNetv2_tf_benchmark"  # begins each command in a log
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one training ended."""
+class TrainingOutcome:
+    """How a training ended."""
 
     training: Training
     seconds: float
-    failure: str | None  # a line that says why
+    failure: str | None  # why it failed; None: it did not
     log: Path
 
 
@@ -49,39 +50,42 @@ class Runner:
     _children: set[subprocess.Popen] = field(default_factory=set)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, trainings: Iterable[Training]) -> Iterator[Outcome]:
-        """Yields outcomes as they come. When this is interrupted, everything it started is ended too."""
+    def run(self, trainings: Iterable[Training]) -> Iterator[TrainingOutcome]:
+        """Yield outcomes as trainings end. When this is interrupted, all processes that it started are ended, too."""
         slots: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         for slot in range(self.num_processes):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
         with _terminable(), ThreadPoolExecutor(self.num_processes) as pool:
-            try:  # around the handing out too: the first training works already while the last is handed out
-                for done in as_completed([pool.submit(self._in_a_slot, training, slots) for training in trainings]):
-                    yield done.result()
+            try:  # includes submitting: the first trainings run while the last are submitted
+                waiting = {pool.submit(self._in_a_slot, training, slots) for training in trainings}
+                while waiting:
+                    # not for ever: Python sees a signal that another thread got only when this one wakes up
+                    done, waiting = wait(waiting, timeout=WAKE, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
             finally:
                 self._stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 for child in list(self._children):
                     _end(child, signal.SIGTERM)
 
-    def _in_a_slot(self, training: Training, slots: "queue.SimpleQueue[int | None]") -> Outcome:
+    def _in_a_slot(self, training: Training, slots: "queue.SimpleQueue[int | None]") -> TrainingOutcome:
         gpu, log, begun = slots.get(), self.logs / f"{training.key}.log", time.monotonic()
         try:
             failure = self._train(training, log, gpu)
-        except (UserError, OSError) as error:  # a full disk, say, which another training may not need
+        except (UserError, OSError) as error:  # such as a full disk, which need not stop other trainings
             failure = str(error)
         finally:
             slots.put(gpu)
-        return Outcome(training, time.monotonic() - begun, failure, log)
+        return TrainingOutcome(training, time.monotonic() - begun, failure, log)
 
     def _train(self, training: Training, log: Path, gpu: int | None) -> str | None:
-        """Runs the commands of a training; returns why it failed, if it did."""
+        """Run the commands of a training; return why it failed, or None."""
         training.folder.mkdir(parents=True, exist_ok=True)
         with locked(training.folder / LOCK, training.key, self._stopped.is_set) as inherited:
             if training.state == "done":
                 return None
             *making, train = training.commands(self.device)
-            for command in making:  # arms may share a set, and it is made once
+            for command in making:  # arms may share a set, so only one training makes it
                 with locked(training.set_lock, f"set {training.set_name}", self._stopped.is_set) as also:
                     code = self._call(command, log, gpu, (*inherited, *also))
                 if code:
@@ -92,7 +96,7 @@ class Runner:
         return None if training.state == "done" else "it ended without a finished validation"
 
     def _call(self, command: list[str], log: Path, gpu: int | None, inherited: tuple[int, ...]) -> int:
-        """Runs a command in a process group of its own, so that its workers end with it."""
+        """Run a command in a process group of its own, so that its workers end with it; return its exit code."""
         if self._stopped.is_set():
             return -signal.SIGTERM
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +113,7 @@ class Runner:
                 pass_fds=inherited,
             )
         self._children.add(child)
-        if self._stopped.is_set():  # meanwhile; whoever stopped did not know of this child
+        if self._stopped.is_set():  # since the check above; whoever stopped did not know of this child yet
             _end(child, signal.SIGTERM)
         try:
             return child.wait()
@@ -120,7 +124,7 @@ class Runner:
     def _environment(self, gpu: int | None) -> dict[str, str]:
         environment = dict(os.environ)
         if gpu is not None:
-            visible = environment.get(VISIBLE, "").split(",")  # what a cluster gave this job
+            visible = environment.get(VISIBLE, "").split(",")  # the GPUs that a cluster gave this job
             environment[VISIBLE] = visible[gpu] if visible != [""] and gpu < len(visible) else str(gpu)
         if self.device == "cpu" and THREADS not in environment:
             environment[THREADS] = str(max(1, (os.cpu_count() or 1) // self.num_processes))
@@ -128,7 +132,7 @@ class Runner:
 
 
 def _executable(name: str) -> str:
-    """A console command of this Python's environment."""
+    """Return the path of a console command in this Python's environment."""
     path = Path(sys.executable).parent / name
     if not path.exists():
         raise UserError(f"{path} does not exist; install nnunetv2 and nnunetv2_tf into one environment.")
@@ -136,7 +140,7 @@ def _executable(name: str) -> str:
 
 
 def _end(child: subprocess.Popen, with_signal: int) -> None:
-    """Sends a signal to a process and all it started; those of a training that ran out of memory would stay."""
+    """Send a signal to a process and all that it started: workers may outlive a training that ran out of memory."""
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, with_signal)
@@ -145,18 +149,18 @@ def _end(child: subprocess.Popen, with_signal: int) -> None:
 
 
 def _why(code: int, log: Path) -> str:
-    """What a log says about an end that was no success."""
+    """Return why a command failed, by its exit code and its log."""
     if code < 0:
         return f"was ended by signal {signal.Signals(-code).name}"
-    said = log.read_text(encoding="utf-8", errors="replace").rpartition(BEGIN)[2]
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    output = log.read_text(encoding="utf-8", errors="replace").rpartition(BEGIN)[2]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if "Error: " in line), lines[-1])
     return f"ended with exit code {code}: {last}"
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM, with which clusters end jobs, is taken as Ctrl-C."""
+    """Treat SIGTERM, with which clusters end jobs, like Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Finished trainings scored case by case. In: nnU-Net's validation folders. Out: rows of benchmark.csv."""
+"""Scores of finished trainings, case by case. In: nnU-Net's validation folders. Out: rows of benchmark.csv."""
 
 import csv
 import json
@@ -12,21 +12,23 @@ import numpy as np
 
 from nnunetv2_tf.benchmark import metrics
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
-from nnunetv2_tf.cases import dataset_json, raw_cases, refuse_damaged
-from nnunetv2_tf.codebase import Codebase, read_codebases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.meaning import read_regions
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.records import from_json, to_json
-from nnunetv2_tf.stamps import digest, file_digest
-from nnunetv2_tf.work import in_parallel, whole_file, write_json
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
+from nnunetv2_tf.dataset.code_version import CodeVersion, read_code_versions
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.dataset.label_roles import read_regions
+from nnunetv2_tf.dataset.volumes import check_intact
+from nnunetv2_tf.io.digests import digest, file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import whole_file, write_json
+from nnunetv2_tf.io.json_dataclass import from_json, to_json
+from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.working_space.preprocess import Plan
 
 
 @dataclass(frozen=True)
 class Score:
-    """One region of one case, segmented by one training."""
+    """The metrics of one region in one case, as one training segmented it."""
 
     region: str
     dice: float  # 1 where both are empty
@@ -38,18 +40,18 @@ class Score:
     lesions_false: int
     true_mm3: float
     predicted_mm3: float
-    lesions_mm3: tuple[float, ...]  # every true lesion
-    lesions_found: tuple[bool, ...]
+    lesions_mm3: tuple[float, ...]  # volume of every true lesion
+    lesions_found: tuple[bool, ...]  # of these, whether the prediction overlaps them
 
     @property
     def nnunet_dice(self) -> float:
-        """NaN where both are empty, as nnU-Net counts."""
+        """The Dice as nnU-Net reports it: NaN where truth and prediction are empty."""
         return self.dice if self.true_mm3 or self.predicted_mm3 else math.nan
 
 
 @dataclass(frozen=True)
 class Row:
-    """A score, and what it is of."""
+    """A score, and the training and case that it belongs to."""
 
     dataset: str
     fold: int
@@ -64,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class _Task:
-    """One case to score; goes to a worker process."""
+    """One case to score; it is sent to a worker process."""
 
     case: str
     prediction: Path
@@ -75,7 +77,7 @@ class _Task:
 
 
 def score_training(training: Training, folder: Path, num_processes: int) -> list[Row]:
-    """Scores the validation cases of a training, or takes the scores kept from before if nothing changed since."""
+    """Score the validation cases of a training, or read the scores kept from before if nothing changed since."""
     tasks = _tasks(training)
     files = [[task.case, file_digest(task.prediction), file_digest(task.truth)] for task in tasks]
     measured = [file_digest(Path(str(module))) for module in (__file__, metrics.__file__)]
@@ -89,24 +91,24 @@ def score_training(training: Training, folder: Path, num_processes: int) -> list
         write_json(kept, {"stamp": stamp, "scores": {case: to_json(result) for case, result in scores.items()}})
     identity = (training.dataset.name, training.fold, training.seed, training.arm.name)
     origin = (training.trainer, code_of(training), training.matrix.hash)
-    return [Row(*identity, case, score, *origin) for case, several in scores.items() for score in several]
+    return [Row(*identity, case, score, *origin) for case, of_case in scores.items() for score in of_case]
 
 
 def _kept(path: Path, stamp: str) -> dict[str, list[Score]] | None:
-    """Scores kept from before, if they are of the same files, by the same code, and can be read."""
+    """Return the scores kept from before; None if files or code have changed since, or they cannot be read."""
     if not path.exists():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["stamp"] != stamp:
             return None
-        return {case: [from_json(Score, entry) for entry in several] for case, several in content["scores"].items()}
+        return {case: [from_json(Score, entry) for entry in entries] for case, entries in content["scores"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_scores(rows: Sequence[Row], path: Path, scored_by: Codebase) -> None:
-    """Writes benchmark.csv: one line per training, case and region."""
+def write_scores(rows: Sequence[Row], path: Path, scored_by: CodeVersion) -> None:
+    """Write benchmark.csv: one line per training, case and region."""
     lists = ("lesions_mm3", "lesions_found")
     numbers = [entry.name for entry in fields(Score) if entry.name not in lists]
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -118,7 +120,7 @@ def write_scores(rows: Sequence[Row], path: Path, scored_by: Codebase) -> None:
             values, score = asdict(row), asdict(row.score)
             joined = [
                 " ".join(f"{size:.1f}" for size in score["lesions_mm3"]),
-                " ".join(str(int(found)) for found in score["lesions_found"]),
+                " ".join(str(int(hit)) for hit in score["lesions_found"]),
             ]
             shown = [_short(score[name]) for name in numbers]
             origin = [*(values[key] for key in provenance), str(scored_by)]
@@ -126,12 +128,12 @@ def write_scores(rows: Sequence[Row], path: Path, scored_by: Codebase) -> None:
 
 
 def code_of(training: Training) -> str:
-    """The commits (or versions) that trained it; `+changes` where the checkout was not clean."""
-    return " ".join(map(str, read_codebases(training.folder))) or "unknown"
+    """Return the commits (or versions) that trained it, with `+changes` where the checkout was not clean."""
+    return " ".join(map(str, read_code_versions(training.folder))) or "unknown"
 
 
 def matrix_rows(rows: Iterable[Row], matrix: Matrix) -> list[Row]:
-    """The rows in the order of the matrix."""
+    """Return the rows in the order of the matrix."""
     arms = [arm.name for arm in matrix.arms]
     return sorted(rows, key=lambda row: (row.dataset, row.seed, arms.index(row.arm), row.fold, row.case))
 
@@ -187,13 +189,13 @@ def _score(task: _Task) -> list[Score]:
 
 
 def read_segmentation(reader: type, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """A label map (1, Z, Y, X) and its properties, by nnU-Net's own reader."""
-    refuse_damaged(path)
+    """Read a label map (1, Z, Y, X) and its properties with nnU-Net's reader."""
+    check_intact(path)
     return reader().read_seg(str(path))
 
 
 def score_region(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> Score:
-    """All metrics of one region: masks (Z, Y, X) bool, spacing in mm."""
+    """Return all metrics of one region. Masks are (Z, Y, X) bool, spacing is in mm."""
     voxel = float(np.prod(spacing))
     lesions = metrics.lesion_wise(prediction, truth, spacing)
     sizes = metrics.lesions_found(prediction, truth, spacing)
@@ -209,5 +211,5 @@ def score_region(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: 
         true_mm3=float(truth.sum()) * voxel,
         predicted_mm3=float(prediction.sum()) * voxel,
         lesions_mm3=tuple(size for size, _ in sizes),
-        lesions_found=tuple(found for _, found in sizes),
+        lesions_found=tuple(hit for _, hit in sizes),
     )

@@ -1,7 +1,7 @@
-"""Is a difference between two arms more than noise? In: numbers per seed and case. Out: tests, intervals, a sentence.
+"""Statistics of the difference between two arms. In: scores by seed and case. Out: tests, intervals, a sentence.
 
 Scores are arrays (seeds, cases): every model validates on the same cases, so cases are paired between arms and seeds
-are not. The paper's own tests, over three seeds' means, are here to reproduce its table.
+are not. The tests over seeds' means are the paper's own, and reproduce its tables.
 """
 
 import math
@@ -17,7 +17,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Significance:
-    """A two-sided test."""
+    """The result of a two-sided test."""
 
     statistic: float
     p: float
@@ -35,23 +35,23 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against another on the same cases."""
+    """One arm compared with another on the same cases."""
 
-    difference: Interval  # mean of the arm minus mean of the reference, by crossed bootstrap
+    difference: Interval  # mean of the arm minus mean of the reference, with interval by crossed bootstrap
     wilcoxon: Significance  # over cases, each the mean over its seeds
     effect: float  # mean of the cases' differences in units of their standard deviation
     adjusted_p: float | None = None  # after Holm's correction over all arms
 
 
 def student_from_summary(m1: float, s1: float, n1: int, m2: float, s2: float, n2: int) -> Significance:
-    """Student's t-test of two means with a pooled variance, from means, standard deviations and numbers."""
+    """Do Student's t-test of two means, with pooled variance, from means, standard deviations and numbers."""
     df = n1 + n2 - 2
     pooled = ((n1 - 1) * s1**2 + (n2 - 1) * s2**2) / df
     return _t_test(m1 - m2, pooled * (1 / n1 + 1 / n2), df)
 
 
 def welch_from_summary(m1: float, s1: float, n1: int, m2: float, s2: float, n2: int) -> Significance:
-    """Welch's t-test of two means, which does not take their variances for equal."""
+    """Do Welch's t-test of two means, which does not assume equal variances, from the same numbers."""
     a, b = s1**2 / n1, s2**2 / n2
     spread = a**2 / (n1 - 1) + b**2 / (n2 - 1)
     df = (a + b) ** 2 / spread if spread else float(n1 + n2 - 2)
@@ -66,34 +66,34 @@ def _t_test(difference: float, variance: float, df: float) -> Significance:
 
 
 def wilcoxon(arm: np.ndarray, reference: np.ndarray) -> Significance:
-    """Wilcoxon's signed-rank test over cases, each the mean over its arm's seeds; p is 1 where nothing differs."""
+    """Do Wilcoxon's signed-rank test over cases, each the mean over its arm's seeds; p is 1 if nothing differs."""
     differences = _case_means(arm) - _case_means(reference)
     if not differences.any():
         return Significance(0.0, 1.0)
-    found: Any = stats.wilcoxon(differences)
-    return Significance(float(found.statistic), float(found.pvalue))
+    test: Any = stats.wilcoxon(differences)
+    return Significance(float(test.statistic), float(test.pvalue))
 
 
 def crossed_bootstrap(
     arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator, draws: int = 10_000
 ) -> Interval:
-    """The difference of means: cases are drawn once for both arms, seeds for each arm by itself.
+    """Bootstrap the difference of means: cases are drawn once for both arms, seeds for each arm by itself.
 
-    Drawing three seeds out of three shows too little of their scatter, so what a draw of seeds changes is stretched: by
-    sqrt(n / (n - 1)), which makes its variance unbiased, and from the normal's to Student's quantile for so few. A
-    single seed has no scatter to show.
+    Drawing n seeds out of n with replacement underestimates the variance between seeds if n is small. So the deviation
+    that a draw of seeds causes is multiplied by sqrt(n / (n - 1)), which makes its variance unbiased, and by the ratio
+    of Student's quantile to the normal's. With a single seed there is no such deviation.
     """
     cases = arm.shape[1]
     drawn = rng.integers(cases, size=(draws, cases))
     stretch = _student_stretch(len(arm) + len(reference) - 2)
-    ours, theirs = (_drawn_seeds(scores, rng, draws, stretch) for scores in (arm, reference))
-    differences = np.take_along_axis(ours - theirs, drawn, axis=1).mean(axis=1)
+    means, reference_means = (_drawn_seeds(scores, rng, draws, stretch) for scores in (arm, reference))
+    differences = np.take_along_axis(means - reference_means, drawn, axis=1).mean(axis=1)
     low, high = np.quantile(differences, [0.025, 0.975])
     return Interval(float(arm.mean() - reference.mean()), float(low), float(high))
 
 
 def _drawn_seeds(scores: np.ndarray, rng: np.random.Generator, draws: int, stretch: float) -> np.ndarray:
-    """(draws, cases): the mean over seeds drawn with replacement, its distance to the mean of all stretched."""
+    """Return (draws, cases): means over seeds drawn with replacement, with their deviation from the mean stretched."""
     seeds = len(scores)
     mean = scores.mean(axis=0)
     if seeds == 1:
@@ -107,7 +107,7 @@ def _student_stretch(df: int) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment, in the order given."""
+    """Return p-values after Holm's step-down correction, in the given order."""
     order = np.argsort(ps, kind="stable")
     adjusted = [0.0] * len(ps)
     highest = 0.0
@@ -118,7 +118,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def effect_size(arm: np.ndarray, reference: np.ndarray) -> float:
-    """Cohen's d of paired cases; 0 where nothing differs, infinite where all differ alike."""
+    """Return Cohen's d of paired cases; 0 if nothing differs, infinite if all differ alike."""
     differences = _case_means(arm) - _case_means(reference)
     mean, spread = float(differences.mean()), float(differences.std(ddof=1)) if differences.size > 1 else 0.0
     if spread < 1e-12:
@@ -127,18 +127,18 @@ def effect_size(arm: np.ndarray, reference: np.ndarray) -> float:
 
 
 def detectable_difference(sd: float, cases: int, power: float = 0.8, alpha: float = ALPHA) -> float:
-    """The smallest true difference that a paired t-test over so many cases finds with this power.
+    """Return the smallest true difference that a paired t-test over so many cases detects with this power.
 
     Args:
         sd: standard deviation of the cases' differences
-        cases: how many
-        power: how often it is to be found
-        alpha: two-sided level
+        cases: number of cases
+        power: probability with which it is to be detected
+        alpha: two-sided significance level
     """
     df = cases - 1
     critical = float(stats.t.isf(alpha / 2, df))
 
-    def missed(shift: float) -> float:  # differences found in the wrong direction do not count
+    def missed(shift: float) -> float:  # differences detected in the wrong direction do not count
         return power - float(stats.nct.sf(critical, df, shift))
 
     shift = float(optimize.brentq(missed, 1e-9, 3 * critical + 5))  # type: ignore[arg-type]
@@ -146,29 +146,29 @@ def detectable_difference(sd: float, cases: int, power: float = 0.8, alpha: floa
 
 
 def fewest_cases(alpha: float) -> int:
-    """How many cases Wilcoxon's test needs before it can ever be significant: 2 / 2^n is its smallest p."""
+    """Return how many cases Wilcoxon's test needs before it can be significant: its smallest p is 2 / 2^n."""
     return math.ceil(1 - math.log2(alpha) + 1e-9)
 
 
 def compare(arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> Comparison:
-    """Everything about one arm and its reference."""
+    """Compare an arm with a reference by all statistics."""
     return Comparison(crossed_bootstrap(arm, reference, rng), wilcoxon(arm, reference), effect_size(arm, reference))
 
 
 def sentence(name: str, reference: str, comparison: Comparison, seeds: int) -> str:
-    """What a comparison says, in plain words; claims nothing that chance explains.
+    """Return a sentence about a comparison; it claims no difference that chance may explain.
 
     Args:
-        name: of the arm
+        name: the arm's name
         reference: the arm it is compared with
-        comparison: of mean Dice
-        seeds: trainings of the arm that has fewer; a single one cannot tell arms from trainings
+        comparison: of the mean Dice
+        seeds: number of trainings of the arm that has fewer; one training cannot tell arms apart from trainings
     """
     difference = comparison.difference
     p = comparison.wilcoxon.p if comparison.adjusted_p is None else comparison.adjusted_p
     numbers = f"{difference.estimate:+.3f} Dice, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
-    found = p < ALPHA and (difference.low > 0 or difference.high < 0)
-    if found and seeds > 1:
+    significant = p < ALPHA and (difference.low > 0 or difference.high < 0)
+    if significant and seeds > 1:
         return (
             f"{name} is {'better' if difference.estimate > 0 else 'worse'} than {reference} ({numbers}, p = {p:.3g})."
         )

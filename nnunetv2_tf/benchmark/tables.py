@@ -20,14 +20,14 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """A heading, a table, and paragraphs."""
+        """Return the table in Markdown, with a heading above and the notes as paragraphs below."""
         rows = [self.header, ("---",) * len(self.header), *self.rows]
         lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
         notes = "".join(f"\n{note}\n" for note in self.notes)
         return "\n".join([f"### {self.title}", "", *lines, notes])
 
     def latex(self) -> str:
-        """A table environment; needs no packages."""
+        """Return the table in LaTeX, as a table environment that needs no packages."""
         columns = "l" + "r" * (len(self.header) - 1)
         lines = [" & ".join(map(_latex, row)) + r" \\" for row in (self.header, *self.rows)]
         body = "\n".join([lines[0], r"\hline", *lines[1:]])
@@ -38,7 +38,7 @@ class Table:
         )
 
     def html(self) -> str:
-        """A heading, a table, and paragraphs."""
+        """Return the table in HTML, with a heading above and the notes as paragraphs below."""
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.header)
         lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in self.rows]
         body = "\n".join(f"<tr>{line}</tr>" for line in lines)

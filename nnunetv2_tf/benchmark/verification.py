@@ -1,4 +1,4 @@
-"""Is a benchmark what it says? In: a matrix and its results. Out: sentences about what is wrong."""
+"""Verification of a finished benchmark. In: a matrix and its results. Out: sentences about what is wrong."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,23 +9,23 @@ import numpy as np
 from nnunetv2_tf.baseline.checkpoint import RECORD, read_checkpoint
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
 from nnunetv2_tf.benchmark.scores import code_of, read_segmentation
-from nnunetv2_tf.cases import dataset_json, raw_cases
-from nnunetv2_tf.codebase import read_codebases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folds import Groups, Split, fold_split
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.records import read_record, to_json
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
+from nnunetv2_tf.dataset.code_version import read_code_versions
+from nnunetv2_tf.dataset.folds import Groups, Split, fold_split
+from nnunetv2_tf.io.digests import file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.sets.enrichment import Enrichment
-from nnunetv2_tf.stamps import file_digest
-from nnunetv2_tf.synthesis.order import CURE, Order
-from nnunetv2_tf.work import read_json
+from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
+from nnunetv2_tf.working_space.preprocess import Plan
 
 CHANGED = "+changes"
 AGAIN = "delete the training's folder and run again."
 
 
 def problems(matrix: Matrix) -> Iterator[str]:
-    """All that would make a comparison unfair, or its origin unknown."""
+    """Yield sentences about all that makes a comparison unfair, or its origin unknown."""
     codes: dict[str, str] = {}
     weights: dict[str, str] = {}
     for training in matrix.trainings():
@@ -59,7 +59,7 @@ def _of_training(training: Training) -> Iterator[str]:
 
 
 def _origin(training: Training) -> Iterator[str]:
-    entries = read_codebases(training.folder)
+    entries = read_code_versions(training.folder)
     if not entries:
         yield "nobody noted which code trained it"
     if len(entries) > 1:
@@ -70,10 +70,10 @@ def _origin(training: Training) -> Iterator[str]:
 
 
 def _plans(training: Training, used: Mapping[str, Any]) -> Iterator[str]:
-    """Plans and dataset.json that the model was made with, against those there are now."""
+    """Compare the plans and dataset.json that the model was trained with to those of now; yield differences."""
     plan = Plan.read(training.dataset, training.matrix.plans, training.matrix.configuration)
-    ours = {key: value for key, value in used["plans"].items() if key != "continue_training"}
-    if to_json(ours) != plan.plans:
+    plans = {key: value for key, value in used["plans"].items() if key != "continue_training"}
+    if to_json(plans) != plan.plans:
         yield f"{training.matrix.plans} has changed since it was trained"
     keys = ("channel_names", "labels", "regions_class_order")
     if any(used["dataset_json"].get(key) != plan.dataset_json.get(key) for key in keys):
@@ -81,7 +81,7 @@ def _plans(training: Training, used: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _validation(training: Training, split: Split) -> Iterator[str]:
-    """The segmentations are those of the fold's cases, and those that nnU-Net scored."""
+    """Yield a problem when segmentations are not of the fold's cases, or not those that nnU-Net scored."""
     description = dataset_json(training.dataset)
     ending, ignore = description["file_ending"], "ignore" in description["labels"]
     plan = Plan.read(training.dataset, training.matrix.plans, training.matrix.configuration)
@@ -103,7 +103,7 @@ def _validation(training: Training, split: Split) -> Iterator[str]:
 
 
 def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -> Iterator[str]:
-    """The synthetic cases: none, or the arm's own for this seed, and the same that are there now."""
+    """Yield a problem when the synthetic cases are not those of the arm and seed, or have changed since."""
     if training.set_name is None:
         if used is not None:
             yield f"it trained with set {used['set']}, and should have real cases only"
@@ -112,8 +112,8 @@ def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -
     expected = to_json(enrichment.record(len(split.train), training.arm.percent))
     if used != expected:
         yield f"it trained with other synthetic cases ({used}) than set {training.set_name} holds now ({expected})"
-    enrichment.refuse_leaks(split, Groups.read(training.dataset), raw_cases(training.dataset))
-    order = read_record(Order, enrichment.part.config_path, CURE)
+    enrichment.check_no_leaks(split, Groups.read(training.dataset), raw_cases(training.dataset))
+    order = read_record(SetConfig, enrichment.part.config_path, CURE)
     made = (order.method, order.preset, order.seed)
     if made != (training.arm.method, training.arm.preset, training.seed):
         yield f"its set was made by method, preset and seed {made}"

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import command_parser, positive
-from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import command_parser, positive
+from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Does it help? Trains nnU-Net with and without synthetic cases, as a file says, scores every validation case, and says
@@ -42,7 +42,7 @@ TAKES = {
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -82,26 +82,21 @@ def _run(arguments: argparse.Namespace) -> int | None:
         raise UserError(f"-sd is a positive number, not {arguments.sd}.")
     if arguments.gpus and arguments.device != "cuda":
         raise UserError("-gpus goes with -device cuda.")
-    from nnunetv2_tf.benchmark import actions
-    from nnunetv2_tf.work import Share
+    from nnunetv2_tf.benchmark.steps import BenchmarkRequest, collect, plan, run, verify
+    from nnunetv2_tf.io.parallel import Share
 
-    matrix = arguments.matrix
-    num_processes = arguments.np or len(arguments.gpus) or 1
-    if arguments.action == "plan":
-        return actions.plan(matrix, arguments.device, arguments.sd)
-    if arguments.action == "collect":
-        return actions.collect(matrix, arguments.o, num_processes)
-    if arguments.action == "verify":
-        return actions.verify(matrix)
-    return actions.run(
-        matrix,
-        arguments.o,
-        device=arguments.device,
-        num_processes=num_processes,
-        gpus=arguments.gpus,
-        share=Share(arguments.num_parts, arguments.part_id),
-        sd=arguments.sd,
-        allow_changes=arguments.allow_changes,
+    step = {"plan": plan, "run": run, "collect": collect, "verify": verify}[arguments.action]
+    return step(
+        BenchmarkRequest(
+            path=arguments.matrix,
+            output=arguments.o,
+            device=arguments.device,
+            num_processes=arguments.np or len(arguments.gpus) or 1,
+            gpus=tuple(arguments.gpus),
+            share=Share(arguments.num_parts, arguments.part_id),
+            sd=arguments.sd,
+            allow_changes=arguments.allow_changes,
+        )
     )
 
 

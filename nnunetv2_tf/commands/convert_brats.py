@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import command_parser
-from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import command_parser, positive
+from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Makes one nnU-Net dataset out of BraTS folders, also of several years. Channels are called t1n t1c t2w t2f and classes
@@ -31,7 +31,7 @@ examples:
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--back", action="store_true", help="turn predictions into a source's numbering instead")
     parser.add_argument("-o", type=Path, metavar="FOLDER", help="with --back: where to write")
-    parser.add_argument("-np", type=int, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     return parser
 
 
@@ -77,19 +77,48 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"This needs {' and '.join(missing)} too; nnUNetv2_tf_convert_brats -h shows examples.")
     if (arguments.num_train is None) is not (arguments.num_val is None):
         raise UserError("-num_train and -num_val go together; give both, or none for five folds.")
-    from nnunetv2_tf.dataset_conversion import actions
-
+    if arguments.back and (len(arguments.i) > 1 or len(arguments.source) > 1):
+        raise UserError("--back takes one folder and one source; run it once for each.")
     if arguments.back:
-        if len(arguments.i) > 1 or len(arguments.source) > 1:
-            raise UserError("--back takes one folder and one source; run it once for each.")
-        actions.convert_back(arguments.i[0], arguments.o, arguments.source[0], arguments.np)
-        return
-    one_fold = None if arguments.num_train is None else (arguments.num_train, arguments.num_val, arguments.split_seed)
-    how = "copy" if arguments.copy else "symlink" if arguments.symlink else "reference"
-    actions.convert_brats(
-        arguments.i, arguments.d, arguments.name, arguments.source, arguments.modalities,
-        arguments.labels == "regions", how, arguments.groups, one_fold, arguments.n4, arguments.np,
-    )  # fmt: skip
+        _convert_back(arguments)
+    else:
+        _convert(arguments)
+
+
+def _convert_back(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.conversion.brats.convert import convert_back
+    from nnunetv2_tf.conversion.brats.relabel_predictions import RelabelRequest
+
+    convert_back(
+        RelabelRequest(
+            predictions=arguments.i[0],
+            output=arguments.o,
+            source=arguments.source[0],
+            num_processes=arguments.np,
+        )
+    )
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.conversion.brats.convert import convert_brats
+    from nnunetv2_tf.conversion.brats.dataset import ConvertBratsRequest
+
+    split = (arguments.num_train, arguments.num_val, arguments.split_seed)
+    convert_brats(
+        ConvertBratsRequest(
+            folders=tuple(arguments.i),
+            number=arguments.d,
+            name=arguments.name,
+            sources=None if arguments.source is None else tuple(arguments.source),
+            modalities=tuple(arguments.modalities),
+            regions=arguments.labels == "regions",
+            how="copy" if arguments.copy else "symlink" if arguments.symlink else "reference",
+            groups_file=arguments.groups,
+            one_fold=None if arguments.num_train is None else split,
+            n4=arguments.n4,
+            num_processes=arguments.np,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import command_parser, parse_fold, positive
-from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import command_parser, parse_fold, positive
+from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Turns folders of healthy head scans into an nnU-Net dataset that fits your labelled one: skull off, laid upon the mean
@@ -31,7 +31,7 @@ examples:
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -85,18 +85,34 @@ def _run(arguments: argparse.Namespace) -> int:
     called, globs = (_pairs(option, getattr(arguments, option)) for option in ("channels", "glob"))
     where = list(_pairs("where", [arguments.where]).items()) if arguments.where else [None]
     subjects = None if arguments.subjects is None else _lines(arguments.subjects)
-    from nnunetv2_tf.dataset_conversion.healthy_actions import Target, convert_healthy
-    from nnunetv2_tf.dataset_conversion.scans import Search
+    from nnunetv2_tf.conversion.healthy.convert import ConvertHealthyRequest, Target, convert_healthy
+    from nnunetv2_tf.conversion.healthy.layouts import Search
 
-    names = {channel: tuple(text.split(",")) for channel, text in called.items()}
-    search = Search(tuple(arguments.i), arguments.layout, (), names, globs, arguments.session, where[0], subjects)
     return convert_healthy(
-        search, arguments.d, arguments.name, Target(arguments.reference, arguments.f), arguments.strip, arguments.n4,
-        arguments.keep_outliers, arguments.np,
-    )  # fmt: skip
+        ConvertHealthyRequest(
+            search=Search(
+                folders=tuple(arguments.i),
+                layout=arguments.layout,
+                channels=(),
+                called={channel: tuple(names.split(",")) for channel, names in called.items()},
+                globs=globs,
+                session=arguments.session,
+                where=where[0],
+                subjects=subjects,
+            ),
+            number=arguments.d,
+            name=arguments.name,
+            target=Target(arguments.reference, arguments.f),
+            strip=arguments.strip,
+            n4=arguments.n4,
+            keep_outliers=arguments.keep_outliers,
+            num_processes=arguments.np,
+        )
+    )
 
 
 def _lines(path: Path) -> tuple[str, ...]:
+    """Read the people that -subjects names, one per line."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; -subjects takes a file with one person per line.")
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -107,6 +123,7 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+    """Return what an option says as KEY=VALUE, each key once."""
     example = {"where": "group=control", "glob": "t1n=*_T1.nii.gz"}.get(option, "t1n=T1w")
     pairs = [text.partition("=") for text in texts]
     for key, _, value in pairs:

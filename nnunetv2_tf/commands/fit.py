@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from nnunetv2_tf.arguments import add_method_arguments, command_parser, positive
-from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import add_method_arguments, command_parser, positive
+from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Lets a method learn what it needs for making synthetic cases: from a fold's training cases (never its validation cases),
@@ -31,7 +31,7 @@ examples:
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -59,10 +59,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int | None:
     if arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
-    from nnunetv2_tf.training.ddp import check_gpus, is_member, launch
+    from nnunetv2_tf.training.distributed import check_gpus, is_member, launch
 
     if arguments.num_gpus > 1 and not is_member():
-        from nnunetv2_tf.synthesis.fits import usable_device
+        from nnunetv2_tf.synthesis.fitting import usable_device
 
         check_gpus(arguments.num_gpus, usable_device(arguments.device))
         return launch(arguments.num_gpus, _fit, arguments)
@@ -70,20 +70,22 @@ def _run(arguments: argparse.Namespace) -> int | None:
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    from nnunetv2_tf.synthesis import actions
+    from nnunetv2_tf.synthesis.requests import FitRequest, fit
 
-    actions.fit(
-        arguments.dataset,
-        arguments.configuration,
-        arguments.folds,
-        arguments.m,
-        healthy=arguments.healthy,
-        preset=arguments.preset,
-        plans_name=arguments.p,
-        trainer=arguments.tr,
-        device=arguments.device,
-        seed=arguments.seed,
-        overwrite=arguments.overwrite,
+    fit(
+        FitRequest(
+            dataset=arguments.dataset,
+            configuration=arguments.configuration,
+            folds=tuple(arguments.folds),
+            method=arguments.m,
+            healthy=arguments.healthy,
+            preset=arguments.preset,
+            plans=arguments.p,
+            seed=arguments.seed,
+            device=arguments.device,
+            overwrite=arguments.overwrite,
+            trainer=arguments.tr,
+        )
     )
 
 

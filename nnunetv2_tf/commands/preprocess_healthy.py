@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from nnunetv2_tf.arguments import command_parser, positive
-from nnunetv2_tf.errors import run_command
+from nnunetv2_tf.io.arguments import command_parser, positive
+from nnunetv2_tf.io.errors import run_command
 
 DESCRIPTION = """\
 Preprocesses a healthy dataset with the plans of your labelled one, by nnU-Net's own code, so that methods find both in
@@ -20,7 +20,7 @@ examples:
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -38,9 +38,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from nnunetv2_tf.preparation.healthy import preprocess_healthy
+    from nnunetv2_tf.working_space.healthy import PreprocessHealthyRequest, preprocess_healthy
 
-    preprocess_healthy(arguments.d, arguments.healthy, arguments.p, arguments.c, arguments.np)
+    preprocess_healthy(
+        PreprocessHealthyRequest(
+            dataset=arguments.d,
+            healthy=arguments.healthy,
+            plans=arguments.p,
+            configurations=None if arguments.c is None else tuple(arguments.c),
+            num_processes=arguments.np,
+        )
+    )
 
 
 if __name__ == "__main__":

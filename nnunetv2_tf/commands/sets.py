@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import command_parser, parse_fold
-from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import command_parser, parse_fold, positive
+from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Sets of synthetic cases of a dataset. A set has one name over all folds and one part per fold, because what a fold
@@ -30,7 +30,7 @@ examples:
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument("-o", type=int, metavar="ID", help="with --export: the new dataset's number")
     parser.add_argument("-name", help="with --export: the new dataset's name (default: of the old one and the set)")
-    parser.add_argument("-np", type=int, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     return parser
 
 
@@ -69,29 +69,53 @@ _TAKES = {  # action: (options it needs, options it takes besides)
 
 def _run(arguments: argparse.Namespace) -> None:
     _check_options(arguments)
-    from nnunetv2_tf.sets import actions
+    from nnunetv2_tf.sets import manage
 
+    folds = tuple(arguments.f) if arguments.f else None
+    configurations = tuple(arguments.c) if arguments.c else None
     if arguments.add:
-        if not (arguments.ancestors or arguments.trust):
-            raise UserError(
-                "--add needs -ancestors FILE, which names the real cases behind each synthetic one so that none leaks "
-                "into validation, or --trust if you answer for that yourself."
+        manage.add(
+            manage.AddRequest(
+                dataset=arguments.d,
+                folder=arguments.add,
+                set_name=arguments.s,
+                folds=tuple(arguments.f),
+                ancestors=arguments.ancestors,
+                configurations=configurations,
+                plans=arguments.p,
+                num_processes=arguments.np,
             )
-        actions.add(
-            arguments.d, arguments.add, arguments.s, arguments.f, arguments.ancestors, arguments.c, arguments.p,
-            arguments.np,
-        )  # fmt: skip
+        )
     elif arguments.preprocess:
-        actions.preprocess(arguments.d, arguments.s, arguments.f, arguments.c, arguments.p, arguments.np)
+        manage.preprocess(
+            manage.PreprocessRequest(
+                dataset=arguments.d,
+                set_name=arguments.s,
+                folds=folds,
+                configurations=configurations,
+                plans=arguments.p,
+                num_processes=arguments.np,
+            )
+        )
     elif arguments.export:
-        actions.export(arguments.d, arguments.s, arguments.f, arguments.o, arguments.name, arguments.p)
+        manage.export(
+            manage.ExportRequest(
+                dataset=arguments.d,
+                set_name=arguments.s,
+                folds=folds,
+                target_id=arguments.o,
+                name=arguments.name,
+                plans=arguments.p,
+            )
+        )
     elif arguments.remove:
-        actions.remove(arguments.d, arguments.s, arguments.f)
+        manage.remove(manage.RemoveRequest(dataset=arguments.d, set_name=arguments.s, folds=folds))
     else:
-        print(actions.table(arguments.d))
+        print(manage.table(arguments.d))
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise when an action lacks an option that it needs, or has one that means nothing to it."""
     action = next((name for name in _TAKES if name and getattr(arguments, name)), None)
     needed, taken = (options.split() for options in _TAKES[action])
     missing = [f"-{name}" for name in needed if getattr(arguments, name) is None]
@@ -102,6 +126,11 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if strangers:
         whose = f"--{action}" if action else "the table of sets"
         raise UserError(f"-{strangers[0]} does not belong to {whose}; nnUNetv2_tf_sets -h shows examples.")
+    if arguments.add and not (arguments.ancestors or arguments.trust):
+        raise UserError(
+            "--add needs -ancestors FILE, which names the real cases behind each synthetic one so that none leaks "
+            "into validation, or --trust if you answer for that yourself."
+        )
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.arguments import add_method_arguments, command_parser, positive
-from nnunetv2_tf.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import add_method_arguments, command_parser, positive
+from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Makes synthetic tumour cases out of a fold's training cases and keeps them as a set, preprocessed and ready for
@@ -39,7 +39,7 @@ examples:
 
 
 def main() -> int:
-    """Entry point of the console command."""
+    """Run the console command; return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -99,32 +99,34 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"A recipe says what tumours are like; give -{next(iter(asked))} or -recipe.")
     if arguments.seed is not None and arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
-    from nnunetv2_tf.synthesis import actions
-    from nnunetv2_tf.work import Share
+    from nnunetv2_tf.io.parallel import Share
+    from nnunetv2_tf.synthesis.requests import SynthesizeRequest, synthesize
 
-    actions.synthesize(
-        arguments.dataset,
-        arguments.configuration,
-        arguments.folds,
-        arguments.m,
-        arguments.s,
-        num_cases=arguments.num_cases,
-        healthy=arguments.healthy,
-        asked=asked,
-        preset=arguments.preset,
-        plans_name=arguments.p,
-        recipe=arguments.recipe,
-        recipe_only=arguments.recipe_only,
-        seed=arguments.seed or 0,
-        share=Share(arguments.num_parts, arguments.part_id),
-        num_processes=arguments.np,
-        device=arguments.device,
-        overwrite=arguments.overwrite,
+    synthesize(
+        SynthesizeRequest(
+            dataset=arguments.dataset,
+            configuration=arguments.configuration,
+            folds=tuple(arguments.folds),
+            method=arguments.m,
+            healthy=arguments.healthy,
+            preset=arguments.preset,
+            plans=arguments.p,
+            seed=arguments.seed or 0,
+            device=arguments.device,
+            overwrite=arguments.overwrite,
+            set_name=arguments.s,
+            num_cases=arguments.num_cases,
+            asked=asked,
+            recipe=arguments.recipe,
+            recipe_only=arguments.recipe_only,
+            share=Share(arguments.num_parts, arguments.part_id),
+            num_processes=arguments.np,
+        )
     )
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the tumours are to be like, by the fields of Controls."""
+    """Return what the tumours are to be like, by the fields of TumourConstraints."""
     asked: dict[str, Any] = {}
     for name in ("volume_ml", "side", "center", "radius", "components"):
         value = getattr(arguments, name)

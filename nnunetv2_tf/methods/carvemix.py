@@ -13,31 +13,31 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.baseline.crops import Box, box_around
+from nnunetv2_tf.geometry.boxes import Box, box_around
 from nnunetv2_tf.methods.base import Donor, Edited, Method, Site
 
 
 @dataclass(frozen=True)
 class CarveMixConfig:
-    """The span of lambda, in depths D of the lesion."""
+    """The range of lambda, as multiples of the lesion's depth D."""
 
-    inward: float = 0.5
-    outward: float = 1.0
+    inward: float = 0.5  # the smallest lambda is -inward * D
+    outward: float = 1.0  # the largest lambda is outward * D
 
 
 class CarveMix(Method):
-    """Pastes donors whole; learns nothing."""
+    """Pastes the regions around donors' lesions; learns nothing."""
 
-    hosts = "real"
+    hosts = ("real",)
     config: CarveMixConfig
 
     @property
     def pastes(self) -> bool:
-        """Donors are all there is to it."""
+        """Whether sites carry their donors, from which the regions are cut."""
         return True
 
     def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
-        """Carves every donor's lesion and pastes it."""
+        """Carve every donor's lesion and paste it."""
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
 
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
@@ -55,7 +55,7 @@ class CarveMix(Method):
 
 
 def paste(image: torch.Tensor, label: torch.Tensor, donor: Donor, box: Box, inside: torch.Tensor) -> None:
-    """Writes the donor's image and label over the host's, inside a mask of a box."""
+    """Write the donor's image and label over the host's, inside a mask of a box."""
     image[(slice(None), *box)] = torch.where(inside, donor.image[(slice(None), *box)], image[(slice(None), *box)])
     label[box] = torch.where(inside, donor.label[box], label[box])
 
@@ -66,9 +66,9 @@ def carve(
     rng: np.random.Generator,
     config: CarveMixConfig = CarveMixConfig(),
 ) -> tuple[Box, np.ndarray, float]:
-    """Draws lambda and returns a box, the region phi < lambda in it, and lambda in mm.
+    """Draw lambda; return a box, the region phi < lambda in it, and lambda in mm.
 
-    Distances are computed in a box that holds all voxels that matter, and are the same there as in the whole volume.
+    Distances are computed in a box that holds the whole region, and are the same there as in the whole volume.
     """
     core = box_around(lesion, [1, 1, 1])
     depth = np.asarray(distance_transform_edt(lesion[core], sampling=spacing))

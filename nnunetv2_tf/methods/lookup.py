@@ -4,41 +4,45 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from nnunetv2_tf import methods
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.methods.base import Method
-from nnunetv2_tf.records import to_json
-from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.methods.base import HostKind, Method
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 
 HELPERS = ("base", "lookup")
 
 
 @dataclass(frozen=True)
-class FoundMethod:
+class SelectedMethod:
     """A method with the settings of one of its presets."""
 
     name: str
     kind: type[Method]
     preset: str
     config: Any
+    sampling: SamplingConfig  # of tumours for healthy hosts
     presets: tuple[str, ...]  # the names of all that it has
 
 
-def needed_by(found: FoundMethod) -> list[FoundMethod]:
-    """The methods that are fitted before one: by the same preset, or the default where they have none of its name."""
-    usual = map(find_method, found.kind.needs)
-    return [find_method(one.name, found.preset) if found.preset in one.presets else one for one in usual]
+def needed_by(selected: SelectedMethod) -> list[SelectedMethod]:
+    """Return the methods that are fitted before one: by the same preset, or the default where they have none of it."""
+    usual = [find_method(name) for name in selected.kind.needs]
+    return [
+        find_method(method.name, selected.preset) if selected.preset in method.presets else method for method in usual
+    ]
 
 
 def method_names() -> list[str]:
-    """The methods of this package."""
+    """List the methods of this package."""
     return sorted(module.name for module in pkgutil.iter_modules(methods.__path__) if module.name not in HELPERS)
 
 
-def find_method(name: str, preset: str = "default") -> FoundMethod:
-    """Looks a method up by what users type after -m and -preset."""
+def find_method(name: str, preset: str = "default") -> SelectedMethod:
+    """Look a method up by what users type after -m and -preset."""
     path, _, class_name = name.partition(":")
     if not class_name and name not in method_names():
         raise UserError(
@@ -55,10 +59,30 @@ def find_method(name: str, preset: str = "default") -> FoundMethod:
         ) from None
     if not (isinstance(kind, type) and issubclass(kind, Method)) or inspect.isabstract(kind):
         raise UserError(f"-m {name} is no method; derive it from nnunetv2_tf.methods.base.Method and write its edit.")
-    if not isinstance(presets, dict) or preset not in presets:
-        raise UserError(f"{name} has no preset {preset}; its module has PRESETS = {presets}.")
+    _check_hosts(name, kind)
+    if not isinstance(presets, dict):
+        raise UserError(f"-m {name}: PRESETS of its module must be a dictionary, not {presets!r}.")
+    if preset not in presets:
+        raise UserError(f"{name} has no preset {preset}; it has {', '.join(presets)}.")
     try:
         digest(to_json(presets[preset]))
     except TypeError as error:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
-    return FoundMethod(name, kind, preset, presets[preset], tuple(presets))
+    return SelectedMethod(name, kind, preset, presets[preset], _sampling(name, module, preset), tuple(presets))
+
+
+def _check_hosts(name: str, kind: type[Method]) -> None:
+    known = get_args(HostKind)
+    if not isinstance(kind.hosts, tuple) or not kind.hosts or not set(kind.hosts) <= set(known):
+        raise UserError(
+            f'-m {name}: hosts must be a tuple of {" and ".join(map(repr, known))}, such as ("healthy",), not '
+            f"{kind.hosts!r}."
+        )
+
+
+def _sampling(name: str, module: Any, preset: str) -> SamplingConfig:
+    """Return what a module says of a preset in SAMPLING, or the default."""
+    sampling = getattr(module, "SAMPLING", {}).get(preset, SamplingConfig())
+    if not isinstance(sampling, SamplingConfig):
+        raise UserError(f"-m {name}: SAMPLING of preset {preset} must be a SamplingConfig, not {sampling!r}.")
+    return sampling

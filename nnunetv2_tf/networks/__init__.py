@@ -1,1 +1,1 @@
-"""Networks that know no method: in and out, volumes (B, C, Z, Y, X)."""
+"""Networks that do not depend on a method. In and out: volumes (B, C, Z, Y, X)."""

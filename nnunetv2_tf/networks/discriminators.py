@@ -1,7 +1,7 @@
-"""A discriminator that judges every patch of an image, and the image as a whole.
+"""A discriminator of patches and of whole images. In: an image and its conditions, concatenated. Out: logits.
 
-In: an image and whatever it is to be judged with, concatenated. Out: logits, positive for real. One encoder serves
-both: the local head is a PatchGAN's, the global one averages and then decides.
+Logits are positive for real. Two heads share one encoder: the local head is a PatchGAN's, the global head averages over
+the image and then decides.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ SLOPE = 0.2  # of the leaky rectifiers, as in pix2pix
 
 
 class DualHead(nn.Module):
-    """Convolutions of stride 2, five of them where the patch allows."""
+    """Strided convolutions, one for each level below the first, with a local and a global head."""
 
     def __init__(self, channels: int, features: Sequence[int], levels: Levels, tap: int, spectral: bool) -> None:
-        """Sets it up.
+        """Build the network.
 
         Args:
-            channels: of what it sees
-            features: of each stage
-            levels: whose strides its stages have
-            tap: the stage, counted from 1, that the local head looks at; with fewer stages, the last
+            channels: number in the input
+            features: number after each stage
+            levels: give the strides of the stages
+            tap: the stage, counted from 1, whose output the local head gets; with fewer stages, the last
             spectral: normalise weights by their largest singular value, instead of features by instance
         """
         super().__init__()
@@ -48,7 +48,7 @@ class DualHead(nn.Module):
         self.whole = spectral_norm(whole) if spectral else whole
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, Z, Y, X) to logits of patches (B, 1, z, y, x), and of images (B, 1)."""
+        """Return the logits of (B, C, Z, Y, X): of patches (B, 1, z, y, x), and of images (B, 1)."""
         patches = None
         for number, stage in enumerate(self.stages, start=1):
             x = stage(x)

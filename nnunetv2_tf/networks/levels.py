@@ -1,4 +1,4 @@
-"""How deep a network may be. In: the plans' patch and spacing. Out: strides and kernels of each level, and the patch.
+"""Depth of networks. In: the plans' patch and spacing. Out: strides and kernels of each level, and the patch.
 
 The rule is nnU-Net's own: an axis is halved while four voxels are left of it, and not while its voxels are twice as
 wide as the finest axis'. A patch that cannot be halved often enough gets fewer levels.
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 
-SMALLEST = 4  # voxels along an axis at the bottom
+SMALLEST = 4  # voxels along an axis at the lowest level
 
 
 @dataclass(frozen=True)
 class Levels:
-    """The shape of a network."""
+    """The resolution levels of a network."""
 
-    strides: tuple[tuple[int, ...], ...]  # from the level above; of the first level 1
+    strides: tuple[tuple[int, ...], ...]  # from the level above; for the first level 1
     kernels: tuple[tuple[int, ...], ...]
     patch: tuple[int, ...]  # rounded up to what the strides divide
 
     @classmethod
     def of(cls, patch: Sequence[int], spacing: Sequence[float], most: int) -> "Levels":
-        """At most so many levels."""
+        """Return the levels for a patch and a spacing, `most` at most."""
         _, strides, kernels, padded, _ = get_pool_and_conv_props(list(spacing), list(patch), SMALLEST, most - 1)
         return cls(_whole(strides[:most]), _whole(kernels[:most]), *_whole([padded]))
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """How many levels there are."""
         return len(self.strides)
 
 

@@ -1,4 +1,7 @@
-"""A U-Net that upsamples by repeating voxels and then convolving: transposed convolutions leave checkerboards."""
+"""A U-Net without transposed convolutions, which leave checkerboards. In: volumes. Out: volumes of the same size.
+
+It upsamples by repeating voxels and then convolving.
+"""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -14,7 +17,7 @@ CONVOLUTIONS = 2  # per level, on the way down and on the way up
 
 
 class UNet(nn.Module):
-    """As nnU-Net's, but for the way up; its size is free as long as the strides divide it."""
+    """nnU-Net's U-Net with another upsampling; volumes may have any size that the strides divide."""
 
     def __init__(self, channels_in: int, channels_out: int, features: Sequence[int], levels: Levels) -> None:
         super().__init__()
@@ -32,7 +35,7 @@ class UNet(nn.Module):
         self.head = nn.Conv3d(widths[0], channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, Z, Y, X) to (B, channels_out, Z, Y, X), of any value."""
+        """Return (B, channels_out, Z, Y, X), without a final nonlinearity, of volumes (B, C, Z, Y, X)."""
         *skips, x = self.encoder(x)
         for up, block, skip in zip(self.ups, self.blocks, reversed(skips), strict=True):
             x = block(torch.cat([up(x), skip], dim=1))
@@ -40,7 +43,7 @@ class UNet(nn.Module):
 
 
 class _Nearest(nn.Upsample):
-    """Copies voxels in the type that they have: autocast would have them in float32."""
+    """Upsampling that repeats voxels in the data type they have, where autocast would turn them into float32."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's signature)
         with torch.autocast(input.device.type, enabled=False):
@@ -48,7 +51,7 @@ class _Nearest(nn.Upsample):
 
 
 class _Up(nn.Sequential):
-    """Each voxel becomes as many as the stride says, then a convolution."""
+    """Upsampling by the stride, then a convolution."""
 
     def __init__(self, wide: int, narrow: int, kernel: Sequence[int], stride: Sequence[int]) -> None:
         super().__init__(
@@ -58,7 +61,7 @@ class _Up(nn.Sequential):
 
 
 _STYLE = {
-    "conv_bias": False,  # instance norm takes it away
+    "conv_bias": False,  # instance norm would subtract it
     "norm_op": nn.InstanceNorm3d,
     "norm_op_kwargs": {"eps": 1e-5, "affine": True},
     "nonlin": nn.LeakyReLU,

@@ -1,1 +1,1 @@
-"""Whether what we make, and what we make it from, looks like what it stands for."""
+"""Measures of how real synthetic tumours look, and of how healthy scans differ from real ones."""

@@ -1,17 +1,17 @@
-"""Edges: how sharp a tumour's is, and whether tiles have left any. In: images. Out: mean gradients, and their ratio."""
+"""Edges: of tumours, and those that tiles leave (seams). In: images. Out: mean gradients, and a ratio of them."""
 
 from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
 
-WITHIN = 1  # voxels from the surface
+WITHIN = 1  # voxels on either side of the surface
 
 
 def boundary_gradient(image: np.ndarray, tumour: np.ndarray, organ: np.ndarray, spacing: Sequence[float]) -> float:
-    """Mean length of the gradient, per mm, within a voxel of the whole tumour's surface; nan where there is none.
+    """Return the mean length of the gradient, per mm, within a voxel of the whole tumour's surface; nan without any.
 
-    Left out is what lies within two voxels of the organ's own edge, which is a sharp one whatever the tumour.
+    Voxels within two voxels of the organ's own edge are left out, since that edge is sharp whatever the tumour.
 
     Args:
         image: (Z, Y, X)
@@ -30,12 +30,12 @@ def boundary_gradient(image: np.ndarray, tumour: np.ndarray, organ: np.ndarray, 
 
 
 def seam_ratio(image: np.ndarray, planes: Sequence[Collection[int]], where: np.ndarray) -> float:
-    """Mean step between neighbours across some planes, over that elsewhere; 1 where the planes do not show.
+    """Return the mean step between neighbours across planes, divided by that elsewhere; 1 where planes do not show.
 
     Args:
         image: (Z, Y, X)
         planes: by axis, the indices of voxels right behind a plane
-        where: (Z, Y, X) bool: what counts
+        where: (Z, Y, X) bool: the voxels that count
     """
     across, elsewhere = [], []
     for axis, indices in enumerate(planes):

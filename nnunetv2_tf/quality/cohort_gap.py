@@ -1,8 +1,9 @@
-"""Can healthy tissue of two cohorts be told apart? In: brains of both. Out: how well a small classifier does it.
+"""The gap between healthy tissue of two cohorts. In: brains of both. Out: how well a classifier tells them apart.
 
 A discriminator learns whatever tells healthy hosts from real scans, tumours or not. This is a classifier two-sample
-test: patches without tumour are described by their contrast, brightness and sharpness, a logistic regression says which
-cohort they are from, and it is tried on people it has not seen. An AUC of 0.5 means nothing tells them apart.
+test: patches without tumour are described by their contrast, brightness and sharpness, a logistic regression predicts
+which cohort they are from, and is tested on people it was not trained on. An AUC of 0.5 means that nothing tells the
+cohorts apart.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 
 QUANTILES = (5, 25, 50, 75, 95)
 AXES = ("z", "y", "x")
@@ -22,19 +23,19 @@ FEATURES = (
     *(f"fine detail along {axis}" for axis in AXES),
 )
 INSIDE = 0.9  # of a patch must be brain
-FOLDS = 5
-RESAMPLED = 1000
+FOLDS = 5  # of the cross-validation
+RESAMPLED = 1000  # bootstrap samples for the interval
 
 
 @dataclass(frozen=True)
 class Brain:
-    """One scan."""
+    """One scan of a cohort."""
 
-    person: str  # of whom there may be several
-    real: bool  # or healthy
+    person: str  # who may have several scans
+    real: bool  # else healthy
     image: np.ndarray  # (Z, Y, X)
     brain: np.ndarray  # (Z, Y, X) bool, with the tumour
-    tumour: np.ndarray  # (Z, Y, X) bool; of the healthy, nothing
+    tumour: np.ndarray  # (Z, Y, X) bool; in healthy scans all False
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Gap:
     auc: float  # over scans, each by the mean over its patches, of people the classifier has not seen
     low: float  # 95 % interval over scans
     high: float
-    p: float  # share of shuffled cohorts that are told apart as well
+    p: float  # share of shuffled cohorts that are told apart at least as well
     patch_auc: float  # over single patches
     differences: dict[str, float]  # by feature, healthy minus real in standard deviations over scans
 
@@ -56,7 +57,7 @@ class Gap:
 
 
 def cohort_gap(brains: Sequence[Brain], size: int, patches: int, rng: np.random.Generator, shuffles: int = 200) -> Gap:
-    """Measures the gap.
+    """Measure how well two cohorts are told apart.
 
     Args:
         brains: both cohorts on one grid, at least five people each
@@ -73,18 +74,18 @@ def cohort_gap(brains: Sequence[Brain], size: int, patches: int, rng: np.random.
     if min(real_people.sum(), (~real_people).sum()) < FOLDS:
         raise UserError(f"The gap between two cohorts is measured on at least {FOLDS} people of each.")
 
-    def told_apart(real_people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (scan, patch), high for healthy, and whether scans are real by this division."""
+    def classified(real_people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores (scan, patch), high for healthy; and which scans are real when these people are."""
         return _scores(features, real_people[person], _folds(real_people, rng)[person]), real_people[person]
 
-    scores, _ = told_apart(real_people)
+    scores, _ = classified(real_people)
     of_scans = scores.mean(axis=1)
     auc = _auc(of_scans, ~real)
     drawn = [rng.integers(len(real), size=len(real)) for _ in range(RESAMPLED)]
     low, high = np.percentile([_auc(of_scans[i], ~real[i]) for i in drawn if 0 < real[i].sum() < len(i)], [2.5, 97.5])
     chance = []
     for _ in range(shuffles):
-        shuffled, as_real = told_apart(rng.permutation(real_people))
+        shuffled, as_real = classified(rng.permutation(real_people))
         chance.append(_auc(shuffled.mean(axis=1), ~as_real))
     p = (1 + sum(value >= auc for value in chance)) / (1 + shuffles)
     means = features.mean(axis=1)
@@ -97,7 +98,7 @@ def cohort_gap(brains: Sequence[Brain], size: int, patches: int, rng: np.random.
 
 
 def patch_features(patch: np.ndarray) -> np.ndarray:
-    """A patch (Z, Y, X) of a normalised scan by the features in `FEATURES`; sharpness does not depend on contrast."""
+    """Return the `FEATURES` of a patch (Z, Y, X) of a normalised scan; sharpness does not depend on contrast."""
     contrast = float(patch.std())
     relative = patch / max(contrast, 1e-6)
     gradients = [float(np.abs(np.diff(relative, axis=axis)).mean()) for axis in range(3)]
@@ -107,7 +108,7 @@ def patch_features(patch: np.ndarray) -> np.ndarray:
 
 
 def _detail(patch: np.ndarray, axis: int) -> float:
-    """Logarithm of the share that structures finer than four voxels have in what varies along an axis."""
+    """Return the logarithm of the share of the variance along an axis that is in structures finer than four voxels."""
     centred = np.moveaxis(patch - patch.mean(axis=axis, keepdims=True), axis, -1)
     power = np.abs(np.fft.rfft(centred * np.hanning(centred.shape[-1]), axis=-1)) ** 2
     fine = np.fft.rfftfreq(centred.shape[-1]) > 0.25
@@ -115,10 +116,10 @@ def _detail(patch: np.ndarray, axis: int) -> float:
 
 
 def _described(brain: Brain, brains: Sequence[Brain], size: int, patches: int, rng: np.random.Generator) -> np.ndarray:
-    """(patches, features) of a scan, from places where there is no tumour.
+    """Return (patches, features) of a scan, from places where there is no tumour.
 
-    Healthy scans leave out where some patient has a tumour: or else healthy patches would come from where tumours like
-    to be, and real ones would not.
+    In healthy scans the place of a random patient's tumour is left out: else healthy patches would come from where
+    tumours often are, and real ones would not.
     """
     patients = [other.tumour for other in brains if other.real]
     tumour = brain.tumour if brain.real else patients[int(rng.integers(len(patients)))]
@@ -139,7 +140,7 @@ def _described(brain: Brain, brains: Sequence[Brain], size: int, patches: int, r
 
 
 def _folds(real_people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A fold for every person, both cohorts spread evenly."""
+    """Return a fold for every person, both cohorts spread evenly."""
     folds = np.empty(len(real_people), int)
     for cohort in (real_people, ~real_people):
         folds[cohort] = rng.permutation(np.arange(cohort.sum()) % FOLDS)
@@ -147,7 +148,7 @@ def _folds(real_people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _scores(features: np.ndarray, real: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """(scan, patch): how healthy each patch looks to a classifier that has not seen its person."""
+    """Return (scan, patch): how healthy each patch looks to a classifier that was not trained on its person."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -163,7 +164,7 @@ def _scores(features: np.ndarray, real: np.ndarray, folds: np.ndarray) -> np.nda
 
 
 def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """How often a positive scores higher than a negative; ties count half."""
+    """Return how often a positive scores higher than a negative; ties count half."""
     from scipy.stats import rankdata
 
     ranks, number = rankdata(scores), int(positive.sum())

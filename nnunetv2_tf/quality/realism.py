@@ -1,7 +1,7 @@
-"""Do tumours look real to a network? In: images with tumour maps, and an encoder. Out: how far two collections differ.
+"""Realism of tumours to a network. In: images with tumour maps, and an encoder. Out: how far two collections differ.
 
-The encoder must be one that nothing was trained through: the baseline of another seed. Else what was trained to please
-it would be measured by it.
+The encoder must be one by which no method was fitted: that of a baseline trained with another seed. A method that was
+fitted to please an encoder would score too well by it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,17 +9,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
+from nnunetv2_tf.baseline.class_features import features_around
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.baseline.features import features_around
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 
-DEGREE = 3  # of the kernel
+DEGREE = 3  # of the polynomial kernel
 
 
 def tumour_features(
     cases: Iterable[tuple[np.ndarray, np.ndarray]], encoder: Encoder, size: Sequence[int], device: torch.device
 ) -> np.ndarray:
-    """(N, F): the mean features of whole tumours, all stages side by side.
+    """Return (N, F): the mean features of whole tumours, all stages concatenated.
 
     Args:
         cases: image (C, Z, Y, X), as nnU-Net normalises, and tumour map (Z, Y, X)
@@ -29,26 +29,27 @@ def tumour_features(
     """
     rows = []
     for image, tumour in cases:
-        found = features_around(image, (tumour > 0).astype(np.int16), encoder, (1,), size, device)
-        rows.append(torch.cat([stage[0, 0] for stage in found.means]).cpu().numpy())
+        features = features_around(image, (tumour > 0).astype(np.int16), encoder, (1,), size, device)
+        rows.append(torch.cat([stage[0, 0] for stage in features.means]).cpu().numpy())
     return np.array(rows)
 
 
-def kernel_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """KID: the squared distance of two samples' means under the kernel (x.y / F + 1)^3, without bias.
+def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the KID: the squared distance of two samples' means under the kernel (x.y / F + 1)^3, without bias.
 
     0 on average for samples of one distribution, and then below 0 as often as above.
 
     Args:
-        ours: (N, F)
-        theirs: (M, F)
+        first: (N, F)
+        second: (M, F)
     """
-    if min(len(ours), len(theirs)) < 2:
-        raise UserError(f"KID compares two cases or more on either side, not {len(ours)} with {len(theirs)}.")
-    own, other, between = (_kernel(one, two) for one, two in ((ours, ours), (theirs, theirs), (ours, theirs)))
-    inside = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in (own, other)]
+    if min(len(first), len(second)) < 2:
+        raise UserError(f"KID compares two cases or more on either side, not {len(first)} with {len(second)}.")
+    within = (_kernel(first, first), _kernel(second, second))
+    between = _kernel(first, second)
+    inside = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in within]
     return float(sum(inside) - 2 * between.mean())
 
 
-def _kernel(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    return (one.astype(np.float64) @ two.T.astype(np.float64) / one.shape[1] + 1) ** DEGREE
+def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first.astype(np.float64) @ second.T.astype(np.float64) / first.shape[1] + 1) ** DEGREE

@@ -1,1 +1,1 @@
-"""Sets of synthetic cases: where they lie, how they get in and out, whether they leak, how they are drawn."""
+"""Sets of synthetic cases: their files, adding and exporting cases, checks for leaks, and sampling in training."""

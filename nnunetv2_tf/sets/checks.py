@@ -1,4 +1,4 @@
-"""Is a foreign case fit to train with? In: its files and the dataset's rules. Out: what is wrong, in sentences."""
+"""Checks of foreign synthetic cases. In: a case's files and the dataset's rules. Out: sentences about what is wrong."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,30 +10,31 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-from nnunetv2_tf.cases import CaseFiles, refuse_damaged
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.provenance import CaseEntry
-from nnunetv2_tf.stamps import file_digest
+from nnunetv2_tf.dataset.cases import CaseFiles
+from nnunetv2_tf.dataset.provenance import CaseEntry
+from nnunetv2_tf.dataset.volumes import check_intact
+from nnunetv2_tf.io.digests import file_digest
+from nnunetv2_tf.io.errors import UserError
 
 TOLERANCE = 1e-3  # of spacing, origin and direction
 PICTURES = ("NaturalImage2DIO", "Tiff3DIO")  # readers of formats whose geometry lies in other files, or nowhere
-RINGING = 0.01  # of voxels below 0 is fine: interpolation makes up to 0.2 % of them in real BraTS scans
+RINGING = 0.01  # share of voxels below 0 that is accepted; interpolation makes up to 0.2 % in real BraTS scans
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a dataset demands of its cases."""
+    """What a dataset requires of its cases."""
 
     reader: type
     labels: frozenset[int]
     foreground: frozenset[int]
-    masked: bool  # whether any plans in question normalise inside the nonzero mask
-    negatives: bool  # whether real cases are below 0 to a large part, as z-scored ones
-    orientation: np.ndarray | None  # of the real cases; None: the reader turns all cases alike
+    masked: bool  # whether any plans that are to be used normalise inside the nonzero mask
+    negatives: bool  # whether real cases have many voxels below 0, as z-scored ones have
+    orientation: np.ndarray | None  # of the real cases; None: the reader reorients all cases alike
 
     @classmethod
     def of(cls, dataset_json: dict[str, Any], example: Path, masked: bool) -> "Rules":
-        """The rules of a dataset, read from its description and one of its images."""
+        """Return the rules of a dataset, from its dataset.json and one of its images."""
         manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
         reader = determine_reader_writer_from_dataset_json(dataset_json, str(example), verbose=False)
         if reader.__name__ in PICTURES:
@@ -48,7 +49,7 @@ class Rules:
 
 
 def check_case(rules: Rules, case: CaseFiles) -> CaseEntry | list[str]:
-    """The manifest's entry for a good case, or the sentences about a bad one."""
+    """Return the manifest's entry for a good case, or sentences about what is wrong with a bad one."""
     try:
         wrong = list(_problems(rules, case))
     except UserError as error:
@@ -78,17 +79,17 @@ def _problems(rules: Rules, case: CaseFiles) -> Iterator[str]:
 
 
 def _label_problems(rules: Rules, case: CaseFiles, label: np.ndarray) -> Iterator[str]:
-    found = set(np.unique(label).tolist())
-    strangers = sorted(found - rules.labels)
-    if strangers:
-        values = ", ".join(f"{value:g}" for value in strangers)
+    present = set(np.unique(label).tolist())
+    unknown = sorted(present - rules.labels)
+    if unknown:
+        values = ", ".join(f"{value:g}" for value in unknown)
         yield f"{case.label} holds values that dataset.json does not know: {values}; map them to its labels."
-    elif not found & rules.foreground:
+    elif not present & rules.foreground:
         yield f"{case.label} has no foreground voxel, so there is nothing to learn from it; leave the case out."
 
 
 def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.ndarray) -> Iterator[str]:
-    """nnU-Net crops to what is not 0 and normalises inside it, so 0 must mean background and nothing else."""
+    """Yield problems with the background: nnU-Net crops to what is not 0, so 0 must mean background and only that."""
     first = case.images[0]
     negative = _below_zero(images)
     if negative > RINGING and not rules.negatives:
@@ -103,13 +104,13 @@ def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.
 
 
 def _below_zero(images: np.ndarray) -> float:
-    """The share of voxels below 0 among those that are not 0."""
+    """Return the share of voxels below 0 among those that are not 0."""
     return float((images < 0).sum() / max(1, (images != 0).sum()))
 
 
 def _read(reader: type, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """One file as (1, Z, Y, X) float32 with its geometry."""
-    refuse_damaged(path)
+    """Read one file as (1, Z, Y, X) float32 with its geometry; raise when nnU-Net could not train with it."""
+    check_intact(path)
     try:
         image, properties = reader().read_images((str(path),))
     except Exception:  # readers raise whatever their libraries raise
@@ -121,8 +122,8 @@ def _read(reader: type, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     return image, properties
 
 
-def _same_grid(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(np.allclose(a, b, atol=TOLERANCE) for a, b in zip(_geometry(one), _geometry(other), strict=True))
+def _same_grid(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return all(np.allclose(a, b, atol=TOLERANCE) for a, b in zip(_geometry(first), _geometry(second), strict=True))
 
 
 def _geometry(properties: dict[str, Any]) -> list[np.ndarray]:
@@ -135,7 +136,7 @@ def _geometry(properties: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _orientation(properties: dict[str, Any]) -> np.ndarray:
-    """Which way each array axis points, to the nearest axis of the body; empty for formats that do not say."""
+    """Return which way each array axis points, to the nearest body axis; empty for formats that do not say."""
     if "sitk_stuff" in properties:
         direction = np.asarray(properties["sitk_stuff"]["direction"])
         dimensions = round(direction.size**0.5)

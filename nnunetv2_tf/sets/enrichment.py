@@ -1,24 +1,24 @@
-"""What an enriched training uses: the chosen cases of a set, checked for leaks and freshness, and a record of them."""
+"""Synthetic cases of an enriched training. In: a set, a fold, options. Out: the chosen cases, checked, and a record."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import Groups, Split
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.provenance import CaseEntry, Sidecar
-from nnunetv2_tf.records import to_json
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, Split
+from nnunetv2_tf.dataset.provenance import CaseEntry, Sidecar
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.store import SetPart, only_set_of
-from nnunetv2_tf.stamps import digest
-from nnunetv2_tf.work import write_json
+from nnunetv2_tf.working_space.preprocess import Plan
 
-SHOWN = 3  # reasons in one message
+SHOWN = 3  # leaks in one message
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class EnrichmentRecord:
     num_real: int
     num_synthetic: int
     percent: int | None
-    hash: str  # over the entries of the cases used, so extending a set does not break a training with _n100
+    hash: str  # of the entries of the cases used, so that a set may grow without breaking a training with _n100
 
     def write(self, path: Path) -> None:
-        """Writes the record, whole or not at all."""
+        """Write the record, whole or not at all."""
         write_json(path, to_json(self))
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What a checkpoint was trained with. It travels in the checkpoint, so it always speaks of these weights."""
+    """What a checkpoint was trained with. It is saved in the checkpoint, so it always belongs to these weights."""
 
     split: str
     enrichment: EnrichmentRecord | None
 
-    def refuse_other(self, before: Any) -> None:
-        """Raises when a training that is being continued began otherwise; `before` is what its checkpoint says."""
+    def check_same(self, before: Any) -> None:
+        """Raise when the training to continue began with other cases; `before` is the record in its checkpoint."""
         if before is None:
             raise UserError("The checkpoint to continue from was written by another trainer; start anew without --c.")
         differing = [key for key, value in to_json(self).items() if before.get(key) != value]
@@ -74,7 +74,7 @@ class Enrichment:
 
     @classmethod
     def choose(cls, dataset: Dataset, fold: Fold, options: TrainerOptions) -> "Enrichment":
-        """The first `count` accepted cases of the set (all without a count), so that counts are nested."""
+        """Choose the first `count` accepted cases of the set, or all; so a larger count adds cases to a smaller one."""
         part = only_set_of(dataset, fold) if options.set_name is None else SetPart(dataset, options.set_name, fold)
         manifest = part.manifest()
         accepted = manifest.accepted
@@ -89,19 +89,19 @@ class Enrichment:
 
     @property
     def identifiers(self) -> list[str]:
-        """The chosen cases."""
+        """The identifiers of the chosen cases."""
         return [entry.case for entry in self.entries]
 
     def describe(self, percent: int | None) -> str:
-        """The line about the set for nnU-Net's log."""
+        """Return a line about the set for nnU-Net's log."""
         share = "drawn like real ones" if percent is None else f"making up {percent} % of what is drawn"
         text = (
             f"Synthetic cases: {len(self.entries)} of set {self.part.set_name} (method {self.method}) train, {share}."
         )
         return " ".join([text, *warnings(self.sidecars)])
 
-    def refuse_leaks(self, split: Split, groups: Groups, known: Collection[str]) -> None:
-        """Raises when a chosen case carries anything of a validation case."""
+    def check_no_leaks(self, split: Split, groups: Groups, known: Collection[str]) -> None:
+        """Raise when a chosen case carries anything of a validation case."""
         leaks = find_leaks(self.sidecars, split, groups, known, everything_trains=self.part.fold == "all")
         if leaks:
             shown = "; ".join(f"{leak.case}: {leak.reason}" for leak in leaks[:SHOWN])
@@ -111,13 +111,13 @@ class Enrichment:
                 f"({shown}{more}); make or add this fold's part from its training cases only."
             )
 
-    def refuse_namesakes(self, real: Collection[str]) -> None:
-        """Raises when a synthetic case is called like a real one."""
+    def check_unique_names(self, real: Collection[str]) -> None:
+        """Raise when a synthetic case is called like a real one."""
         for name in sorted(set(self.identifiers) & set(real)):
             raise UserError(f"Synthetic case {name} of set {self.part.set_name} is called like a real case; rename it.")
 
-    def refuse_stale(self, plan: Plan) -> None:
-        """Raises when a chosen case is not preprocessed for this configuration by these very plans."""
+    def check_fresh(self, plan: Plan) -> None:
+        """Raise when a chosen case is not preprocessed for this configuration by these very plans."""
         stale = self.part.stale(plan, self.entries)
         if stale:
             raise UserError(
@@ -128,7 +128,7 @@ class Enrichment:
             )
 
     def record(self, num_real: int, percent: int | None) -> EnrichmentRecord:
-        """What goes into tf_enrichment.json."""
+        """Return the content of tf_enrichment.json."""
         return EnrichmentRecord(
             set=self.part.set_name,
             dataset=self.part.dataset.name,
@@ -142,7 +142,7 @@ class Enrichment:
 
 
 def warnings(sidecars: Sequence[Sidecar]) -> list[str]:
-    """What the leak guard cannot know about these cases."""
+    """Return sentences about what the check for leaks cannot know about these cases."""
     unknown = sum(sidecar.ancestors == "unknown" for sidecar in sidecars)
     none = sum(not sidecar.ancestors for sidecar in sidecars)
     sentences = []

@@ -1,7 +1,7 @@
-"""A set as a dataset of its own, for stock nnU-Net: real files by reference, synthetic ones copied, both in one split.
+"""Export of a set as a dataset for nnU-Net alone. In: a dataset and its set. Out: a dataset with both.
 
-Out: nnUNet_raw/DatasetYYY_... and, in nnUNet_preprocessed, the real dataset's plans and fingerprint and a
-splits_final.json in which synthetic cases train and never validate.
+Real files are referenced, synthetic ones copied. Written are nnUNet_raw/DatasetYYY_... and, in nnUNet_preprocessed, the
+real dataset's plans and fingerprint and a splits_final.json in which synthetic cases train and never validate.
 """
 
 import os
@@ -13,31 +13,31 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import CaseFiles, channel_files, dataset_json, raw_cases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset, place
-from nnunetv2_tf.folds import Groups, Split, ensure_splits, refuse_cut_group
-from nnunetv2_tf.preparation.preprocess import read_plans
+from nnunetv2_tf.dataset.cases import CaseFiles, channel_files, dataset_json, raw_cases
+from nnunetv2_tf.dataset.folders import Dataset, nnunet_folder
+from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import scratch_folder, write_json
 from nnunetv2_tf.sets.enrichment import Enrichment, warnings
 from nnunetv2_tf.sets.names import TrainerOptions
-from nnunetv2_tf.sets.store import SetPart, parts_of, refuse_changed
-from nnunetv2_tf.work import scratch_folder, write_json
+from nnunetv2_tf.sets.store import SetPart, check_unchanged, parts_of
+from nnunetv2_tf.working_space.preprocess import read_plans
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written."""
+    """The result of an export."""
 
     dataset: Dataset
-    folds: tuple[Fold, ...]  # those with synthetic cases
+    folds: tuple[Fold, ...]  # those that have synthetic cases
     warnings: tuple[str, ...]
 
 
 def export_set(
     dataset: Dataset, set_name: str, folds: Sequence[Fold] | None, target_id: int, name: str | None, plans_name: str
 ) -> Exported:
-    """Writes the dataset; it appears whole or not at all."""
+    """Write the dataset, whole or not at all."""
     target = Dataset.new(target_id, name or f"{dataset.name[11:]}_{set_name}")
     plans = {**read_plans(dataset, plans_name), "dataset_name": target.name}
     real = raw_cases(dataset)
@@ -64,7 +64,7 @@ def export_set(
 
 
 def exported_name(part: SetPart, case: str) -> str:
-    """A case's name in the export: parts of different folds may hold cases of one name."""
+    """Return a case's name in the export; it holds the fold, since two folds' parts may have cases of the same name."""
     return f"{part.set_name}_f{part.fold}_{case}"
 
 
@@ -76,7 +76,7 @@ def _checked_parts(
     groups: Groups,
     real: Mapping[str, CaseFiles],
 ) -> list[Enrichment]:
-    """The numbered parts of the set, each free of leaks into its fold."""
+    """Return the cases of each fold's part; raise when they leak, or nnU-Net alone would validate on them."""
     chosen = []
     for part in parts_of(dataset, set_name, folds):
         if part.fold == "all" or int(part.fold) >= len(splits):
@@ -84,9 +84,9 @@ def _checked_parts(
                 f"Part {part.fold} of set {set_name} is for a fold that splits_final.json does not list, so stock "
                 "nnU-Net would validate on its cases; choose other folds with -f, or train it with TFEnrichedTrainer."
             )
-        refuse_cut_group(splits[int(part.fold)], groups, dataset, part.fold)
+        check_groups_whole(splits[int(part.fold)], groups, dataset, part.fold)
         enrichment = Enrichment.choose(dataset, part.fold, TrainerOptions(set_name))
-        enrichment.refuse_leaks(splits[int(part.fold)], groups, real)
+        enrichment.check_no_leaks(splits[int(part.fold)], groups, real)
         chosen.append(enrichment)
     return chosen
 
@@ -99,19 +99,19 @@ def _references(real: Mapping[str, CaseFiles]) -> dict[str, Any]:
 
 
 def _portable(path: Path) -> str:
-    path, raw = path.absolute(), place("nnUNet_raw").absolute()
+    path, raw = path.absolute(), nnunet_folder("nnUNet_raw").absolute()
     return f"$nnUNet_raw/{path.relative_to(raw)}" if path.is_relative_to(raw) else str(path)
 
 
 def _copy_cases(chosen: Sequence[Enrichment], raw: Path, file_ending: str) -> dict[str, Any]:
-    """Copies the synthetic files; returns their entries for dataset.json, with paths relative to it."""
+    """Copy the synthetic files; return their entries for dataset.json, with paths relative to it."""
     for folder in ("imagesTr", "labelsTr"):
         (raw / folder).mkdir()
     entries = {}
     cases = [(enrichment.part, entry) for enrichment in chosen for entry in enrichment.entries]
     for part, entry in tqdm(cases, desc="Copying", unit="case"):
         files = part.files(entry, file_ending)
-        refuse_changed(files, entry)
+        check_unchanged(files, entry)
         name = exported_name(part, entry.case)
         images = channel_files(Path("imagesTr"), name, file_ending, len(files.images))
         label = Path("labelsTr") / f"{name}{file_ending}"

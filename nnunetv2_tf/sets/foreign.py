@@ -1,6 +1,6 @@
-"""Adds synthetic cases that somebody else made. In: a folder in nnU-Net's layout. Out: parts of a set.
+"""Foreign cases: synthetic cases that other programs made. In: a folder in nnU-Net's layout. Out: parts of a set.
 
-Everything is checked before anything is written, and written beside the set before it joins it.
+All checks come before anything is written, and files are written beside the set before they are moved into it.
 """
 
 import os
@@ -10,19 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import CaseFiles, dataset_json, folder_cases, raw_cases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import Groups, fold_split
-from nnunetv2_tf.preparation.preprocess import Plan
-from nnunetv2_tf.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
+from nnunetv2_tf.dataset.cases import CaseFiles, dataset_json, folder_cases, raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, scratch_folder
+from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.sets.checks import Rules, check_case
 from nnunetv2_tf.sets.enrichment import warnings
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.work import in_parallel, read_json, scratch_folder
+from nnunetv2_tf.working_space.preprocess import Plan
 
 Ancestry = Mapping[str, tuple[str, ...]] | Literal["unknown"]
 
@@ -39,7 +40,7 @@ def add_cases(
     plans: Sequence[Plan],
     num_processes: int,
 ) -> list[SetPart]:
-    """Checks the cases in `folder` and adds them to the set, for each of the folds; returns the parts."""
+    """Check the cases in `folder` and add them to the set, for each of the folds; return the parts."""
     check_set_name(set_name)
     description = dataset_json(dataset)
     _same_meaning(folder, description, dataset)
@@ -50,12 +51,12 @@ def add_cases(
     sidecars = {case.identifier: _sidecar(case.identifier, ancestry) for case in cases}
     parts = [SetPart(dataset, set_name, fold) for fold in dict.fromkeys(folds)]
     for part in parts:
-        _refuse_leaks(part, sidecars, list(real))
+        _check_no_leaks(part, sidecars, list(real))
     masked = any(plan.masked for plan in plans)
     rules = Rules.of(description, next(iter(real.values())).images[0], masked)
     entries = _checked(rules, cases, num_processes)
     for part in parts:
-        _missing(part, entries, sidecars)  # what cannot join one fold joins none
+        _missing(part, entries, sidecars)  # raises before any fold is changed
     for part in parts:
         with part.lock:
             missing = _missing(part, entries, sidecars)
@@ -65,7 +66,7 @@ def add_cases(
 
 
 def read_ancestry(path: Path) -> Ancestry:
-    """Reads {case: [real case, ...]}."""
+    """Read the ancestors of cases from a JSON file {synthetic case: [real case, ...]}."""
     ancestry = read_json(path, "write {synthetic case: [real case, ...]}.")
     lists = ancestry.values() if isinstance(ancestry, dict) else [None]
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
@@ -74,7 +75,7 @@ def read_ancestry(path: Path) -> Ancestry:
 
 
 def _same_meaning(folder: Path, description: dict[str, Any], dataset: Dataset) -> None:
-    """A dataset.json in the folder must agree by name: swapped channels would pass every other check."""
+    """Raise when the folder's dataset.json, if any, has other channels or labels: no other check would notice."""
     path = folder / "dataset.json"
     if not path.exists():
         return
@@ -110,7 +111,7 @@ def _sidecar(case: str, ancestry: Ancestry) -> Sidecar:
     )
 
 
-def _refuse_leaks(part: SetPart, sidecars: Mapping[str, Sidecar], real: Sequence[str]) -> None:
+def _check_no_leaks(part: SetPart, sidecars: Mapping[str, Sidecar], real: Sequence[str]) -> None:
     split = fold_split(part.dataset, part.fold, real)
     leaks = find_leaks(
         sidecars.values(), split, Groups.read(part.dataset), set(real), everything_trains=part.fold == "all"
@@ -132,7 +133,7 @@ def _checked(rules: Rules, cases: Sequence[CaseFiles], num_processes: int) -> li
 
 
 def _missing(part: SetPart, entries: Sequence[CaseEntry], sidecars: Mapping[str, Sidecar]) -> dict[str, CaseEntry]:
-    """The cases that are not in the part yet; the same case may be added again, another of its name may not."""
+    """Return the cases that the part lacks; raise when it has another case of the same name."""
     wanted = {entry.case: entry for entry in entries}
     if part.config_path.exists():
         raise UserError(f"Set {part.set_name} is made by nnUNetv2_tf_synthesize; add foreign cases under another name.")
@@ -157,7 +158,7 @@ def _missing(part: SetPart, entries: Sequence[CaseEntry], sidecars: Mapping[str,
 def _join(
     part: SetPart, cases: Sequence[CaseFiles], entries: Mapping[str, CaseEntry], sidecars: Mapping[str, Sidecar]
 ) -> None:
-    """Copies beside the part, moves in, and makes it count by writing the manifest last."""
+    """Copy cases beside the part and move them into it; the manifest, which makes them count, is written last."""
     with scratch_folder(part.scratch) as scratch:
         for case in cases:
             for source in (*case.images, case.label):

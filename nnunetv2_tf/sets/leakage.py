@@ -1,15 +1,15 @@
-"""Does a synthetic case carry anything of a validation case? (Promise 1: nothing leaks.)"""
+"""Check for leaks: no synthetic case may carry anything of a validation case. In: sidecars and a split. Out: leaks."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from nnunetv2_tf.folds import Groups, Split
-from nnunetv2_tf.provenance import Sidecar
+from nnunetv2_tf.dataset.folds import Groups, Split
+from nnunetv2_tf.dataset.provenance import Sidecar
 
 
 @dataclass(frozen=True)
 class Leak:
-    """One reason to refuse a synthetic case."""
+    """A synthetic case that must be refused, and why."""
 
     case: str
     reason: str
@@ -18,14 +18,14 @@ class Leak:
 def find_leaks(
     sidecars: Iterable[Sidecar], split: Split, groups: Groups, known: Collection[str], everything_trains: bool = False
 ) -> list[Leak]:
-    """The leaks among synthetic cases that are to train beside `split`.
+    """Return the leaks among synthetic cases that are to train with the training cases of `split`.
 
-    An ancestor leaks when a case of its group validates. One that the dataset does not have cannot be judged, and is
-    refused. Unknown ancestors (--trust) pass: the user answers for them.
+    An ancestor leaks when a case of its group validates. One that the dataset does not have cannot be checked, and is
+    refused. Unknown ancestors (--trust) pass: the user vouches for them.
 
     Args:
         sidecars: of the synthetic cases
-        split: who trains and who validates
+        split: the fold's training and validation cases
         groups: which cases are one patient
         known: all cases of the dataset
         everything_trains: fold `all`, where nothing is held out and every known ancestor is accepted

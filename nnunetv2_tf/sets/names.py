@@ -1,14 +1,14 @@
-"""Trainer names are the only switch: TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>].
+"""Names of trainers, which hold all options: TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>].
 
-nnU-Net keys results by trainer name, so every experiment gets a folder of its own. The parts stand in this order
-only; another order is an error that names the right one.
+nnU-Net names result folders after trainers, so every experiment gets a folder of its own. The parts have a fixed order;
+with another order the error says the right name.
 """
 
 import re
 from dataclasses import dataclass
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import INTENSITY, LOOKS, RECIPES, REFERENCE
+from nnunetv2_tf.dataset.folders import INTENSITY, LOOKS, RECIPES, REFERENCE
+from nnunetv2_tf.io.errors import UserError
 
 BASELINE = "TFBaselineTrainer"
 ENRICHED = "TFEnrichedTrainer"
@@ -17,7 +17,7 @@ DEFAULT_EPOCHS = 1000  # nnU-Net's
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """What a trainer's name says."""
+    """The options in a trainer's name."""
 
     set_name: str | None = None  # None: the fold's only set
     count: int | None = None  # the first so many accepted cases; None: all
@@ -26,7 +26,7 @@ class TrainerOptions:
     percent: int | None = None  # of the drawn training cases; None: all cases alike
 
     def name(self, base: str) -> str:
-        """The one right way to write these options."""
+        """Return the trainer's name with these options, in their fixed order."""
         return base + "".join(
             f"_{write(getattr(self, field))}" for field, write in _WRITTEN.items() if getattr(self, field) is not None
         )
@@ -50,12 +50,12 @@ _ALLOWED = {BASELINE: ("epochs", "seed"), ENRICHED: tuple(_WRITTEN)}
 
 
 def is_ours(name: str) -> bool:
-    """Whether a trainer name belongs to this package, right or wrong."""
+    """Return whether a trainer's name belongs to this package, whether or not it is written correctly."""
     return any(name == base or name.startswith(f"{base}_") for base in _ALLOWED)
 
 
 def check_set_name(name: str) -> None:
-    """Raises when a set may not be called that: a trainer's name must still say which part is the set."""
+    """Raise when a set may not have this name, such as one that looks like an option of a trainer's name."""
     if name in (INTENSITY, LOOKS, RECIPES, REFERENCE):
         raise UserError(f"A set cannot be called {name!r}, a folder of that name is ours already; choose another.")
     if not _SET_NAME.fullmatch(name) or _option(name) is not None:
@@ -66,20 +66,20 @@ def check_set_name(name: str) -> None:
 
 
 def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
-    """Reads a name of ours; returns (TFBaselineTrainer or TFEnrichedTrainer, options)."""
+    """Read a trainer's name of ours; return TFBaselineTrainer or TFEnrichedTrainer, and the options."""
     base, *parts = name.split("_")
-    found: dict[str, int | str] = {}
+    given: dict[str, int | str] = {}
     for part in parts:
         option = _option(part)
         field, value = option if option is not None else ("set_name", part)
         if field == "set_name" and not _SET_NAME.fullmatch(part):
             raise UserError(f"{part!r} in {name} is neither a set's name nor an option; {_grammar(base)}")
-        if field in found:
+        if field in given:
             raise UserError(f"{name} says {field.replace('set_name', 'set')} twice; {_grammar(base)}")
         if field not in _ALLOWED[base]:
             raise UserError(f"{base} knows no {part!r} (in {name}); {_grammar(base)}")
-        found[field] = value
-    options = TrainerOptions(**found)  # type: ignore[arg-type]
+        given[field] = value
+    options = TrainerOptions(**given)  # type: ignore[arg-type]
     _check_ranges(name, options)
     if options.name(base) != name:
         raise UserError(f"{name} is not how this trainer is written; use -tr {options.name(base)}")

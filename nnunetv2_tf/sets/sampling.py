@@ -1,4 +1,4 @@
-"""Real and synthetic cases as one nnU-Net dataset, drawn in the wanted proportion."""
+"""Sampling of training cases. In: real and synthetic cases. Out: one nnU-Net dataset with both in a proportion."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
-FINEST = 1000  # bound on repetitions; keeps the proportion within 0.03 percentage points of the wanted one
+FINEST = 1000  # most repetitions; keeps the proportion within 0.03 percentage points of the wanted one
 
 
 class EnrichedDataset:
-    """Stands where nnU-Net's data loader expects one of its datasets (it needs `identifiers` and `load_case`).
+    """Real and synthetic cases for nnU-Net's dataloader, which needs `identifiers` and `load_case`.
 
-    nnU-Net draws identifiers uniformly with replacement, so repeating them sets the proportion and copies no data.
+    It draws identifiers uniformly with replacement, so repeating them sets the proportion and copies no data.
     """
 
     def __init__(self, real: nnUNetBaseDataset, synthetic: nnUNetBaseDataset, percent: int | None) -> None:
@@ -24,7 +24,7 @@ class EnrichedDataset:
         self.identifiers = np.array(drawn, dtype=object)  # nnU-Net would convert a list anew for every batch
 
     def load_case(self, identifier: str) -> Any:
-        """The arrays and properties of a case, from the dataset it belongs to."""
+        """Return the arrays and properties of a case, from the dataset that it belongs to."""
         source = self._synthetic if identifier in self.synthetic_identifiers else self._real
         return source.load_case(identifier)
 
@@ -33,7 +33,7 @@ class EnrichedDataset:
 
 
 def repetitions(real: int, synthetic: int, percent: int | None) -> tuple[int, int]:
-    """How often to list each real and each synthetic case so that `percent` of the draws are synthetic.
+    """Return how often to list each real and each synthetic case so that `percent` of the draws are synthetic.
 
     None: all cases alike. 100: no real case at all.
     """
@@ -41,7 +41,7 @@ def repetitions(real: int, synthetic: int, percent: int | None) -> tuple[int, in
         return 1, 1
     if percent == 100:
         return 0, 1
-    odds = Fraction(real * percent, synthetic * (100 - percent))  # of one synthetic case against one real case
+    odds = Fraction(real * percent, synthetic * (100 - percent))  # of one synthetic case to one real case
     if odds < 1:
         times_real, times_synthetic = (1 / odds).limit_denominator(FINEST).as_integer_ratio()
     else:
@@ -50,7 +50,7 @@ def repetitions(real: int, synthetic: int, percent: int | None) -> tuple[int, in
 
 
 def describe_draws(drawn: Sequence[str], synthetic: frozenset[str], num_real: int, num_synthetic: int) -> str:
-    """One line for nnU-Net's log: what was really drawn in an epoch."""
+    """Return a line for nnU-Net's log about the cases that were drawn in an epoch."""
     fabricated = [case for case in drawn if case in synthetic]
     distinct = len(set(fabricated))
     return (

@@ -1,4 +1,4 @@
-"""One fold's part of a set: its files, its manifest, which of its cases are preprocessed; and the list of all sets."""
+"""Sets on disk. In: a dataset. Out: each fold's part of a set, with its files, manifest and preprocessed arrays."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import CaseFiles, channel_files
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.preparation.preprocess import Plan, StampedFolder
-from nnunetv2_tf.provenance import CURE, CaseEntry, Manifest, Sidecar
+from nnunetv2_tf.dataset.cases import CaseFiles, channel_files
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.provenance import CURE, CaseEntry, Manifest, Sidecar
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.digests import file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.sets.names import check_set_name
-from nnunetv2_tf.stamps import file_digest
-from nnunetv2_tf.work import locked
+from nnunetv2_tf.working_space.preprocess import Plan, StampedFolder
 
 
 @dataclass(frozen=True)
 class SetPart:
-    """The part of a set for one fold."""
+    """The part of a set that belongs to one fold."""
 
     dataset: Dataset
     set_name: str
@@ -28,20 +28,20 @@ class SetPart:
 
     @property
     def folder(self) -> Path:
-        """nnUNet_raw/<dataset>/tf/<set>/fold_<k>."""
+        """The folder nnUNet_raw/<dataset>/tf/<set>/fold_<k>."""
         return self.dataset.set_part(self.set_name, self.fold)
 
     @property
     def manifest_path(self) -> Path:
-        """The manifest; a part exists when it does."""
+        """Where the manifest is; a part exists when its manifest does."""
         return self.folder / "manifest.json"
 
     def exists(self) -> bool:
-        """Whether this fold has a part of the set."""
+        """Return whether this fold has a part of the set."""
         return self.manifest_path.is_file()
 
-    def refuse_missing(self) -> None:
-        """Raises when the fold has no such part; says what it has."""
+    def check_exists(self) -> None:
+        """Raise when the fold has no part of the set; the message lists the sets that it has."""
         if self.exists():
             return
         known = sorted({part.set_name for part in all_parts(self.dataset) if part.fold == self.fold})
@@ -52,8 +52,8 @@ class SetPart:
         )
 
     def manifest(self) -> Manifest:
-        """Reads the manifest."""
-        self.refuse_missing()
+        """Read the manifest."""
+        self.check_exists()
         manifest = Manifest.read(self.manifest_path)
         if (manifest.dataset, manifest.set, manifest.fold) != (self.dataset.name, self.set_name, self.fold):
             raise UserError(
@@ -63,11 +63,11 @@ class SetPart:
         return manifest
 
     def sidecar_path(self, case: str) -> Path:
-        """Where the sidecar of a case is."""
+        """Return where the sidecar of a case is."""
         return self.folder / "sidecars" / f"{case}.json"
 
     def sidecar(self, case: str) -> Sidecar:
-        """Reads the sidecar of a case."""
+        """Read the sidecar of a case."""
         sidecar = Sidecar.read(self.sidecar_path(case))
         if sidecar.case != case:
             raise UserError(f"{self.sidecar_path(case)} speaks of {sidecar.case}; {CURE}")
@@ -75,57 +75,61 @@ class SetPart:
 
     @property
     def config_path(self) -> Path:
-        """What nnUNetv2_tf_synthesize makes the part of; foreign parts have none."""
+        """Where nnUNetv2_tf_synthesize writes how it makes the part; parts of foreign cases have no such file."""
         return self.folder / "config.json"
 
+    def skipped_path(self, case: str) -> Path:
+        """Return the path of the file that says why a line of the recipe became no case."""
+        return self.folder / "skipped" / f"{case}.json"
+
     def case_files(self, case: str, file_ending: str, channels: int) -> CaseFiles:
-        """The NIfTI files of a case."""
+        """Return the NIfTI files of a case."""
         images = channel_files(self.folder / "imagesTr", case, file_ending, channels)
         return CaseFiles(case, images, self.folder / "labelsTr" / f"{case}{file_ending}")
 
     def files(self, entry: CaseEntry, file_ending: str) -> CaseFiles:
-        """The NIfTI files of a case in the manifest."""
+        """Return the NIfTI files of a case, by its entry in the manifest."""
         return self.case_files(entry.case, file_ending, len(entry.image_sha256))
 
     def preprocessed(self, data_identifier: str) -> Path:
-        """Where the arrays of a configuration are; holds nothing else, as nnU-Net demands."""
+        """Return the folder of a configuration's arrays; it holds nothing else, as nnU-Net requires."""
         return self.dataset.preprocessed_set_part(self.set_name, self.fold) / data_identifier
 
     def stale(self, plan: Plan, entries: Sequence[CaseEntry]) -> list[CaseEntry]:
-        """The cases that are not preprocessed, or from other files or by other plans than now."""
+        """Return the cases that are not preprocessed, or were from other files or by other plans than now."""
         stale = set(self._stored(plan).stale(plan, {entry.case: _source(entry) for entry in entries}))
         return [entry for entry in entries if entry.case in stale]
 
     def preprocess(self, plan: Plan, num_processes: int) -> int:
-        """Preprocesses what is stale; returns how many cases that were."""
+        """Preprocess the cases that are stale; return their number."""
         with self.lock:
             entries = {entry.case: entry for entry in self.stale(plan, self.manifest().cases)}
             cases = [self.files(entry, plan.dataset_json["file_ending"]) for entry in entries.values()]
             for case in cases:
-                refuse_changed(case, entries[case.identifier])
+                check_unchanged(case, entries[case.identifier])
             sources = {case: _source(entry) for case, entry in entries.items()}
             self._stored(plan).preprocess(plan, cases, sources, num_processes)
         return len(cases)
 
     def remove(self) -> None:
-        """Deletes the part and its preprocessed arrays. The manifest goes first: what is left is never a set."""
+        """Delete the part and its preprocessed arrays, first the manifest: without it the rest is no set."""
         self.manifest_path.unlink(missing_ok=True)
         self.config_path.unlink(missing_ok=True)
         if self.folder.exists():
             shutil.rmtree(self.scratch, ignore_errors=True)
-            self.folder.rename(self.scratch)  # what a kill leaves is never taken for cases
+            self.folder.rename(self.scratch)  # if killed now, the files are not taken for cases
         for folder in (self.scratch, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
             if folder.exists():
                 shutil.rmtree(folder)
 
     @property
     def scratch(self) -> Path:
-        """Where cases are put together before they join."""
+        """Where cases are written before they are moved into the part."""
         return self.dataset.sets / f".{self.set_name}.{self.folder.name}.adding"
 
     @property
     def lock(self) -> AbstractContextManager[object]:
-        """To be held while writing to this part."""
+        """The lock to hold while writing to this part."""
         path = self.dataset.sets / f".{self.set_name}.{self.folder.name}.lock"
         return locked(path, f"set {self.set_name}, fold {self.fold}")
 
@@ -134,7 +138,7 @@ class SetPart:
 
 
 def all_parts(dataset: Dataset) -> Iterator[SetPart]:
-    """Every part of every set of a dataset, by set and fold."""
+    """Yield every part of every set of a dataset, by set and fold."""
     for manifest in sorted(dataset.sets.glob("*/fold_*/manifest.json")):
         fold = _fold_of(manifest.parent)
         if fold is not None:
@@ -142,11 +146,11 @@ def all_parts(dataset: Dataset) -> Iterator[SetPart]:
 
 
 def parts_of(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None = None) -> list[SetPart]:
-    """The parts of one set, or those for some folds; refuses a set that has none and a fold that has none."""
+    """Return the parts of a set, or those of some folds; raise when the set, or one of the folds, has none."""
     if folds is not None:
         parts = [SetPart(dataset, set_name, fold) for fold in dict.fromkeys(folds)]
         for part in parts:
-            part.refuse_missing()
+            part.check_exists()
         return parts
     parts = [part for part in all_parts(dataset) if part.set_name == set_name]
     if not parts:
@@ -155,13 +159,14 @@ def parts_of(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None = Non
 
 
 def remove_set(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None) -> list[SetPart]:
-    """Deletes a set or some folds' parts of it, also half-added and half-removed ones; returns what was there."""
+    """Delete a set or some folds' parts of it, also half-added and half-removed ones; return the deleted parts."""
     check_set_name(set_name)
     roots = (dataset.sets / set_name, dataset.preprocessed / "tf" / set_name)
-    found = {_fold_of(folder) for root in roots for folder in root.glob("fold_*")}
-    found |= {_fold_of(path, f".{set_name}.", ".adding") for path in dataset.sets.glob(f".{set_name}.fold_*.adding")}
-    there = {fold for fold in found if fold is not None}
-    wanted = there if folds is None else set(folds) & there
+    folds_on_disk = {_fold_of(folder) for root in roots for folder in root.glob("fold_*")}
+    scratch_folders = dataset.sets.glob(f".{set_name}.fold_*.adding")
+    folds_on_disk |= {_fold_of(path, f".{set_name}.", ".adding") for path in scratch_folders}
+    existing = {fold for fold in folds_on_disk if fold is not None}
+    wanted = existing if folds is None else set(folds) & existing
     if not wanted:
         parts_of(dataset, set_name)
         raise UserError(f"Set {set_name} of {dataset.name} has no part for fold {' '.join(map(str, folds or []))}.")
@@ -176,19 +181,19 @@ def remove_set(dataset: Dataset, set_name: str, folds: Sequence[Fold] | None) ->
 
 
 def only_set_of(dataset: Dataset, fold: Fold) -> SetPart:
-    """The fold's set when there is exactly one, so that a trainer's name need not say it."""
+    """Return the fold's part of its only set, so that a trainer's name need not say which; raise unless it has one."""
     parts = [part for part in all_parts(dataset) if part.fold == fold]
     if len(parts) != 1:
-        found = ", ".join(part.set_name for part in parts) or "none"
+        names = ", ".join(part.set_name for part in parts) or "none"
         raise UserError(
-            f"-tr TFEnrichedTrainer without a set's name needs exactly one set for fold {fold}, and there is: {found}; "
+            f"-tr TFEnrichedTrainer without a set's name needs exactly one set for fold {fold}, and there is: {names}; "
             "name one (TFEnrichedTrainer_<set>), or add one with nnUNetv2_tf_sets --add."
         )
     return parts[0]
 
 
-def refuse_changed(case: CaseFiles, entry: CaseEntry) -> None:
-    """Raises when a file of a case is not the one the manifest speaks of."""
+def check_unchanged(case: CaseFiles, entry: CaseEntry) -> None:
+    """Raise when a file of a case is missing or differs from the manifest's entry."""
     for path, expected in zip((*case.images, case.label), (*entry.image_sha256, entry.label_sha256), strict=True):
         if not path.is_file() or file_digest(path) != expected:
             raise UserError(
@@ -198,12 +203,12 @@ def refuse_changed(case: CaseFiles, entry: CaseEntry) -> None:
 
 
 def _source(entry: CaseEntry) -> list[Any]:
-    """What a case was made of, for its stamp."""
+    """Return the digests of the files that a case is preprocessed from, for its stamp."""
     return [list(entry.image_sha256), entry.label_sha256]
 
 
 def _fold_of(folder: Path, prefix: str = "", suffix: str = "") -> Fold | None:
-    """The fold a folder's name speaks of; None for names that are not ours."""
+    """Return the fold in a folder's name; None when the name is not ours."""
     text = folder.name.removeprefix(prefix).removesuffix(suffix).removeprefix("fold_")
     if text == "all":
         return text

@@ -1,1 +1,1 @@
-"""Stand-in data for tests and the demo: never real, never called anything but stand-ins."""
+"""Simulated data for tests and the demo: never real, and always called stand-ins."""

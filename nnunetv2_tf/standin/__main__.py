@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.arguments import parse_fold
-from nnunetv2_tf.errors import run_command
+from nnunetv2_tf.io.arguments import parse_fold
+from nnunetv2_tf.io.errors import run_command
 
 
 def main() -> int:
-    """Entry point."""
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args()
     return run_command(lambda: _run(arguments))
 
@@ -21,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("-name", default="Dataset999_StandIns", help="its folder in nnUNet_raw (default: %(default)s)")
     plans = actions.add_parser("plans", help="nnUNetPlansTiny, for networks that train in seconds on a CPU")
     plans.add_argument("-d", default="999", help="dataset id or name (default: %(default)s)")
+    plans.add_argument("-width", type=int, default=8, help="features of the first stage (default: %(default)s)")
     plans.add_argument("-patch", type=int, default=24, help="voxels each way (default: %(default)s)")
     cases = actions.add_parser("cases", help="synthetic cases as if from another program, with their ancestors.json")
     cases.add_argument("-d", default="999", help="the dataset they are for (default: %(default)s)")
@@ -46,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from nnunetv2_tf.folders import Dataset
+    from nnunetv2_tf.dataset.folders import Dataset
     from nnunetv2_tf.standin import foreign, plans, sheet
     from nnunetv2_tf.standin.brains import Brains, healthy
 
     if arguments.action == "plans":
-        plans.write_tiny_plans(Dataset.find(arguments.d), patch=arguments.patch)
+        plans.write_tiny_plans(Dataset.find(arguments.d), patch=arguments.patch, width=arguments.width)
         return
     if arguments.action == "cases":
         dataset = Dataset.find(arguments.d)

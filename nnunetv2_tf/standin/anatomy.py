@@ -1,4 +1,4 @@
-"""Grey matter, white matter and what is neither. In: a grid. Out: tissue shares, from MNI152 or from formulas."""
+"""Brain anatomy. In: the shape of a grid. Out: shares of grey and white matter, from MNI152 or from formulas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from scipy.ndimage import affine_transform, binary_fill_holes, map_coordinates
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.standin.cohort import smooth_field
 
 Kind = Literal["mni152", "procedural"]
@@ -24,7 +24,7 @@ class Anatomy:
     brain: np.ndarray  # bool
 
     def moved(self, displacement: np.ndarray) -> "Anatomy":
-        """The brain sampled at x + displacement(x); displacement is (3, Z, Y, X) in voxels."""
+        """Return the brain sampled at x + displacement(x); displacement is (3, Z, Y, X) in voxels."""
         where = np.indices(self.brain.shape) + displacement
         sampled = [
             map_coordinates(part.astype(np.float32), where, order=1) for part in (self.grey, self.white, self.brain)
@@ -33,12 +33,12 @@ class Anatomy:
 
 
 def anatomy(kind: Kind, shape: tuple[int, int, int]) -> Anatomy:
-    """The template of a kind, filling the grid."""
+    """Return the template brain of this kind, filling the grid."""
     return _mni152(shape) if kind == "mni152" else _procedural(shape)
 
 
 def individual(template: Anatomy, rng: np.random.Generator) -> Anatomy:
-    """Another person's brain: the template under a smooth random warp."""
+    """Return another person's brain: the template under a smooth random warp."""
     size = np.array(template.brain.shape)
     bend = np.stack([smooth_field(rng, template.brain.shape) for _ in size]) * (0.02 * size)[:, None, None, None]
     stretch = rng.normal(scale=0.02, size=3)
@@ -48,7 +48,7 @@ def individual(template: Anatomy, rng: np.random.Generator) -> Anatomy:
 
 @lru_cache(maxsize=4)
 def _procedural(shape: tuple[int, int, int]) -> Anatomy:
-    """An ellipsoid with a folded cortex, white matter inside and two ventricles."""
+    """Return an ellipsoid with a folded cortex, white matter inside and two ventricles."""
     axes = np.meshgrid(*(np.linspace(-1, 1, size) / (1 - 2 * MARGIN) for size in shape), indexing="ij")
     z, y, x = (axis / radius for axis, radius in zip(axes, (0.9, 1.0, 0.9), strict=True))
     radius = np.sqrt(z**2 + y**2 + x**2)
@@ -67,7 +67,7 @@ def _soft(distance: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _mni152(shape: tuple[int, int, int]) -> Anatomy:
-    """The ICBM152 2009a average, as nilearn carries it, cut to the brain and fitted into the grid."""
+    """Return the ICBM152 2009a average that nilearn ships, cropped to the brain and fitted into the grid."""
     try:
         from nilearn.datasets import load_mni152_gm_template, load_mni152_template, load_mni152_wm_template
     except ImportError:
@@ -83,7 +83,7 @@ def _mni152(shape: tuple[int, int, int]) -> Anatomy:
 
 
 def _fitted(part: np.ndarray, low: np.ndarray, high: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """The box [low, high] of `part`, scaled alike in all directions, centred in a grid of `shape`."""
+    """Return the box [low, high] of `part`, scaled alike in all directions, centred in a grid of `shape`."""
     from scipy.ndimage import gaussian_filter
 
     scale = float(np.max((high - low) / (np.array(shape) * (1 - 2 * MARGIN))))

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nnunetv2_tf.labels import OURS, TUMOUR, dataset_labels
+from nnunetv2_tf.conversion.brats.labels import OURS, TUMOUR, dataset_labels
 from nnunetv2_tf.standin.anatomy import Anatomy, Kind, anatomy, individual
-from nnunetv2_tf.standin.cohort import Cohort
-from nnunetv2_tf.standin.growth import Tumour, grow, pushed_aside
+from nnunetv2_tf.standin.cohort import StandinCohort
+from nnunetv2_tf.standin.growth import GrownTumour, grow, pushed_aside
 from nnunetv2_tf.standin.scanner import CLINICAL, RESEARCH, Scanner
 
 CLASSES = {"background": 0, **{name: OURS[name] for name in TUMOUR}}
@@ -24,7 +24,7 @@ TISSUE = {  # brightness of CSF, grey and white matter, and of NCR, ED, ET
 
 
 @dataclass(frozen=True)
-class Brains(Cohort):
+class Brains(StandinCohort):
     """A cohort of stand-in brains."""
 
     labels: Mapping[str, int | list[int]] = field(default_factory=lambda: dict(CLASSES))
@@ -33,7 +33,7 @@ class Brains(Cohort):
     scanner: Scanner = CLINICAL
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One person: (C, Z, Y, X) int16, 0 outside the brain, and the tumour map (of the healthy: the brain)."""
+        """Draw one person: (C, Z, Y, X) int16, 0 outside the brain, and the tumour map (of the healthy: the brain)."""
         brain = individual(anatomy(self.kind, self.shape), rng)
         tumour = None
         if not self.healthy:
@@ -53,14 +53,14 @@ class Brains(Cohort):
         return image, label
 
     def description(self, num_cases: int) -> dict[str, Any]:
-        """The dataset.json, with our key where the classes are those of BraTS."""
+        """Return the content of dataset.json, with our key `tf` where the classes are those of BraTS."""
         return super().description(num_cases) | ({"tf": MEANING} if self.labels == CLASSES else {})
 
     @property
     def classes(self) -> int:
         """How many classes the tumour has, three at most."""
         values = [value if isinstance(value, list) else [value] for value in self.labels.values()]
-        return min(3, max(max(several) for several in values))
+        return min(3, max(max(numbers) for numbers in values))
 
     @property
     def regions_class_order(self) -> list[int] | None:
@@ -70,18 +70,18 @@ class Brains(Cohort):
 
 
 def healthy(**changes: object) -> Brains:
-    """The healthy cohort: another scanner, and the brain for a label."""
+    """Return the healthy cohort: another scanner, and the brain as label; `changes` are other fields of `Brains`."""
     settings = {"labels": {"background": 0, "brain": 1}, "healthy": True, "scanner": RESEARCH, **changes}
     return Brains(**settings)  # type: ignore[arg-type]
 
 
-def brightness(modality: str, brain: Anatomy, tumour: Tumour | None, texture: np.ndarray) -> np.ndarray:
-    """Tissue, and the tumour by its density so that it has no hard edge where it is thin, (Z, Y, X)."""
+def brightness(modality: str, brain: Anatomy, tumour: GrownTumour | None, texture: np.ndarray) -> np.ndarray:
+    """Return (Z, Y, X): the brightness of tissue, and of tumour by its density, so that thin edges are soft."""
     (fluid, grey, white), inside = TISSUE.get(modality, TISSUE["t1n"])
     scene = fluid + (grey - fluid) * brain.grey + (white - fluid) * brain.white
     if tumour is None:
         return scene
-    for value, own in zip((2, 3, 1), (inside[1], inside[2], inside[0]), strict=True):
+    for value, bright in zip((2, 3, 1), (inside[1], inside[2], inside[0]), strict=True):
         share = np.where(tumour.label == value, np.clip(tumour.density * 2, 0, 1), 0)
-        scene = scene + share * (own * (1 + 0.06 * texture) - scene)
+        scene = scene + share * (bright * (1 + 0.06 * texture) - scene)
     return scene

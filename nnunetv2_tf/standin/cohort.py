@@ -1,6 +1,6 @@
-"""What all stand-in cohorts share: a grid, channels, labels, and how their cases are written.
+"""Base of all stand-in cohorts. In: a grid, channels, labels. Out: nnU-Net raw datasets and folders of cases.
 
-Out: nnU-Net raw datasets and folders of cases. Case i depends on (seed, i) only; the same seed gives the same bytes.
+Case i depends on (seed, i) only; the same seed gives the same bytes.
 """
 
 import re
@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import splits_file
-from nnunetv2_tf.work import write_json
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import splits_file
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import write_json
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Cohort(ABC):
-    """Cases that share a grid and a meaning."""
+class StandinCohort(ABC):
+    """Stand-in cases that share a grid, channels and labels."""
 
     shape: tuple[int, int, int] = (32, 40, 36)  # Z, Y, X
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # Z, Y, X, in mm
@@ -34,15 +34,15 @@ class Cohort(ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One case: (C, Z, Y, X) image and (Z, Y, X) uint8 label."""
+        """Draw one case: (C, Z, Y, X) image and (Z, Y, X) uint8 label."""
 
     @property
     def regions_class_order(self) -> list[int] | None:
-        """For labels that are overlapping regions."""
+        """nnU-Net's key for labels that are overlapping regions; None for other labels."""
         return None
 
     def description(self, num_cases: int) -> dict[str, Any]:
-        """The dataset.json."""
+        """Return the content of dataset.json."""
         labels = dict(self.labels) | ({} if self.ignore is None else {"ignore": self.ignore})
         order = self.regions_class_order
         return {
@@ -54,7 +54,7 @@ class Cohort(ABC):
         }
 
     def write(self, array: np.ndarray, path: Path) -> None:
-        """Writes one volume (Z, Y, X) with this cohort's geometry."""
+        """Write one volume (Z, Y, X) with this cohort's geometry."""
         image = sitk.GetImageFromArray(array)
         image.SetSpacing(self.spacing[::-1])
         image.SetDirection(self.direction)
@@ -62,7 +62,7 @@ class Cohort(ABC):
         sitk.WriteImage(image, str(path), useCompression=True)
 
     def write_cases(self, folder: Path, names: Sequence[str], seed: int) -> None:
-        """Writes imagesTr and labelsTr."""
+        """Write imagesTr and labelsTr with one case for each name."""
         for index, name in enumerate(names):
             image, label = self.draw(np.random.default_rng([seed, index]))
             for channel, volume in enumerate(image):
@@ -70,14 +70,14 @@ class Cohort(ABC):
             self.write(label, folder / "labelsTr" / f"{name}.nii.gz")
 
     def write_dataset(self, folder: Path, num_cases: int, seed: int, prefix: str = "case") -> list[str]:
-        """Writes a whole nnU-Net raw dataset; returns its cases."""
+        """Write a whole nnU-Net raw dataset; return the identifiers of its cases."""
         names = [f"{prefix}_{index:03d}" for index in range(num_cases)]
         self.write_cases(folder, names, seed)
         write_json(folder / "dataset.json", self.description(num_cases))
         return names
 
     def new_dataset(self, dataset: Dataset, num_cases: int, seed: int, num_train: int | None = None) -> None:
-        """Writes a dataset of its own, never into one that exists; with `num_train` its single fold too."""
+        """Write a new dataset, never into one that exists; with `num_train` its single fold too."""
         if num_train is not None and not 0 < num_train < num_cases:
             raise UserError(
                 f"-num_train {num_train} of {num_cases} cases leaves one side empty; use 1 to -num_cases - 1."
@@ -92,7 +92,7 @@ class Cohort(ABC):
 
 
 def smooth_field(rng: np.random.Generator, shape: Sequence[int], knots: int = 4) -> np.ndarray:
-    """A smooth random field of about unit amplitude, (Z, Y, X): cubic through `knots` random values per axis."""
+    """Return a smooth random field of about unit amplitude, (Z, Y, X): cubic through `knots` random values per axis."""
     from scipy.ndimage import zoom
 
     coarse = rng.normal(size=(knots,) * len(shape))

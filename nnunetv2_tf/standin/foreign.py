@@ -1,24 +1,24 @@
-"""Synthetic stand-in cases as another program might deliver them: a folder and who descends from whom."""
+"""Synthetic cases as if from another program. In: a dataset and a fold. Out: a folder of cases, with ancestors.json."""
 
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from nnunetv2_tf.arguments import Fold
-from nnunetv2_tf.cases import dataset_json, raw_cases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.standin.anatomy import Kind
 from nnunetv2_tf.standin.brains import Brains
-from nnunetv2_tf.work import write_json
 
 
 def write_foreign_cases(
     dataset: Dataset, fold: Fold, folder: Path, num_cases: int, seed: int, kind: Kind = "procedural"
 ) -> None:
-    """Writes imagesTr, labelsTr and ancestors.json (two training cases of the fold each)."""
+    """Write imagesTr, labelsTr and ancestors.json (two training cases of the fold for each case)."""
     real = raw_cases(dataset)
     training = fold_split(dataset, fold, real).train
     names = [f"synthetic_{index:04d}" for index in range(num_cases)]
@@ -29,7 +29,7 @@ def write_foreign_cases(
 
 
 def like(dataset: Dataset, example: Path, kind: Kind) -> Brains:
-    """A cohort with the grid, channels, labels and orientation of a dataset."""
+    """Return a cohort with the grid, channels, labels and orientation of a dataset."""
     description = dataset_json(dataset)
     if description["file_ending"] != ".nii.gz":
         raise UserError(f"{dataset.name} has {description['file_ending']} files; stand-ins are .nii.gz only.")

@@ -1,7 +1,7 @@
-"""A tumour that grows: cells spread along white matter and multiply (Fisher's equation), and push tissue away.
+"""Tumours that grow. In: a brain. Out: cell densities, classes, and how the tumour displaces tissue.
 
-The product's own methods place, paste and refine tumour maps; stand-in patients get theirs in another way, so that
-what is learnt from them is not what the methods put in.
+Cells spread along white matter and multiply (Fisher's equation). The methods of this package place, paste and refine
+tumour maps; tumours of stand-in patients are made in another way, so that methods cannot learn their own results.
 """
 
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from nnunetv2_tf.standin.anatomy import Anatomy
 from nnunetv2_tf.standin.cohort import smooth_field
 
 EDEMA = 0.2  # cell density at which the tumour begins to be seen
-ENHANCING, NECROTIC = (0.4, 0.7), (0.75, 0.95)  # shares of the tumour's voxels that are thinner than these classes
-DIFFUSION = {"white": 0.6, "grey": 0.1}  # voxels^2 per time; none in CSF and outside the brain
+ENHANCING, NECROTIC = (0.4, 0.7), (0.75, 0.95)  # these classes begin above such quantiles of the density in the tumour
+DIFFUSION = {"white": 0.6, "grey": 0.1}  # voxels^2 per unit of time; none in CSF and outside the brain
 UNEVEN = 1.0  # how much speed and growth differ from place to place: tumours are not round
-STEP = 0.15  # time; below 1/6, where the scheme is stable
+STEP = 0.15  # units of time; below 1/6, where the scheme is stable
 MAX_STEPS = 2000
 
 
 @dataclass(frozen=True)
-class Tumour:
+class GrownTumour:
     """Cell density in [0, 1] and its classes (1 NCR, 2 ED, 3 ET), both (Z, Y, X)."""
 
     density: np.ndarray
     label: np.ndarray
 
 
-def grow(anatomy: Anatomy, rng: np.random.Generator) -> Tumour:
-    """A tumour somewhere in the white matter, of 1 to 6 % of the brain."""
+def grow(anatomy: Anatomy, rng: np.random.Generator) -> GrownTumour:
+    """Grow a tumour somewhere in the white matter, of 1 to 6 % of the brain."""
     wanted = rng.uniform(0.01, 0.06) * anatomy.brain.sum()
     radius = (wanted / 4.2) ** (1 / 3)
     seeds = np.argwhere(gaussian_filter(anatomy.white.astype(np.float32), 1) > 0.6)
@@ -44,11 +44,11 @@ def grow(anatomy: Anatomy, rng: np.random.Generator) -> Tumour:
     density = _spread(passable * speed * anatomy.brain[box], here, wanted, rng.uniform(0.15, 0.3) * growth)
     whole = np.zeros(anatomy.brain.shape, np.float32)
     whole[box] = density * anatomy.brain[box]
-    return Tumour(whole, classes_of(whole, rng.uniform(*ENHANCING), rng.uniform(*NECROTIC)))
+    return GrownTumour(whole, classes_of(whole, rng.uniform(*ENHANCING), rng.uniform(*NECROTIC)))
 
 
 def classes_of(density: np.ndarray, enhancing: float, necrotic: float) -> np.ndarray:
-    """Nested thresholds of density: a necrotic core in an enhancing rim in edema, uint8."""
+    """Return classes by thresholds of density: a necrotic core in an enhancing rim in edema, uint8."""
     label = np.zeros(density.shape, np.uint8)
     inside = density > EDEMA
     label[inside] = 2
@@ -57,15 +57,15 @@ def classes_of(density: np.ndarray, enhancing: float, necrotic: float) -> np.nda
     return label
 
 
-def pushed_aside(tumour: Tumour, strength: float) -> np.ndarray:
-    """Where the tissue now at x was before the tumour pushed it, minus x: (3, Z, Y, X) in voxels."""
+def pushed_aside(tumour: GrownTumour, strength: float) -> np.ndarray:
+    """Return where the tissue now at x was before the tumour pushed it, minus x: (3, Z, Y, X) in voxels."""
     width = max(1.0, ((tumour.label > 0).sum() / 4.2) ** (1 / 3) / 2)
     slope = np.stack(list(np.gradient(gaussian_filter(tumour.density, width))))
     return strength * slope / max(1e-6, float(np.abs(slope).max()))
 
 
 def _spread(diffusion: np.ndarray, seed: np.ndarray, wanted: float, growth: np.ndarray) -> np.ndarray:
-    """Explicit steps of du/dt = div(D grad u) + growth u (1 - u) until the tumour is as large as wanted."""
+    """Solve du/dt = div(D grad u) + growth u (1 - u) in explicit steps, until the tumour is as large as wanted."""
     padded, growth = np.pad(diffusion.astype(np.float32), 1), np.pad(growth, 1)
     density = np.zeros_like(padded)
     z, y, x = seed + 1
@@ -74,7 +74,7 @@ def _spread(diffusion: np.ndarray, seed: np.ndarray, wanted: float, growth: np.n
     faces = [
         (padded.take(range(1, n), axis) + padded.take(range(n - 1), axis)) / 2 for axis, n in enumerate(padded.shape)
     ]
-    for face, axis in zip(faces, range(3), strict=True):  # nothing crosses into where nothing can be
+    for face, axis in zip(faces, range(3), strict=True):  # no cells pass into voxels in which there can be none
         face *= (padded.take(range(1, padded.shape[axis]), axis) > 0) & (
             padded.take(range(padded.shape[axis] - 1), axis) > 0
         )

@@ -1,4 +1,4 @@
-"""A CT-like stand-in: two classes of which one is an organ, Hounsfield units, no background of zeros."""
+"""CT-like stand-ins. In: a seed. Out: abdomens in Hounsfield units, without a background of 0; liver and tumour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from nnunetv2_tf.standin.cohort import Cohort, smooth_field
+from nnunetv2_tf.standin.cohort import StandinCohort, smooth_field
 
 AIR, FAT, SOFT, LIVER, TUMOUR, BONE = -1000.0, -90.0, 40.0, 110.0, 65.0, 400.0
 
 
 @dataclass(frozen=True)
-class Livers(Cohort):
+class Livers(StandinCohort):
     """A cohort of stand-in abdomens."""
 
     channel_names: tuple[str, ...] = ("CT",)
     labels: Mapping[str, int | list[int]] = field(default_factory=lambda: {"background": 0, "liver": 1, "tumour": 2})
 
     def description(self, num_cases: int) -> dict[str, Any]:
-        """The dataset.json: the liver is the organ in which tumours grow."""
+        """Return the content of dataset.json: the liver is the organ in which tumours grow."""
         return {**super().description(num_cases), "tf": {"tumour": ["tumour"], "organ": ["liver"]}}
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One abdomen: (1, Z, Y, X) int16 from -1000 to 400, and liver 1 with tumour 2."""
+        """Draw one abdomen: (1, Z, Y, X) int16 from -1000 to 400, and liver 1 with tumour 2."""
         z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in self.shape), indexing="ij")
         wobble = 0.06 * smooth_field(rng, self.shape)
         body = y**2 / 0.6 + x**2 / 0.85 < 1

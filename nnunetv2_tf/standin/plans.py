@@ -1,32 +1,33 @@
-"""Plans for networks small enough for a CPU. They share the preprocessed data of the plans they are made of."""
+"""Plans for networks small enough for a CPU. In: a dataset's plans. Out: plans that share their preprocessed data."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.files import read_json, write_json
 
 NAME = "nnUNetPlansTiny"
-TINY_FEATURES = (8, 16, 32)
 
 
-def write_tiny_plans(dataset: Dataset, source: str = "nnUNetPlans", name: str = NAME, patch: int = 24) -> None:
-    """Writes <name>.json beside the plans it shrinks: an epoch takes seconds."""
-    write_small_plans(dataset, source, name, (patch,) * 3, TINY_FEATURES, convolutions=1)
+def write_tiny_plans(
+    dataset: Dataset, source: str = "nnUNetPlans", name: str = NAME, patch: int = 24, width: int = 8
+) -> None:
+    """Write <name>.json beside the plans it shrinks; with these an epoch takes seconds."""
+    write_small_plans(dataset, source, name, (patch,) * 3, (width, 2 * width, 4 * width), convolutions=1)
 
 
 def write_small_plans(
     dataset: Dataset, source: str, name: str, patch: Sequence[int], features: Sequence[int], convolutions: int = 2
 ) -> None:
-    """Writes <name>.json, for all configurations of `source` that have a network of their own.
+    """Write <name>.json, for all configurations of `source` that have a network of their own.
 
     Args:
         dataset: planned by nnU-Net already
         source: the plans to shrink; `name` may be the same
         name: of the new plans
         patch: (Z, Y, X) voxels; 2d configurations take the last two
-        features: of each stage; every stage after the first halves the resolution
-        convolutions: of each stage
+        features: number in each stage; every stage after the first halves the resolution
+        convolutions: number in each stage
     """
     plans = read_json(dataset.preprocessed / f"{source}.json", f"plan {dataset.name} first.")
     plans["plans_name"] = name

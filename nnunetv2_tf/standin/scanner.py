@@ -10,7 +10,7 @@ from nnunetv2_tf.standin.cohort import smooth_field
 
 @dataclass(frozen=True)
 class Scanner:
-    """How a cohort was imaged."""
+    """A simulated scanner: how a cohort was imaged."""
 
     blur: tuple[float, float, float]  # sigma in voxels, Z Y X
     contrast: tuple[float, float]  # range of the exponent on brightness: below 1 flattens
@@ -19,7 +19,7 @@ class Scanner:
     gain: tuple[float, float]  # range of what 1 becomes in the file
 
     def image(self, brightness: np.ndarray, brain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """int16 (Z, Y, X), above 0 in the brain and exactly 0 outside."""
+        """Return an image (Z, Y, X) int16, above 0 in the brain and exactly 0 outside."""
         scene = np.clip(brightness, 0.02, None) ** rng.uniform(*self.contrast)
         scene = gaussian_filter(scene, self.blur) * np.exp(self.bias * smooth_field(rng, brain.shape, 3))
         scene = scene + rng.normal(scale=self.noise, size=brain.shape)

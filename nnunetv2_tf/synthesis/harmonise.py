@@ -1,4 +1,4 @@
-"""Healthy hosts made to look like real scans. In: a host and the looks of a real case. Out: the host with those looks.
+"""Healthy hosts made to look like real scans. In: a host, the appearance of a real case. Out: the host, changed.
 
 Research scans differ from clinical ones in contrast and sharpness, and what learns from both would learn that instead
 of tumours. A host takes over how the brightness of a real case's healthy tissue is distributed, by a monotone map
@@ -13,116 +13,111 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.baseline.crops import box_around
-from nnunetv2_tf.folders import LOOKS
-from nnunetv2_tf.preparation.blurring import blur
-from nnunetv2_tf.preparation.stored import Case
-from nnunetv2_tf.records import read_record, to_json
-from nnunetv2_tf.stamps import digest
-from nnunetv2_tf.work import write_json
+from nnunetv2_tf.dataset.folders import LOOKS
+from nnunetv2_tf.geometry.boxes import box_around
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.kept import kept
+from nnunetv2_tf.working_space.blurring import blur
+from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 QUANTILES = (0.5, 2, *range(5, 100, 5), 98, 99.5)  # the landmarks, in percent
 AWAY = 4.0  # mm from a tumour on, tissue counts as healthy
 LENGTH, EVERY = 16, 8  # voxels of a stretch whose spectrum is taken, and from one stretch to the next
 FREQUENCIES = LENGTH // 2 + 1
 FEWEST, MOST = 50, 20_000  # stretches
-LEAST = 1000  # voxels of healthy tissue that looks can be taken of
+LEAST = 1000  # voxels of healthy tissue that an appearance can be measured in
 WIDEST = 4.0  # voxels, standard deviation
 ROUNDS, LITTLE = 5, 0.15  # of measuring blur; voxels that do not matter
 HALVINGS = 12  # of the span that a width lies in
 FAR = 1e9  # beyond any value
-RULES = 1  # another number when looks, or how they are taken over, are changed
+RULES = 1  # goes up when appearance, or the way hosts take it over, changes
 ABSOLUTE = ("CTNormalization", "NoNormalization")  # brightness means something; others rescale each case by itself
 Z_SCORED = "ZScoreNormalization"
 
 
 @dataclass(frozen=True)
-class Looks:
+class Appearance:
     """What healthy tissue of a scan looks like in working space; empty where there is too little of it."""
 
     landmarks: tuple[tuple[float, ...], ...]  # (C, Q) brightness at the quantiles
     spectra: tuple[tuple[tuple[float, ...], ...], ...]  # (C, 3, F) logarithm of the power along Z, Y, X
-    source: str = ""  # digest of what they were taken of
+    source: str = ""  # digest of the arrays that it was measured in
 
     @classmethod
-    def of(cls, case: Case) -> "Looks":
-        """The kept record of a preprocessed case, or a new one where its arrays, or what labels mean, have changed."""
-        stored = [path.stat() for path in sorted(case.folder.glob(f"{case.identifier}*")) if _is_of(path, case)]
-        meaning = (case.meaning.tumour, case.meaning.organ)
-        source = digest([[(one.st_size, one.st_mtime_ns) for one in stored], meaning, RULES])
+    def of(cls, case: Case) -> "Appearance":
+        """Measure a preprocessed case, once: until its arrays, or what its labels stand for, change."""
+        arrays = [path.stat() for path in sorted(case.folder.glob(f"{case.identifier}*")) if _is_of(path, case)]
+        roles = (case.roles.tumour, case.roles.organ)
+        source = digest([[(stat.st_size, stat.st_mtime_ns) for stat in arrays], roles, RULES])
         folder = case.dataset.preprocessed / "tf" / LOOKS / case.plan.data_identifier
-        path = folder / f"{case.identifier}.json"
-        if path.is_file():
-            kept = read_record(cls, path, "delete it, it is made anew.")
-            if kept.source == source:
-                return kept
-        tumour, healthy = case.tumour() > 0, case.organ()
-        if tumour.any():
-            around = box_around(tumour, [int(AWAY / step) + 1 for step in case.grid.spacing])
-            away = np.asarray(distance_transform_edt(~tumour[around], sampling=case.grid.spacing)) > AWAY
-            healthy[around] &= away
-        record = looks_of(case.image(), healthy, source)
-        write_json(path, to_json(record))
-        return record
+        return kept(folder / f"{case.identifier}.json", cls, source, lambda: _measured(case.open(), source))
 
 
 @dataclass(frozen=True)
 class Harmonised:
-    """A host with other looks."""
+    """A host with the appearance of another scan."""
 
     image: np.ndarray  # (C, Z, Y, X) float32; outside the organ as it was
     blurred: tuple[tuple[float, ...], ...]  # (C, 3) standard deviation in voxels along Z, Y, X
 
 
-def looks_of(image: np.ndarray, healthy: np.ndarray, source: str = "") -> Looks:
-    """Takes the looks of an image (C, Z, Y, X) where it is healthy (Z, Y, X)."""
+def _measured(case: OpenCase, source: str) -> Appearance:
+    tumour, healthy, spacing = case.tumour() > 0, case.organ(), case.grid.spacing
+    if tumour.any():
+        around = box_around(tumour, [int(AWAY / step) + 1 for step in spacing])
+        healthy[around] &= np.asarray(distance_transform_edt(~tumour[around], sampling=spacing)) > AWAY
+    return appearance_of(case.image(), healthy, source)
+
+
+def appearance_of(image: np.ndarray, healthy: np.ndarray, source: str = "") -> Appearance:
+    """Measure the appearance of an image (C, Z, Y, X) where it is healthy (Z, Y, X)."""
     if healthy.sum() < LEAST:
-        return Looks((), (), source)
-    box = (slice(None), *box_around(healthy, (0, 0, 0)))
+        return Appearance((), (), source)
+    box = (slice(None), *box_around(healthy))
     image, healthy = image[box], healthy[box[1:]]
     landmarks = tuple(_landmarks(channel[healthy]) for channel in image)
     places = _stretches(healthy)
     spectra = tuple(tuple(_numbers(_spectrum(channel, places, axis)) for axis in range(3)) for channel in image)
-    return Looks(landmarks, spectra, source)
+    return Appearance(landmarks, spectra, source)
 
 
-def harmonise(image: np.ndarray, organ: np.ndarray, looks: Looks, schemes: Sequence[str]) -> Harmonised:
-    """Gives a host other looks.
+def harmonise(image: np.ndarray, organ: np.ndarray, appearance: Appearance, schemes: Sequence[str]) -> Harmonised:
+    """Give a host the appearance of another scan.
 
     Args:
         image: (C, Z, Y, X) the host
         organ: (Z, Y, X) bool; elsewhere nothing changes
-        looks: those to take over
+        appearance: what to take over
         schemes: nnU-Net's normalisation by channel. Where it z-scores, the organ keeps its mean and standard deviation,
             so that the case stays one that is normalised as a whole; where values mean something, as in CT, brightness
             is taken over as it is; channels of other schemes stay as they are
     """
-    found, widths = image.copy(), []
-    if organ.sum() < LEAST or not looks.landmarks:
-        return Harmonised(found, ((0.0,) * 3,) * len(image))
-    box = box_around(organ, (0, 0, 0))
+    harmonised, widths = image.copy(), []
+    if organ.sum() < LEAST or not appearance.landmarks:
+        return Harmonised(harmonised, ((0.0,) * 3,) * len(image))
+    box = box_around(organ)
     organ = organ[box]
     places = _stretches(organ)
-    for channel, (landmarks, spectra) in enumerate(zip(looks.landmarks, looks.spectra, strict=True)):
-        own = image[channel][box]
+    for channel, (landmarks, spectra) in enumerate(zip(appearance.landmarks, appearance.spectra, strict=True)):
+        original = image[channel][box]
         if schemes[channel] not in (Z_SCORED, *ABSOLUTE):
             widths.append((0.0,) * 3)
             continue
-        mapped = _mapped(own, organ, landmarks)  # first, since contrast changes spectra
+        mapped = _mapped(original, organ, landmarks)  # first, since contrast changes spectra
         width = _width(mapped, organ, places, np.array(spectra))
         if width.any():
-            mapped = _mapped(blur(own[None], organ, width.tolist())[0], organ, landmarks)
+            mapped = _mapped(blur(original[None], organ, width.tolist())[0], organ, landmarks)
         values = mapped[organ]
         if schemes[channel] == Z_SCORED:
-            before = own[organ]
+            before = original[organ]
             values = (values - values.mean()) / max(float(values.std()), 1e-6) * before.std() + before.mean()
-        found[channel][box][organ] = values
+        harmonised[channel][box][organ] = values
         widths.append(_numbers(width))
-    return Harmonised(found, tuple(widths))
+    return Harmonised(harmonised, tuple(widths))
 
 
 def _is_of(path: Path, case: Case) -> bool:
-    """Whether a file in the folder of arrays is this case's, and not one's whose name begins alike."""
+    """Tell whether a file in the folder of arrays is this case's, and not of a case whose name begins alike."""
     return path.name.removeprefix(case.identifier)[:1] in (".", "_") and path.suffix in (".b2nd", ".npy", ".npz")
 
 
@@ -131,32 +126,32 @@ def _landmarks(values: np.ndarray) -> tuple[float, ...]:
 
 
 def _mapped(image: np.ndarray, organ: np.ndarray, landmarks: Sequence[float]) -> np.ndarray:
-    """(Z, Y, X): in the organ, quantiles become the landmarks; straight in between, and beyond them as overall."""
+    """Return (Z, Y, X): in the organ, quantiles become the landmarks; linear in between, and beyond as overall."""
     values = image[organ]
-    own, theirs = np.array(_landmarks(values)), np.array(landmarks)
-    own = np.maximum.accumulate(own) + 1e-6 * np.arange(len(own))  # several quantiles may share a value
-    slope = (theirs[-1] - theirs[0]) / (own[-1] - own[0])
-    own = np.array([own[0] - FAR, *own, own[-1] + FAR])
-    theirs = np.array([theirs[0] - slope * FAR, *theirs, theirs[-1] + slope * FAR])
+    quantiles, targets = np.array(_landmarks(values)), np.array(landmarks)
+    quantiles = np.maximum.accumulate(quantiles) + 1e-6 * np.arange(len(quantiles))  # some may share a value
+    slope = (targets[-1] - targets[0]) / (quantiles[-1] - quantiles[0])
+    quantiles = np.array([quantiles[0] - FAR, *quantiles, quantiles[-1] + FAR])
+    targets = np.array([targets[0] - slope * FAR, *targets, targets[-1] + slope * FAR])
     mapped = image.copy()
-    mapped[organ] = np.interp(values, own, theirs)
+    mapped[organ] = np.interp(values, quantiles, targets)
     return mapped
 
 
 def _stretches(where: np.ndarray) -> list[np.ndarray]:
-    """By axis: (n, 3) where stretches along it lie that are inside, as `_spectrum` counts them; none where few are."""
-    found = []
+    """Return by axis (n, 3): where stretches along it lie inside, as `_spectrum` counts them; none where few do."""
+    stretches = []
     for axis in range(3):
         inside = np.moveaxis(where, axis, -1)
         places = np.empty((0, 3), int)
         if inside.shape[-1] >= LENGTH:
             places = np.argwhere(sliding_window_view(inside, LENGTH, axis=-1)[..., ::EVERY, :].all(axis=-1))
-        found.append(places[:: -(-len(places) // MOST)] if len(places) >= FEWEST else places[:0])
-    return found
+        stretches.append(places[:: -(-len(places) // MOST)] if len(places) >= FEWEST else places[:0])
+    return stretches
 
 
 def _spectrum(image: np.ndarray, places: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """(F,) logarithm of the mean power along an axis, over stretches that are inside; all 0 where there are few."""
+    """Return (F,): the logarithm of the mean power along an axis, over stretches inside; all 0 where there are few."""
     if not len(places[axis]):
         return np.zeros(FREQUENCIES)
     stretches = sliding_window_view(np.moveaxis(image, axis, -1), LENGTH, axis=-1)[..., ::EVERY, :]
@@ -166,7 +161,7 @@ def _spectrum(image: np.ndarray, places: Sequence[np.ndarray], axis: int) -> np.
 
 
 def _width(image: np.ndarray, organ: np.ndarray, places: Sequence[np.ndarray], spectra: np.ndarray) -> np.ndarray:
-    """(3,) standard deviations, in voxels, of the blur that gives an image such spectra.
+    """Return (3,): standard deviations, in voxels, of the blur that gives an image such spectra.
 
     The axis that lacks most comes first, again and again: blur along one axis takes from the others' spectra too, and
     short stretches see less of it than there is.
@@ -183,14 +178,14 @@ def _width(image: np.ndarray, organ: np.ndarray, places: Sequence[np.ndarray], s
     return width
 
 
-def _missing_blur(own: np.ndarray, wanted: np.ndarray) -> float:
-    """The standard deviation, in voxels, of the Gaussian that makes a spectrum as steep as another; 0 for none.
+def _missing_blur(spectrum: np.ndarray, wanted: np.ndarray) -> float:
+    """Return the standard deviation, in voxels, of the Gaussian that makes a spectrum as steep as another; 0 for none.
 
     A Gaussian multiplies power by exp(-4 pi^2 sigma^2 f^2). Spectra agree when what neighbours differ by is the same
     share of all there is: 4 sin^2(pi f) weighs power by that, and noise and thick slices hardly matter to it, as they
     would to the slope of a spectrum's end.
     """
-    if not own.any() or not wanted.any():
+    if not spectrum.any() or not wanted.any():
         return 0.0
     f = np.arange(1, FREQUENCIES) / LENGTH
     steps = 4 * np.sin(np.pi * f) ** 2
@@ -198,7 +193,7 @@ def _missing_blur(own: np.ndarray, wanted: np.ndarray) -> float:
     def roughness(power: np.ndarray) -> float:
         return float((power * steps).sum() / power.sum())
 
-    ours, goal = np.exp(own[1:]), roughness(np.exp(wanted[1:]))
+    ours, goal = np.exp(spectrum[1:]), roughness(np.exp(wanted[1:]))
     low, high = 0.0, WIDEST
     if roughness(ours) <= goal:
         return low

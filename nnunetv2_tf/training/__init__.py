@@ -1,1 +1,1 @@
-"""What all methods that learn share; knows none of them."""
+"""Training of networks: what all methods that learn share. Does not depend on any method."""

@@ -1,6 +1,6 @@
 """Batches from worker processes. In: a function from a step's number to its batch. Out: the batches, in order.
 
-What a batch holds depends on its number alone, so that it is the same for any number of workers, and after resuming.
+A batch depends on its step's number alone, so that it is the same for any number of workers, and after resuming.
 """
 
 import traceback
@@ -14,23 +14,23 @@ import torch
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from torch import Tensor
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.work import end_with_parent
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.parallel import end_with_parent
 
-Arrays = Mapping[str, np.ndarray]  # what processes send: tensors that a process shared are lost with it
+Arrays = Mapping[str, np.ndarray]  # what workers send: a tensor's shared memory is lost when its worker ends
 Batch = Mapping[str, Tensor]
 
-AHEAD = 2  # batches that a worker has ready
+AHEAD = 2  # batches that a worker prepares in advance
 
 
 @contextmanager
 def batches(make: Callable[[int], Arrays], first: int, workers: int) -> Iterator[Iterator[Batch]]:
-    """Yields an endless stream of make(first), make(first + 1), ...; its workers end with the context.
+    """Yield an endless stream of make(first), make(first + 1), ...; its workers end with the context.
 
     Args:
-        make: from a step's number to its batch
-        first: step
-        workers: processes; 0 makes batches right here
+        make: returns the batch of a step, given its number
+        first: number of the first step
+        workers: processes that make batches; with 0 this process makes them
     """
     if workers < 1:
         yield (as_tensors(make(step)) for step in count(first))
@@ -43,13 +43,13 @@ def batches(make: Callable[[int], Arrays], first: int, workers: int) -> Iterator
 
 
 class _Loader:
-    """Every worker's own copy makes every n-th batch; the augmenter asks workers in turn."""
+    """Every n-th batch, for one of n workers: each has a copy of this, and the augmenter asks them in turn."""
 
     def __init__(self, make: Callable[[int], Arrays], first: int, workers: int) -> None:
         self.make, self.step, self.workers = make, first, workers
 
     def set_thread_id(self, number: int) -> None:
-        """Called once, in the worker."""
+        """Set up the worker; the augmenter calls this once, in the worker's process."""
         end_with_parent()
         torch.set_num_threads(1)  # a forked process must not use torch's threads, and workers share the cores
         self.step += number
@@ -60,7 +60,7 @@ class _Loader:
             return self.make(step)
         except UserError as error:
             return error
-        except Exception as error:  # or the augmenter would only say that a worker is gone
+        except Exception as error:  # otherwise the augmenter would only say that a worker is gone
             return RuntimeError(f"making the batch of step {step}: {error!r}\n{traceback.format_exc()}")
 
 
@@ -79,5 +79,5 @@ def _checked(source: Iterator[Arrays | Exception]) -> Iterator[Batch]:
 
 
 def as_tensors(arrays: Arrays) -> Batch:
-    """The same memory."""
+    """Return the arrays as tensors that share their memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}

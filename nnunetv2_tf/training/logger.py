@@ -1,21 +1,21 @@
-"""What a run says of itself, as nnU-Net's trainers do: training_log_*.txt, and progress.png."""
+"""Logs of a training, as nnU-Net's trainers write them. In: lines and curves. Out: training_log_*.txt, progress.png."""
 
 import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnunetv2_tf.panels import written_figure
+from nnunetv2_tf.io.panels import written_figure
 
 
 class Logger:
-    """Writes into a folder, and on the screen."""
+    """Logs to a file in a folder, and to the screen."""
 
     def __init__(self, folder: Path, silent: bool = False) -> None:
         self.folder, self.silent = folder, silent
         self.path = folder / f"training_log_{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}.txt"
 
     def lines(self, lines: Sequence[str]) -> None:
-        """One after the other, each with the time."""
+        """Print lines, and append them to the log file, each with the time."""
         if self.silent:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -27,13 +27,13 @@ class Logger:
     def epoch(
         self, number: int, values: Mapping[str, float], seconds: float, steps: int, waited: float | None = None
     ) -> None:
-        """What an epoch came to; waited: seconds of it for batches."""
-        found = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
+        """Log an epoch's mean values and duration; `waited`: seconds of it that were spent waiting for batches."""
+        means = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
         idle = "" if waited is None else f", {100 * waited / seconds:.0f} % of it waiting for batches"
-        self.lines([f"Epoch {number}: {found}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration{idle}"])
+        self.lines([f"Epoch {number}: {means}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration{idle}"])
 
     def paint(self, curves: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """progress.png: one plot below the other, by epoch."""
+        """Paint progress.png: curves by epoch, one plot below the other."""
         with written_figure(self.folder / "progress.png", (len(curves), 1), (9.0, 3.2 * len(curves))) as axes:
             for (place,), (name, lines) in zip(axes, curves.items(), strict=True):
                 for label, values in lines.items():

@@ -1,7 +1,7 @@
-"""Trains whatever learns by epochs and steps, as nnU-Net's trainers do. In: a learner, batches, a folder.
+"""Training by epochs and steps, as in nnU-Net's trainers. In: something trainable, batches, a folder.
 
-Out, in the folder: training_log_*.txt, progress.png, previews/, checkpoint_latest.pth while it runs, and
-checkpoint_final.pth. A run that is killed goes on from its last checkpoint, on a CPU with the same result to the bit.
+Out, in the folder: training_log_*.txt, progress.png, previews/, checkpoint_latest.pth during the training, and
+checkpoint_final.pth. A killed training resumes from its last checkpoint, on a CPU with the same result to the bit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,71 +13,71 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.training.ddp import Team
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.loading import Arrays, Batch, batches
 from nnunetv2_tf.training.logger import Logger
-from nnunetv2_tf.work import whole_file
 
 LATEST, FINAL, PREVIEWS = "checkpoint_latest.pth", "checkpoint_final.pth", "previews"
-SAVED_AFTER = 60.0  # seconds since the last checkpoint, at the end of an epoch
+SAVED_AFTER = 60.0  # at the end of an epoch, when the last checkpoint is so many seconds old
 
-Curves = dict[str, list[float]]  # by epoch
+Curves = dict[str, list[float]]  # a curve's values by epoch, by its name
 
 
-class Learner(Protocol):
-    """What can be trained."""
+class Trainable(Protocol):
+    """What `Loop` can train."""
 
     def begin(self, epoch: int) -> Mapping[str, float]:
-        """Sets what changes with the epoch; returns it, for the curves."""
+        """Set what changes with the epoch, such as learning rates; return it for the curves."""
         ...
 
     def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
-        """One step of every optimiser; returns what to keep a record of, as scalars."""
+        """Do one step of every optimiser; return losses and other scalars for the curves."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """All that a later run needs to go on: tensors and plain values."""
+        """Return all that is needed to resume: tensors and plain values."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up a state."""
+        """Load what `state()` returned."""
         ...
 
     def preview(self, path: Path) -> None:
-        """Paints what it can do by now."""
+        """Paint examples of what the networks put out by now."""
         ...
 
     def remarks(self, curves: Curves) -> Sequence[str]:
-        """What looks wrong, and what to try; empty as long as nothing does."""
+        """Return warnings about the curves, with what to try; empty as long as nothing looks wrong."""
         ...
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, and how often what is done."""
+    """How long to train, and what to show how often."""
 
     epochs: int
     steps: int  # per epoch
     preview_every: int  # epochs
-    groups: Mapping[str, Sequence[str]]  # the plots of progress.png and their curves
+    groups: Mapping[str, Sequence[str]]  # names of the curves in each plot of progress.png
 
 
 class Loop:
-    """One run of training. Of several processes the leader keeps the folder."""
+    """One training. Of several processes only the main one writes to the folder."""
 
-    def __init__(self, learner: Learner, schedule: Schedule, folder: Path, team: Team | None = None) -> None:
+    def __init__(self, learner: Trainable, schedule: Schedule, folder: Path, team: Team | None = None) -> None:
         self.learner, self.schedule, self.folder = learner, schedule, folder
         self.team = team or Team()
-        self.logger = Logger(folder, silent=not self.team.leads)
+        self.logger = Logger(folder, silent=not self.team.is_main)
         self.curves: Curves = {}
         self.said: set[str] = set()
 
     def run(self, make_batch: Callable[[int], Arrays], workers: int) -> None:
-        """Trains to the end.
+        """Train to the last epoch, from the last checkpoint on if there is one.
 
         Args:
-            make_batch: from a step's number, counted over all epochs, to its batch
+            make_batch: returns the batch of a step, given its number, counted over all epochs
             workers: processes that make batches
         """
         epoch = self._resume()
@@ -87,7 +87,7 @@ class Loop:
                 self._epoch(epoch, stream)
                 epoch += 1
                 last = epoch == self.schedule.epochs
-                if not self.team.leads:
+                if not self.team.is_main:
                     continue
                 if last or epoch % self.schedule.preview_every == 0:
                     self.learner.preview(self.folder / PREVIEWS / f"epoch_{epoch:04d}.png")
@@ -95,7 +95,7 @@ class Loop:
                     self._save(self.folder / (FINAL if last else LATEST), epoch)
                     self._paint()
                     saved = perf_counter()
-        if self.team.leads:
+        if self.team.is_main:
             (self.folder / LATEST).unlink(missing_ok=True)
 
     def _epoch(self, epoch: int, stream: Iterator[Batch]) -> None:
@@ -108,11 +108,11 @@ class Loop:
             waited += perf_counter() - asked
             for name, value in self._step(batch, epoch, step).items():
                 totals[name] = totals[name] + value.detach() if name in totals else value.detach().clone()
-        found = self.team.mean({name: total / self.schedule.steps for name, total in totals.items()})
-        self._refuse_nonsense(found, epoch)
-        for name, value in {**found, **rates}.items():
+        means = self.team.mean({name: total / self.schedule.steps for name, total in totals.items()})
+        self._check_finite(means, epoch)
+        for name, value in {**means, **rates}.items():
             self.curves.setdefault(name, []).append(value)
-        self.logger.epoch(epoch, found, perf_counter() - start, self.schedule.steps, waited)
+        self.logger.epoch(epoch, means, perf_counter() - start, self.schedule.steps, waited)
         new = [remark for remark in self.learner.remarks(self.curves) if remark not in self.said]
         self.logger.lines(new)
         self.said.update(new)
@@ -126,8 +126,8 @@ class Loop:
                 "(-p), or a GPU with more memory."
             ) from None
 
-    def _refuse_nonsense(self, found: Mapping[str, float], epoch: int) -> None:
-        wrong = sorted(name for name, value in found.items() if not abs(value) < float("inf"))
+    def _check_finite(self, means: Mapping[str, float], epoch: int) -> None:
+        wrong = sorted(name for name, value in means.items() if not abs(value) < float("inf"))
         if wrong:
             self._stop(epoch, " and ".join(wrong))
 
@@ -143,15 +143,15 @@ class Loop:
         raise UserError(sentence)
 
     def _resume(self) -> int:
-        """The epoch to begin with."""
-        state = self.team.told(self._last_state() if self.team.leads else None)
+        """Load the last checkpoint, if there is one; return the epoch to begin with."""
+        state = self.team.broadcast(self._last_state() if self.team.is_main else None)
         if state:
             self.learner.restore(state["learner"])
             self.curves = state["curves"]
         return state.get("epoch", 0)
 
     def _last_state(self) -> dict[str, Any]:
-        """Empty at the very beginning."""
+        """Return the content of the last checkpoint; empty when there is none."""
         for path in (self.folder / FINAL, self.folder / LATEST):
             if path.exists():
                 state = read_state(path)
@@ -174,7 +174,7 @@ class Loop:
 
 
 def _finite(state: Any) -> bool:
-    """Whether all tensors in a state are numbers."""
+    """Return whether all tensors in a state are finite."""
     if isinstance(state, Mapping):
         return all(_finite(value) for value in state.values())
     if isinstance(state, (list, tuple)):
@@ -183,7 +183,7 @@ def _finite(state: Any) -> bool:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What a checkpoint of ours holds; nothing in it is executed."""
+    """Return the content of a checkpoint that `Loop` wrote; raise when it is damaged. Nothing in it is executed."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if {"learner", "curves", "epoch"} <= set(state):

@@ -12,10 +12,11 @@ from hashlib import sha256
 import numpy as np
 from scipy import ndimage
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.meaning import Meaning
-from nnunetv2_tf.preparation.stored import Case
-from nnunetv2_tf.stamps import digest
+from nnunetv2_tf.dataset.label_roles import LabelRoles
+from nnunetv2_tf.geometry.boxes import box_around, starting_at
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.working_space.stored import Case
 
 PIECE_ML = 0.1  # smaller pieces do not count as tumours of their own
 SOME = 2000
@@ -69,7 +70,7 @@ class Lesion:
         return count_pieces(self.label > 0, self.voxel_ml)
 
     def across(self, midline: float) -> float:
-        """The share that lies on the side of the midline where less of it lies, by some of its points."""
+        """Return the share that lies on the side of the midline where less of it lies, by some of its points."""
         share = float((self.some[:, 0] > midline).mean())
         return min(share, 1 - share)
 
@@ -93,18 +94,18 @@ class Bank:
     def digest(self) -> str:
         """The same for the same tumours in the same places."""
         tumours = [
-            [one.donor, one.label.shape, sha256(one.label.tobytes()).hexdigest(), one.affine.tolist()]
-            for one in self.lesions
+            [lesion.donor, lesion.label.shape, sha256(lesion.label.tobytes()).hexdigest(), lesion.affine.tolist()]
+            for lesion in self.lesions
         ]
         return digest([tumours, self.midline, self.extent.tolist(), self.rank, self.diffuse])
 
     def of(self, donors: Collection[str]) -> "Bank":
-        """With these donors only."""
+        """Return the bank of these donors only."""
         return replace(self, lesions=tuple(lesion for lesion in self.lesions if lesion.donor in donors))
 
 
 def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
-    """Cuts the tumours out of cases.
+    """Cut the tumours out of cases.
 
     Args:
         cases: training cases of one fold; those without tumour only say where the middle is
@@ -117,13 +118,13 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
             case.tumour(),
             np.linalg.inv(affines.get(case.identifier, np.eye(4))) @ case.grid.affine,
         )
-        for case in map(replace, sorted(cases, key=lambda case: case.identifier))  # fresh ones, which do not stay
+        for case in (case.open() for case in sorted(cases, key=lambda case: case.identifier))
     )
-    return bank_of(scans, cases[0].meaning if cases else Meaning(()))
+    return bank_of(scans, cases[0].roles if cases else LabelRoles(()))
 
 
-def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], meaning: Meaning) -> Bank:
-    """Cuts the tumours out of scans: name, organ (Z, Y, X) bool, tumour map (Z, Y, X), voxel to common space (4, 4)."""
+def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], roles: LabelRoles) -> Bank:
+    """Cut the tumours out of scans: name, organ (Z, Y, X) bool, tumour map (Z, Y, X), voxel to common space (4, 4)."""
     lesions, middles, ends = [], [], []
     for name, organ, tumour, to_common in scans:
         inside = np.argwhere(organ)
@@ -137,26 +138,25 @@ def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], mea
     if not lesions:
         raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
     extent = np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
-    return Bank(tuple(lesions), float(np.median(middles)), extent, _rank(lesions, meaning), meaning.diffuse)
+    return Bank(tuple(lesions), float(np.median(middles)), extent, _rank(lesions, roles), roles.diffuse)
 
 
-def _rank(lesions: Sequence[Lesion], meaning: Meaning) -> tuple[int, ...]:
-    """The classes, the one that wins first: as dataset.json says, else the smaller one of the cohort."""
-    volumes = {value: sum(lesion.classes.get(value, 0.0) for lesion in lesions) for value in meaning.tumour}
-    others = sorted(set(meaning.tumour) - set(meaning.priority), key=lambda value: (volumes[value], value))
-    return (*(value for value in meaning.priority if value in volumes), *others)
+def _rank(lesions: Sequence[Lesion], roles: LabelRoles) -> tuple[int, ...]:
+    """Return the classes, the one that wins first: as dataset.json says, else the smaller one of the cohort."""
+    volumes = {value: sum(lesion.classes.get(value, 0.0) for lesion in lesions) for value in roles.tumour}
+    others = sorted(set(roles.tumour) - set(roles.priority), key=lambda value: (volumes[value], value))
+    return (*(value for value in roles.priority if value in volumes), *others)
 
 
 def cut_out(donor: str, tumour: np.ndarray, to_common: np.ndarray) -> Lesion:
-    """The box around a tumour map (Z, Y, X)."""
-    box = ndimage.find_objects((tumour > 0).astype(np.uint8))[0]
-    affine, start = to_common.copy(), tuple(part.start - 1 for part in box)
-    affine[:3, 3] += affine[:3, :3] @ start
-    return Lesion(donor, np.pad(tumour[box], 1).astype(np.int16), affine, start)
+    """Cut the box around a tumour map (Z, Y, X) out, with a voxel more on each side."""
+    box = box_around(tumour > 0)
+    start = tuple(part.start - 1 for part in box)
+    return Lesion(donor, np.pad(tumour[box], 1).astype(np.int16), starting_at(to_common, start), start)
 
 
 def count_pieces(tumour: np.ndarray, voxel_ml: float) -> int:
-    """Connected pieces of more than a few voxels; at least one where there is anything."""
+    """Count connected pieces of more than a few voxels; at least one where there is anything."""
     pieces = np.zeros(tumour.shape, np.int32)
     ndimage.label(tumour, EVERYWHERE, output=pieces)
     sizes = np.bincount(pieces.ravel())[1:] * voxel_ml
@@ -164,7 +164,7 @@ def count_pieces(tumour: np.ndarray, voxel_ml: float) -> int:
 
 
 def share_across(tumour: np.ndarray, grid: np.ndarray, midline: float) -> float:
-    """The share of a tumour (Z, Y, X) on the side of the midline where less of it lies.
+    """Return the share of a tumour (Z, Y, X) on the side of the midline where less of it lies.
 
     Args:
         tumour: bool

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.records import from_json, to_json
-from nnunetv2_tf.work import whole_file
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.json_dataclass import from_json, to_json
 
 REAL, HEALTHY, DONOR, SEED, SPARE = range(5)  # streams of random numbers
 CURE = "write one JSON object per line, as --recipe_only does."
@@ -23,7 +23,7 @@ SIZES = (0.1, 10.0)  # scales that can be meant
 
 
 @dataclass(frozen=True)
-class Tumour:
+class DonorTumour:
     """A donor's tumour and how it is transformed on its way to the host. The defaults leave it where it is."""
 
     donor: str
@@ -45,17 +45,17 @@ class Tumour:
     @property
     def untransformed(self) -> bool:
         """Whether it stays where and as it is."""
-        return self == Tumour(self.donor)
+        return self == DonorTumour(self.donor)
 
 
 @dataclass(frozen=True)
-class Line:
+class RecipeLine:
     """One synthetic case. It has one host, of either kind."""
 
     index: int
     healthy_host: str | None
     real_host: str | None
-    tumours: tuple[Tumour, ...]
+    tumours: tuple[DonorTumour, ...]
     seed: int
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Cohort:
+class CohortNames:
     """Who may be host and donor: a fold's training cases and the healthy ones."""
 
     groups: Mapping[str, tuple[str, str]]  # real case: its patient
@@ -84,8 +84,8 @@ class Cohort:
     healthy: Sequence[str] = ()  # if any, they are the hosts
 
 
-def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
-    """Line number `index` of the recipe with this seed, with a real host; tumours stay as they are."""
+def draw_line(cohort: CohortNames, seed: int, index: int) -> RecipeLine:
+    """Draw line number `index` of the recipe with this seed, with a real host; tumours stay as they are."""
     if not cohort.groups:
         raise UserError("No real case trains in this fold; check splits_final.json.")
     real = in_turn(cohort.groups, [seed, REAL], index)
@@ -97,30 +97,30 @@ def draw_line(cohort: Cohort, seed: int, index: int) -> Line:
             f"patients train, {len(cohort.donors)} of them with a tumour; use more training cases."
         )
     donor = donors[np.random.default_rng([seed, DONOR, index]).integers(len(donors))]
-    return Line(index, None, real, (Tumour(donor),), seed_of(seed, index))
+    return RecipeLine(index, None, real, (DonorTumour(donor),), seed_of(seed, index))
 
 
 def in_turn(names: Iterable[str], stream: Sequence[int], index: int) -> str:
-    """The name whose turn it is in consecutive seeded permutations."""
+    """Return the name whose turn it is in consecutive seeded permutations."""
     ordered = sorted(names)
     round_, place = divmod(index, len(ordered))
     return ordered[_permutation((*stream, round_), len(ordered))[place]]
 
 
 def seed_of(seed: int, index: int) -> int:
-    """The seed that a method gets for a line."""
+    """Return the seed that a method gets for a line."""
     return int(np.random.default_rng([seed, SEED, index]).integers(2**32))
 
 
-def write_recipe(lines: Sequence[Line], path: Path) -> None:
-    """Writes recipe.jsonl, whole or not at all."""
+def write_recipe(lines: Sequence[RecipeLine], path: Path) -> None:
+    """Write recipe.jsonl, whole or not at all."""
     with whole_file(path) as temporary:
         text = "".join(json.dumps(to_json(line)) + "\n" for line in lines)
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_recipe(path: Path) -> list[Line]:
-    """Reads recipe.jsonl; the lines count from 0."""
+def read_recipe(path: Path) -> list[RecipeLine]:
+    """Read recipe.jsonl; the lines count from 0."""
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -132,7 +132,7 @@ def read_recipe(path: Path) -> list[Line]:
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1} is not valid JSON ({error}); {CURE}") from None
         try:
-            line = from_json(Line, value)
+            line = from_json(RecipeLine, value)
         except ValueError as error:
             raise UserError(f"{path}, line {number + 1}: {error}; {CURE}") from None
         if line.index != number:
@@ -143,8 +143,8 @@ def read_recipe(path: Path) -> list[Line]:
     return lines
 
 
-def refuse_outsiders(lines: Sequence[Line], cohort: Cohort, path: Path) -> None:
-    """Raises when a recipe names a case that does not train in this fold, or mixes a patient with itself."""
+def check_recipe(lines: Sequence[RecipeLine], cohort: CohortNames, path: Path) -> None:
+    """Raise when a recipe names a case that does not train in this fold, or mixes a patient with itself."""
     kind, hosts = ("healthy_host", cohort.healthy) if cohort.healthy else ("real_host", cohort.groups)
     for line in lines:
         where, host = f"{path}, line {line.index + 1}", getattr(line, kind)
@@ -161,10 +161,10 @@ def refuse_outsiders(lines: Sequence[Line], cohort: Cohort, path: Path) -> None:
             if tumour.donor not in cohort.donors:
                 raise UserError(f"{where}: donor {tumour.donor} has no tumour; choose another.")
             if not cohort.healthy:
-                _refuse_for_real_hosts(tumour, host, cohort, where)
+                _check_for_real_hosts(tumour, host, cohort, where)
 
 
-def _refuse_for_real_hosts(tumour: Tumour, host: str, cohort: Cohort, where: str) -> None:
+def _check_for_real_hosts(tumour: DonorTumour, host: str, cohort: CohortNames, where: str) -> None:
     if cohort.groups[tumour.donor] == cohort.groups[host]:
         raise UserError(f"{where}: donor {tumour.donor} and host {host} are one patient; mix two.")
     if not tumour.untransformed:

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from nnunetv2_tf.baseline.checkpoint import Baseline, unwrapped
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.stamps import file_digest
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.digests import file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
 from tests.baseline.models import baseline
 from tests.workspace import TINY, TRAINER, Workspace
 

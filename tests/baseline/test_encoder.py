@@ -9,7 +9,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from torch import nn
 
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from tests.baseline.models import baseline
 from tests.workspace import Workspace
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from nnunetv2_tf.benchmark.matrix import Training, read_matrix
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.codebase import Codebase, codebase
 from nnunetv2_tf.commands import benchmark
-from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.records import to_json
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.code_version import CodeVersion, code_version
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.io.json_dataclass import to_json
 from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
 from tests.environments import REPOSITORY
 from tests.synthesis.making import make_set
@@ -51,7 +51,7 @@ def test_from_matrix_to_tables(workspace: Workspace):
     assert "2 of 3 trainings are done" in collected
     check_results(workspace.root / "results", nnunet, carvemix)
     verified = workspace.run("nnUNetv2_tf_benchmark", "verify", "matrix.json", expect=1, **EXTRA).stdout
-    expected = 1 if codebase().clean else 4  # besides, two trainings and a set by a changed checkout
+    expected = 1 if code_version().clean else 4  # besides, two trainings and a set by a changed checkout
     assert verified.count("PROBLEM") == expected
     assert f"PROBLEM: {failing.key} is not trained yet (missing)" in verified
     check_that_verify_notices(workspace, carvemix)
@@ -77,7 +77,7 @@ def check_results(folder: Path, *trainings: Training) -> None:
         rows = list(csv.DictReader(file))
     assert {row["arm"] for row in rows} == {training.arm.name for training in trainings}
     assert {row["matrix"] for row in rows} == {trainings[0].matrix.hash}
-    commit = codebase().commit
+    commit = code_version().commit
     assert commit is None or all(row["code"].startswith(commit) for row in rows)
     for training in trainings:
         summary = read_json(training.folder / "validation" / "summary.json", "")
@@ -160,14 +160,14 @@ def prepare_what_is_wrong(workspace: Workspace, name: str) -> None:
     if name == "regions.json":
         write_json(description, read_json(description, "") | {"tf": {"tumour": ["NCR"], "regions": []}})
     if name == "taken.json":
-        make_set(workspace, "carvemixseed0", num_cases=1, plans_name="nnUNetPlans")
+        make_set(workspace, "carvemixseed0", num_cases=1, plans="nnUNetPlans")
     write_json(workspace.root / "of_another" / "matrix.json", {**good, "epochs": 9})
 
 
 def test_a_changed_checkout_is_refused(workspace: Workspace, monkeypatch, capsys):
     write_json(workspace.root / "m.json", to_json(matrix(plans=TINY)))
-    changed = Codebase("1.0", "a" * 40, ("nnunetv2_tf/x.py",))
-    monkeypatch.setattr("nnunetv2_tf.benchmark.actions.codebase", lambda: changed)
+    changed = CodeVersion("1.0", "a" * 40, ("nnunetv2_tf/x.py",))
+    monkeypatch.setattr("nnunetv2_tf.benchmark.steps.code_version", lambda: changed)
     monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", "run", str(workspace.root / "m.json"), "-device", "cpu"])
     assert benchmark.main() == 2
     assert "has changes that are in no commit (nnunetv2_tf/x.py)" in capsys.readouterr().err

@@ -1,11 +1,11 @@
 import pytest
 
 from nnunetv2_tf.benchmark.matrix import Arm, read_matrix
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.records import to_json
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.sets.names import parse_trainer_name
-from nnunetv2_tf.stamps import digest
-from nnunetv2_tf.work import write_json
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix
 from tests.workspace import Workspace
 

@@ -8,9 +8,9 @@ import SimpleITK as sitk
 from nnunetv2_tf.benchmark import metrics
 from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.benchmark.scores import code_of, score_region, score_training, write_scores
-from nnunetv2_tf.codebase import Codebase
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.dataset.code_version import CodeVersion
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
 from tests.benchmark.examples import matrix
 from tests.workspace import Workspace
 
@@ -108,10 +108,10 @@ def test_neither_there_nor_predicted():
 
 def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Workspace, tmp_path):
     training = make_validated(workspace)
-    write_json(training.folder / "tf_code.json", [dataclasses.asdict(Codebase("1.0", "a" * 40, ("x.py",)))])
+    write_json(training.folder / "tf_code.json", [dataclasses.asdict(CodeVersion("1.0", "a" * 40, ("x.py",)))])
     assert code_of(training) == "a" * 40 + "+changes"
     rows = score_training(training, tmp_path / "scores", 1)
-    write_scores(rows, tmp_path / "benchmark.csv", Codebase("2.0", None, ()))
+    write_scores(rows, tmp_path / "benchmark.csv", CodeVersion("2.0", None, ()))
     with (tmp_path / "benchmark.csv").open(encoding="utf-8") as file:
         (first, *_), lines = (table := list(csv.DictReader(file))), len(table)
     assert lines == 6

@@ -10,13 +10,13 @@ import torch
 
 from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.benchmark.verification import problems
-from nnunetv2_tf.codebase import Codebase, write_codebases
-from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.dataset.code_version import CodeVersion, write_code_versions
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.files import read_json, write_json
 from tests.benchmark.examples import NNUNET, matrix
 from tests.workspace import TINY, Workspace
 
-CLEAN = Codebase("1.0", "a" * 40, ())
+CLEAN = CodeVersion("1.0", "a" * 40, ())
 PAIR = matrix(NNUNET, seeds=(0, 1))
 
 
@@ -41,7 +41,7 @@ def make_result(workspace: Workspace, training: Training, number: float) -> None
         "tf_training": {"split": split.digest, "enrichment": None},
     }
     torch.save(checkpoint, training.folder / "checkpoint_final.pth")
-    write_codebases([CLEAN], training.folder)
+    write_code_versions([CLEAN], training.folder)
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def change(**entries: object) -> Callable[[Workspace, Training], None]:
     return act
 
 
-def code(*entries: Codebase) -> Callable[[Workspace, Training], None]:
-    return lambda workspace, training: write_codebases(entries, training.folder)
+def code(*entries: CodeVersion) -> Callable[[Workspace, Training], None]:
+    return lambda workspace, training: write_code_versions(entries, training.folder)
 
 
 def plans(workspace: Workspace, training: Training) -> None:
@@ -123,9 +123,9 @@ def without(name: str) -> Callable[[Workspace, Training], None]:
         ),
         (code(), "nobody noted which code trained it"),
         (without("tf_code.json"), "nobody noted which code trained it"),
-        (code(Codebase("1.0", "a" * 40, ("x.py",))), "it was trained by a changed checkout (x.py)"),
-        (code(CLEAN, Codebase("1.0", "b" * 40, ())), "it was trained by 2 versions of the code one after another"),
-        (code(Codebase("1.0", "b" * 40, ())), "trainings come from different code"),
+        (code(CodeVersion("1.0", "a" * 40, ("x.py",))), "it was trained by a changed checkout (x.py)"),
+        (code(CLEAN, CodeVersion("1.0", "b" * 40, ())), "it was trained by 2 versions of the code one after another"),
+        (code(CodeVersion("1.0", "b" * 40, ())), "trainings come from different code"),
         (plans, f"{TINY} has changed since it was trained"),
         (labels, "channels or labels in dataset.json have changed"),
         (split, "it trained and validated on other cases"),

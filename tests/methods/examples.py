@@ -7,12 +7,13 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.methods.base import Edited, Method, Site
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 
 
 class Stamp(Method):
     """Brightens the placed tumour and what is around it, with noise of its own."""
 
-    hosts: Any = "real"
+    hosts: Any = ("real",)
 
     def edit(self, sites, rngs) -> list[Edited]:
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
@@ -32,7 +33,7 @@ class Tint(Stamp):
 class Glow(Stamp):
     """In healthy scans."""
 
-    hosts = "healthy"
+    hosts = ("healthy",)
 
 
 class Liar(Glow):
@@ -49,3 +50,4 @@ class Glare(Glow):
 
 
 PRESETS = {"paper": None, "default": None}
+SAMPLING = {"paper": AS_PUBLISHED}

@@ -15,14 +15,15 @@ import torch
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.dataset.label_roles import class_values
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.lookup import find_method, method_names
-from nnunetv2_tf.preparation.preprocess import preprocess_cases
-from nnunetv2_tf.preparation.stored import Case
-from nnunetv2_tf.synthesis.fits import learns
-from nnunetv2_tf.synthesis.making import build, make_case, synthesize_case
-from tests.scenes import SCENES, Built
+from nnunetv2_tf.synthesis.case_maker import make_case, synthesize_case
+from nnunetv2_tf.synthesis.fit_result import build_method, learns
+from nnunetv2_tf.working_space.preprocess import preprocess_cases
+from nnunetv2_tf.working_space.stored import OpenCase
+from tests.scenes import CPU, SCENES, Built
 from tests.workspace import tree
 
 PLAIN = ["tests.methods.examples:Stamp", "tests.methods.examples:Tint"]
@@ -50,16 +51,6 @@ def read(path: Path) -> np.ndarray:
     return np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
 
 
-def site_of(scene: Built, method: str, host: int, donor: int):
-    task = scene.task(host, donor, method)
-    return task.sites.make(task.line, task.host, ready(scene, method).pastes).site
-
-
-def ready(scene: Built, method: str):
-    found = find_method(method)
-    return build(found, scene.learnt(found))
-
-
 def made(
     scene: Built, method: str, host: int, donor: int, folder: Path
 ) -> tuple[list[np.ndarray], np.ndarray, float | None]:
@@ -78,18 +69,18 @@ def test_the_host_is_untouched_beyond_the_reach(scene: Built, method, host, dono
     before, own = [read(path) for path in case.files.images], read(case.files.label)
     changed = np.any([new != old for new, old in zip(images, before, strict=True)], axis=0)
     assert changed.any()
-    assert ((label != own) & np.isin(label, case.meaning.tumour)).any()
-    if case.meaning.organ:
-        assert not (changed & ~np.isin(own, (*case.meaning.organ, *case.meaning.tumour))).any()
+    assert ((label != own) & np.isin(label, case.roles.tumour)).any()
+    if case.roles.organ:
+        assert not (changed & ~np.isin(own, (*case.roles.organ, *case.roles.tumour))).any()
     elif case.has_background and not case.grid.resampled:
         assert not (changed & (before[0] == 0)).any()
     if reach is not None:
-        distance = np.asarray(distance_transform_edt(~np.isin(label, case.meaning.tumour), sampling=scanned(case)))
+        distance = np.asarray(distance_transform_edt(~np.isin(label, case.roles.tumour), sampling=scanned(case)))
         assert distance[changed].max() <= reach
         assert not (label != own)[distance > reach].any()
 
 
-def scanned(case: Case) -> list[float]:
+def scanned(case: OpenCase) -> list[float]:
     """The scan's spacing in the order of nibabel's axes."""
     return [float(size) for size in nibabel.load(case.files.label).header.get_zooms()]  # type: ignore[attr-defined]
 
@@ -98,7 +89,7 @@ def test_background_and_organ_stay_what_they_are(scene: Built, method, tmp_path)
     images, label, _ = made(scene, method, 0, 1, tmp_path)
     case = scene.cases[0]
     own = read(case.files.label)
-    no_tumour = ~np.isin(label, case.meaning.tumour) & ~np.isin(own, case.meaning.tumour)
+    no_tumour = ~np.isin(label, case.roles.tumour) & ~np.isin(own, case.roles.tumour)
     np.testing.assert_array_equal(label[no_tumour], own[no_tumour])
     if case.has_background:
         before = np.asarray(create_nonzero_mask(np.stack([read(path) for path in case.files.images])))
@@ -135,11 +126,11 @@ def make_case_in(scene: Built, method: str, folder: Path, seed: int = 0) -> None
 
 
 def test_a_batch_is_edited_like_one_by_one(scene: Built, method):
-    found = ready(scene, method)
-    sites = [site_of(scene, method, host, donor) for host, donor in PAIRS]
+    edits = scene.ready(method)
+    sites = [scene.site(host, donor, method) for host, donor in PAIRS]
     generators = lambda: [np.random.default_rng(index) for index in range(len(sites))]  # noqa: E731
-    together = found.edit(sites, generators())
-    alone = [found.edit([site], [rng])[0] for site, rng in zip(sites, generators(), strict=True)]
+    together = edits.edit(sites, generators())
+    alone = [edits.edit([site], [rng])[0] for site, rng in zip(sites, generators(), strict=True)]
     for one, other in zip(together, alone, strict=True):
         assert torch.equal(one.image, other.image)
         assert torch.equal(one.label, other.label)
@@ -147,10 +138,10 @@ def test_a_batch_is_edited_like_one_by_one(scene: Built, method):
 
 
 def test_editing_leaves_the_site_alone(scene: Built, method):
-    site = site_of(scene, method, 0, 1)
+    site = scene.site(0, 1, method)
     fields = ("image", "label", "organ", "tumour")
     before = {name: getattr(site, name).clone() for name in fields}
-    (edited,) = ready(scene, method).edit([site], [np.random.default_rng(0)])
+    (edited,) = scene.ready(method).edit([site], [np.random.default_rng(0)])
     assert all(torch.equal(getattr(site, name), before[name]) for name in fields)
     assert (edited.image.dtype, edited.image.shape) == (torch.float32, site.image.shape)
     assert (edited.label.dtype, edited.label.shape) == (torch.int16, site.label.shape)
@@ -162,25 +153,28 @@ def test_what_was_fitted_is_what_is_loaded(scene: Built, method, tmp_path):
     if learns(brief):
         short = {name: value for name, value in BRIEF.items() if hasattr(brief.config, name)}
         brief = replace(brief, config=replace(brief.config, **short))
-    learnt = scene.learnt(brief)
-    fitted, loaded = (build(brief, None if learnt is None else replace(learnt, folder=None)) for _ in range(2))
+    fit = scene.fit(brief)
+    fitted, loaded = (build_method(brief, CPU, () if fit is None else fit.needed) for _ in range(2))
     data = FitData(
         real=scene.cases,
         healthy=[],
-        sample_site=lambda rng: site_of(scene, method, int(rng.integers(2)), 2),
+        sample_site=lambda rng: scene.site(int(rng.integers(2)), 2, method),
         baseline=scene.baseline(),
+        plan=scene.plan,
+        roles=scene.cases[0].roles,
+        channels=channel_names(scene.dataset),
         class_names=class_values(scene.dataset),
         rng=np.random.default_rng(0),
     )
     fitted.fit(data, tmp_path)
     loaded.load(tmp_path)
     site = data.sample_site(data.rng)
-    one, same, other = (
+    image, same, other = (
         ready_method.edit([site], [np.random.default_rng(0)])[0].image
-        for ready_method in (fitted, loaded, build(brief, learnt))
+        for ready_method in (fitted, loaded, scene.ready(method))
     )
-    assert torch.equal(one, same)
-    assert torch.equal(one, other) is not learns(brief)  # another fit makes another image
+    assert torch.equal(image, same)
+    assert torch.equal(image, other) is not learns(brief)  # another fit makes another image
 
 
 def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
@@ -194,9 +188,9 @@ def test_nnunet_sees_the_edit(scene: Built, method, tmp_path):
         tmp_path / "labelsTr" / files.label.name,
     )  # fmt: skip
     list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
-    result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
-    site = task.sites.make(task.line, case, ready(scene, method).pastes).site
-    (edited,) = ready(scene, method).edit([site], [np.random.default_rng(0)])
+    result = OpenCase(case.dataset, case.plan, files, case.group, case.roles, tmp_path / "stored")
+    site = task.site_builder.build(case, scene.ready(method).pastes).site
+    (edited,) = scene.ready(method).edit([site], [np.random.default_rng(0)])
     where = edited.region if edited.region is not None else site.tumour > 0
     where = (where & site.organ).numpy()
     mean, sd = (np.array(values)[:, None] for values in (result.intensity.mean, result.intensity.sd))

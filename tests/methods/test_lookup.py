@@ -1,6 +1,6 @@
 import pytest
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.carvemix import CarveMix
 from nnunetv2_tf.methods.lookup import find_method, method_names
 from tests.methods.examples import Tint
@@ -22,7 +22,7 @@ def test_a_method_of_ones_own():
     [
         ("carvmix", "default", "There is no method carvmix; choose from .*carvemix"),
         ("base", "default", "There is no method base"),
-        ("carvemix", "fancy", "carvemix has no preset fancy; its module has PRESETS"),
+        ("carvemix", "fancy", "carvemix has no preset fancy; it has paper, default"),
         ("not.there:Class", "default", "ModuleNotFoundError: No module named 'not'; the module must be importable"),
         ("tests.methods.examples:Nothing", "default", "has no attribute 'Nothing'"),
         ("tests.methods.examples:np", "default", "is no method; derive it from"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.quality.cohort_gap import FEATURES, Brain, _auc, cohort_gap, patch_features
 
 SHAPE = (28, 30, 32)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunetv2_tf.folders import VARIABLES, Dataset
+from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.standin.brains import Brains
 from tests.conftest import enter
-from tests.dataset_conversion.releases import write_case
+from tests.conversion.releases import write_case
 from tests.environments import REPOSITORY
 from tests.workspace import Workspace, write_test_plans
 

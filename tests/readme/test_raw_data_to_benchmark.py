@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_tf.codebase import codebase
-from nnunetv2_tf.labels import MODALITIES
+from nnunetv2_tf.conversion.brats.labels import MODALITIES
+from nnunetv2_tf.dataset.code_version import code_version
+from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.standin.brains import Brains
-from nnunetv2_tf.work import write_json
 from tests.readme.blocks import README, blocks_by_section, new_workspace, run, shortened
 
 pytestmark = pytest.mark.exhaustive
@@ -33,7 +33,7 @@ def test_the_way(tmp_path: Path):
             write_json(tmp_path / "matrix.json", {**MATRIX, "folds": [0], "seeds": [0], "epochs": 1, "arms": ARMS})
             words += ["-np", "2", "--allow_changes"] if words[1] == "run" else []
             # verify finds fault with a checkout that is being worked on
-            expect = 1 if words[1] == "verify" and not codebase().clean else 0
+            expect = 1 if words[1] == "verify" and not code_version().clean else 0
         run(workspace, words, expect)
     raw = tmp_path / "nnUNet_raw"
     sets = {path.name for path in (raw / workspace.dataset.name / "tf").iterdir()}

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.labels import MODALITIES
+from nnunetv2_tf.conversion.brats.labels import MODALITIES
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.brains import Brains
 from tests.conftest import enter
-from tests.dataset_conversion.people import research, write_person
+from tests.conversion.people import research, write_person
 from tests.methods import examples
 from tests.readme.blocks import blocks_by_section, new_workspace, run, shortened
 

@@ -12,7 +12,22 @@ from tests.environments import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["-num_train", "2", "-num_val", "2", "-num_healthy", "2", "-num_cases", "2", "-epochs", "1", "-patch", "16"]
+SMALL = [
+    "-num_train",
+    "2",
+    "-num_val",
+    "2",
+    "-num_healthy",
+    "2",
+    "-num_cases",
+    "2",
+    "-epochs",
+    "1",
+    "-patch",
+    "16",
+    "-width",
+    "4",
+]
 
 
 def demo(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nnunetv2_tf.cases import CaseFiles
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.provenance import CaseEntry
+from nnunetv2_tf.dataset.cases import CaseFiles
+from nnunetv2_tf.dataset.provenance import CaseEntry
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.sets.checks import Rules, check_case
 from nnunetv2_tf.standin.brains import Brains
 

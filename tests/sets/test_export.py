@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
-from nnunetv2_tf.sets import actions
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets import manage
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of, tree
 
@@ -18,7 +18,7 @@ def exported(workspace: Workspace) -> Dataset:
     add_set(workspace, "demo")
     add_set(workspace, "demo", fold=1)
     write_json(workspace.dataset.raw / "groups.json", {"case_000": "P"})
-    actions.export("501", "demo", None, 701, None, TINY)
+    manage.export(manage.ExportRequest("501", "demo", None, 701, None, TINY))
     return Dataset("Dataset701_StandIns_demo")
 
 
@@ -61,7 +61,7 @@ def refused(
     workspace: Workspace, sentence: str, number: int = 702, name: str | None = None, plans: str = TINY, folds=None
 ):
     with pytest.raises(UserError, match=sentence):
-        actions.export("501", "demo", folds, number, name, plans)
+        manage.export(manage.ExportRequest("501", "demo", folds, number, name, plans))
     for folder in ("nnUNet_raw", "nnUNet_preprocessed"):
         assert not [path for path in (workspace.root / folder).iterdir() if "702" in path.name]
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_exported_is_one_sentence_without_a_trace(workspace: Work
     refused(workspace, "There is a dataset Dataset501_StandIns already; choose another number than 501", number=501)
     refused(workspace, "number goes from 1 to 999", number=-5)
     refused(workspace, "number goes from 1 to 999", number=9999)
-    refused(workspace, "There is no set demo for fold 3", folds=[3])
+    refused(workspace, "There is no set demo for fold 3", folds=(3,))
     refused(workspace, "A dataset cannot be called 'a/b'", name="a/b")
     refused(workspace, r"nnUNetPlansX\.json does not exist", plans="nnUNetPlansX")
     label = workspace.dataset.set_part("demo", 0) / "labelsTr" / "synthetic_0002.nii.gz"
@@ -88,11 +88,11 @@ def test_what_cannot_be_exported_is_one_sentence_without_a_trace(workspace: Work
     taken = workspace.root / "nnUNet_results" / "Dataset702_Trained"
     taken.mkdir(parents=True)
     with pytest.raises(UserError, match="There is a dataset Dataset702_Trained already"):
-        actions.export("501", "demo", None, 702, None, TINY)
+        manage.export(manage.ExportRequest("501", "demo", None, 702, None, TINY))
     taken.rmdir()
     add_set(workspace, "demo", fold="all")
     refused(workspace, "Part all of set demo is for a fold that splits_final.json does not list")
-    actions.export("501", "demo", [0], 703, "chosen", TINY)
+    manage.export(manage.ExportRequest("501", "demo", (0,), 703, "chosen", TINY))
     assert (workspace.root / "nnUNet_raw" / "Dataset703_chosen").is_dir()
 
 
@@ -108,15 +108,15 @@ def test_references_hold_for_a_relative_raw_folder(workspace: Workspace, monkeyp
     add_set(workspace, "demo")
     monkeypatch.chdir(workspace.root)
     monkeypatch.setenv("nnUNet_raw", "nnUNet_raw")
-    actions.export("501", "demo", None, 702, None, TINY)
+    manage.export(manage.ExportRequest("501", "demo", None, 702, None, TINY))
     description = read_json(Path("nnUNet_raw/Dataset702_StandIns_demo/dataset.json"), "")
     assert description["dataset"]["case_003"]["label"] == "$nnUNet_raw/Dataset501_StandIns/labelsTr/case_003.nii.gz"
 
 
 def test_what_to_run_next_and_what_nobody_checked_are_said(workspace: Workspace, capsys):
-    actions.add("501", workspace.foreign_cases(), "demo", [0], None, ["3d_fullres"], TINY, 1)
+    manage.add(manage.AddRequest("501", workspace.foreign_cases(), "demo", (0,), None, ("3d_fullres",), TINY, 1))
     capsys.readouterr()
-    actions.export("501", "demo", None, 702, None, TINY)
+    manage.export(manage.ExportRequest("501", "demo", None, 702, None, TINY))
     said = capsys.readouterr().out
     assert f"nnUNetv2_preprocess -d 702 -plans_name {TINY} -c 3d_fullres 2d" in said
     assert f"nnUNetv2_train 702 3d_fullres 0 -p {TINY}" in said

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folds import fold_split
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart, all_parts
-from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import TINY, Workspace, tree
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ LABEL = "labelsTr/synthetic_0001.nii.gz"
 
 def add(workspace: Workspace, folder: Path, name: str = "demo", folds=(0,), ancestors: bool = True) -> None:
     file = folder / "ancestors.json" if ancestors else None
-    actions.add(workspace.id, folder, name, list(folds), file, ["3d_fullres"], TINY, 1)
+    manage.add(manage.AddRequest(workspace.id, folder, name, tuple(folds), file, ("3d_fullres",), TINY, 1))
 
 
 def test_a_set_on_disk(workspace: Workspace):
@@ -54,7 +54,7 @@ def test_parts_of_two_folds_and_a_second_helping(workspace: Workspace):
     add(workspace, more, ancestors=False)
     entries = SetPart(workspace.dataset, "demo", 0).manifest().cases
     assert [entry.case for entry in entries] == [f"{kind}_{i:04d}" for kind in ("synthetic", "more") for i in range(4)]
-    assert actions.table("501").splitlines() == [
+    assert manage.table("501").splitlines() == [
         "set   method   folds  cases  accepted",
         "demo  foreign  0 1    8 4    8 4",
     ]

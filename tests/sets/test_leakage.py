@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nnunetv2_tf.folds import Groups, Split
-from nnunetv2_tf.provenance import Sidecar
+from nnunetv2_tf.dataset.folds import Groups, Split
+from nnunetv2_tf.dataset.provenance import Sidecar
 from nnunetv2_tf.sets.leakage import find_leaks
 
 DRAWS = 10_000

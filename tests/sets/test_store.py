@@ -5,11 +5,11 @@ from typing import IO, cast
 
 import pytest
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.preparation.preprocess import preprocess_cases
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart, all_parts
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.working_space.preprocess import preprocess_cases
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, stored
 
@@ -52,24 +52,24 @@ def test_changed_files_are_noticed(workspace: Workspace, part: SetPart):
 def test_remove_takes_a_fold_or_the_whole_set(workspace: Workspace, part: SetPart):
     add_set(workspace, "demo", fold=1)
     add_set(workspace, "other")
-    actions.remove("501", "demo", [1])
+    manage.remove(manage.RemoveRequest("501", "demo", (1,)))
     assert [(each.set_name, each.fold) for each in all_parts(workspace.dataset)] == [("demo", 0), ("other", 0)]
-    actions.remove("501", "demo", None)
+    manage.remove(manage.RemoveRequest("501", "demo", None))
     assert not part.folder.parent.exists()
     assert not workspace.dataset.preprocessed_set_part("demo", 0).parent.exists()
     assert [each.set_name for each in all_parts(workspace.dataset)] == ["other"]
-    for folds in (None, [0]):
+    for folds in (None, (0,)):
         with pytest.raises(UserError, match="no set demo"):
-            actions.remove("501", "demo", folds)
+            manage.remove(manage.RemoveRequest("501", "demo", folds))
 
 
 def test_a_set_whose_manifest_is_broken_can_be_removed(workspace: Workspace, part: SetPart):
     value = read_json(part.manifest_path, "")
     write_json(part.manifest_path, {**value, "method": "x"})
     with pytest.raises(UserError, match="remove this part of the set"):
-        actions.table("501")
-    actions.remove("501", "demo", [0])
-    assert actions.table("501").startswith("Dataset501_StandIns has no sets yet")
+        manage.table("501")
+    manage.remove(manage.RemoveRequest("501", "demo", (0,)))
+    assert manage.table("501").startswith("Dataset501_StandIns has no sets yet")
 
 
 def test_no_kill_leaves_new_arrays_under_old_stamps(workspace: Workspace, part: SetPart, monkeypatch):
@@ -85,7 +85,7 @@ def test_no_kill_leaves_new_arrays_under_old_stamps(workspace: Workspace, part: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("nnunetv2_tf.preparation.preprocess.preprocess_cases", replaced_then_killed)
+        patch.setattr("nnunetv2_tf.working_space.preprocess.preprocess_cases", replaced_then_killed)
         part.preprocess(workspace.plan(name="nnUNetPlansB"), 1)
     assert len(stale(part, workspace)) == 4
     part.preprocess(workspace.plan(), 1)
@@ -140,14 +140,14 @@ def test_what_a_kill_left_can_be_removed(workspace: Workspace, part: SetPart, ha
     if half == "adding":
         part.folder.rename(part.scratch)
         shutil.rmtree(workspace.dataset.preprocessed / "tf")
-    actions.remove("501", "demo", None)
+    manage.remove(manage.RemoveRequest("501", "demo", None))
     assert not (workspace.dataset.raw / "tf").exists()
     assert not (workspace.dataset.preprocessed / "tf").exists()
 
 
 def test_configurations_default_to_those_of_the_real_cases(workspace: Workspace):
     folder = workspace.foreign_cases()
-    actions.add("501", folder, "demo", [0], None, None, TINY, 1)
+    manage.add(manage.AddRequest("501", folder, "demo", (0,), None, None, TINY, 1))
     part = SetPart(workspace.dataset, "demo", 0)
     for configuration in ("2d", "3d_fullres"):
         assert part.stale(workspace.plan(configuration), part.manifest().cases) == []
@@ -156,7 +156,7 @@ def test_configurations_default_to_those_of_the_real_cases(workspace: Workspace)
 def test_sentences_for_what_does_not_exist(workspace: Workspace, monkeypatch):
     for dataset in ("502", "Dataset502_None", "x"):
         with pytest.raises(UserError, match="502|dataset x"):
-            actions.table(dataset)
+            manage.table(dataset)
     monkeypatch.delenv("nnUNet_raw")
     with pytest.raises(UserError, match="The environment variable nnUNet_raw is not set"):
-        actions.table("501")
+        manage.table("501")

@@ -7,16 +7,16 @@ import pytest
 import SimpleITK as sitk
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.standin.anatomy import anatomy, individual
 from nnunetv2_tf.standin.brains import REGIONS, Brains, healthy
-from nnunetv2_tf.standin.cohort import Cohort
+from nnunetv2_tf.standin.cohort import StandinCohort
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.growth import classes_of, grow, pushed_aside
 from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.standin.sheet import contact_sheet
-from nnunetv2_tf.work import read_json, write_json
 from tests.workspace import tree
 
 KINDS = ["procedural", "mni152"]
@@ -110,7 +110,7 @@ def test_the_ct_like_stand_in():
 
 
 @pytest.mark.parametrize("cohort", [Brains(), Brains(kind="mni152"), healthy(), Livers()], ids=["p", "m", "h", "l"])
-def test_same_seed_same_bytes_and_cases_depend_on_their_index_only(tmp_path, cohort: Cohort):
+def test_same_seed_same_bytes_and_cases_depend_on_their_index_only(tmp_path, cohort: StandinCohort):
     cohort.write_dataset(tmp_path / "a", 2, seed=4)
     cohort.write_dataset(tmp_path / "b", 2, seed=4)
     cohort.write_dataset(tmp_path / "longer", 3, seed=4)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.tumours.recipe import read_recipe
-from nnunetv2_tf.work import read_json, write_json
 from tests.synthesis.making import make_set, temporary_files
 from tests.workspace import BIN, QUIET, TINY, Workspace
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from nnunetv2_tf.commands import synthesize
-from nnunetv2_tf.folders import Dataset
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.work import read_json, write_json
 from tests.synthesis.making import make_set, temporary_files, written
 from tests.workspace import BIN, QUIET, TINY, Workspace, stored
 

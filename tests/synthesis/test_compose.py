@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.base import Edited, Site
 from nnunetv2_tf.standin.brains import Brains
-from nnunetv2_tf.synthesis.compose import compose, feather
-from nnunetv2_tf.synthesis.native import read_volume
-from nnunetv2_tf.synthesis.sites import Unusable
+from nnunetv2_tf.synthesis.compose import compose
+from nnunetv2_tf.synthesis.native_volume import read_volume
+from nnunetv2_tf.synthesis.site_builder import UnusableLineError
 from tests.conftest import enter
 from tests.scenes import LPS, SAME_GRID, Builder, Built, Scene
 
@@ -44,7 +44,7 @@ class Stored(Brains):
 
 def site_of(built: Built, host: int = 0, donor: int = 1) -> Site:
     task = built.task(host, donor, "carvemix")
-    return task.sites.make(task.line, task.host, with_donors=False).site
+    return task.site_builder.build(task.host.open(), with_donors=False).site
 
 
 @pytest.mark.parametrize("name", HOSTS)
@@ -56,7 +56,7 @@ def test_an_edit_of_nothing_but_one_voxel_leaves_all_others(name, build_scene: B
     built = build_scene(Scene(cohort, spacing=(spacing, spacing, spacing), extra=extra, num_cases=3))
     enter(built.workspace, monkeypatch)
     case, site = built.cases[0], site_of(built)
-    with pytest.raises(Unusable, match="nothing of the tumour is left on case_000"):
+    with pytest.raises(UnusableLineError, match="nothing of the tumour is left on case_000"):
         compose(case, site, Edited(site.image, site.label, 6.0))
     label = site.label.clone()
     voxel = tuple((site.organ & (site.label == 0)).nonzero()[100].tolist())
@@ -105,15 +105,6 @@ def test_the_formula_on_the_hosts_own_grid(scene: Built, reach):
     own = read_volume(case.files.label, reader).stored.transpose(axes)[crop]
     made = composed.label.stored.transpose(axes)[crop]
     np.testing.assert_array_equal(made, np.where(tumour & organ, site.tumour.numpy(), own))
-
-
-def test_feather_by_hand():
-    tumour = np.zeros((1, 1, 9), bool)
-    tumour[0, 0, 0] = True
-    row = feather(tumour, 6.0, (1, 1, 2.0))[0, 0]
-    np.testing.assert_allclose(row, [1, 0.75, 0.25, 0, 0, 0, 0, 0, 0], atol=1e-6)
-    np.testing.assert_array_equal(feather(tumour, 0.0, (1, 1, 2.0)), tumour)
-    assert not feather(tumour & False, 6.0, (1, 1, 1)).any()
 
 
 def test_dark_edits_stay_above_zero(scene: Built):

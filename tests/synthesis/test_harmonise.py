@@ -9,21 +9,19 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folders import LOOKS
-from nnunetv2_tf.preparation.preprocess import Plan, preprocess_cases
-from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.dataset.folders import LOOKS
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.synthesis import harmonise as module
+from nnunetv2_tf.synthesis.case_maker import synthesize_case
 from nnunetv2_tf.synthesis.compose import compose
-from nnunetv2_tf.synthesis.harmonise import QUANTILES, Z_SCORED, Looks, harmonise, looks_of
-from nnunetv2_tf.synthesis.making import build, synthesize_case
-from nnunetv2_tf.synthesis.sites import HealthySites
+from nnunetv2_tf.synthesis.fit_result import build_method
+from nnunetv2_tf.synthesis.harmonise import QUANTILES, Z_SCORED, Appearance, appearance_of, harmonise
+from nnunetv2_tf.working_space.preprocess import preprocess_cases
+from nnunetv2_tf.working_space.stored import OpenCase
 from tests.conftest import enter
-from tests.scenes import SAME_GRID, SCENES, Builder, Built, Scene
-from tests.synthesis.making import healthy_hosts_of
-from tests.workspace import Workspace
+from tests.scenes import CPU, SAME_GRID, SCENES, Builder, Built, Scene
 
 SHAPE = (48, 56, 52)
 GLOW = "tests.methods.examples:Glow"
@@ -45,13 +43,13 @@ def ball() -> np.ndarray:
 @pytest.mark.parametrize("sigma", [(0.8, 0.0, 0.0), (0.5, 0.6, 1.2), (1.5, 0.0, 0.7)])
 def test_how_much_a_scanner_smears_is_found_out(sigma):
     """On another anatomy, differently contrasted."""
-    looks = looks_of(np.tanh(structured(1, sigma)) * 3 + 1, ball())
+    looks = appearance_of(np.tanh(structured(1, sigma)) * 3 + 1, ball())
     found = harmonise(structured(2), ball(), looks, [Z_SCORED])
     np.testing.assert_allclose(found.blurred[0], sigma, atol=0.3, rtol=0.1)
 
 
 def test_nothing_is_made_sharper():
-    looks = looks_of(structured(1), ball())
+    looks = appearance_of(structured(1), ball())
     found = harmonise(structured(2, (1.0, 1.0, 1.0)), ball(), looks, [Z_SCORED])
     assert found.blurred == ((0.0, 0.0, 0.0),)
 
@@ -59,19 +57,19 @@ def test_nothing_is_made_sharper():
 def test_brightness_is_that_of_the_model():
     """Quantiles agree, darker stays darker, and outside the organ nothing changes."""
     host, organ = structured(2), ball()
-    looks = looks_of(np.exp(structured(1) / 3) * 40, organ)
+    looks = appearance_of(np.exp(structured(1) / 3) * 40, organ)
     found = harmonise(host, organ, replace(looks, spectra=(((0.0,) * 9,) * 3,)), [CT]).image[0]
     np.testing.assert_allclose(np.percentile(found[organ], QUANTILES), looks.landmarks[0], rtol=0.01)
     assert (np.diff(found[organ][np.argsort(host[0][organ])]) >= 0).all()
     np.testing.assert_array_equal(found[~organ], host[0][~organ])
-    blurred = harmonise(host, organ, looks_of(structured(1, (1.0, 1.0, 1.0)), organ), [CT]).image[0]
+    blurred = harmonise(host, organ, appearance_of(structured(1, (1.0, 1.0, 1.0)), organ), [CT]).image[0]
     np.testing.assert_allclose(np.std(blurred[organ]), np.std(structured(1, (1.0, 1.0, 1.0))[0][organ]), rtol=0.02)
 
 
 def test_z_scored_channels_keep_mean_and_sd():
     host = np.concatenate([structured(2), structured(3)])
     host = (host - host[:, ball()].mean(axis=1)[:, None, None, None]) * ball()
-    looks = looks_of(np.concatenate([structured(1), structured(4)]) * 7 + 50, ball())
+    looks = appearance_of(np.concatenate([structured(1), structured(4)]) * 7 + 50, ball())
     found = harmonise(host, ball(), looks, [Z_SCORED, CT]).image
     assert found[0][ball()].mean() == pytest.approx(host[0][ball()].mean(), abs=1e-3)
     assert found[0][ball()].std() == pytest.approx(host[0][ball()].std(), rel=1e-4)
@@ -80,39 +78,41 @@ def test_z_scored_channels_keep_mean_and_sd():
 
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.round(structured(2)[0])], ids=["one value", "few values"])
 def test_scans_of_few_values(image):
-    found = harmonise(image[None].astype(np.float32), ball(), looks_of(structured(1), ball()), [Z_SCORED])
+    found = harmonise(image[None].astype(np.float32), ball(), appearance_of(structured(1), ball()), [Z_SCORED])
     assert np.isfinite(found.image).all()
-    nothing = harmonise(structured(2), np.zeros(SHAPE, bool), looks_of(structured(1), ball()), [Z_SCORED])
+    nothing = harmonise(structured(2), np.zeros(SHAPE, bool), appearance_of(structured(1), ball()), [Z_SCORED])
     np.testing.assert_array_equal(nothing.image, structured(2))
     small = (slice(20, 30),) * 3  # for a stretch
-    found = harmonise(structured(2)[(slice(None), *small)], ball()[small], looks_of(structured(1), ball()), [Z_SCORED])
+    found = harmonise(
+        structured(2)[(slice(None), *small)], ball()[small], appearance_of(structured(1), ball()), [Z_SCORED]
+    )
     assert found.blurred == ((0.0, 0.0, 0.0),)
 
 
 def test_a_tumour_and_what_is_next_to_it_have_no_part_in_looks(scene: Built, monkeypatch):
     case = scene.cases[0]
-    taken = Looks.of(replace(case))
+    taken = Appearance.of(case)
     lighter = case.image()
     near = np.asarray(distance_transform_edt(case.tumour() == 0, sampling=case.grid.spacing)) <= module.AWAY
     lighter[:, near] += 5
-    monkeypatch.setattr(Case, "image", lambda *_: lighter)
+    monkeypatch.setattr(OpenCase, "image", lambda *_: lighter)
     path = scene.dataset.preprocessed / "tf" / LOOKS / scene.plan.data_identifier / f"{case.identifier}.json"
     path.unlink()
-    assert Looks.of(replace(case)) == taken
+    assert Appearance.of(case) == taken
 
 
 def test_looks_are_kept_for_as_long_as_arrays_and_labels_stay(scene: Built, monkeypatch):
     case = scene.cases[1]
-    taken = Looks.of(replace(case))
+    taken = Appearance.of(case)
     again = pytest.raises(pytest.fail.Exception, match="taken again")
-    monkeypatch.setattr(module, "looks_of", lambda *_: pytest.fail("taken again"))
-    assert Looks.of(replace(case)) == taken
+    monkeypatch.setattr(module, "appearance_of", lambda *_: pytest.fail("taken again"))
+    assert Appearance.of(case) == taken
     with again:
-        Looks.of(replace(case, meaning=replace(case.meaning, organ=(1, 2))))
+        Appearance.of(replace(case, roles=replace(case.roles, organ=(1, 2))))
     array = next(case.folder.glob(f"{case.identifier}.b2nd"))
     os.utime(array, ns=(array.stat().st_atime_ns, array.stat().st_mtime_ns + 1))
     with again:
-        Looks.of(replace(case))
+        Appearance.of(case)
     with pytest.raises(UserError, match="A set cannot be called 'looks'"):
         check_set_name("looks")
 
@@ -120,32 +120,19 @@ def test_looks_are_kept_for_as_long_as_arrays_and_labels_stay(scene: Built, monk
 def test_too_little_healthy_tissue_is_no_model():
     few = np.zeros(SHAPE, bool)
     few[20:25, 20:25, 20:25] = True
-    looks = looks_of(structured(1), few)
+    looks = appearance_of(structured(1), few)
     assert looks.landmarks == ()
     np.testing.assert_array_equal(harmonise(structured(2), ball(), looks, [Z_SCORED]).image, structured(2))
-    whole = looks_of(structured(1), ball())
+    whole = appearance_of(structured(1), ball())
     np.testing.assert_array_equal(harmonise(structured(2), few, whole, [Z_SCORED]).image, structured(2))
 
 
 def test_channels_that_are_rescaled_stay_as_they_are():
     image = np.concatenate([structured(2), structured(3)])
-    looks = looks_of(np.concatenate([structured(1), structured(4)]) * 3, ball())
+    looks = appearance_of(np.concatenate([structured(1), structured(4)]) * 3, ball())
     found = harmonise(image, ball(), looks, ["RescaleTo01Normalization", Z_SCORED])
     np.testing.assert_array_equal(found.image[0], image[0])
     assert (found.image[1] != image[1]).any()
-
-
-def test_where_nobody_says_what_the_organ_is_hosts_stay_as_they_are(with_healthy: Workspace, monkeypatch):
-    """A liver would come to look like a whole abdomen."""
-    hosts = healthy_hosts_of(with_healthy)
-    assert hosts.order["harmonised"] == module.RULES
-    assert replace(hosts, harmonised=False).order["harmonised"] is None
-    monkeypatch.setattr(Plan, "masked", False)
-    unmasked = replace(hosts)
-    assert unmasked.order["harmonised"] is None
-    sites = unmasked.sites(unmasked.lines(1)[0])
-    assert isinstance(sites, HealthySites)
-    assert sites.model is None
 
 
 def test_zeros_within_an_organ_stay_zero(build_scene: Builder, monkeypatch):
@@ -181,9 +168,9 @@ def test_an_edit_counts_from_the_harmonised_host_on(scene: Built):
     """native = host + sd * (harmonised - host + w * (edited - harmonised)), by hand."""
     case = scene.cases[0]
     task = scene.task(0, 1, GLOW, model=scene.cases[2])
-    made = task.sites.make(task.line, case, False)
+    made = task.site_builder.build(case, False)
     assert made.stored is not None
-    (edited,) = build(task.method).edit([made.site], [np.random.default_rng(0)])
+    (edited,) = build_method(task.method, CPU).edit([made.site], [np.random.default_rng(0)])
     composed = compose(case, made.site, edited, made.stored)
     plain = compose(case, made.site, replace(edited, image=made.site.image), made.stored)
     z_before, z_host, organ = (part.numpy() for part in (made.stored, made.site.image, made.site.organ))
@@ -225,8 +212,8 @@ def test_what_nnunet_makes_of_it_has_the_looks(scene: Built, tmp_path):
         if case.has_background:
             np.testing.assert_array_equal(old == 0, new == 0)
     list(preprocess_cases(scene.plan, [files], tmp_path / "stored", 1))
-    result = Case(case.dataset, case.plan, files, case.group, case.meaning, tmp_path / "stored")
-    made = task.sites.make(task.line, case, False)
+    result = OpenCase(case.dataset, case.plan, files, case.group, case.roles, tmp_path / "stored")
+    made = task.site_builder.build(case, False)
     seen = result.image() * np.reshape(result.intensity.sd, (-1, 1, 1, 1))
     seen = (seen + np.reshape(result.intensity.mean, (-1, 1, 1, 1)))[:, made.site.organ.numpy()]
     z = made.site.image.numpy() * np.reshape(case.intensity.sd, (-1, 1, 1, 1))

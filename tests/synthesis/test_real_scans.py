@@ -10,11 +10,11 @@ import pytest
 from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 
 from benchmarks.africa import DATASET, prepare
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.folders import VARIABLES, Dataset
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.work import read_json, write_json
 from tests.conftest import enter
 from tests.synthesis.making import cases_in
 from tests.workspace import TINY, Workspace, stored, write_test_plans
@@ -76,7 +76,9 @@ def test_a_real_scan_joins_a_set_as_nnunet_stores_it(africa: Workspace, monkeypa
         (tmp_path / target).parent.mkdir()
         shutil.copy(source, tmp_path / f"{target}.nii.gz")
     write_json(tmp_path / "ancestors.json", {"fabricated": [name]})
-    actions.add(africa.id, tmp_path, "copied", [0], tmp_path / "ancestors.json", ["3d_fullres"], COARSE, 1)
+    manage.add(
+        manage.AddRequest(africa.id, tmp_path, "copied", (0,), tmp_path / "ancestors.json", ("3d_fullres",), COARSE, 1)
+    )
     plan = africa.plan(name=COARSE)
     assert plan.masked
     identifier = plan.data_identifier

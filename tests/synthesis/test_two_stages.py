@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.folds import fold_split
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods import tf_aug, tf_gan
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_gan import fitting
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS
-from nnunetv2_tf.synthesis import actions
-from nnunetv2_tf.synthesis.fits import fit_folder
+from nnunetv2_tf.synthesis import requests
+from nnunetv2_tf.synthesis.fitting import fit_folder
 from nnunetv2_tf.training import loop
-from tests.synthesis.making import cases_in, make_set
-from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
+from tests.synthesis.making import cases_in, cohort_of, make_set
+from tests.workspace import TINY, TRAINER, Workspace, tree
 
 pytestmark = pytest.mark.slow
 
@@ -36,12 +36,9 @@ def brief(monkeypatch: pytest.MonkeyPatch):
 
 
 def fitted(workspace: Workspace, method: str, preset: str = "default", **changes):
-    settings = {
-        "healthy": "601", "preset": preset, "plans_name": TINY, "trainer": TRAINER, "device": "cpu", "seed": 0,
-        "overwrite": False, **changes,
-    }  # fmt: skip
-    actions.fit(workspace.id, "3d_fullres", [0], method, **settings)
-    return fit_folder(workspace.dataset, workspace.plan(), 0, find_method(method, preset), HEALTHY)
+    settings = {"healthy": "601", "preset": preset, "plans": TINY, "trainer": TRAINER, "device": "cpu", **changes}
+    requests.fit(requests.FitRequest(workspace.id, "3d_fullres", (0,), method, **settings))
+    return fit_folder(cohort_of(workspace), find_method(method, preset))
 
 
 @pytest.mark.parametrize("preset", ["default", "paper", "brief"])

@@ -1,6 +1,6 @@
 import pytest
 
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.sets import manage
 from tests.workspace import TINY, Workspace
 
 
@@ -15,4 +15,6 @@ def add_set(
     workspace: Workspace, name: str, fold: int | str = 0, num_cases: int = 4, configurations=("3d_fullres",), plans=TINY
 ) -> None:
     folder = workspace.foreign_cases(fold, num_cases)
-    actions.add(workspace.id, folder, name, [fold], folder / "ancestors.json", configurations, plans, 1)
+    manage.add(
+        manage.AddRequest(workspace.id, folder, name, (fold,), folder / "ancestors.json", configurations, plans, 1)
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnunetv2_tf.codebase import Codebase, read_codebases
+from nnunetv2_tf.dataset.code_version import CodeVersion, read_code_versions
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of
 
@@ -117,24 +117,24 @@ def test_the_checkpoint_is_nnunets_own_under_its_own_name(workspace: Workspace):
 
 
 def test_a_finished_model_carries_all_code_that_trained_it(workspace: Workspace, monkeypatch):
-    first, second = Codebase("1", "a" * 40, ()), Codebase("1", "b" * 40, ())
+    first, second = CodeVersion("1", "a" * 40, ()), CodeVersion("1", "b" * 40, ())
     module = importlib.import_module("nnunetv2_tf.trainers.TFBaselineTrainer")
-    monkeypatch.setattr(module, "codebase", lambda: first)
+    monkeypatch.setattr(module, "code_version", lambda: first)
     trainer = workspace.trainer("TFBaselineTrainer", num_epochs=2)
     folder = Path(trainer.output_folder)
     trainer.run_training()
-    assert read_codebases(folder) == [first]
+    assert read_code_versions(folder) == [first]
     started_anew = workspace.trainer("TFBaselineTrainer", num_epochs=2)
     started_anew.on_train_start()
-    assert read_codebases(folder) == []  # the old checkpoint's days are numbered
+    assert read_code_versions(folder) == []  # the old checkpoint's days are numbered
     run_epoch(started_anew)
     started_anew.current_epoch -= 1
     started_anew.save_checkpoint(str(folder / "checkpoint_latest.pth"))
-    monkeypatch.setattr(module, "codebase", lambda: second)
+    monkeypatch.setattr(module, "code_version", lambda: second)
     continued = workspace.trainer("TFBaselineTrainer", num_epochs=2, continue_training=True)
     continued.load_checkpoint(str(folder / "checkpoint_latest.pth"))
     continued.run_training()
-    assert read_codebases(folder) == [first, second]
+    assert read_code_versions(folder) == [first, second]
 
 
 def test_a_cpu_training_takes_no_more_threads_than_it_may(workspace: Workspace, monkeypatch):

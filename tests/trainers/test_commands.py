@@ -70,7 +70,7 @@ def predict(workspace: Workspace, trainer: str, output, *options: object) -> dic
         name = f"case_{index:03d}_0000.nii.gz"
         (inputs / name).symlink_to(workspace.dataset.raw / "imagesTr" / name)
     arguments = ["-i", inputs, "-o", output, "-d", 501, "-c", "3d_fullres", "-tr", trainer, *options]
-    workspace.run("nnUNetv2_predict", *arguments, "-device", "cpu", "--disable_tta", "-npp", 1, "-nps", 1)
+    workspace.run("nnUNetv2_predict", *arguments, "-device", "cpu", "--disable_tta", "-npp", 0, "-nps", 0)
     return voxels(output)
 
 
@@ -92,7 +92,7 @@ def shared_without_the_plugin(workspace: Workspace, tmp_path, predictions: dict[
     assert {path.name for path in installed.glob("fold_*")} == {"fold_0"}
     output = tmp_path / "predicted_elsewhere"
     arguments = ["-i", workspace.root / "inputs", "-o", output, "-d", 501, *options, "-device", "cpu", "--disable_tta"]
-    elsewhere.run("nnUNetv2_predict", *arguments, "-npp", 1, "-nps", 1, **places)
+    elsewhere.run("nnUNetv2_predict", *arguments, "-npp", 0, "-nps", 0, **places)
     assert voxels(output) == predictions
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from nnunetv2_tf.cases import raw_cases
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.preparation.preprocess import preprocess_cases
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.standin.brains import REGIONS, Brains
-from nnunetv2_tf.work import read_json, write_json
+from nnunetv2_tf.working_space.preprocess import preprocess_cases
 from tests.conftest import enter
 from tests.scenes import Builder, Scene
 from tests.trainers.conftest import add_set
@@ -35,7 +35,7 @@ def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch
     write_test_plans(workspace.dataset)
     folder = workspace.root / "foreign"
     brains.write_cases(folder, ["synthetic_0000"], seed=5)
-    actions.add(workspace.id, folder, "demo", [0], None, ["3d_fullres"], TINY, 1)
+    manage.add(manage.AddRequest(workspace.id, folder, "demo", (0,), None, ("3d_fullres",), TINY, 1))
     trainer = train(workspace)
     assert trainer.label_manager.has_regions
     assert trainer.label_manager.has_ignore_label is (ignore is not None)
@@ -83,4 +83,4 @@ def test_the_cascade_is_refused_before_anything_is_written(workspace: Workspace,
     assert not workspace.results.exists()
     add_set(workspace, "demo")
     with pytest.raises(UserError, match="needs predictions of its previous stage"):
-        actions.preprocess("501", "demo", [0], ["3d_cascade_fullres"], TINY, 1)
+        manage.preprocess(manage.PreprocessRequest("501", "demo", (0,), ("3d_cascade_fullres",), TINY, 1))

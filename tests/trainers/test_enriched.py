@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunetv2_tf.sets import actions
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.foreign import write_foreign_cases
-from nnunetv2_tf.work import read_json, write_json
 from tests.trainers.conftest import add_set
 from tests.workspace import TINY, Workspace, log_of
 
@@ -111,7 +111,9 @@ def test_fold_all_accepts_every_ancestor(workspace: Workspace):
 
 
 def test_trusted_cases_train_with_a_warning_in_the_log(workspace: Workspace):
-    actions.add(workspace.id, workspace.foreign_cases(), "trusted", [0], None, ["3d_fullres"], TINY, 1)
+    manage.add(
+        manage.AddRequest(workspace.id, workspace.foreign_cases(), "trusted", (0,), None, ("3d_fullres",), TINY, 1)
+    )
     trainer = workspace.trainer("TFEnrichedTrainer_trusted")
     trainer.get_tr_and_val_datasets()
     assert "WARNING: the ancestors of 4 are unknown" in log_of(Path(trainer.output_folder))
@@ -175,10 +177,12 @@ class TestRecord:
         path = self.trained(enriched, "TFEnrichedTrainer_demo")
         before = path.read_bytes()
         self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start()
-        actions.remove(enriched.id, "demo", None)
+        manage.remove(manage.RemoveRequest(enriched.id, "demo", None))
         folder = enriched.root / "others"
         write_foreign_cases(enriched.dataset, 0, folder, 4, seed=1)
-        actions.add(enriched.id, folder, "demo", [0], folder / "ancestors.json", ["3d_fullres"], TINY, 1)
+        manage.add(
+            manage.AddRequest(enriched.id, folder, "demo", (0,), folder / "ancestors.json", ("3d_fullres",), TINY, 1)
+        )
         capsys.readouterr()
         sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
         assert "began with other synthetic cases than its set holds now" in sentence
@@ -187,10 +191,12 @@ class TestRecord:
     def test_the_record_is_the_checkpoints_not_the_folders(self, enriched: Workspace, capsys):
         """A new training that stops before its first checkpoint leaves the old one's checkpoint behind."""
         self.trained(enriched, "TFEnrichedTrainer_demo")
-        actions.remove(enriched.id, "demo", None)
+        manage.remove(manage.RemoveRequest(enriched.id, "demo", None))
         folder = enriched.root / "others"
         write_foreign_cases(enriched.dataset, 0, folder, 4, seed=1)
-        actions.add(enriched.id, folder, "demo", [0], folder / "ancestors.json", ["3d_fullres"], TINY, 1)
+        manage.add(
+            manage.AddRequest(enriched.id, folder, "demo", (0,), folder / "ancestors.json", ("3d_fullres",), TINY, 1)
+        )
         enriched.trainer("TFEnrichedTrainer_demo").on_train_start()  # started anew, then stopped
         capsys.readouterr()
         sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)
@@ -232,7 +238,7 @@ class TestRecord:
         write_foreign_cases(enriched.dataset, 0, folder, 6, seed=2)
         for path in sorted(folder.glob("*/*.nii.gz")):
             path.rename(path.with_name(path.name.replace("synthetic", "zmore")))
-        actions.add(enriched.id, folder, "demo", [0], None, ["3d_fullres"], TINY, 1)
+        manage.add(manage.AddRequest(enriched.id, folder, "demo", (0,), None, ("3d_fullres",), TINY, 1))
         capsys.readouterr()
         self.continued(enriched, "TFEnrichedTrainer_demo_n2").on_train_start()
         sentence = refused(capsys, self.continued(enriched, "TFEnrichedTrainer_demo").on_train_start)

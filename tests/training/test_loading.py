@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.training.loading import batches
-from nnunetv2_tf.work import locked
 
 
 def numbered(step: int) -> dict[str, np.ndarray]:
@@ -70,8 +70,8 @@ def test_workers_end_with_a_killed_process(tmp_path):
     program = """
 import os, sys, time
 from pathlib import Path
+from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.training.loading import batches
-from nnunetv2_tf.work import locked
 from tests.training.test_loading import numbered
 with locked(Path(sys.argv[1]), "this"), batches(numbered, 0, 2) as stream:
     next(stream)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.training import loop
-from nnunetv2_tf.training.ddp import joined, launch
+from nnunetv2_tf.training.distributed import joined, launch
 from nnunetv2_tf.training.loop import FINAL, LATEST, Loop, Schedule
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 SCHEDULE = Schedule(epochs=4, steps=3, preview_every=2, groups={"loss": ["loss"], "rate": ["rate"]})
 
 
-class Drawn:
+class RecipeCache:
     """Adam has a memory, so that resuming without it would show."""
 
     def __init__(self, wrong: int | None = None) -> None:
@@ -68,7 +68,7 @@ def log_of(folder: Path) -> str:
 
 
 def test_a_whole_run(tmp_path):
-    learner = Drawn()
+    learner = RecipeCache()
     Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".txt") == [
         FINAL, "previews", "progress.png",
@@ -83,10 +83,10 @@ def test_a_whole_run(tmp_path):
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
-    whole = Drawn()
+    whole = RecipeCache()
     Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)
 
-    class Ended(Drawn):
+    class Ended(RecipeCache):
         def begin(self, epoch):
             if epoch == after:
                 raise KeyboardInterrupt
@@ -96,13 +96,13 @@ def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
     with pytest.raises(KeyboardInterrupt):
         Loop(Ended(), SCHEDULE, folder).run(batch, 0)
     assert (folder / LATEST).exists()
-    second = Drawn()
+    second = RecipeCache()
     Loop(second, SCHEDULE, folder).run(batch, 0)
     assert torch.equal(second.weight, whole.weight)
     ends = [torch.load(path / FINAL, weights_only=True)["curves"] for path in (tmp_path / "whole", folder)]
     assert ends[0] == ends[1]
     assert f"Going on after epoch {after - 1}, from {LATEST}" in log_of(folder)
-    third = Drawn()
+    third = RecipeCache()
     Loop(third, SCHEDULE, folder).run(batch, 0)  # nothing is left to do
     assert torch.equal(third.weight, whole.weight)
 
@@ -112,14 +112,14 @@ def half_and_whole(folder: Path) -> int:
     torch.set_num_threads(1)
     with joined(torch.device("cpu")) as (team, _):
         for epochs in (2, 4):
-            learner = Drawn()
+            learner = RecipeCache()
             Loop(learner, replace(SCHEDULE, epochs=epochs), folder, team).run(batch, 0)
         torch.save(learner.weight.detach(), folder / f"{team.rank}.pth")
     return 0
 
 
 def test_a_team_goes_on_from_its_leader_s_checkpoint(tmp_path):
-    whole = Drawn()
+    whole = RecipeCache()
     Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)
     folder = tmp_path / "team"
     assert launch(2, half_and_whole, folder) == 0
@@ -130,21 +130,21 @@ def test_a_team_goes_on_from_its_leader_s_checkpoint(tmp_path):
 
 def test_what_is_no_number_ends_it_and_the_last_good_state_is_kept(tmp_path):
     with pytest.raises(UserError, match=r"In epoch 2 loss came to no number, .*holds the last good state"):
-        Loop(Drawn(wrong=2), SCHEDULE, tmp_path).run(batch, 0)
+        Loop(RecipeCache(wrong=2), SCHEDULE, tmp_path).run(batch, 0)
     assert torch.load(tmp_path / LATEST, weights_only=True)["epoch"] == 2
     assert "came to no number" in log_of(tmp_path)
-    learner = Drawn()
+    learner = RecipeCache()
     Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
     assert learner.weight.isfinite().all()
     with pytest.raises(UserError, match="no checkpoint had been written yet"):
-        Loop(Drawn(wrong=0), SCHEDULE, tmp_path / "first").run(batch, 0)
+        Loop(RecipeCache(wrong=0), SCHEDULE, tmp_path / "first").run(batch, 0)
 
 
 @pytest.mark.parametrize("last", [1, 3])
 def test_weights_that_are_no_number_are_never_kept(tmp_path, last):
     """The last update of an epoch made them so: its losses were still numbers."""
 
-    class Broken(Drawn):
+    class Broken(RecipeCache):
         def step(self, batch, epoch, step):
             record = super().step(batch, epoch, step)
             if (epoch, step) == (last, 2):
@@ -160,8 +160,8 @@ def test_weights_that_are_no_number_are_never_kept(tmp_path, last):
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
-    Loop(Drawn(), SCHEDULE, tmp_path).run(batch, 0)
+    Loop(RecipeCache(), SCHEDULE, tmp_path).run(batch, 0)
     path = tmp_path / FINAL
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=rf"{FINAL} is damaged; delete it"):
-        Loop(Drawn(), SCHEDULE, tmp_path).run(batch, 0)
+        Loop(RecipeCache(), SCHEDULE, tmp_path).run(batch, 0)

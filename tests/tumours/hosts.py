@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
-from nnunetv2_tf.tumours.hosting import Host
+from nnunetv2_tf.tumours.place import Host
 
 SHAPE = (40, 48, 44)
 GRID = np.array([[0.0, 0, 3, -66], [0, 3, 0, -72], [3, 0, 0, -60], [0, 0, 0, 1]])  # Z, Y, X voxels of 3 mm to x, y, z

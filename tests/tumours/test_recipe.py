@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.records import to_json
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.tumours.recipe import (
-    Cohort,
-    Line,
-    Tumour,
+    CohortNames,
+    DonorTumour,
+    RecipeLine,
+    check_recipe,
     draw_line,
     read_recipe,
-    refuse_outsiders,
     write_recipe,
 )
 
 GROUPS = {f"case_{index}": ("group", f"patient_{index // 2}") for index in range(8)}
-COHORT = Cohort(GROUPS, [name for name in GROUPS if name != "case_3"])
-HEALTHY = Cohort(GROUPS, COHORT.donors, ["healthy_1", "healthy_2", "healthy_3"])
+COHORT = CohortNames(GROUPS, [name for name in GROUPS if name != "case_3"])
+HEALTHY = CohortNames(GROUPS, COHORT.donors, ["healthy_1", "healthy_2", "healthy_3"])
 
 
 @given(st.integers(0, 2**31), st.integers(0, 200))
@@ -60,7 +60,7 @@ def test_written_and_read(tmp_path):
     lines = [draw_line(COHORT, 0, index) for index in range(5)]
     write_recipe(lines, tmp_path / "recipe.jsonl")
     assert read_recipe(tmp_path / "recipe.jsonl") == lines
-    refuse_outsiders(lines, COHORT, tmp_path / "recipe.jsonl")
+    check_recipe(lines, COHORT, tmp_path / "recipe.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_written_and_read(tmp_path):
     [
         ("", "is empty"),
         ("{", "line 1 is not valid JSON"),
-        ("{}", "line 1: Line lacks or does not know"),
+        ("{}", "line 1: RecipeLine lacks or does not know"),
         (line_text(index=1), "line 1 has index 1, not 0"),
         (line_text(seed=-1), "line 1: a line has a seed of 0 or more"),
         (line_text(tumours=[]), "line 1: .*at least one tumour"),
-        (line_text(real_host=3), "line 1: Line.real_host must be text, not 3"),
+        (line_text(real_host=3), "line 1: RecipeLine.real_host must be text, not 3"),
         (line_text(real_host=None), "line 1: a line has a healthy_host or a real_host, and the other one is null"),
         (line_text(healthy_host="a"), "line 1: a line has a healthy_host or a real_host, and the other one is null"),
         (tumour_text(scale=[1, 1]), r"line 1: scale of case_\d must be three numbers \(Z, Y, X\), not \[1, 1\]"),
@@ -100,44 +100,44 @@ def test_broken_recipes_are_explained(tmp_path, text, sentence):
     ],
 )
 def test_a_recipe_may_not_leave_the_fold(tmp_path, host, tumours, sentence):
-    line = Line(0, None, host, tuple(Tumour(name) for name in tumours), 0)
+    line = RecipeLine(0, None, host, tuple(DonorTumour(name) for name in tumours), 0)
     with pytest.raises(UserError, match=sentence):
-        refuse_outsiders([line], COHORT, tmp_path)
+        check_recipe([line], COHORT, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("host", "tumour", "sentence"),
     [
-        ("healthy_1", Tumour("case_1", flip=True, shift=(3.0, 0.0, 0.0)), None),
-        ("stranger", Tumour("case_1"), "line 1 uses stranger, which is no case of the healthy dataset"),
-        ("case_0", Tumour("case_1"), "line 1 uses case_0, which is no case of the healthy dataset"),
-        ("healthy_1", Tumour("stranger"), "line 1 uses stranger, which does not train in this fold"),
-        ("healthy_1", Tumour("case_3"), "donor case_3 has no tumour"),
+        ("healthy_1", DonorTumour("case_1", flip=True, shift=(3.0, 0.0, 0.0)), None),
+        ("stranger", DonorTumour("case_1"), "line 1 uses stranger, which is no case of the healthy dataset"),
+        ("case_0", DonorTumour("case_1"), "line 1 uses case_0, which is no case of the healthy dataset"),
+        ("healthy_1", DonorTumour("stranger"), "line 1 uses stranger, which does not train in this fold"),
+        ("healthy_1", DonorTumour("case_3"), "donor case_3 has no tumour"),
     ],
 )
 def test_a_recipe_with_healthy_hosts(tmp_path, host, tumour, sentence):
-    line = Line(0, host, None, (tumour,), 0)
+    line = RecipeLine(0, host, None, (tumour,), 0)
     if sentence is None:
-        refuse_outsiders([line], HEALTHY, tmp_path)
+        check_recipe([line], HEALTHY, tmp_path)
         sentence = "line 1 has no real_host, which this method needs"
         with pytest.raises(UserError, match=sentence):
-            refuse_outsiders([line], COHORT, tmp_path)
+            check_recipe([line], COHORT, tmp_path)
         return
     with pytest.raises(UserError, match=sentence):
-        refuse_outsiders([line], HEALTHY, tmp_path)
+        check_recipe([line], HEALTHY, tmp_path)
 
 
 def test_transforms_are_refused_and_not_ignored(tmp_path):
-    line = Line(0, None, "case_0", (Tumour("case_2", flip=True),), 0)
+    line = RecipeLine(0, None, "case_0", (DonorTumour("case_2", flip=True),), 0)
     with pytest.raises(
         UserError, match="line 1 transforms the tumour of case_2, and methods with real hosts leave tumours"
     ):
-        refuse_outsiders([line], COHORT, tmp_path)
+        check_recipe([line], COHORT, tmp_path)
 
 
 def test_a_fold_without_cases():
     with pytest.raises(UserError, match="No real case trains in this fold"):
-        draw_line(Cohort({}, []), 0, 0)
+        draw_line(CohortNames({}, []), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,6 @@ def test_a_fold_without_cases():
     ],
 )
 def test_one_patient_cannot_be_mixed(groups, donors, sentence):
-    cohort = Cohort({name: ("group", group) for name, group in groups.items()}, donors)
+    cohort = CohortNames({name: ("group", group) for name, group in groups.items()}, donors)
     with pytest.raises(UserError, match=sentence):
         [draw_line(cohort, 0, index) for index in range(2)]

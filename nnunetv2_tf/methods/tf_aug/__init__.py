@@ -1,6 +1,6 @@
-"""TF-Aug: stage 1 of Tumor Fabrication."""
+"""TF-Aug, stage 1 of Tumor Fabrication: coarse tumours."""
 
-from nnunetv2_tf.methods.tf_aug.config import PRESETS
+from nnunetv2_tf.methods.tf_aug.config import PRESETS, SAMPLING
 from nnunetv2_tf.methods.tf_aug.method import TFAug as METHOD
 
-__all__ = ["METHOD", "PRESETS"]
+__all__ = ["METHOD", "PRESETS", "SAMPLING"]

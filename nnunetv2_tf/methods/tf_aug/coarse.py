@@ -1,8 +1,8 @@
 """Eq. 1: x_s' = x_h (1 - m_s) + I(B(x_h)) m_s. In: a healthy image and a tumour map. Out: the coarse image.
 
 B blurs; I(x) = a x + b, with a and b for each class and channel. The map may be soft: a voxel then belongs in part to a
-class, in part to another, in part to the host. Volumes are (C, Z, Y, X), z-scored; classes come as shares (K, Z, Y, X).
-Beyond the paper, a tumour may have detail of its own: some of the host's, and its donor's light and dark places.
+class, in part to another, in part to the host. Volumes are (C, Z, Y, X), as nnU-Net normalises; classes come as shares
+(K, Z, Y, X). Beyond the paper, detail may be added in a tumour: some of the host's, and its donor's texture.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from nnunetv2_tf.preparation.blurring import TRUNCATE, blur
+from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
 
 
 def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, detail: Tensor | None = None) -> Tensor:
-    """x_s'. Takes batches too, and passes gradients to a and b.
+    """Return the coarse image x_s', or a batch of them; gradients reach a and b.
 
     Args:
         x_h: (..., C, Z, Y, X) the host
@@ -34,11 +34,11 @@ def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, d
 
 
 def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
-    """(K, Z, Y, X) float32: each class's share of each voxel, of what of it is in the organ.
+    """Return (K, Z, Y, X) float32: each class's share of each voxel; soft edges neither leave the organ nor fade at it.
 
     Args:
         tumour: (Z, Y, X) the map
-        classes: its values
+        classes: values of the map, K of them
         organ: (Z, Y, X) bool
         sigma: standard deviation in voxels, by axis, of the soft edge; 0 for a hard one
     """
@@ -50,12 +50,12 @@ def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sig
 
 
 def texture(image: np.ndarray, tumour: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
-    """(C, Z, Y, X) float32: where a tumour is lighter or darker than its classes are on average, smoothly; 0 elsewhere.
+    """Return (C, Z, Y, X) float32: how much lighter or darker a tumour is than its class's mean, blurred; 0 elsewhere.
 
     Args:
         image: (C, Z, Y, X)
         tumour: (Z, Y, X) the map, on the same grid
-        sigma: standard deviation in voxels, by axis, of what is too fine to be kept
+        sigma: standard deviation in voxels, by axis, of the blur, which removes noise
     """
     differs = np.zeros_like(image)
     for value in np.unique(tumour[tumour > 0]):

@@ -1,29 +1,31 @@
-"""Settings of TF-Aug."""
+"""Settings of TF-Aug, and its presets."""
 
 from dataclasses import dataclass
+
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 
 
 @dataclass(frozen=True)
 class TFAugConfig:
-    """How coarse images are made and fitted."""
+    """How coarse images are made, and how their intensities are fitted."""
 
-    sigma: float = 2.0  # of the blur B: mm, or voxels
-    in_voxels: bool = False  # sigma counts voxels, whatever they measure
-    within_organ: bool = True  # B sees the organ only
+    sigma: float = 2.0  # standard deviation of the blur B, in mm or voxels
+    in_voxels: bool = False  # sigma is in voxels, whatever their spacing
+    within_organ: bool = True  # B averages over the organ only
     edge_mm: float = 1.0  # standard deviation of the map's soft edge; less in small tumours. 0: hard
-    edge_voxels: float = 0.5  # of what voxels themselves smear it, on top
+    edge_voxels: float = 0.5  # standard deviation of a further blur of the edge, in voxels, as by partial volumes
     grain: float = 0.5  # share of the host's detail, x_h - B(x_h), that stays in the tumour
-    texture: float = 1.0  # share of the donor's light and dark places
-    texture_mm: float = 2.0  # standard deviation of the blur that leaves them
-    moments: bool = True  # start at the moments of real tumours, else at a = 1, b = 0
+    texture: float = 1.0  # weight of the donor's texture: where its tumour is lighter and darker
+    texture_mm: float = 2.0  # standard deviation of the blur of that texture
+    moments: bool = True  # start with the mean and sd of real tumours, else at a = 1, b = 0
     positive: bool = True  # a > 0, so that bright stays bright
-    prototypes: bool = True  # compare with the mean features of all real cases, else with a random one's
-    pool: int | None = 32  # coarse images that are fitted again and again; None: always new ones
+    prototypes: bool = True  # fit to the mean features of all real cases, else to a random case's
+    pool: int | None = 32  # number of coarse images that are used again and again; None: always new ones
     epochs: int = 40
-    iterations: int = 250  # per epoch at most, which is once through the pool, or a site per healthy scan
+    iterations: int = 250  # per epoch at most; fewer if the pool, or else the number of healthy scans, is used up
     batch: int = 2
     learning_rate: float = 0.1
-    falling: bool = True  # the rate falls to 0, evenly over the epochs
+    falling: bool = True  # the learning rate falls evenly to 0 over the epochs
     jitter_a: float = 0.05  # per case, relative standard deviation
     jitter_b: float = 0.02  # per case, standard deviation
 
@@ -48,3 +50,4 @@ PRESETS = {
         jitter_b=0.0,
     ),
 }
+SAMPLING = {"paper": AS_PUBLISHED}

@@ -1,7 +1,7 @@
-"""Finds a and b of I(x) = a x + b. In: real cases, healthy sites, the baseline. Out: tf_aug.json.
+"""Fit of a and b in I(x) = a x + b. In: real cases, healthy sites, the baseline. Out: tf_aug.json.
 
-Per class and channel, by the L1 distance between class-wise features of coarse and real tumours in the baseline's
-encoder, with plain SGD. A run that is killed goes on where it was, with the same result.
+Each class and channel has its a and b. SGD minimises the L1 distance between the class-wise features that coarse and
+real tumours have in the baseline's encoder. A killed fit resumes from its last epoch, with the same result.
 """
 
 from collections.abc import Sequence
@@ -14,38 +14,35 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from nnunetv2_tf.baseline.crops import crop_size
-from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.baseline.features import Features, prototype
-from nnunetv2_tf.baseline.pooling import class_distance
-from nnunetv2_tf.cases import channel_names
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.baseline.class_features import Features, class_distance, mean_features
+from nnunetv2_tf.baseline.encoder import Encoder, crop_size
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.samples import (
-    Eye,
+    FeatureExtractor,
     Sample,
     moments_of_coarse,
     moments_of_real,
     sample_of,
 )
-from nnunetv2_tf.preparation.stored import Case
-from nnunetv2_tf.records import read_record, to_json
 from nnunetv2_tf.training.logger import Logger
-from nnunetv2_tf.work import write_json
+from nnunetv2_tf.working_space.stored import Case
 
 FINAL, LATEST = "tf_aug.json", "checkpoint_latest.json"
 CURE = "fit again with --overwrite."
-STEEPEST = 5.0  # a that moments may start at
-ROUNDS = 5  # until moments agree
+STEEPEST = 5.0  # the largest a to start with; the smallest is 1 / STEEPEST
+ROUNDS = 5  # repetitions until mean and sd of coarse and real tumours agree
 POOL, STEP, REAL = range(3)  # streams of random numbers
 
 Numbers = tuple[tuple[float, ...], ...]  # (K, C)
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What a fit has found: all that making coarse images takes."""
+class IntensityMap:
+    """The result of a fit, or its state after an epoch: all that is needed to make coarse images."""
 
     classes: tuple[int, ...]
     names: tuple[str, ...]  # of the classes
@@ -57,36 +54,36 @@ class Fitted:
     path_b: tuple[Numbers, ...]
 
 
-class Fit:
-    """One run of fitting."""
+class IntensityMapFit:
+    """One fit of a and b."""
 
     def __init__(self, config: TFAugConfig, data: FitData, folder: Path, device: torch.device) -> None:
         self.config, self.data, self.folder, self.device = config, data, folder, device
         self.seed = int(data.rng.integers(2**32))
-        manager, meaning = data.real[0].plan.manager, data.real[0].meaning
+        manager, roles = data.plan.manager, data.roles
         self.donors = [case for case in data.real if case.has_tumour()]
         schemes = manager.normalization_schemes
-        self.eye = Eye(
+        self.extractor = FeatureExtractor(
             Encoder.of(data.baseline).to(device),
-            meaning.tumour,
+            roles.tumour,
             crop_size(manager.patch_size),
             tuple(scheme == "ZScoreNormalization" for scheme in schemes),
             device,
         )
         names = {value: name for name, value in data.class_names.items()}
-        self.names = tuple(names.get(value, str(value)) for value in meaning.tumour)
-        self.channels = channel_names(data.real[0].dataset)
+        self.names = tuple(names.get(value, str(value)) for value in roles.tumour)
+        self.channels = data.channels
         self.logger = Logger(folder)
         self._real: dict[str, Features] = {}
 
-    def run(self) -> Fitted:
-        """Fits, or goes on fitting; the end is in tf_aug.json."""
+    def run(self) -> IntensityMap:
+        """Fit, or resume the fit; write the result to tf_aug.json and return it."""
         config = self.config
         self.pool = [self._sample(POOL, index) for index in range(config.pool or 0)]
         real = [self._features(case) for case in self.donors] if config.prototypes else []
-        self.goal = prototype(Features.joined(real)) if real else None
+        self.goal = mean_features(Features.joined(real)) if real else None
         latest = self.folder / LATEST
-        state = read_record(Fitted, latest, CURE) if latest.exists() else self._start()
+        state = read_record(IntensityMap, latest, CURE) if latest.exists() else self._start()
         if not latest.exists():
             self._log_start(state)
         while len(state.losses) < config.epochs:
@@ -101,30 +98,30 @@ class Fit:
         latest.unlink(missing_ok=True)
         return state
 
-    def _start(self) -> Fitted:
-        shape = (len(self.eye.classes), len(self.channels))
+    def _start(self) -> IntensityMap:
+        shape = (len(self.extractor.classes), len(self.channels))
         a, b = np.ones(shape), np.zeros(shape)
         if self.config.moments:
             a, b = self._by_moments(a, b)
-        return Fitted(self.eye.classes, self.names, self.channels, _numbers(a), _numbers(b), (), (), ())
+        return IntensityMap(self.extractor.classes, self.names, self.channels, _numbers(a), _numbers(b), (), (), ())
 
     def _by_moments(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(K, C) each: with these coarse tumours have the mean and sd of real ones, in cases normalised anew."""
+        """Return a and b, (K, C) each, that give coarse tumours the mean and sd of real ones after normalising anew."""
         samples = self.pool or [self._sample(POOL, index) for index in range(8)]
-        real = moments_of_real(self.donors, self.eye.classes)
-        ours, detail = moments_of_coarse(samples, self.eye.classes)
-        for _ in range(ROUNDS):  # tumours change what their cases are normalised by
-            mean_after, sd_after = self.eye.normalised_by(samples, a, b)
-            for index, value in enumerate(self.eye.classes):
-                if value in real and value in ours:
+        real = moments_of_real(self.donors, self.extractor.classes)
+        blurred, detail = moments_of_coarse(samples, self.extractor.classes)
+        for _ in range(ROUNDS):  # tumours change the mean and sd that their cases are normalised by
+            mean_after, sd_after = self.extractor.normalised_by(samples, a, b)
+            for index, value in enumerate(self.extractor.classes):
+                if value in real and value in blurred:
                     mean, sd = real[value] * sd_after + [mean_after, np.zeros_like(mean_after)]
-                    (our_mean, our_sd), (more, more_sd) = ours[value], detail[value]
-                    wanted = np.sqrt(np.maximum(sd**2 - more_sd**2, 0))  # what the detail leaves to do
-                    a[index] = np.clip(wanted / np.maximum(our_sd, 1e-6), 1 / STEEPEST, STEEPEST)
-                    b[index] = mean - a[index] * our_mean - more
+                    (blurred_mean, blurred_sd), (detail_mean, detail_sd) = blurred[value], detail[value]
+                    wanted = np.sqrt(np.maximum(sd**2 - detail_sd**2, 0))  # the detail brings variance of its own
+                    a[index] = np.clip(wanted / np.maximum(blurred_sd, 1e-6), 1 / STEEPEST, STEEPEST)
+                    b[index] = mean - a[index] * blurred_mean - detail_mean
         return a, b
 
-    def _epoch(self, state: Fitted) -> tuple[Fitted, int]:
+    def _epoch(self, state: IntensityMap) -> tuple[IntensityMap, int]:
         config, epoch = self.config, len(state.losses)
         raw_a = torch.tensor(state.a, dtype=torch.float64, device=self.device)
         raw_a = (_inverse_softplus(raw_a) if config.positive else raw_a).requires_grad_()
@@ -138,20 +135,20 @@ class Fit:
         for step in range(steps):
             batch = self._batch(epoch, step, order)
             a = softplus(raw_a) if config.positive else raw_a
-            ours = self.eye.of_coarse(batch, a.float(), b.float())
+            coarse = self.extractor.of_coarse(batch, a.float(), b.float())
             if of_pool is None:
-                theirs = self._random_real(epoch, step)
-                loss = class_distance(ours.means, theirs.means, ours.present & theirs.present).mean()
+                real = self._random_real(epoch, step)
+                loss = class_distance(coarse.means, real.means, coarse.present & real.present).mean()
             else:
-                of_pool = of_pool.with_batch(order[step * config.batch : (step + 1) * config.batch], ours)
+                of_pool = of_pool.with_batch(order[step * config.batch : (step + 1) * config.batch], coarse)
                 loss = self._to_goal(of_pool)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
             of_pool = None if of_pool is None else of_pool.detached()
-        found = softplus(raw_a) if config.positive else raw_a
-        a_now, b_now = _numbers(found.detach().cpu().numpy()), _numbers(b.detach().cpu().numpy())
+        a = softplus(raw_a) if config.positive else raw_a
+        a_now, b_now = _numbers(a.detach().cpu().numpy()), _numbers(b.detach().cpu().numpy())
         if not np.isfinite([a_now, b_now]).all():
             raise UserError(
                 f"The fit in {self.folder} came to values that are no numbers; fit with another -seed, and --overwrite."
@@ -166,21 +163,21 @@ class Fit:
         )
         return state, steps
 
-    def _of_pool(self, state: Fitted) -> Features:
-        """Features of all coarse images, (N, K, F) per stage."""
+    def _of_pool(self, state: IntensityMap) -> Features:
+        """Return the features of the pool's coarse images, (N, K, F) per stage."""
         a, b = torch.tensor(state.a, device=self.device).float(), torch.tensor(state.b, device=self.device).float()
         with torch.no_grad():
-            return Features.joined([self.eye.of_coarse([sample], a, b) for sample in self.pool])
+            return Features.joined([self.extractor.of_coarse([sample], a, b) for sample in self.pool])
 
     def _to_goal(self, of_pool: Features) -> Tensor:
-        """How far the mean coarse tumour is from the mean real one.
+        """Return the distance of the mean features of coarse tumours to those of real ones.
 
-        Of means, not the mean over images: each image's own distance is least when images are alike, that is with a
-        smaller a than the real one.
+        Not the mean of each image's distance: that is smallest when all coarse images are alike, which makes a too
+        small.
         """
-        ours, goal = prototype(of_pool), self.goal
+        coarse, goal = mean_features(of_pool), self.goal
         assert goal is not None
-        return class_distance(ours.means, goal.means, ours.present & goal.present)[0]
+        return class_distance(coarse.means, goal.means, coarse.present & goal.present)[0]
 
     def _batch(self, epoch: int, step: int, order: np.ndarray) -> list[Sample]:
         size = self.config.batch
@@ -190,41 +187,41 @@ class Fit:
 
     def _sample(self, *stream: int) -> Sample:
         site = self.data.sample_site(np.random.default_rng([self.seed, *stream]))
-        return sample_of(site, self.config, self.eye.classes, self.eye.size)
+        return sample_of(site, self.config, self.extractor.classes, self.extractor.size)
 
     def _random_real(self, epoch: int, step: int) -> Features:
-        """Of one case for each image of the batch."""
+        """Return the features of a random real case for each image of the batch."""
         rng = np.random.default_rng([self.seed, REAL, epoch, step])
         chosen = [self._features(self.donors[rng.integers(len(self.donors))]) for _ in range(self.config.batch)]
         return Features.joined(chosen)
 
     def _features(self, case: Case) -> Features:
-        """The encoder is frozen, so a real case's never change."""
+        """Return the features of a real case; cached, since the encoder is frozen."""
         if case.identifier not in self._real:
-            self._real[case.identifier] = self.eye.of_real(case)
+            self._real[case.identifier] = self.extractor.of_real(case)
         return self._real[case.identifier]
 
     def _rate(self, epoch: int) -> float:
         return self.config.learning_rate * (1 - epoch / self.config.epochs if self.config.falling else 1)
 
-    def _log_start(self, state: Fitted) -> None:
+    def _log_start(self, state: IntensityMap) -> None:
         self.logger.lines(
             [
                 f"{len(self.data.real)} real cases, {len(self.donors)} with a tumour; {len(self.data.healthy)} healthy",
                 f"the encoder is that of {self.data.baseline.path}",
-                f"it sees {' x '.join(map(str, self.eye.size))} voxels around the middle of a tumour",
+                f"it sees {' x '.join(map(str, self.extractor.size))} voxels around the middle of a tumour",
                 *self._lines(state),
             ]
         )
 
-    def _lines(self, state: Fitted) -> list[str]:
+    def _lines(self, state: IntensityMap) -> list[str]:
         return [
             f"{name} {channel}: a {state.a[k][c]:.4f}, b {state.b[k][c]:+.4f}"
             for k, name in enumerate(state.names)
             for c, channel in enumerate(state.channels)
         ]
 
-    def _paint(self, state: Fitted) -> None:
+    def _paint(self, state: IntensityMap) -> None:
         curves = {"loss": {"coarse to real": list(state.losses)}, "a": {}, "b": {}}
         for k, name in enumerate(state.names):
             for c, channel in enumerate(state.channels):

@@ -1,4 +1,4 @@
-"""TF-Aug, stage 1: coarse tumours. In: healthy sites with a tumour map. Out: the blurred host, brightened by class."""
+"""The method TF-Aug: coarse tumours. In: healthy sites. Out: hosts, blurred and brightened by class in the tumour."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,45 +7,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
-from nnunetv2_tf.methods.tf_aug.fitting import CURE, FINAL, Fit, Fitted
-from nnunetv2_tf.methods.tf_aug.samples import parts_of, put_together
-from nnunetv2_tf.records import read_record
+from nnunetv2_tf.methods.tf_aug.fitting import CURE, FINAL, IntensityMap, IntensityMapFit
+from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
 
 
 class TFAug(Method):
-    """I(B(x_h)) inside the tumour map."""
+    """Puts I(B(x_h)) inside the tumour map."""
 
-    hosts = "healthy"
+    hosts = ("healthy",)
     config: TFAugConfig
-    fitted_to: Fitted
+    fitted_to: IntensityMap
 
     @property
     def pastes(self) -> bool:
-        """Donors lend their texture."""
+        """Whether sites carry their donors, whose texture the tumours get."""
         return self.config.texture > 0
 
     def fit(self, data: FitData, folder: Path) -> None:
-        """Finds a and b."""
-        self.fitted_to = Fit(self.config, data, folder, self.device).run()
+        """Fit a and b."""
+        self.fitted_to = IntensityMapFit(self.config, data, folder, self.device).run()
 
     def load(self, folder: Path) -> None:
-        """Takes up tf_aug.json."""
-        self.fitted_to = read_record(Fitted, folder / FINAL, CURE)
+        """Load tf_aug.json."""
+        self.fitted_to = read_record(IntensityMap, folder / FINAL, CURE)
 
     def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
-        """Coarse images."""
+        """Return the coarse images of sites."""
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
 
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         a, b = self._jittered(rng)
-        box, parts = parts_of(site, self.config, self.fitted_to.classes)
+        box, parts = coarse_parts(site, self.config, self.fitted_to.classes)
         image = site.image.clone()
-        image[(slice(None), *box)] = put_together(parts, a, b)
+        image[(slice(None), *box)] = assemble(parts, a, b)
         label = torch.where(site.tumour > 0, site.tumour, site.label)
         soft = self.config.edge_mm or self.config.edge_voxels
-        reach = self.reach_mm if soft else 0.0  # a hard edge ends with the map
+        reach = self.reach_mm if soft else 0.0  # a hard edge changes nothing outside the map
         return Edited(image, label, reach, controls={"a": a.tolist(), "b": b.tolist()})
 
     def _jittered(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -1,29 +1,28 @@
-"""What TF-Aug is fitted on. In: sites and real cases. Out: crops for the encoder, and real tumours' features."""
+"""The data that TF-Aug is fitted to. In: sites and real cases. Out: crops for the encoder, features and moments."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from nnunetv2_tf.baseline.crops import Box, box_around, cut, middle
+from nnunetv2_tf.baseline.class_features import Features, class_means, features_around
 from nnunetv2_tf.baseline.encoder import Encoder, new_moments, renormalised
-from nnunetv2_tf.baseline.features import Features, features_around
-from nnunetv2_tf.baseline.pooling import class_means
+from nnunetv2_tf.geometry.boxes import Box, box_around, centre_of, cut, within
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
-from nnunetv2_tf.preparation.blurring import TRUNCATE, blur
-from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
+from nnunetv2_tf.working_space.stored import Case
 
-DEEPEST = 1 / 3  # of a tumour's depth: a wider edge would leave little of a small one
+DEEPEST = 1 / 3  # of a tumour's depth: with a wider soft edge little of a small tumour would be left
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What Eq. 1 puts together, for a part of a site."""
+class CoarseParts:
+    """The terms of Eq. 1 in a box of a site."""
 
     x_h: np.ndarray  # (C, Z, Y, X)
     blurred: np.ndarray  # (C, Z, Y, X)
@@ -31,55 +30,55 @@ class Parts:
     detail: np.ndarray  # (C, Z, Y, X)
 
 
-def parts_of(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[Box, Parts]:
-    """The ingredients around a site's tumour, and where that is."""
+def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[Box, CoarseParts]:
+    """Return the box around a site's tumour, and the terms of Eq. 1 in it."""
     spacing = np.array(site.spacing)
     sigma = np.full(3, config.sigma) if config.in_voxels else config.sigma / spacing
     tumour = site.tumour.numpy()
     edge = np.hypot(config.edge_mm / spacing, config.edge_voxels)
     edge *= min(1.0, _depth(tumour, site.spacing) * DEEPEST / float((edge * spacing).max())) if edge.any() else 1.0
-    reach, more = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
-    inner, wide = (box_around(tumour > 0, margin) for margin in (reach, more))  # the blur of the inner needs the wide
+    margins = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
+    inner, wide = (box_around(tumour > 0, margin) for margin in margins)  # blurring the inner box needs the wide one
     organ, image = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)]
-    here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, wide, strict=True))
+    here = within(inner, wide)
     blurred = blur(image, organ if config.within_organ else None, sigma.tolist())
     shares = shares_of(tumour[inner], classes, organ[here], edge.tolist())
     x_h, blurred = image[(slice(None), *here)], blurred[(slice(None), *here)]
     detail = config.grain * (x_h - blurred)
     if config.texture:
         detail += config.texture * _texture(site, inner, config.texture_mm / spacing)
-    return inner, Parts(x_h, blurred, shares, detail)
+    return inner, CoarseParts(x_h, blurred, shares, detail)
 
 
 def _depth(tumour: np.ndarray, spacing: Sequence[float]) -> float:
-    """Mm from the surface to the innermost voxel."""
-    inside = np.pad(tumour[box_around(tumour > 0, (0, 0, 0))] > 0, 1)
+    """Return the distance in mm from the tumour's surface to its innermost voxel."""
+    inside = np.pad(tumour[box_around(tumour > 0)] > 0, 1)
     return float(np.asarray(distance_transform_edt(inside, sampling=spacing)).max())
 
 
 def _texture(site: Site, box: Box, sigma: np.ndarray) -> np.ndarray:
-    """(C, Z, Y, X) of the donors, in a box; where two overlap, that of the first one whose class was placed there."""
-    found = np.zeros(site.image[(slice(None), *box)].shape, np.float32)
+    """Return (C, Z, Y, X): the donors' texture in a box; where two overlap, the first whose class was placed there."""
+    textures = np.zeros(site.image[(slice(None), *box)].shape, np.float32)
     waiting = site.tumour.numpy()[box] > 0
     for donor in site.donors:
         tumour = np.where(donor.organ[box], donor.tumour[box], 0)
         if tumour.any():
-            own = texture(donor.image[(slice(None), *box)].numpy(), tumour, sigma.tolist())
+            of_donor = texture(donor.image[(slice(None), *box)].numpy(), tumour, sigma.tolist())
             here = waiting & (tumour == site.tumour.numpy()[box])
-            np.copyto(found, own, where=here)
+            np.copyto(textures, of_donor, where=here)
             waiting &= ~here
-    return found
+    return textures
 
 
-def put_together(parts: Parts, a: Tensor, b: Tensor) -> Tensor:
-    """Eq. 1, (C, Z, Y, X)."""
+def assemble(parts: CoarseParts, a: Tensor, b: Tensor) -> Tensor:
+    """Return the coarse image by Eq. 1, (C, Z, Y, X)."""
     x_h, blurred, shares, detail = map(torch.from_numpy, (parts.x_h, parts.blurred, parts.shares, parts.detail))
     return coarse(x_h, blurred, shares, a.to(x_h.dtype), b.to(x_h.dtype), detail)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A site cut to what the encoder sees."""
+    """The terms of Eq. 1 for a site, cropped to what the encoder sees."""
 
     x_h: Tensor  # (C, z, y, x)
     blurred: Tensor  # (C, z, y, x)
@@ -87,33 +86,33 @@ class Sample:
     detail: Tensor  # (C, z, y, x)
     label: Tensor  # (z, y, x)
     body: Tensor  # (z, y, x) bool
-    n_norm: int
+    n_norm: int  # voxels that the whole case is normalised over
 
 
 def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Sequence[int]) -> Sample:
-    """Around the middle of its tumour."""
-    box, parts = parts_of(site, config, classes)
+    """Return a site cropped around the middle of its tumour."""
+    box, parts = coarse_parts(site, config, classes)
     image, tumour = site.image.numpy(), site.tumour.numpy()
     blurred, detail = image.copy(), np.zeros_like(image)
     shares = np.zeros((len(classes), *tumour.shape), np.float32)
     for whole, part in ((blurred, parts.blurred), (shares, parts.shares), (detail, parts.detail)):
         whole[(slice(None), *box)] = part
-    arrays, centre = (image, blurred, shares, detail, tumour, site.body.numpy()), middle(tumour)
+    arrays, centre = (image, blurred, shares, detail, tumour, site.body.numpy()), centre_of(tumour)
     return Sample(*(torch.from_numpy(cut(array, centre, size)) for array in arrays), n_norm=site.n_norm)
 
 
 @dataclass(frozen=True)
-class Eye:
-    """The encoder, and how images are brought before it."""
+class FeatureExtractor:
+    """The encoder, and how images are prepared for it."""
 
     encoder: Encoder
     classes: tuple[int, ...]
-    size: tuple[int, ...]  # of what it sees
+    size: tuple[int, ...]  # of the crops that it sees
     z_scored: tuple[bool, ...]  # by channel
     device: torch.device
 
     def of_coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Features:
-        """Features of coarse images; gradients reach a and b."""
+        """Return the features of coarse images; gradients reach a and b."""
         host = self._stacked(samples, "x_h")
         label, body = self._stacked(samples, "label"), self._stacked(samples, "body")
         image = self._coarse(samples, a, b)
@@ -121,15 +120,15 @@ class Eye:
         return Features(*class_means(self.encoder(seen), label, self.classes))
 
     def normalised_by(self, samples: Sequence[Sample], a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(C,) each: mean and sd that coarse cases are normalised by, averaged over them."""
-        found = [
+        """Return the mean and sd, (C,) each, that coarse cases are normalised by, averaged over the cases."""
+        moments = [
             new_moments(
                 self._coarse([sample], torch.from_numpy(a).float(), torch.from_numpy(b).float()),
                 self._stacked([sample], "x_h"), [sample.n_norm], self._stacked([sample], "body"), self.z_scored,
             )
             for sample in samples
         ]  # fmt: skip
-        mean, sd = (torch.cat(several).mean(dim=0).cpu().numpy() for several in zip(*found, strict=True))
+        mean, sd = (torch.cat(values).mean(dim=0).cpu().numpy() for values in zip(*moments, strict=True))
         return mean, sd
 
     def _coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Tensor:
@@ -140,31 +139,31 @@ class Eye:
         return torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
 
     def of_real(self, case: Case) -> Features:
-        """Features of a real case, around the middle of its tumour."""
-        case = replace(case)
-        return features_around(case.image(), case.tumour(), self.encoder, self.classes, self.size, self.device)
+        """Return the features of a real case, cropped around the middle of its tumour."""
+        opened = case.open()
+        return features_around(opened.image(), opened.tumour(), self.encoder, self.classes, self.size, self.device)
 
 
 def moments_of_real(cases: Sequence[Case], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
-    """By class: (2, C) mean and standard deviation inside a tumour, averaged over the cases that have it."""
-    return _moments(((case.image(), case.tumour()) for case in map(replace, cases)), classes)
+    """Return by class (2, C): mean and sd inside tumours, averaged over the cases that have the class."""
+    return _moments(((case.image(), case.tumour()) for case in (case.open() for case in cases)), classes)
 
 
 def moments_of_coarse(
     samples: Sequence[Sample], classes: Sequence[int]
 ) -> tuple[Mapping[int, np.ndarray], Mapping[int, np.ndarray]]:
-    """The same of the blurred hosts, and of the detail."""
+    """Return the same of the blurred hosts, and of the detail that is added to them."""
     labels = [sample.label.numpy() for sample in samples]
     blurred, detail = ([getattr(sample, name).numpy() for sample in samples] for name in ("blurred", "detail"))
     return _moments(zip(blurred, labels, strict=True), classes), _moments(zip(detail, labels, strict=True), classes)
 
 
 def _moments(volumes: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[int]) -> Mapping[int, np.ndarray]:
-    """Of images (C, Z, Y, X), where labels (Z, Y, X) have a class."""
-    found: dict[int, list[np.ndarray]] = {value: [] for value in classes}
+    """Return by class (2, C): the moments of images (C, Z, Y, X) where their labels (Z, Y, X) have the class."""
+    moments: dict[int, list[np.ndarray]] = {value: [] for value in classes}
     for image, label in volumes:
         for value in classes:
             values = image[:, label == value]
             if values.shape[1] > 1:
-                found[value].append(np.stack([values.mean(axis=1), values.std(axis=1)]))
-    return {value: np.mean(several, axis=0) for value, several in found.items() if several}
+                moments[value].append(np.stack([values.mean(axis=1), values.std(axis=1)]))
+    return {value: np.mean(of_class, axis=0) for value, of_class in moments.items() if of_class}

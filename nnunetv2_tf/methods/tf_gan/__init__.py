@@ -1,6 +1,6 @@
-"""Tumor Fabrication, whole: TF-Aug's coarse tumours, refined by TF-GAN. Paper 2.2, Eq. 2 to 5."""
+"""TF-GAN, the whole of Tumor Fabrication: TF-Aug's coarse tumours, refined by a GAN. Paper 2.2, Eq. 2 to 5."""
 
-from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.methods.tf_gan.config import PRESETS, SAMPLING
 from nnunetv2_tf.methods.tf_gan.method import TFGAN as METHOD
 
-__all__ = ["METHOD", "PRESETS"]
+__all__ = ["METHOD", "PRESETS", "SAMPLING"]

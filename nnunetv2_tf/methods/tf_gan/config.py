@@ -1,44 +1,46 @@
-"""Settings of TF-GAN."""
+"""Settings of TF-GAN, and its presets."""
 
 from dataclasses import dataclass
 
-EVERYTHING = 30.0  # mm; how far is looked where no limit is set
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
+
+EVERYTHING = 30.0  # mm; where distance maps are clipped when no limit is set
 
 
 @dataclass(frozen=True)
 class TFGANConfig:
-    """How coarse images are refined, and how that is learnt."""
+    """How coarse images are refined, and how the generator is trained."""
 
     largest_patch: int = 128  # voxels along an axis; less where the plans' patch is smaller
-    levels: int = 6
+    levels: int = 6  # resolution levels of both networks; fewer where the patch is too small
     features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
-    discriminator_features: tuple[int, ...] | None = None  # of its stages; None: twice the generator's
+    discriminator_features: tuple[int, ...] | None = None  # of the discriminator's stages; None: twice the generator's
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
-    reach_mm: float | None = 3.0  # how far around the tumour it may change; None: all of the organ
+    reach_mm: float | None = 3.0  # how far around the tumour the image may change; None: all of the organ
     view_mm: float | None = 10.0  # how far around the tumour the discriminator sees; None: everything
-    rim_mm: float = 8.0  # of the organ, from its surface: not seen, and so not changed; 0: none
-    tap: int = 4  # stage of the discriminator that judges patches
-    spectral: bool = True  # normalise the discriminator's weights
+    rim_mm: float = 8.0  # depth of the organ's rim, which D does not see and G does not change; 0: no rim
+    tap: int = 4  # stage of the discriminator after which its patch head branches off
+    spectral: bool = True  # spectral norm in the discriminator, else instance norm
     r1: float = 1.0  # weight of the gradient penalty on real images; 0: none
-    r1_every: int = 16  # steps
-    average: float = 0.999  # of the generator's weights, step by step; 0: the last ones count
-    prototypes: bool = True  # features are compared with the mean of all real cases, else with the batch's real ones
-    lambda_a: float = 10.0  # patches
-    lambda_b: float = 1.0  # whole images
-    lambda_c: tuple[float, float] = (10.0, 10.0)  # hinge, in the first and in the last epoch
-    lambda_d: float = 10.0  # features
-    margin: float = 0.02  # of the hinge, in [-1, 1]
-    margin_near: float = 0.13  # more right at the tumour, falling off by e every margin_mm
+    r1_every: int = 16  # steps from one penalty to the next
+    average: float = 0.999  # decay of the moving average of the generator's weights; 0: no averaging
+    prototypes: bool = True  # perceptual loss against mean features of all real cases, else of the batch's
+    lambda_a: float = 10.0  # weight of the adversarial loss of patches
+    lambda_b: float = 1.0  # of the adversarial loss of whole images
+    lambda_c: tuple[float, float] = (10.0, 10.0)  # of the hinge, in the first and in the last epoch
+    lambda_d: float = 10.0  # of the perceptual loss
+    margin: float = 0.02  # of the hinge, for intensities in [-1, 1]
+    margin_near: float = 0.13  # added to it at the tumour, falling by a factor of e every margin_mm
     margin_mm: float = 6.0
     centred: float = 1.0  # share of patches that lie around the tumour, the others anywhere in the organ
-    augmented: bool = True
-    shake: float = 0.05  # brightness and contrast, before real and refined images are judged
+    augmented: bool = True  # by `training.augmentation`
+    shake: float = 0.05  # standard deviation of random brightness and contrast of what D sees
     epochs: int = 200
-    iterations: int = 250  # per epoch at most, which is a site per healthy scan
+    iterations: int = 250  # per epoch at most; fewer where they would use more sites than there are healthy scans
     batch: int = 2
-    rate_g: float = 2e-4
+    rate_g: float = 2e-4  # learning rates of generator and discriminator
     rate_d: float = 4e-4
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float] = (0.5, 0.999)  # of Adam
     preview_every: int = 10  # epochs
 
     def __post_init__(self) -> None:
@@ -47,7 +49,7 @@ class TFGANConfig:
 
     @property
     def far(self) -> float:
-        """Mm from the tumour on which it does not matter how far something is."""
+        """Distance maps are clipped here (mm)."""
         return max(EVERYTHING if most is None else most for most in (self.reach_mm, self.view_mm))
 
 
@@ -75,3 +77,4 @@ PRESETS = {
     ),
     "brief": TFGANConfig(epochs=20),
 }
+SAMPLING = {"paper": AS_PUBLISHED}

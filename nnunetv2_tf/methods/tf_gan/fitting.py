@@ -1,4 +1,4 @@
-"""Trains TF-GAN. In: real cases, healthy sites, stage 1, the baseline. Out: generator.safetensors, and Loop's files."""
+"""Training of TF-GAN. In: real cases, healthy sites, stage 1, the baseline. Out: generator.safetensors, logs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,25 +9,25 @@ import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.cases import channel_names
-from nnunetv2_tf.errors import UserError
+from nnunetv2_tf.geometry.feather import feather
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
-from nnunetv2_tf.methods.tf_gan.domain import Domain
-from nnunetv2_tf.methods.tf_gan.game import Game
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, composed, one_hot, share_of, write_generator
+from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, blended, one_hot, write_generator
 from nnunetv2_tf.methods.tf_gan.patches import Patches
 from nnunetv2_tf.networks.levels import Levels
-from nnunetv2_tf.panels import Panel, write_panels
-from nnunetv2_tf.preparation.preprocess import Plan
+from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.working_space.preprocess import Plan
 
 PREVIEW, GOAL = 2, 3  # streams of random numbers
-DRAWS = 4  # of real patches, for each donor, that are the goal of features
-SHOWN = 8
-SURE, LONG = 0.98, 20  # of the discriminator: how often right, for how many epochs
-UNCHANGED, EARLY = 2e-3, 5  # in [-1, 1]; epochs that a generator has to begin
+DRAWS = 4  # real patches per donor, whose mean features are the goal of the perceptual loss
+SHOWN = 8  # patches in a preview
+SURE, LONG = 0.98, 20  # the discriminator always wins: so often right, for so many epochs
+UNCHANGED, EARLY = 2e-3, 5  # the generator changes nothing: so little, in [-1, 1], after so many epochs
 PLOTS = {
     "generator": ("G patch", "G whole", "hinge", "perceptual", "change in the tumour"),
     "discriminator": ("D patch", "D whole"),
@@ -38,15 +38,15 @@ PLOTS = {
 
 
 def levels_of(config: TFGANConfig, plan: Plan) -> Levels:
-    """How deep the networks are, and the patch they see."""
+    """Return the resolution levels of both networks, and with them the patch that they see."""
     patch = [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
     return Levels.of(patch, plan.manager.spacing, config.levels)
 
 
 def check(config: TFGANConfig, plan: Plan, processes: int) -> None:
-    """Raises when it cannot be trained."""
+    """Raise when it cannot be trained with these settings and plans by so many processes."""
     if config.batch % processes:
-        possible = [str(one) for one in range(1, config.batch + 1) if config.batch % one == 0]
+        possible = [str(number) for number in range(1, config.batch + 1) if config.batch % number == 0]
         raise UserError(
             f"A batch of {config.batch} patches cannot be shared evenly by {processes} processes; take "
             f"-num_gpus {' or '.join(possible)}."
@@ -59,25 +59,26 @@ def check(config: TFGANConfig, plan: Plan, processes: int) -> None:
         )
 
 
-class Training(Game):
-    """The game, and how to look at it."""
+class MonitoredGAN(GANTrainer):
+    """The training step, with previews and warnings for the training loop."""
 
-    shown: Sequence[Batch]  # patches of fold-train tumours in healthy hosts, the same all along
+    shown: Sequence[Batch]  # patches of training tumours in healthy hosts, the same in all previews
 
     def preview(self, path: Path) -> None:
-        """Host, coarse, refined, and refined with the map, through the middle of each tumour."""
+        """Paint a row per patch: host, coarse and refined image, and the refined one with the tumour's outline."""
         generator = Generator(self.design).to(self.device).eval()
-        generator.take(self.weights())
+        generator.load_weights(self.weights())
         rows = []
         for patch in self.shown:
-            one = {name: value[None].to(self.device) for name, value in patch.items()}
-            domain, host, coarse = self.design.domain, one["host"], one["coarse"]
+            batch = {name: value[None].to(self.device) for name, value in patch.items()}
+            domain, host, coarse = self.design.domain, batch["host"], batch["coarse"]
             with torch.no_grad():
-                added = generator(domain.into(coarse, one["body"]), one_hot(one["tumour"], self.design.classes))
-                finer = generator.refined(coarse, added, generator.depth(one["organ"]))
-            share = share_of(one["distance"], self.design.reach_mm) * one["organ"]
-            images = (host, composed(host, coarse, share), composed(host, finer, share))
-            x_h, x_s_, x_s = (domain.into(image, one["body"]) for image in images)
+                m_s = one_hot(batch["tumour"], self.design.classes)
+                added = generator(domain.normalise(coarse, batch["body"]), m_s)
+                refined = generator.refined(coarse, added, generator.depth_weight(batch["organ"]))
+            share = feather(batch["distance"], self.design.reach_mm) * batch["organ"]
+            images = (host, blended(host, coarse, share), blended(host, refined, share))
+            x_h, x_s_, x_s = (domain.normalise(image, batch["body"]) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
             pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s, x_s)]
@@ -92,75 +93,74 @@ class Training(Game):
         write_panels(rows, path)
 
     def remarks(self, curves: Curves) -> list[str]:
-        """When one side does not play."""
-        found = []
+        """Warn when the discriminator always wins or the generator changes nothing."""
+        warnings = []
         for head in ("patch", "whole"):
             recent = curves[f"D right, {head}"][-LONG:]
             if len(recent) == LONG and min(recent) > SURE:
-                found.append(
+                warnings.append(
                     f"The discriminator has been right {100 * SURE:g} % of the time for {LONG} epochs ({head}): it may "
                     "tell cohorts apart rather than tumours. Look at previews/; lower rate_d, or raise r1."
                 )
         if len(curves["change in the tumour"]) > EARLY and curves["change in the tumour"][-1] < UNCHANGED:
-            found.append(
+            warnings.append(
                 "The generator returns its input nearly unchanged. Look at previews/; raise rate_g, or lower lambda_c."
             )
-        return found
+        return warnings
 
 
-class Fit:
-    """One run of training."""
+class GANFit:
+    """One training of TF-GAN."""
 
     def __init__(
         self, config: TFGANConfig, data: FitData, stage1: Method, folder: Path, device: torch.device
     ) -> None:  # fmt: skip
         self.config, self.folder, self.team = config, folder, data.team
         self.seed = int(data.rng.integers(2**32))
-        case = data.real[0]
-        manager = case.plan.manager
-        donors = [one for one in data.real if one.has_tumour()]
-        levels = levels_of(config, case.plan)
+        manager = data.plan.manager
+        donors = [case for case in data.real if case.has_tumour()]
+        levels = levels_of(config, data.plan)
         features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
         features += features[-1:] * (config.levels - len(features))
         z, y, x = manager.spacing
         self.design = Design(
-            tuple(channel_names(case.dataset)), case.meaning.tumour, tuple(features), levels,
-            config.residual, config.reach_mm, config.rim_mm, (z, y, x), Domain.of(data.real),
+            data.channels, data.roles.tumour, tuple(features), levels,
+            config.residual, config.reach_mm, config.rim_mm, (z, y, x), IntensityRange.of(data.real),
         )  # fmt: skip
-        known = case.plan.masked or bool(case.meaning.organ)  # what the organ is, of real scans too
+        organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
         self.patches = Patches(
             data.sample_site, stage1, donors, levels.patch, config.reach_mm, config.far,
-            config.centred if known else 1.0, range(self.team.rank, config.batch, self.team.size), self.seed,
+            config.centred if organ_known else 1.0, range(self.team.rank, config.batch, self.team.size), self.seed,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
-        self.training = Training(config, self.design, encoder, z_scored, self.seed, device, self.team)
+        self.training = MonitoredGAN(config, self.design, encoder, z_scored, self.seed, device, self.team)
         steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
         schedule = Schedule(config.epochs, steps, config.preview_every, PLOTS)
         self.loop = Loop(self.training, schedule, folder, self.team)
 
     def run(self) -> None:
-        """Trains, or goes on training; the end is in generator.safetensors."""
+        """Train, or resume the training, and write generator.safetensors."""
         around = replace(self.patches, centred=1.0)
         self.training.shown = [
             as_tensors(around.fake(np.random.default_rng([self.seed, PREVIEW, index])))
-            for index in range(SHOWN if self.team.leads else 0)
+            for index in range(SHOWN if self.team.is_main else 0)
         ]
         if self.config.prototypes:
             draws = range(DRAWS * len(self.patches.donors))
-            several = (self.patches.real(np.random.default_rng([self.seed, GOAL, index])) for index in draws)
-            self.training.learn_goal(map(as_tensors, several))
+            real_patches = (self.patches.real(np.random.default_rng([self.seed, GOAL, index])) for index in draws)
+            self.training.learn_goal(map(as_tensors, real_patches))
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, -(-get_allowed_n_proc_DA() // self.team.local))
-        if self.team.leads:
+        if self.team.is_main:
             write_generator(self.folder / WEIGHTS, self.design, self.training.weights())
 
     def _described(self) -> list[str]:
         levels, wanted = self.design.levels, self.config.levels
         patch = " x ".join(map(str, levels.patch))
         fewer = f", not {wanted}: each halves it, and four voxels are kept" if levels.number < wanted else ""
-        players = (self.training.generator, self.training.discriminator)
-        sizes = [sum(weight.numel() for weight in player.parameters()) / 1e6 for player in players]
+        networks = (self.training.generator, self.training.discriminator)
+        sizes = [sum(weight.numel() for weight in network.parameters()) / 1e6 for network in networks]
         return [
             f"patches of {patch} voxels, {levels.number} levels{fewer}",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",

@@ -1,4 +1,4 @@
-"""G and D of TF-GAN. In: the design of both. Out: networks, and files of weights that carry their design."""
+"""The generator of TF-GAN. In: its design. Out: the network, and a file that holds weights and design."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, pad
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.methods.tf_gan.domain import Domain
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.networks.unet import UNet
-from nnunetv2_tf.records import from_json, to_json
-from nnunetv2_tf.work import whole_file
+from nnunetv2_tf.training.intensity_range import IntensityRange
 
 WEIGHTS = "generator.safetensors"
-KEY = "design"  # of the file's metadata
+KEY = "design"  # in the file's metadata
 
 
 @dataclass(frozen=True)
 class Design:
-    """All that building a generator, and using it, takes."""
+    """All that is needed to build a generator and to use it."""
 
     channels: tuple[str, ...]
     classes: tuple[int, ...]  # values of the tumour map
@@ -35,94 +35,87 @@ class Design:
     reach_mm: float | None
     rim_mm: float
     spacing: tuple[float, float, float]  # mm
-    domain: Domain
+    domain: IntensityRange
 
 
 class Generator(nn.Module):
-    """G, and how what it puts out becomes an image."""
+    """The generator G, and how its output becomes an image."""
 
     def __init__(self, design: Design) -> None:
         super().__init__()
         self.design = design
         channels = len(design.channels)
         self.network = UNet(channels + len(design.classes), channels, design.features, design.levels)
-        if design.residual:  # begins by changing nothing
+        if design.residual:  # training begins with a generator that changes nothing
             nn.init.zeros_(self.network.head.weight)
             nn.init.zeros_(self.network.head.bias)  # pyright: ignore[reportArgumentType]
 
     def weights(self) -> dict[str, Tensor]:
-        """All that it has learnt, each once: nnU-Net's blocks hold theirs under two names."""
+        """Return all weights, each under one name only: nnU-Net's blocks hold theirs under two."""
         return {name: value.detach() for name, value in self.named_parameters()}
 
-    def take(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes up weights; raises ValueError where they are another network's."""
-        own = self.weights()
-        wrong = {name for name in own.keys() | weights if _shape(own, name) != _shape(weights, name)}
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights; raise ValueError when they are another network's."""
+        current = self.weights()
+        wrong = {name for name in current.keys() | weights if _shape(current, name) != _shape(weights, name)}
         if wrong:
             raise ValueError(f"{len(wrong)} weights are another network's, such as {min(wrong)}")
-        for name, value in own.items():
+        for name, value in current.items():
             value.copy_(weights[name])
 
     def forward(self, x_s_: Tensor, m_s: Tensor) -> Tensor:
-        """What is to be added to the coarse image, in [-1, 1].
+        """Return what is to be added to the coarse image, in intensities scaled to [-1, 1].
 
         Args:
             x_s_: (B, C, Z, Y, X) the coarse image, the paper's x_s'
             m_s: (B, K, Z, Y, X) the tumour map, one channel per class
         """
-        found = torch.tanh(self.network(torch.cat([x_s_, m_s], dim=1)).float())
-        return found if self.design.residual else found - x_s_.clamp(-1, 1)  # what lies beyond keeps lying beyond
+        output = torch.tanh(self.network(torch.cat([x_s_, m_s], dim=1)).float())
+        return output if self.design.residual else output - x_s_.clamp(-1, 1)  # what exceeds [-1, 1] is kept
 
-    def depth(self, organ: Tensor) -> Tensor:
-        """How much of what it adds counts in an organ (B, Z, Y, X): nothing in the rim."""
-        return depth_share(organ, self.design.rim_mm, self.design.spacing)
+    def depth_weight(self, organ: Tensor) -> Tensor:
+        """Return the weight of the generator's output at each voxel of an organ (B, Z, Y, X), by `depth_weight_of`."""
+        return depth_weight_of(organ, self.design.rim_mm, self.design.spacing)
 
-    def refined(self, coarse: Tensor, added: Tensor, deep: Tensor) -> Tensor:
-        """A coarse image (B, C, Z, Y, X), z, with what was added to it, as far as its depth lets it count."""
-        return coarse + self.design.domain.change(added) * deep[:, None]
+    def refined(self, coarse: Tensor, added: Tensor, depth: Tensor) -> Tensor:
+        """Return the coarse image (B, C, Z, Y, X), z, plus what the generator adds, weighted by `depth_weight`."""
+        return coarse + self.design.domain.denormalise_difference(added) * depth[:, None]
 
 
-def composed(host: Tensor, image: Tensor, share: Tensor) -> Tensor:
-    """An image as it will be written, and the host where it does not count. All (B, C, Z, Y, X), z.
+def blended(host: Tensor, image: Tensor, share: Tensor) -> Tensor:
+    """Return an image blended into its host, as it will be written. All are (B, C, Z, Y, X), z.
 
     Args:
-        host: what was there
-        image: a coarse or a refined one
-        share: (B, Z, Y, X) how much it counts: 1 in the tumour, 0 outside the organ
+        host: the image without the new tumour
+        image: the coarse or the refined image
+        share: (B, Z, Y, X) weight of the image: 1 in the tumour, 0 outside the organ
     """
     return host + share[:, None] * (image - host)
 
 
-def share_of(distance: Tensor, reach_mm: float | None) -> Tensor:
-    """How much a refined image counts, by the distance in mm to the tumour; as finished cases are put together."""
-    if reach_mm is None:
-        return torch.ones_like(distance)
-    return (1 + torch.cos(torch.pi * (distance / reach_mm).clamp(max=1))) / 2
+def depth_weight_of(organ: Tensor, rim_mm: float, spacing: Sequence[float]) -> Tensor:
+    """Return a weight for each voxel of an organ (B, Z, Y, X), by depth: 0 in the rim's outer half, 1 below the rim.
 
-
-def depth_share(organ: Tensor, rim_mm: float, spacing: Sequence[float]) -> Tensor:
-    """How much a place in the organ (B, Z, Y, X) counts, by its depth: 0 in the rim's outer half, 1 below the rim.
-
-    The depth is taken from how much of a box of twice the rim around a place is organ: at a flat surface half of it.
-    Without a rim every place counts.
+    The depth is estimated by how much of a box around the voxel, twice as wide as the rim, is organ: at a flat surface
+    it is half of the box. Without a rim all weights are 1.
     """
     if not rim_mm:
         return torch.ones_like(organ, dtype=torch.float32)
-    found = torch.stack([organ, torch.ones_like(organ)], dim=1).float()  # the latter: how much of the box is known
+    means = torch.stack([organ, torch.ones_like(organ)], dim=1).float()  # ones: how much of the box is in the volume
     for axis, step in enumerate(spacing):
-        reach = [round(rim_mm / step) if axis == other else 0 for other in range(3)]
-        beside = [side for more in reversed(reach) for side in (more, more)]
-        found = avg_pool3d(pad(found, beside), [2 * more + 1 for more in reach], 1)
-    return (4 * found[:, 0] / found[:, 1] - 3).clamp(min=0)
+        margins = [round(rim_mm / step) if axis == other else 0 for other in range(3)]
+        padding = [side for margin in reversed(margins) for side in (margin, margin)]
+        means = avg_pool3d(pad(means, padding), [2 * margin + 1 for margin in margins], 1)
+    return (4 * means[:, 0] / means[:, 1] - 3).clamp(min=0)
 
 
 def one_hot(tumour: Tensor, classes: Sequence[int]) -> Tensor:
-    """(B, K, Z, Y, X) float of a map (B, Z, Y, X)."""
+    """Return (B, K, Z, Y, X) float: a channel for each class of a tumour map (B, Z, Y, X)."""
     return torch.stack([tumour == value for value in classes], dim=1).float()
 
 
 def write_generator(path: Path, design: Design, weights: Mapping[str, Tensor]) -> None:
-    """Weights and design in one file that nothing can be executed from."""
+    """Write weights and design into one file, from which nothing can be executed."""
     with whole_file(path) as temporary:
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary,
@@ -131,13 +124,13 @@ def write_generator(path: Path, design: Design, weights: Mapping[str, Tensor]) -
 
 
 def read_generator(path: Path, cure: str) -> Generator:
-    """On the CPU, for use."""
+    """Read a generator onto the CPU, in evaluation mode; `cure` ends the message when that fails."""
     try:
         with safe_open(path, "pt") as file:
             design: Any = json.loads(file.metadata()[KEY])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         generator = Generator(from_json(Design, design))
-        generator.take(weights)
+        generator.load_weights(weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is no generator of TF-GAN ({error}); {cure}") from None
     return generator.eval().requires_grad_(False)

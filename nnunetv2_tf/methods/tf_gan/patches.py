@@ -1,50 +1,52 @@
-"""Patches to train on. In: sites and real cases. Out: per step, coarse fakes and real patches, cut by the same rule.
+"""Patches to train on. In: sites and real cases. Out: a batch per step, of fake and real patches cut by the same rule.
 
-Fakes are made on the fly: every step sees tumours, hosts and places that no step has seen before.
+Fake patches are made on the fly: every step sees tumours, hosts and places that no step has seen before.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.baseline.crops import box_around, cut
+from nnunetv2_tf.geometry.boxes import centre_of, cut
+from nnunetv2_tf.geometry.feather import distance_to, feather
 from nnunetv2_tf.methods.base import Method, Site
-from nnunetv2_tf.methods.tf_gan.networks import share_of
-from nnunetv2_tf.preparation.stored import Case
+from nnunetv2_tf.working_space.stored import Case
 
-JITTER = 4  # a patch around a tumour lies up to a fourth of its size beside it
-FAKE, REAL = range(2)  # streams of random numbers
+JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
+FAKE_STREAM, REAL_STREAM = range(2)  # streams of random numbers
 
 
 @dataclass(frozen=True)
 class Patches:
-    """Makes batches; goes to other processes."""
+    """Makes batches; it is sent to worker processes."""
 
     sample_site: Callable[[np.random.Generator], Site]
     stage1: Method
     donors: Sequence[Case]
     size: Sequence[int]
     reach_mm: float | None  # how far around the tumour the generator's image counts
-    far: float  # mm; how far from the tumour does not matter beyond
+    far: float  # mm; distance maps are clipped here
     centred: float  # share of patches that lie around the tumour
-    places: range  # in the batch, that are filled here
+    places: range  # in the whole batch, which this process fills
     seed: int
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of a step, as `fake` and `real` have it, stacked; and `place`, each one's in the whole batch."""
-        made = []
+        """Return the batch of a step: stacked patches by `fake` and `real`; and `place`, their index in the batch."""
+        patches = []
         for place in self.places:
-            fake, real = (np.random.default_rng([self.seed, stream, step, place]) for stream in (FAKE, REAL))
-            made.append({**self.fake(fake), **self.real(real), "place": np.array(place)})
-        return {name: np.stack([one[name] for one in made]) for name in made[0]}
+            fake, real = (
+                np.random.default_rng([self.seed, stream, step, place]) for stream in (FAKE_STREAM, REAL_STREAM)
+            )
+            patches.append({**self.fake(fake), **self.real(real), "place": np.array(place)})
+        return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
     def fake(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A patch of a new site: host, coarse, tumour, body, organ, distance; n_norm; beyond, sums over the rest.
+        """Return a patch of a new site: host, coarse, tumour, body, organ, distance; its case's n_norm; and beyond.
 
-        These are what coarse and host differ by, and their squares, (2, C): what a case is normalised anew by.
+        beyond: (2, C), over the rest of the case, the sums of the differences between coarse and host and between their
+        squares, by which the case is normalised anew.
         """
         site = self.sample_site(rng)
         (edited,) = self.stage1.edit([site], [rng])
@@ -52,19 +54,19 @@ class Patches:
         organ, host, coarse = site.organ.numpy(), site.image.numpy(), edited.image.numpy()
         centre = self._centre(tumour, organ, rng)
         distance = distance_to(tumour, site.spacing, self.far)
-        share = share_of(torch.from_numpy(distance), self.reach_mm).numpy() * organ
+        share = feather(torch.from_numpy(distance), self.reach_mm).numpy() * organ
         change = share * (coarse - host)
         volumes = {
             "host": host, "coarse": coarse, "tumour": tumour, "body": body, "organ": organ, "distance": distance,
         }  # fmt: skip
-        found = {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
-        inside = _sums(cut(change, centre, self.size), found["host"])
+        patch = {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
+        inside = _sums(cut(change, centre, self.size), patch["host"])
         beyond = (_sums(change, host) - inside).astype(np.float32)
-        return {**found, "n_norm": np.array(site.n_norm), "beyond": beyond}
+        return {**patch, "n_norm": np.array(site.n_norm), "beyond": beyond}
 
     def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A patch of a real case with a tumour: image, tumour, body, organ and distance, all named real_..."""
-        case = replace(self.donors[int(rng.integers(len(self.donors)))])  # a fresh one keeps no arrays
+        """Return a patch of a real case with a tumour: image, tumour, body, organ and distance, all named real_..."""
+        case = self.donors[int(rng.integers(len(self.donors)))].open()
         tumour, organ = case.tumour(), case.organ()
         centre = self._centre(tumour, organ, rng)
         distance = distance_to(tumour, case.grid.spacing, self.far)
@@ -72,24 +74,14 @@ class Patches:
         return {f"real_{name}": cut(volume, centre, self.size) for name, volume in volumes.items()}
 
     def _centre(self, tumour: np.ndarray, organ: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(3,) where the middle of the patch is to be."""
+        """Return (3,): the voxel in the middle of the patch."""
         if rng.random() < self.centred:
-            box = box_around(tumour > 0, (0, 0, 0))
-            middle = np.array([(part.start + part.stop) // 2 for part in box])
             reach = np.array(self.size) // JITTER
-            return middle + rng.integers(-reach, reach + 1)
+            return centre_of(tumour) + rng.integers(-reach, reach + 1)
         places = np.flatnonzero(organ)
         return np.array(np.unravel_index(places[int(rng.integers(len(places)))], organ.shape))
 
 
 def _sums(change: np.ndarray, host: np.ndarray) -> np.ndarray:
-    """(2, C): sums of a change (C, Z, Y, X) and of what it does to squares."""
-    return np.stack([one.sum(axis=(1, 2, 3), dtype=np.float64) for one in (change, change * (change + 2 * host))])
-
-
-def distance_to(tumour: np.ndarray, spacing: Sequence[float], far: float) -> np.ndarray:
-    """(Z, Y, X) float32: mm to the tumour map; 0 in it, `far` where it is further."""
-    distance = np.full(tumour.shape, far, np.float32)
-    near = box_around(tumour > 0, [int(far / step) + 1 for step in spacing])
-    distance[near] = np.minimum(np.asarray(distance_transform_edt(tumour[near] == 0, sampling=spacing)), far)
-    return distance
+    """Return (2, C): the sums of a change (C, Z, Y, X) to the host, and of the change of its squares."""
+    return np.stack([values.sum(axis=(1, 2, 3), dtype=np.float64) for values in (change, change * (change + 2 * host))])

@@ -10,8 +10,8 @@ from scipy.ndimage import convolve1d, distance_transform_edt
 from nnunetv2_tf.methods.base import Donor, Site
 from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
-from nnunetv2_tf.methods.tf_aug.samples import parts_of, put_together
-from nnunetv2_tf.preparation.blurring import blur
+from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
+from nnunetv2_tf.working_space.blurring import blur
 
 SHAPE = (20, 24, 22)
 CLASSES = (1, 2, 3)
@@ -55,9 +55,9 @@ def test_the_papers_equation():
     one = site()
     rng = np.random.default_rng(1)
     a, b = rng.normal(1, 0.3, (3, 2)), rng.normal(0, 0.3, (3, 2))
-    box, parts = parts_of(one, PRESETS["paper"], CLASSES)
+    box, parts = coarse_parts(one, PRESETS["paper"], CLASSES)
     found = one.image.clone()
-    found[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b))
+    found[(slice(None), *box)] = assemble(parts, torch.from_numpy(a), torch.from_numpy(b))
     expected = one.image.numpy().astype(np.float64)
     for channel in range(2):
         blurred = gaussian(one.image[channel].numpy(), 2.0)
@@ -73,9 +73,9 @@ def test_the_papers_equation():
 def test_the_default_is_soft_and_stays_in_the_organ(spacing):
     one, config = donated(site(spacing=spacing)), PRESETS["default"]
     a, b = np.full((3, 2), 0.8), np.array([[1.0, 2.0], [0.5, 0.2], [-0.5, 1.0]])
-    box, parts = parts_of(one, config, CLASSES)
+    box, parts = coarse_parts(one, config, CLASSES)
     found = one.image.clone()
-    found[(slice(None), *box)] = put_together(parts, torch.from_numpy(a), torch.from_numpy(b))
+    found[(slice(None), *box)] = assemble(parts, torch.from_numpy(a), torch.from_numpy(b))
     organ, image = one.organ.numpy(), one.image.numpy().astype(np.float64)
 
     def smooth(volume: np.ndarray, mm: float, voxels: float = 0.0) -> np.ndarray:

@@ -7,15 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from nnunetv2_tf.baseline.features import Features, prototype
 from nnunetv2_tf.methods.base import Donor
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.methods.tf_aug.samples import (
-    Eye,
+    FeatureExtractor,
+    assemble,
+    coarse_parts,
     moments_of_coarse,
     moments_of_real,
-    parts_of,
-    put_together,
     sample_of,
 )
 from tests.methods.tf_aug.test_coarse import CLASSES, SHAPE, site
@@ -32,8 +31,8 @@ class Seen(nn.Module):
         return [image]
 
 
-def eye(encoder: nn.Module, size: tuple[int, ...] = SHAPE, channels: int = 2) -> Eye:
-    return Eye(encoder, CLASSES, size, (True,) * channels, torch.device("cpu"))  # type: ignore[arg-type]
+def eye(encoder: nn.Module, size: tuple[int, ...] = SHAPE, channels: int = 2) -> FeatureExtractor:
+    return FeatureExtractor(encoder, CLASSES, size, (True,) * channels, torch.device("cpu"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -48,9 +47,9 @@ def test_the_encoder_sees_the_case_as_nnunet_will_normalise_it(preset):
     seen = Seen()
     sample = sample_of(host, config, CLASSES, SHAPE)
     features = eye(seen).of_coarse([sample], a, b)
-    box, parts = parts_of(host, config, CLASSES)
+    box, parts = coarse_parts(host, config, CLASSES)
     edited = host.image.clone()
-    edited[(slice(None), *box)] = put_together(parts, a, b)
+    edited[(slice(None), *box)] = assemble(parts, a, b)
     expected = [(one - one[body].mean()) / one[body].std() for one in edited.numpy().astype(np.float64)]
     for channel in range(2):
         np.testing.assert_allclose(seen.image[0, channel].numpy()[body], expected[channel][body], atol=2e-4)
@@ -75,14 +74,6 @@ def test_real_cases_are_cut_around_their_tumour(scene: Built):
             assert float(features.means[0][0, index, 0]) == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_a_prototype_is_the_mean_over_those_that_have_the_class():
-    means = torch.tensor([[[[1.0], [5.0]]], [[[3.0], [0.0]]]])
-    present = torch.tensor([[[True, True]], [[True, False]]])
-    found = prototype(Features.joined([Features([mean], there) for mean, there in zip(means, present, strict=True)]))
-    assert found.means[0].tolist() == [[[2.0], [5.0]]]
-    assert found.present.tolist() == [[True, True]]
-
-
 def test_moments_by_plain_loops(scene: Built):
     found = moments_of_real(scene.cases, CLASSES)
     for value in CLASSES:
@@ -99,21 +90,6 @@ def test_moments_by_plain_loops(scene: Built):
             np.testing.assert_allclose(sd, [one[label == value].std() for one in image.numpy()], atol=1e-5)
 
 
-def test_a_batch_in_its_place_has_the_gradient_of_all():
-    """The mean is that of the whole, the slope that of the batch alone."""
-    rng = torch.Generator().manual_seed(0)
-    whole = Features([torch.randn(6, 2, 3, generator=rng)], torch.ones(6, 2, dtype=torch.bool))
-    part = torch.randn(2, 2, 3, generator=rng, requires_grad=True)
-    joined = whole.with_batch(np.array([4, 1]), Features([part], torch.ones(2, 2, dtype=torch.bool)))
-    expected = whole.means[0].clone()
-    expected[4], expected[1] = part.detach()[0], part.detach()[1]
-    assert torch.equal(joined.means[0].detach(), expected)
-    prototype(joined).means[0].sum().backward()
-    assert part.grad is not None
-    torch.testing.assert_close(part.grad, torch.full_like(part, 1 / 2))  # of two, not of six
-    assert not joined.detached().means[0].requires_grad
-
-
 def test_a_small_tumour_is_not_lost_in_its_soft_edge():
     """Of what is labelled, most is tumour, however small the ball and large the voxels."""
     for spacing, radius in (((1.0, 1.0, 1.0), 3), ((2.5, 2.5, 2.5), 4), ((2.5, 2.5, 2.5), 2), ((1.0, 1.0, 1.0), 8)):
@@ -122,7 +98,7 @@ def test_a_small_tumour_is_not_lost_in_its_soft_edge():
         host = replace(
             site(spacing=spacing), tumour=torch.from_numpy(tumour), organ=torch.ones(SHAPE, dtype=torch.bool)
         )
-        box, parts = parts_of(host, PRESETS["default"], CLASSES)
+        box, parts = coarse_parts(host, PRESETS["default"], CLASSES)
         assert parts.shares[1][tumour[box] > 0].mean() > 0.6
 
 
@@ -142,7 +118,7 @@ def test_where_two_donors_overlap_the_texture_is_the_placed_ones():
     )
     config = replace(PRESETS["default"], grain=0.0)
     host = replace(host, tumour=tumour, organ=everywhere, donors=donors)
-    box, parts = parts_of(host, config, CLASSES)
+    box, parts = coarse_parts(host, config, CLASSES)
     rising = np.diff(parts.detail[0], axis=1)
     placed = tumour.numpy()[box]
     inner = (slice(None), slice(3, -3), slice(None))

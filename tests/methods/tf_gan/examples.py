@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnunetv2_tf.baseline.class_features import Features
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.baseline.features import Features
-from nnunetv2_tf.methods.tf_gan.domain import Domain
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator
 from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.training.intensity_range import IntensityRange
 
 SIZE = (16, 16, 16)
 SPACING = (1.0, 1.0, 1.0)
@@ -25,7 +25,7 @@ def design(channels: int = 1, classes: tuple[int, ...] = (1, 2, 3), residual: bo
         "reach_mm": 6.0 if residual else None,
         "rim_mm": 0.0,
         "spacing": SPACING,
-        "domain": Domain((-2.0,) * channels, (2.0,) * channels),
+        "domain": IntensityRange((-2.0,) * channels, (2.0,) * channels),
         **changes,
     }
     return Design(**settings)

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.meaning import class_values
+from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.dataset.label_roles import class_values
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.base import FitData
-from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
-from nnunetv2_tf.methods.tf_gan.fitting import LONG, Fit, Training, check
-from nnunetv2_tf.synthesis.making import build
+from nnunetv2_tf.methods.tf_gan.fitting import LONG, GANFit, MonitoredGAN, check
 from tests.scenes import Built
 
 CURVES = {"D right, patch": 0.7, "D right, whole": 0.6, "change in the tumour": 0.1}
@@ -22,7 +21,7 @@ def remarks(**changed: float) -> list[str]:
     curves = {
         name: [changed.get(name.replace(", ", "_").replace(" ", "_"), value)] * LONG for name, value in CURVES.items()
     }
-    return Training.remarks(object.__new__(Training), curves)
+    return MonitoredGAN.remarks(object.__new__(MonitoredGAN), curves)
 
 
 def test_nothing_is_said_of_a_game_that_goes_on():
@@ -41,14 +40,14 @@ def test_a_generator_that_does_nothing_is_told_of():
     assert "returns its input nearly unchanged" in sentence
 
 
-def fit(scene: Built, folder, **changes) -> Fit:
-    found = find_method("tf_aug")
+def fit(scene: Built, folder, **changes) -> GANFit:
     data = FitData(
         real=scene.cases, healthy=scene.cases, sample_site=lambda rng: None,  # type: ignore[arg-type,return-value]
-        baseline=scene.baseline(), class_names=class_values(scene.dataset), rng=np.random.default_rng(0),
+        baseline=scene.baseline(), plan=scene.plan, roles=scene.cases[0].roles, channels=channel_names(scene.dataset),
+        class_names=class_values(scene.dataset), rng=np.random.default_rng(0),
     )  # fmt: skip
     config = replace(PRESETS["default"], prototypes=False, **changes)
-    return Fit(config, data, build(found, scene.learnt(found)), folder, torch.device("cpu"))
+    return GANFit(config, data, scene.ready("tf_aug"), folder, torch.device("cpu"))
 
 
 def test_networks_follow_the_plans(scene: Built, tmp_path):

@@ -113,10 +113,10 @@ def test_gradient_penalty_of_a_linear_judge():
 def test_the_penalty_teaches_as_one_that_is_derived_twice():
     """Value and gradients of a real discriminator, against two passes backwards."""
     torch.manual_seed(0)
-    judge = DualHead(2, (4, 6, 8), Levels.of((16, 16, 16), (1.0, 1.0, 1.0), 4), 2, spectral=True).double()
+    discriminator = DualHead(2, (4, 6, 8), Levels.of((16, 16, 16), (1.0, 1.0, 1.0), 4), 2, spectral=True).double()
     x_r = drawn(2, 2, 16, 16, 16, seed=1)
-    other = copy.deepcopy(judge)
-    logits, found = losses.penalised(judge, x_r)
+    other = copy.deepcopy(discriminator)
+    logits, found = losses.penalised(discriminator, x_r)
     (logits[0].mean() + found.sum()).backward()
     x_r = x_r.clone().requires_grad_()
     expected = other(x_r)
@@ -126,7 +126,7 @@ def test_the_penalty_teaches_as_one_that_is_derived_twice():
     (expected[0].mean() + squares.sum()).backward()
     torch.testing.assert_close(logits, list(expected))
     torch.testing.assert_close(found, squares)
-    for (name, weight), twin in zip(judge.named_parameters(), other.parameters(), strict=True):
+    for (name, weight), twin in zip(discriminator.named_parameters(), other.parameters(), strict=True):
         if twin.grad is not None:
             assert weight.grad is not None, name
             torch.testing.assert_close(weight.grad, twin.grad, msg=name)

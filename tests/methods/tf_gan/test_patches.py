@@ -1,33 +1,20 @@
 """What batches are made of: sites and cases of scenes."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.errors import UserError
-from nnunetv2_tf.methods.lookup import find_method
-from nnunetv2_tf.methods.tf_gan.domain import Domain
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, read_generator, write_generator
-from nnunetv2_tf.methods.tf_gan.patches import Patches, distance_to
-from nnunetv2_tf.synthesis.making import build
-from tests.methods.tf_gan.examples import design, generator
+from nnunetv2_tf.methods.tf_gan.patches import Patches
 from tests.scenes import Built
 
 
 def patches(scene: Built, seed: int = 0, centred: float = 1.0) -> Patches:
-    found = find_method("tf_aug")
-    stage1 = build(found, scene.learnt(found))
-
     def sample_site(rng: np.random.Generator):
         host, donor = rng.permutation(len(scene.cases))[:2]
-        task = scene.task(int(host), int(donor), "tf_aug")
-        return task.sites.make(task.line, task.host, True).site
+        return scene.site(int(host), int(donor), "tf_aug")
 
-    return Patches(sample_site, stage1, scene.cases, (16, 24, 16), 6.0, 6.0, centred, range(2), seed)
+    return Patches(sample_site, scene.ready("tf_aug"), scene.cases, (16, 24, 16), 6.0, 6.0, centred, range(2), seed)
 
 
 @pytest.mark.parametrize("scene", ["one channel", "four channels, two classes", "CT"], indirect=True)
@@ -96,53 +83,3 @@ def test_some_patches_lie_anywhere(scene: Built):
     source = replace(patches(scene, centred=0.0), size=(8, 8, 8))
     empty = [not source.real(np.random.default_rng(index))["real_tumour"].any() for index in range(40)]
     assert any(empty)
-
-
-def test_distances(scene: Built):
-    tumour = scene.cases[0].tumour()
-    spacing = (2.0, 1.0, 0.5)
-    expected = np.minimum(np.asarray(distance_transform_edt(tumour == 0, sampling=spacing)), 5.0)
-    np.testing.assert_allclose(distance_to(tumour, spacing, 5.0), expected, rtol=1e-6)
-
-
-def test_the_range_is_that_of_real_bodies(scene: Built):
-    domain = Domain.of(scene.cases)
-    values = np.concatenate([case.image()[0][case.body()] for case in scene.cases])
-    low, high = np.percentile(values, [0.5, 99.5])
-    assert domain.low[0] == pytest.approx(low, abs=0.1)
-    assert domain.high[0] == pytest.approx(high, abs=0.1)
-    z = torch.tensor([domain.low[0], domain.high[0], 9.0]).reshape(1, 1, 1, 1, 3)
-    body = torch.tensor([True, True, False]).reshape(1, 1, 1, 3)
-    assert domain.into(z, body).flatten().tolist() == pytest.approx([-1, 1, -1])
-    step = domain.into(z + domain.change(torch.tensor(0.25)), torch.ones_like(body)) - domain.into(
-        z, torch.ones_like(body)
-    )
-    assert step.flatten().tolist() == pytest.approx([0.25] * 3, abs=1e-5)
-
-
-@pytest.fixture
-def read() -> Callable:
-    return lambda path: read_generator(path, "fit again.")
-
-
-def test_a_generator_comes_back_from_its_file(tmp_path, read):
-    own = generator(channels=2, classes=(1, 3))
-    write_generator(tmp_path / WEIGHTS, own.design, own.weights())
-    found = read(tmp_path / WEIGHTS)
-    assert found.design == own.design == design(2, (1, 3))
-    x, m = torch.rand(1, 2, 16, 16, 16), torch.rand(1, 2, 16, 16, 16)
-    assert torch.equal(found(x, m), own(x, m))
-    assert not any(weight.requires_grad for weight in found.parameters())
-
-
-def test_what_is_no_generator_is_refused(tmp_path, read):
-    path = tmp_path / WEIGHTS
-    with pytest.raises(UserError, match=f"{WEIGHTS} is no generator of TF-GAN"):
-        read(path)
-    path.write_bytes(b"nothing")
-    with pytest.raises(UserError, match="fit again"):
-        read(path)
-    own = generator()
-    write_generator(path, own.design, {name: value for name, value in own.weights().items() if "head" not in name})
-    with pytest.raises(UserError, match="2 weights are another network's, such as network.head.bias"):
-        read(path)

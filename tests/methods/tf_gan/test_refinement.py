@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from nnunetv2_tf.baseline.crops import Box, box_around
+from nnunetv2_tf.geometry.boxes import Box, box_around
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_gan.networks import composed, depth_share, one_hot, share_of
-from nnunetv2_tf.methods.tf_gan.refinement import added_by, borders, refine, tile_starts
+from nnunetv2_tf.methods.tf_gan.networks import one_hot
+from nnunetv2_tf.methods.tf_gan.refinement import added_by, refine
+from nnunetv2_tf.networks.tiling import borders, tile_starts
 from nnunetv2_tf.quality.boundary import seam_ratio
-from tests.methods.tf_gan.examples import SIZE, SPACING, ball, design, generator
+from tests.methods.tf_gan.examples import SIZE, SPACING, ball, generator
 
 
 def case(shape: tuple[int, ...], seed: int = 0) -> Site:
@@ -48,21 +49,6 @@ def test_one_patch_is_the_generator_itself(shape):
     torch.testing.assert_close(found, expected[(slice(None), *own)])
     middle = (np.array(start) + 8) - np.array(shape) / 2
     assert np.abs(middle).max() <= 2
-
-
-def test_tiles_cover_all_that_was_asked_for():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        shape = tuple(rng.integers(8, 60, 3).tolist())
-        low = [int(rng.integers(0, size)) for size in shape]
-        high = [int(rng.integers(a + 1, size + 1)) for a, size in zip(low, shape, strict=True)]
-        box, covered = tuple(slice(a, b) for a, b in zip(low, high, strict=True)), np.zeros(shape, int)
-        starts = tile_starts(box, shape, SIZE)
-        for start in starts:
-            covered[tuple(slice(max(0, first), max(0, first + 16)) for first in start)] += 1
-        assert covered[box].min() >= 1
-        longest = max(b - a for a, b in zip(low, high, strict=True))
-        assert (len(starts) == 1) == (longest <= 16)
 
 
 def seam(added: np.ndarray, starts: list[tuple[int, ...]], where: np.ndarray) -> float:
@@ -108,49 +94,6 @@ def test_a_box_is_refined_as_the_whole_case_would_be():
     found = refine(network, site.image, site, box)
     added = torch.zeros_like(site.image)
     added[(slice(None), *box)] = added_by(network, site.image, site, box)
-    expected = network.refined(site.image[None], added[None], network.depth(organ[None]))[0][(slice(None), *box)]
+    expected = network.refined(site.image[None], added[None], network.depth_weight(organ[None]))[0][(slice(None), *box)]
     torch.testing.assert_close(found, expected)
     assert refine(network, site.image, site, whole).shape == site.image.shape
-
-
-def test_the_share_of_refinement_is_the_feather_of_finished_cases():
-    distance = torch.tensor([0.0, 3.0, 6.0, 9.0])
-    assert share_of(distance, 6.0) == pytest.approx([1, 0.5, 0, 0], abs=1e-6)
-    assert share_of(distance, None).tolist() == [1, 1, 1, 1]
-    host, image = (torch.full((1, 1, 1, 1, 4), value) for value in (0.0, 1.5))
-    found = composed(host, image, share_of(distance, 6.0).reshape(1, 1, 1, 4))
-    assert found.flatten().tolist() == pytest.approx([1.5, 0.75, 0, 0], abs=1e-6)
-
-
-@pytest.mark.parametrize(("spacing", "rim"), [((1.0, 1.0, 1.0), 4.0), ((3.0, 1.5, 1.0), 4.0), ((1.0, 1.0, 1.0), 20.0)])
-def test_depth_against_a_plain_loop(spacing, rim):
-    organ = ball(7, (14, 18, 20))
-    reach, inside = [round(rim / step) for step in spacing], np.zeros(organ.shape)
-    for place in np.ndindex(organ.shape):
-        box = tuple(slice(max(0, at - more), at + more + 1) for at, more in zip(place, reach, strict=True))
-        inside[place] = max(0, 4 * organ[box].mean() - 3)
-    found = depth_share(torch.from_numpy(organ)[None], rim, spacing)[0]
-    np.testing.assert_allclose(found.numpy(), inside, atol=1e-5)
-
-
-def test_the_rim_of_the_organ_stays_as_it_was():
-    """At a flat surface: nothing in the outer half of the rim, everything below it, a part between."""
-    organ = torch.zeros(1, 24, 24, 24, dtype=torch.bool)
-    organ[:, :, :, 4:] = True
-    network, coarse = generator(rim_mm=8.0), torch.zeros(1, 1, 24, 24, 24)
-    changed = network.refined(coarse, torch.full_like(coarse, 0.5), network.depth(organ))[0, 0, 12, 12]
-    assert not changed[: 4 + 4].any()
-    torch.testing.assert_close(changed[4 + 8 :], torch.ones(12))  # half of the range, which is from -2 to 2
-    assert ((changed[9:11] > 0) & (changed[9:11] < 1)).all()
-    without = generator(rim_mm=0.0)
-    assert torch.equal(without.refined(coarse, coarse + 0.5, without.depth(organ)), coarse + 1)
-
-
-def test_a_plain_generator_keeps_what_lies_beyond_the_range():
-    """tanh cannot say 1.7; what it says of 1 is added to what was there."""
-    network = generator(residual=False)
-    x = torch.full((1, 1, *SIZE), 1.7)
-    m = torch.zeros(1, 3, *SIZE)
-    said = torch.tanh(network.network(torch.cat([x, m], dim=1)))
-    torch.testing.assert_close(x + network(x, m), said + 0.7)
-    assert design(residual=False).reach_mm is None

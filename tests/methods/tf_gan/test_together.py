@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
-from nnunetv2_tf.methods.tf_gan.game import Game
-from nnunetv2_tf.training.ddp import Team, joined, launch
+from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
+from nnunetv2_tf.training.distributed import Team, joined, launch
 from tests.methods.tf_gan.examples import batch, design, encoder, generator, some_goal
 
 pytestmark = pytest.mark.slow
@@ -21,9 +21,9 @@ CPU, BATCH = torch.device("cpu"), 4
 def weights_after(preset: str, team: Team) -> Mapping[str, Tensor]:
     """Of both players, after a step on this process's share of the batch."""
     config = replace(PRESETS[preset], discriminator_features=(4, 4), epochs=2)
-    game = Game(config, design(2, residual=config.residual), encoder(2), (True, False), 3, CPU, team)
+    game = GANTrainer(config, design(2, residual=config.residual), encoder(2), (True, False), 3, CPU, team)
     game.goal = some_goal() if config.prototypes else None
-    game.generator.take(generator(channels=2, residual=config.residual).weights())  # all of it has gradients
+    game.generator.load_weights(generator(channels=2, residual=config.residual).weights())  # all of it has gradients
     game.begin(0)
     game.step({name: value[team.rank :: team.size] for name, value in batch(2, number=BATCH).items()}, 0, 0)
     return {**game.generator.weights(), **game.discriminator.state_dict()}

@@ -1,0 +1,1 @@
+"""Other people's folders become nnU-Net raw datasets."""

@@ -1,0 +1,1 @@
+"""BraTS releases of any year: the only folder that knows BraTS."""

@@ -1,0 +1,242 @@
+"""BraTS folders as one nnU-Net raw dataset. In: a request. Out: the dataset, its groups of cases and its split.
+
+All cases have one numbering of labels and one set of channel names, and cases of one patient stay together. Everything
+is checked before the dataset appears, and it appears whole or not at all.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import SimpleITK as sitk
+
+from nnunetv2_tf.conversion.brats.labels import MODALITIES, SOURCES, dataset_labels, source_named, to_ours
+from nnunetv2_tf.conversion.brats.layouts import BratsCase, find_cases
+from nnunetv2_tf.conversion.brats.link_files import LinkMode, gzip_file, place_file
+from nnunetv2_tf.conversion.brats.patients import (
+    check_enough_cases,
+    duplicates,
+    group_cases,
+    one_fold,
+    read_groups_file,
+)
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, ensure_splits, splits_file
+from nnunetv2_tf.dataset.volumes import read_nifti
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import scratch_folder, write_json
+from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.registration.bias_field import corrected
+
+TOLERANCE = 1e-2  # mm, between the affines of a case's files
+SHOWN = 5  # bad cases in one message
+REORIENTING_READER = "NibabelIOWithReorient"
+
+
+@dataclass(frozen=True)
+class ConvertBratsRequest:
+    """What nnUNetv2_tf_convert_brats is asked for."""
+
+    folders: tuple[Path, ...]
+    number: int  # of the new dataset
+    name: str  # of the new dataset, without its number
+    sources: tuple[str, ...] | None = None  # as typed, one for all folders or one for each; None: by the cases' names
+    modalities: tuple[str, ...] = MODALITIES
+    regions: bool = False  # labels are the overlapping regions WT TC ET, not the classes NCR ED ET
+    how: LinkMode = "reference"
+    groups_file: Path | None = None
+    one_fold: tuple[int, int, int] | None = None  # cases to train, cases to validate, seed
+    n4: bool = False
+    num_processes: int = 1
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One case of the new dataset, as in conversion_report.json."""
+
+    case: str
+    source: str
+    group: str
+    images: tuple[str, ...]  # as in dataset.json
+    label: str
+    orientation: str
+    voxels_sha256: str  # of the first image, in one orientation
+    relabelled: bool
+
+
+def convert(dataset: Dataset, request: ConvertBratsRequest) -> list[Converted]:
+    """Write the raw dataset, groups.json and splits_final.json; return its cases."""
+    sources = None if request.sources is None else tuple(map(source_named, request.sources))
+    cases = find_cases(request.folders, sources, request.modalities)
+    if request.one_fold is not None:
+        check_enough_cases(len(cases), *request.one_fold[:2])
+    given = {}
+    if request.groups_file is not None:
+        given = read_groups_file(request.groups_file, [case.identifier for case in cases])
+    with scratch_folder(dataset.raw.with_name(f".{dataset.name}.converting")) as raw:
+        converted = _converted(cases, request, raw)
+        hashes = {case.case: case.voxels_sha256 for case in converted}
+        groups = group_cases({case.identifier: case.patient for case in cases}, given, hashes)
+        converted = [Converted(**{**vars(case), "group": groups[case.case]}) for case in converted]
+        write_json(raw / "dataset.json", description(dataset, request, converted))
+        write_json(raw / "groups.json", groups)
+        write_json(raw / "conversion_report.json", [to_json(case) for case in converted])
+        if request.one_fold is not None:
+            write_json(splits_file(dataset), [one_fold(Groups(groups), list(groups), *request.one_fold)])
+        elif len(set(groups.values())) >= 5:
+            ensure_splits(dataset, sorted(groups), Groups(groups))
+        os.replace(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
+    return converted
+
+
+def description(dataset: Dataset, request: ConvertBratsRequest, converted: Sequence[Converted]) -> dict[str, Any]:
+    """Return what dataset.json says."""
+    value: dict[str, Any] = {
+        "name": dataset.name,
+        "channel_names": {str(channel): name for channel, name in enumerate(request.modalities)},
+        **dataset_labels(sorted({case.source for case in converted}), request.regions),
+        "numTraining": len(converted),
+        "file_ending": ".nii.gz",
+    }
+    if len({case.orientation for case in converted}) > 1:
+        value["overwrite_image_reader_writer"] = REORIENTING_READER
+    if request.n4:
+        value["tf"] = {**value.get("tf", {}), "n4": True}
+    if request.how == "reference":
+        value["dataset"] = {case.case: {"images": list(case.images), "label": case.label} for case in converted}
+    return value
+
+
+def summary(converted: Sequence[Converted]) -> str:
+    """Return what a user should know about the new dataset: cases, renumbered labels, patients, scans that repeat."""
+    lines = [f"{len(converted)} cases of {', '.join(sorted({case.source for case in converted}))}."]
+    lines.append(f"{sum(case.relabelled for case in converted)} label files were renumbered.")
+    orientations = sorted({case.orientation for case in converted})
+    if len(orientations) > 1:
+        lines.append(f"Scans lie in {' and '.join(orientations)}, so nnU-Net reads them with {REORIENTING_READER}.")
+    lines.append(f"{len({case.group for case in converted})} patients.")
+    for same in duplicates({case.case: case.voxels_sha256 for case in converted}):
+        lines.append(f"The same scan voxel by voxel, so one patient: {', '.join(same)}; you may want to leave one out.")
+    return "\n".join(lines)
+
+
+def _converted(cases: Sequence[BratsCase], request: ConvertBratsRequest, raw: Path) -> list[Converted]:
+    for folder in ("imagesTr", "labelsTr"):
+        (raw / folder).mkdir()
+    work = partial(_convert_case, request, raw)
+    results = list(in_parallel(work, cases, request.num_processes, "Converting"))
+    bad = [sentence for sentence in results if isinstance(sentence, str)]
+    if bad:
+        raise UserError(f"{len(bad)} of {len(cases)} cases cannot be used:\n" + "\n".join(bad[:SHOWN]))
+    return [case for case in results if isinstance(case, Converted)]
+
+
+def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> Converted | str:
+    """Convert one case into the folder `raw`; return a sentence that says why where it cannot be used."""
+    try:
+        label = read_nifti(case.label)
+        volumes = [read_nifti(path) for path in case.images]
+        for path, volume in zip(case.images, volumes, strict=True):
+            _check_same_grid(path, volume, case.label, label)
+        label_entry, relabelled = _place_label(case, label, request.how, raw)
+        names = [f"imagesTr/{case.identifier}_{channel:04d}.nii.gz" for channel in range(len(request.modalities))]
+        if case.source == "msd":
+            volumes, entries = _split_msd(case, volumes[0], request.modalities, names, raw), names
+        elif request.n4:
+            entries = names
+        else:
+            pairs = zip(case.images, names, strict=True)
+            entries = [place_file(path, raw, name, request.how) for path, name in pairs]
+        if request.n4:
+            for volume, name in zip(volumes, names, strict=True):
+                _write_corrected(volume, raw / name)
+    except UserError as error:
+        return str(error)
+    return Converted(
+        case=case.identifier,
+        source=case.source,
+        group="",
+        images=tuple(entries),
+        label=label_entry,
+        orientation="".join(nibabel.aff2axcodes(label.affine)),  # type: ignore[attr-defined]
+        voxels_sha256=_voxel_hash(volumes[0]),
+        relabelled=relabelled,
+    )
+
+
+def _check_same_grid(path: Path, volume: Any, label_path: Path, label: Any) -> None:
+    if volume.shape[:3] != label.shape[:3] or label.ndim != 3:
+        raise UserError(f"{path} has shape {volume.shape}, but {label_path.name} has {label.shape}; replace one.")
+    if not np.allclose(volume.affine, label.affine, atol=TOLERANCE):
+        raise UserError(f"{path} and {label_path.name} do not lie in the same place (affines differ); correct one.")
+
+
+def _place_label(case: BratsCase, label: Any, how: LinkMode, raw: Path) -> tuple[str, bool]:
+    """Place the source's label file, or write it anew where its values change.
+
+    Returns its entry for dataset.json, and whether they do.
+    """
+    values = np.asanyarray(label.dataobj)
+    try:
+        ours = to_ours(values, SOURCES[case.source])
+    except ValueError as error:
+        known = ", ".join(f"{value} {name}" for value, name in SOURCES[case.source].values.items())
+        raise UserError(
+            f"{case.label} holds {error}, but labels of {case.source} are {known}; check -source, or mend the file."
+        ) from None
+    if not ours.any():
+        raise UserError(f"{case.label} has no tumour voxel; leave the case out.")
+    name = f"labelsTr/{case.identifier}.nii.gz"
+    if np.array_equal(ours, values):
+        if how == "reference" and case.label.name.endswith(".nii"):  # nnU-Net copies it under the name .nii.gz
+            gzip_file(case.label, raw / name)
+            return name, False
+        return place_file(case.label, raw, name, how), False
+    header = label.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    nibabel.save(nibabel.Nifti1Image(ours, label.affine, header), raw / name)  # type: ignore[attr-defined]
+    return name, True
+
+
+def _split_msd(case: BratsCase, image: Any, modalities: Sequence[str], names: Sequence[str], raw: Path) -> list[Any]:
+    """Write one file per modality out of the 4D file; return the volumes."""
+    if image.ndim != 4 or image.shape[3] != 4:
+        raise UserError(f"{case.images[0]} has shape {image.shape}, so it does not end in four modalities; replace it.")
+    volumes = []
+    for modality, name in zip(modalities, names, strict=True):
+        volume = image.slicer[..., int(SOURCES["msd"].modalities[modality])]
+        nibabel.save(volume, raw / name)  # type: ignore[attr-defined]
+        volumes.append(volume)
+    return volumes
+
+
+def _write_corrected(volume: Any, path: Path) -> None:
+    """Write the scan without its bias field, in its own type of values; 0 stays 0."""
+    values = np.asanyarray(volume.dataobj)
+    image = sitk.GetImageFromArray(values.astype(np.float32).T)
+    image.SetSpacing([float(size) for size in volume.header.get_zooms()[:3]])
+    fixed = sitk.GetArrayFromImage(corrected(image, sitk.Cast(image != 0, sitk.sitkUInt8))).T
+    if np.issubdtype(values.dtype, np.integer):
+        limits = np.iinfo(values.dtype)
+        fixed = np.clip(np.rint(fixed), limits.min, limits.max)
+    header = volume.header.copy()
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+    fixed = np.where(values != 0, fixed, 0).astype(values.dtype)
+    nibabel.save(nibabel.Nifti1Image(fixed, volume.affine, header), path)  # type: ignore[attr-defined]
+
+
+def _voxel_hash(volume: Any) -> str:
+    """Return a hash that is the same for the same scan, however its file is turned or compressed."""
+    canonical = np.asanyarray(nibabel.as_closest_canonical(volume).dataobj)  # type: ignore[attr-defined]
+    sha = hashlib.sha256(str(canonical.shape).encode())
+    sha.update(np.ascontiguousarray(canonical, dtype=np.float32).tobytes())
+    return sha.hexdigest()

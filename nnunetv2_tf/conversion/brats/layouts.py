@@ -1,0 +1,117 @@
+"""The cases of BraTS releases in the folders that users get. In: folders. Out: files per case, by our names."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunetv2_tf.conversion.brats.labels import MODALITIES, SOURCES
+from nnunetv2_tf.io.errors import UserError
+
+ENDINGS = (".nii.gz", ".nii")
+LABEL_SUFFIXES = ("seg", "Segm")  # case 355 of 2020 has the second
+
+
+@dataclass(frozen=True)
+class BratsCase:
+    """A case as it lies in a source's folder."""
+
+    identifier: str
+    source: str
+    patient: str
+    images: tuple[Path, ...]  # in the order of the modalities asked for; of msd the one 4D file
+    label: Path
+
+
+def find_cases(folders: Sequence[Path], sources: Sequence[str] | None, modalities: Sequence[str]) -> list[BratsCase]:
+    """Return all cases in all folders, by name.
+
+    Args:
+        folders: which hold the cases
+        sources: keys of SOURCES, one for all folders or one for each; None tells them by the cases' names
+        modalities: by our names, in the order in which images are wanted
+    """
+    if sources is not None and len(sources) not in (1, len(folders)):
+        raise UserError(f"-source names {len(sources)} sources for {len(folders)} folders; give one for each or all.")
+    given = list(sources) * len(folders) if sources is not None and len(sources) == 1 else sources
+    cases: dict[str, BratsCase] = {}
+    for index, folder in enumerate(folders):
+        if not folder.is_dir():
+            raise UserError(f"{folder} does not exist or is no folder; give the folder that holds the cases.")
+        source = given[index] if given else None
+        folder_cases = list(_cases_in(folder, source, modalities))
+        if not folder_cases:
+            raise UserError(
+                f"{folder} holds no case of {source or 'any BraTS release'}; a case is a folder with a label file "
+                "named after it (BraTS-GLI-00000-000/BraTS-GLI-00000-000-seg.nii.gz), of MSD imagesTr and labelsTr."
+            )
+        for case in folder_cases:
+            if case.identifier in cases:
+                other = cases[case.identifier].label
+                raise UserError(f"{case.label} and {other} are both called {case.identifier}; leave one of them out.")
+            cases[case.identifier] = case
+    return [cases[name] for name in sorted(cases)]
+
+
+def infer_source(name: str, where: Path) -> str:
+    """Return the source whose cases are named so. Raises when two releases share such names, or none has them."""
+    candidates = [key for key, source in SOURCES.items() if re.fullmatch(source.case, name)]
+    if len(candidates) > 1:
+        raise UserError(
+            f"{where} could be of {' or '.join(candidates)}, whose labels mean different things; say which with "
+            "-source."
+        )
+    if not candidates:
+        raise UserError(f"{where} is not named like a case of any known source; say which it is with -source.")
+    return candidates[0]
+
+
+def _cases_in(folder: Path, source: str | None, modalities: Sequence[str]) -> Iterator[BratsCase]:
+    if (folder / "imagesTr").is_dir() and source in (None, "msd"):
+        yield from _msd_cases(folder)
+        return
+    files = (Path(parent) / name for parent, _, names in os.walk(folder, followlinks=True) for name in names)
+    for label in sorted(path for path in files if path.name.endswith(ENDINGS) and _label_of(path) is not None):
+        yield _case_at(label, source, modalities)
+
+
+def _label_of(path: Path) -> str | None:
+    """Return the separator and suffix by which a file is a label file; None when it is none."""
+    stem = _stem(path)
+    return next((mark + word for word in LABEL_SUFFIXES for mark in "-_" if stem.endswith(mark + word)), None)
+
+
+def _case_at(label: Path, source: str | None, modalities: Sequence[str]) -> BratsCase:
+    folder = label.parent
+    name = folder.name if _stem(label).endswith("_Segm") else _stem(label).removesuffix(str(_label_of(label)))
+    key = source or infer_source(name, label)
+    known = SOURCES[key]
+    match = re.fullmatch(known.case, name)
+    if match is None:
+        raise UserError(f"{label} is not named like a case of {key}; check -source.")
+    images = []
+    for modality in modalities:
+        stem = f"{name}{known.separator}{known.modalities[modality]}"
+        files = [folder / f"{stem}{ending}" for ending in ENDINGS if (folder / f"{stem}{ending}").is_file()]
+        if not files:
+            raise UserError(
+                f"{folder / stem}.nii.gz does not exist, so {name} has no {modality}; add it, leave the case out, or "
+                f"choose other -modalities (of {' '.join(MODALITIES)})."
+            )
+        images.append(files[0])
+    return BratsCase(name, key, match["patient"], tuple(images), label)
+
+
+def _msd_cases(folder: Path) -> Iterator[BratsCase]:
+    for label in sorted((folder / "labelsTr").glob("*.nii.gz")):
+        if label.name.startswith("."):  # the archive carries a Mac's ._ files
+            continue
+        image = folder / "imagesTr" / label.name
+        if not image.is_file():
+            raise UserError(f"{image} does not exist, but its label does; add it or take the label away.")
+        yield BratsCase(_stem(label), "msd", _stem(label), (image,), label)
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii")

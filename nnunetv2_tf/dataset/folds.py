@@ -1,0 +1,170 @@
+"""Splits. In: a dataset's identifiers. Out: which cases train and which validate in a fold.
+
+The unit is the patient, not the case: `groups.json` beside the raw dataset.json maps cases to groups, a case that is
+not in it is a group of its own, and no group may stand on both sides of a split.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+
+NNUNET_SEED = 12345  # that nnU-Net draws its splits with
+
+
+@dataclass(frozen=True)
+class Split:
+    """The training and validation cases of one fold."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """A digest of which cases train and which validate, in whatever order."""
+        return digest([sorted(self.train), sorted(self.val)])
+
+
+class Groups:
+    """The groups (patients) that cases belong to."""
+
+    def __init__(self, group_of: Mapping[str, str] | None = None) -> None:
+        self.group_of = dict(group_of or {})
+
+    @classmethod
+    def read(cls, dataset: Dataset) -> "Groups":
+        """Read groups.json of a dataset; without the file each case is a group of its own."""
+        path = dataset.raw / "groups.json"
+        if not path.exists():
+            return cls()
+        groups = read_json(path, "it must be a JSON object {case: group}.")
+        if not isinstance(groups, dict) or not all(isinstance(group, str) for group in groups.values()):
+            raise UserError(f"{path} must be a JSON object of texts, {{case: group}}; write it like that.")
+        return cls(groups)
+
+    def __bool__(self) -> bool:
+        return bool(self.group_of)
+
+    def remark(self, identifiers: Iterable[str]) -> str:
+        """Return what a user should know about the groups of these cases, in one line."""
+        if not self:
+            return "No groups.json: every case counts as a patient of its own."
+        unknown = sorted(set(self.group_of) - set(identifiers))
+        if unknown:
+            shown = ", ".join(unknown[:3])
+            return f"WARNING: groups.json names {len(unknown)} cases that the dataset lacks: {shown}"
+        return f"groups.json: {len(set(self.group_of.values()))} groups over {len(self.group_of)} cases."
+
+    def __getitem__(self, case: str) -> tuple[str, str]:
+        """Return the group of a case; a case without a group is told apart from a group that has its name."""
+        return ("group", self.group_of[case]) if case in self.group_of else ("case", case)
+
+    def cut_by(self, split: Split) -> tuple[str, str] | None:
+        """Return a training and a validation case of the same group; None if the split keeps all groups whole."""
+        training = {self[case]: case for case in reversed(split.train)}
+        return next(((training[self[case]], case) for case in split.val if self[case] in training), None)
+
+
+def fold_split(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> Split:
+    """Return the split of a fold, as nnU-Net's `do_split` makes it from the same (preprocessed) identifiers.
+
+    A missing splits_final.json is written first. A split that separates the cases of one group is refused.
+    """
+    identifiers = sorted(identifiers)
+    if fold == "all":
+        return Split(tuple(identifiers), tuple(identifiers))
+    groups = Groups.read(dataset)
+    split = _numbered_fold(ensure_splits(dataset, identifiers, groups), int(fold), identifiers)
+    check_groups_whole(split, groups, dataset, fold)
+    return split
+
+
+def splits_file(dataset: Dataset) -> Path:
+    """Return the path of splits_final.json, in which nnU-Net keeps a dataset's splits."""
+    return dataset.preprocessed / "splits_final.json"
+
+
+def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) -> list[Split]:
+    """Read splits_final.json; if it is missing, write nnU-Net's five folds, or five that keep groups whole, first."""
+    path = splits_file(dataset)
+    if not path.exists():
+        write_json(path, _group_safe_folds(identifiers, groups) if groups else _nnunet_folds(identifiers))
+    splits = read_json(path, "delete it and nnU-Net's five folds are written again.")
+    try:
+        return [Split(tuple(entry["train"]), tuple(entry["val"])) for entry in splits]
+    except (TypeError, KeyError):
+        raise UserError(f"{path} must be a list of {{train: [...], val: [...]}}; write it like that.") from None
+
+
+def check_groups_whole(split: Split, groups: Groups, dataset: Dataset, fold: Fold) -> None:
+    """Raise when a case or a group stands on both sides of the split."""
+    if fold == "all":
+        return
+    where = f"Fold {fold} of {splits_file(dataset)}"
+    both = sorted(set(split.train) & set(split.val))
+    if both:
+        raise UserError(f"{where} trains and validates on {both[0]}; take it off one side.")
+    cut = groups.cut_by(split)
+    if cut is not None:
+        raise UserError(
+            f"{where} trains on {cut[0]} and validates on {cut[1]}, which are one group in "
+            f"{dataset.raw / 'groups.json'}; keep both on one side. (Without splits_final.json group-safe folds are "
+            "written; models of the old folds do not belong to the new ones.)"
+        )
+
+
+def check_known_cases(names: Iterable[str], cases: Iterable[str], dataset: Dataset) -> None:
+    """Raise when splits_final.json names cases that the dataset does not have."""
+    unknown = sorted(set(names) - set(cases))
+    if unknown:
+        raise UserError(
+            f"splits_final.json of {dataset.name} names {unknown[0]}, which {dataset.raw} does not have; correct it."
+        )
+
+
+def _numbered_fold(splits: Sequence[Split], fold: int, identifiers: Sequence[str]) -> Split:
+    if fold < len(splits):
+        return splits[fold]
+    rnd = np.random.RandomState(seed=NNUNET_SEED + fold)  # nnU-Net's 80:20 split for a fold that the file lacks
+    drawn: list[int] = rnd.choice(len(identifiers), int(len(identifiers) * 0.8), replace=False).tolist()
+    rest = sorted(set(range(len(identifiers))) - set(drawn))
+    return Split(tuple(identifiers[index] for index in drawn), tuple(identifiers[index] for index in rest))
+
+
+def _nnunet_folds(identifiers: Sequence[str]) -> list[dict[str, list[str]]]:
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    _check_enough(len(identifiers), "cases")
+    splits = generate_crossval_split(list(identifiers), seed=NNUNET_SEED, n_splits=5)
+    return [{side: [str(case) for case in cases] for side, cases in split.items()} for split in splits]
+
+
+def _group_safe_folds(identifiers: Sequence[str], groups: Groups) -> list[dict[str, list[str]]]:
+    """Return five folds of nearly equal size: groups in seeded order, larger ones first, each to the smallest fold."""
+    members = defaultdict(list)
+    for case in sorted(identifiers):
+        members[groups[case]].append(case)
+    _check_enough(len(members), "groups")
+    order = np.random.default_rng(NNUNET_SEED).permutation(len(members))
+    shuffled = [list(members.values())[index] for index in order]
+    folds: list[list[str]] = [[] for _ in range(5)]
+    for cases in sorted(shuffled, key=len, reverse=True):
+        min(folds, key=len).extend(cases)
+    everyone = sorted(identifiers)
+    return [{"train": [case for case in everyone if case not in fold], "val": sorted(fold)} for fold in folds]
+
+
+def _check_enough(number: int, unit: str) -> None:
+    if number < 5:
+        raise UserError(
+            f"Five folds need at least five {unit}, and there are {number}; write splits_final.json "
+            "into the preprocessed folder yourself, or use fold all."
+        )

@@ -1,0 +1,1 @@
+"""Geometry of volumes: boxes, grids, resampling, feathering and rotations."""

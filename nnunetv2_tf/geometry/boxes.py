@@ -1,0 +1,85 @@
+"""Boxes of voxels. In: masks, boxes and shapes. Out: boxes, and the parts of volumes that they hold.
+
+A box is one slice per axis (Z, Y, X); a grid is an affine, 4x4, from voxels (Z, Y, X) to any space.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import find_objects
+
+Box = tuple[slice, ...]
+
+
+def box_from(start: Sequence[int] | np.ndarray, stop: Sequence[int] | np.ndarray) -> Box:
+    """Return the box from its first voxel to one past its last."""
+    return tuple(slice(int(first), int(last)) for first, last in zip(start, stop, strict=True))
+
+
+def box_around(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
+    """Return the box around a mask (Z, Y, X) of bool, with a margin as far as the volume goes."""
+    return widened(find_objects(mask.view(np.uint8))[0], margin, mask.shape)
+
+
+def widened(box: Box, margin: Sequence[int], shape: Sequence[int]) -> Box:
+    """Return a box with a margin on all sides, as far as a volume of this shape goes."""
+    return tuple(
+        slice(max(0, part.start - more), min(size, part.stop + more))
+        for part, more, size in zip(box, margin, shape, strict=True)
+    )
+
+
+def bounds(mask: np.ndarray) -> np.ndarray:
+    """Return (2, 3): the first voxel of the box around a mask, and one past its last."""
+    box = box_around(mask)
+    return np.array([[part.start for part in box], [part.stop for part in box]])
+
+
+def shape_of(box: Box) -> tuple[int, ...]:
+    """Return how many voxels a box has along each axis."""
+    return tuple(part.stop - part.start for part in box)
+
+
+def within(box: Box, outer: Box) -> Box:
+    """Return a box in the coordinates of a larger box that holds it."""
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, outer, strict=True))
+
+
+def union(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box that holds all of these."""
+    return tuple(
+        slice(min(part.start for part in parts), max(part.stop for part in parts)) for parts in zip(*boxes, strict=True)
+    )
+
+
+def overlap(start: np.ndarray | Sequence[int], size: Sequence[int], shape: Sequence[int]) -> tuple[Box, Box]:
+    """Return the part of a volume of this shape that a box covers, and the same part in the box's coordinates."""
+    first = np.asarray(start)
+    low = np.minimum(np.maximum(first, 0), shape)
+    high = np.maximum(np.minimum(first + size, shape), low)
+    return box_from(low, high), box_from(low - first, high - first)
+
+
+def centre_of(tumour: np.ndarray) -> np.ndarray:
+    """Return (3,): the voxel in the middle of the box around a tumour map."""
+    return np.array([(part.start + part.stop) // 2 for part in box_around(tumour > 0)])
+
+
+def cut(volume: np.ndarray, centre: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Return the part (..., z, y, x) of a volume (..., Z, Y, X) around a voxel; 0 beyond its edges.
+
+    Near an edge the part is shifted, so that it holds as much of the volume as fits into it.
+    """
+    whole = np.array(volume.shape[-3:])
+    start = np.clip(np.asarray(centre) - np.array(size) // 2, np.minimum(0, whole - size), np.maximum(0, whole - size))
+    in_volume, in_part = overlap(start, size, whole.tolist())
+    part = np.zeros((*volume.shape[:-3], *size), volume.dtype)
+    part[(..., *in_part)] = volume[(..., *in_volume)]
+    return part
+
+
+def starting_at(grid: np.ndarray, start: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return the grid (4, 4) of the part of a volume that begins at a voxel."""
+    moved = grid.copy()
+    moved[:3, 3] += grid[:3, :3] @ np.asarray(start)
+    return moved

@@ -1,0 +1,45 @@
+"""Arguments that several commands share. In: what users type. Out: folds and numbers; parsers.
+
+Nothing heavy is imported here, since `-h` of every command imports this module.
+"""
+
+import argparse
+
+Fold = int | str  # a number, or "all"
+
+
+def parse_fold(text: str) -> Fold:
+    """Return the fold that a text names: `0`, `1`, ... or `all`, as for nnU-Net's commands."""
+    if text == "all":
+        return text
+    if text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a fold is a number or 'all', not {text!r}")
+
+
+def positive(text: str) -> int:
+    """Return the whole number of at least 1 that a text holds."""
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"this is a whole number of at least 1, not {text!r}")
+
+
+def command_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """Return the parser of a console command, whose help keeps its line breaks and ends with examples."""
+    return argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for a method and what it works on, which fitting and making cases have in common."""
+    parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    parser.add_argument("configuration", metavar="CONFIGURATION", help="whose arrays to work on: 3d_fullres, ...")
+    parser.add_argument("folds", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
+    parser.add_argument(
+        "-preset", default="default", metavar="PRESET", help="default; paper: as published; others a method has"
+    )
+    parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")

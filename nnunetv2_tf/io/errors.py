@@ -1,0 +1,49 @@
+"""Errors that a user can mend, and how commands end with them. In: a command. Out: its exit code."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """An error that the user can mend; commands end with exit code 2.
+
+    The text says in a sentence or two which file, what is wrong with it, and what to do.
+    """
+
+
+def run_command(command: Callable[[], int | None]) -> int:
+    """Run a console command and return its exit code: what it returns, or 2 after printing the text of a UserError.
+
+    A full disk and a missing permission are the user's to mend as well; every other exception is a bug of this package
+    and keeps its traceback.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted; run the same command again to continue.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        sentence = _SENTENCES.get(error.errno or 0)
+        if sentence is None:
+            raise
+        print(f"Error: {error.filename or 'The target folder'}: {sentence}", file=sys.stderr)
+        return 2
+
+
+_FULL = "no space is left on this disk; free some and run the same command again, nothing is lost."
+_SENTENCES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "the file would be larger than this system allows (ulimit -f); raise the limit and run again.",
+    errno.EMFILE: "this system allows no more open files (ulimit -n); raise the limit or use a smaller -np.",
+    errno.EACCES: "you may not read or write here; change the permissions or choose another folder.",
+    errno.EPERM: "you may not read or write here; change the permissions or choose another folder.",
+    errno.ENOTDIR: "a part of this path is a file and no folder; correct the path.",
+    errno.EEXIST: "something else of this name is there already; move it away or choose another name.",
+    errno.ENAMETOOLONG: "this name is too long for a file; choose a shorter one.",
+    errno.EROFS: "this file system is read-only; choose another folder.",
+}

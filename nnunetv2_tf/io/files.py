@@ -1,0 +1,120 @@
+"""Files that are written whole or not at all, scratch folders, locks. In: paths and JSON values. Out: files, values."""
+
+import glob
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_tf.io.errors import UserError
+
+POLL = 0.2  # seconds between two attempts to take a lock
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` to write to; it replaces `path` only when all went well.
+
+    Temporary files that killed processes on this machine left behind for the same path are removed.
+    """
+    prefix = f".{path.name}.{platform.node()}."
+    temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp*"):
+        if not _runs(left.name.removeprefix(prefix).split(".")[0]):
+            left.unlink(missing_ok=True)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    """Return whether a process with this number exists; True where that cannot be known."""
+    if os.name != "posix" or not process.isdigit():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield the empty folder `path`; leftovers are deleted before, the folder with its content afterwards."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, what: str, stopped: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, ...]]:
+    """Hold the lock file `path`; wait, and say so, while another process holds it. A killed process holds no lock.
+
+    Yield the file descriptor of the lock: a process that inherits it holds the lock too. On systems without fcntl
+    (Windows) there is no lock, and no descriptor.
+
+    Args:
+        path: the lock file
+        what: what is locked, for the message
+        stopped: called while waiting; True means to give up
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield ()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = False
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_RDWR)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stopped():
+                    os.close(file)
+                    raise UserError(f"Stopped while waiting for another process that works on {what}.") from None
+                if not said:
+                    print(f"Waiting: another process works on {what}.", flush=True)
+                said = True
+                time.sleep(POLL)
+        if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            break
+        os.close(file)  # its last holder has deleted it; lock the new file of this name
+    try:
+        yield (file,)
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, cure: str) -> Any:
+    """Read a JSON file. `cure` ends the error message when it is missing or broken: what the user should do."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {cure}") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{path} is not a file; {cure}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {cure}") from None

@@ -1,0 +1,39 @@
+"""Results kept on disk. In: how to compute one, a digest of its inputs. Out: the result, computed once per digest."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
+
+
+class _Sourced(Protocol):
+    """A dataclass that holds the digest of its inputs."""
+
+    @property
+    def source(self) -> str:
+        """The digest of the inputs."""
+        ...
+
+
+Record = TypeVar("Record", bound=_Sourced)
+
+
+def kept(path: Path, kind: type[Record], source: str, compute: Callable[[], Record]) -> Record:
+    """Return the record in a file if it was computed from these inputs; else compute it and write it there.
+
+    Args:
+        path: the JSON file
+        kind: dataclass of the record
+        source: digest of the inputs
+        compute: computes the record, whose `source` must be the one given
+    """
+    if path.is_file():
+        record = read_record(kind, path, "delete it, it is made anew.")
+        if record.source == source:
+            return record
+    record = compute()
+    assert record.source == source
+    write_json(path, to_json(record))
+    return record

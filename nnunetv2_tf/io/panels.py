@@ -1,0 +1,67 @@
+"""Figures. In: rows of grey images with label maps to outline, or what a caller draws on axes. Out: one PNG file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnunetv2_tf.io.files import whole_file
+
+COLOURS = ("#e41a1c", "#4daf4a", "#ffd92f", "#377eb8")  # of label values 1, 2, 3, 4; then from the start again
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One grey image of a figure."""
+
+    image: np.ndarray  # (rows, columns)
+    span: tuple[float, float]  # values shown black and white
+    outline: np.ndarray | None = None  # (rows, columns) label whose classes are outlined
+    title: str = ""
+
+
+def write_panels(rows: Sequence[Sequence[Panel]], path: Path, inches: float = 2.0) -> None:
+    """Write rows of panels as one PNG file, whole or not at all; all rows have the same number of panels."""
+    size = (inches * len(rows[0]), 1.05 * inches * len(rows))
+    with written_figure(path, (len(rows), len(rows[0])), size, dpi=90, colour="black", pad=0.3) as axes:
+        for line, panels in zip(axes, rows, strict=True):
+            for place, panel in zip(line, panels, strict=True):
+                place.imshow(panel.image, cmap="gray", vmin=panel.span[0], vmax=panel.span[1], aspect="equal")
+                place.axis("off")
+                place.set_title(panel.title, color="white", fontsize=8, loc="left")
+                for value in _classes(panel.outline):
+                    colour = COLOURS[(value - 1) % len(COLOURS)]
+                    place.contour(panel.outline == value, levels=[0.5], colors=[colour], linewidths=0.7)
+
+
+@contextmanager
+def written_figure(
+    path: Path,
+    shape: tuple[int, int],
+    size: tuple[float, float],
+    dpi: int = 120,
+    colour: str = "white",
+    pad: float = 1.08,
+) -> Iterator[Any]:
+    """Yield the axes (rows, columns) of a figure of `size` inches, then write it as PNG, whole or not at all."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    with pyplot.style.context("default"):  # nnU-Net's own plots change the style
+        figure, axes = pyplot.subplots(*shape, figsize=size, squeeze=False, facecolor=colour)
+        try:
+            yield axes
+            figure.tight_layout(pad=pad)
+            with whole_file(path) as temporary:
+                figure.savefig(temporary, format="png", dpi=dpi, facecolor=colour, metadata={"Software": None})
+        finally:
+            pyplot.close(figure)
+
+
+def _classes(outline: np.ndarray | None) -> list[int]:
+    return [] if outline is None else [int(value) for value in np.unique(outline) if value > 0]

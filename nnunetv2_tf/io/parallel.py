@@ -1,0 +1,94 @@
+"""Work shared between jobs and processes. In: a function and its items. Out: the results, in the order of the items."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from nnunetv2_tf.io.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of the work that one of several jobs does: `index in share` tells whether it does piece `index`."""
+
+    num_parts: int = 1
+    part_id: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.part_id < self.num_parts:
+            raise UserError(f"-part_id goes from 0 to {self.num_parts - 1}, not {self.part_id}.")
+
+    def __contains__(self, index: int) -> bool:
+        return index % self.num_parts == self.part_id
+
+
+def in_parallel(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    num_processes: int,
+    description: str,
+    unit: str = "case",
+) -> Iterator[Result]:
+    """Yield function(item) for every item, in order, under a progress bar.
+
+    With one process, or one item, the work is done in this process; more processes are spawned (never forked: torch
+    has threads). The function is sent to each process once, so it may hold much data.
+    """
+    from tqdm import tqdm
+
+    if not items:
+        return
+    progress = tqdm(total=len(items), desc=description, unit=unit)
+    workers = min(num_processes, len(items))
+    with progress:
+        if workers <= 1:
+            for item in items:
+                yield function(item)
+                progress.update()
+            return
+        with ProcessPoolExecutor(workers, get_context("spawn"), _take, (function,)) as pool:
+            try:
+                for result in pool.map(_apply, items):
+                    yield result
+                    progress.update()
+            except BrokenProcessPool:
+                raise UserError(
+                    f"A worker process was killed while {description.lower()}, most likely because memory ran out; "
+                    f"run the same command again with a smaller -np than {num_processes}."
+                ) from None
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _take(function: Callable[[Any], Any]) -> None:
+    """Set up a worker process: keep the function it applies, and end it with the process that started it."""
+    global _function
+    _function = function
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this worker process, which releases its inherited locks, as soon as the process that started it is gone."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:  # else a worker would wait forever for work from a killed process
+        time.sleep(1)
+    os._exit(1)
+
+
+def _apply(item: Any) -> Any:
+    return _function(item)
+
+
+_function: Callable[[Any], Any]

@@ -1,1 +1,0 @@
-"""Scans brought into the form in which nnU-Net stores them."""

@@ -1,0 +1,1 @@
+"""Skull stripping, registration of scans to a reference, and quality control of both."""

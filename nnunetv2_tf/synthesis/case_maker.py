@@ -1,0 +1,101 @@
+"""One line of the recipe becomes one case on disk. In: a task. Out: images, label and sidecar, or why there are none.
+
+The sidecar is written last: a case that has one is finished.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nnunetv2_tf.dataset.cases import case_digest
+from nnunetv2_tf.dataset.provenance import Sidecar, versions
+from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.methods.base import Method
+from nnunetv2_tf.methods.lookup import SelectedMethod
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.compose import Composed, compose
+from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
+from nnunetv2_tf.synthesis.site_builder import SiteBuilder, UnusableLineError
+from nnunetv2_tf.tumours.recipe import RecipeLine
+from nnunetv2_tf.working_space.stored import Case
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """All that it takes to make one case."""
+
+    host: Case
+    site_builder: SiteBuilder
+    method: SelectedMethod
+    part: SetPart
+    geometry_ancestors: tuple[str, ...]
+    fit: FitResult | None = None  # None: a method that learns nothing
+    device: str = "cpu"
+
+    @property
+    def line(self) -> RecipeLine:
+        """What to make."""
+        return self.site_builder.line
+
+    @property
+    def identifier(self) -> str:
+        """The case's name."""
+        return case_name(self.part, self.line.index)
+
+
+def case_name(part: SetPart, index: int) -> str:
+    """Return the name of the case that a line becomes."""
+    return f"{part.set_name}_{index:05d}"
+
+
+def make_case(task: CaseTask) -> None:
+    """Make and write the case, or note that the line is unusable."""
+    try:
+        composed, sidecar = synthesize_case(task)
+    except UnusableLineError as reason:
+        note = {"line": task.line.index, "reason": str(reason)}
+        write_json(task.part.skipped_path(task.identifier), note)
+        return
+    ending = task.host.plan.dataset_json["file_ending"]
+    composed.write(task.part.folder, task.identifier, ending)
+    sidecar.write(task.part.sidecar_path(task.identifier))
+
+
+def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
+    """Make the case in memory, and say what it descends from. Raises UnusableLineError."""
+    line, host = task.line, task.host.open()
+    method = ready_method(task.method, task.fit, torch.device(task.device))
+    built = task.site_builder.build(host, method.pastes)
+    (edited,) = method.edit([built.site], [np.random.default_rng(line.seed)])
+    composed = compose(host, built.site, edited, built.stored)
+    measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
+    sidecar = Sidecar(
+        case=task.identifier,
+        line=line.index,
+        host=line.host,
+        donors=line.donors,
+        ancestors=tuple(sorted(built.ancestors)),
+        geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in built.ancestors),
+        reach_mm=edited.reach_mm,
+        sources={host.identifier: case_digest(host.files)},
+        controls={**edited.controls, **built.controls, **measured},
+        seed=line.seed,
+        versions=versions(),
+    )
+    return composed, sidecar
+
+
+def ready_method(selected: SelectedMethod, fit: FitResult | None, device: torch.device) -> Method:
+    """Return the method with what it has learnt. The last one is kept: to read weights for every case takes long."""
+    if fit is None:
+        return build_method(selected, device)
+    key = (fit.folder, fit.digest, device)
+    if key not in _ready:
+        _ready.clear()
+        _ready[key] = fit.load(device)
+    return _ready[key]
+
+
+_ready: dict[tuple[Path, str, torch.device], Method] = {}

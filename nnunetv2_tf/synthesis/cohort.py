@@ -1,0 +1,103 @@
+"""What a fold may use: its real training cases and the healthy ones, read once and shared by all that asks for them."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.registration.affines import ways_to_scans
+from nnunetv2_tf.tumours.bank import Bank, make_bank
+from nnunetv2_tf.tumours.recipe import CohortNames
+from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps
+from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.stored import Case, training_cases
+
+APART = 0.5  # of the cohort's extent: brains whose centres are further apart do not share a space
+
+
+class Cohort:
+    """The cases of one fold, with or without a healthy dataset."""
+
+    def __init__(self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None) -> None:
+        self.dataset, self.plan, self.fold, self.healthy = dataset, plan, fold, healthy
+
+    @cached_property
+    def files(self) -> Mapping[str, CaseFiles]:
+        """All real cases of the dataset; nnU-Net's fingerprint and plans are made of them."""
+        return raw_cases(self.dataset)
+
+    @cached_property
+    def training(self) -> Mapping[str, Case]:
+        """The fold's training cases by identifier."""
+        cases = training_cases(self.files, self.dataset, self.plan, self.fold)
+        return {case.identifier: case for case in cases}
+
+    @property
+    def training_files(self) -> Mapping[str, CaseFiles]:
+        """Raw files of the fold's training cases, by identifier."""
+        return {name: self.files[name] for name in self.training}
+
+    @cached_property
+    def healthy_cases(self) -> Mapping[str, Case]:
+        """The healthy scans by identifier; none without a healthy dataset."""
+        if self.healthy is None:
+            return {}
+        return {case.identifier: case for case in healthy_cases(self.dataset, self.healthy, self.plan)}
+
+    @property
+    def healthy_stamps(self) -> Mapping[str, str]:
+        """Digests of the healthy scans' arrays, by identifier."""
+        if self.healthy is None:
+            return {}
+        known = healthy_stamps(self.dataset, self.healthy, self.plan)
+        return {name: known[name] for name in self.healthy_cases}
+
+    @cached_property
+    def names(self) -> CohortNames:
+        """Who may be host and donor."""
+        groups = {name: case.group for name, case in self.training.items()}
+        donors = [name for name, case in self.training.items() if case.has_tumour()]
+        return CohortNames(groups, donors, list(self.healthy_cases))
+
+    @cached_property
+    def roles(self) -> LabelRoles:
+        """What the real cases' labels stand for."""
+        return LabelRoles.read(self.dataset)
+
+    @cached_property
+    def class_values(self) -> Mapping[str, int]:
+        """The tumour's classes by name."""
+        return class_values(self.dataset)
+
+    @property
+    def knows_organ(self) -> bool:
+        """Whether the organ is known of real cases too; else it is all of a scan, air and all."""
+        return self.plan.masked or bool(self.roles.organ)
+
+    @cached_property
+    def bank(self) -> Bank:
+        """The training cases' tumours, where they lie among the healthy brains."""
+        affines = {} if self.healthy is None else ways_to_scans(self.dataset, self.healthy, self.training_files)
+        bank = make_bank(list(self.training.values()), affines)
+        if self.healthy is not None:
+            self._check_same_space(bank, self.healthy)
+        return bank
+
+    def _check_same_space(self, bank: Bank, healthy: Dataset) -> None:
+        """Raise when the healthy brains lie elsewhere than the real ones."""
+        opened = (case.open() for case in self.healthy_cases.values())
+        case = next((case for case in opened if case.organ().any()), None)
+        if case is None:
+            raise UserError(f"No scan of {healthy.name} has any of its label, the organ; convert them again.")
+        centre = case.grid.affine @ [*np.argwhere(case.organ()).mean(axis=0), 1]
+        away = np.abs(centre[:3] - bank.extent.mean(axis=0)) / np.diff(bank.extent, axis=0)[0]
+        if away.max() > APART:
+            raise UserError(
+                f"The brains of {healthy.name} lie elsewhere than those of {self.dataset.name}, by more than half "
+                f"their size ({case.identifier}); convert the healthy scans with -reference {self.dataset.number}."
+            )

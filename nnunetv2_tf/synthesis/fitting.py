@@ -1,0 +1,179 @@
+"""Methods that learn. In: a fold's cohort and its baseline. Out: nnUNet_results/.../<method>_<preset>_h601__.../fold_k.
+
+A fit is made once, goes on after an interruption, and is what sets of that fold are made with.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.dataset.cases import case_digest, channel_names
+from nnunetv2_tf.dataset.provenance import BaselineUse
+from nnunetv2_tf.io.digests import digest, file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked, read_json, write_json
+from nnunetv2_tf.io.json_dataclass import read_record
+from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.lookup import SelectedMethod, needed_by
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
+from nnunetv2_tf.training.distributed import Team
+
+CONFIG, DONE = "config.json", "fitted.json"
+LEARNT = (".json", ".pth", ".safetensors")
+AGAIN = "fit again with --overwrite."
+
+
+def fit_folder(cohort: Cohort, method: SelectedMethod) -> Path:
+    """Return where a method's fit is, by the names that nnU-Net gives trained models."""
+    assert cohort.healthy is not None
+    called = f"{method.name.replace(':', '.')}_{method.preset}_h{cohort.healthy.number}"
+    plans = str(cohort.plan.plans["plans_name"])
+    return cohort.dataset.model_fold(called, plans, cohort.plan.configuration, cohort.fold)
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """The fit of a method in one fold."""
+
+    hosts: HealthyHostPool
+    method: SelectedMethod
+    baseline: Baseline
+    device: torch.device
+    team: Team = field(default_factory=Team)
+
+    @property
+    def folder(self) -> Path:
+        """Where it goes."""
+        return fit_folder(self.hosts.cohort, self.method)
+
+    @cached_property
+    def config(self) -> SetConfig:
+        """What it is made of and by."""
+        return _config(self.hosts, self.method, self.baseline.use, self.needed)
+
+    @cached_property
+    def needed(self) -> tuple[FitResult, ...]:
+        """The fits that it builds on; raises where one is missing."""
+        return tuple(find_fit(self.hosts, method) for method in needed_by(self.method))
+
+    def check(self, overwrite: bool) -> None:
+        """Raise when it cannot be begun or continued; change nothing."""
+        Encoder.of(self.baseline)
+        if self.team.size > 1 and not self.method.kind.fits_in_teams:
+            raise UserError(f"{self.method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
+        self.method.kind.check_fit(self.method.config, self.hosts.cohort.plan, self.team.size)
+        config = self.config
+        if not overwrite and (self.folder / CONFIG).exists():
+            config.check_same(self.folder / CONFIG, self._called, AGAIN)
+
+    def run(self, overwrite: bool) -> None:
+        """Fit, or go on fitting. Of several processes the main one keeps the folder, the others help it."""
+        if not self.team.is_main:
+            if self.team.broadcast(None):
+                self._learn()
+            return
+        with locked(self.folder.with_name(f".{self.folder.name}.lock"), f"this fit of {self.method.name}"):
+            if overwrite and self.folder.exists():
+                (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
+                shutil.rmtree(self.folder)
+            self.config.write_or_check(self.folder / CONFIG, self._called)
+            if not self.team.broadcast(_files(self.folder, self.config) is None):
+                print(f"{self.folder} is fitted already; --overwrite fits it anew.")
+                return
+            (self.folder / DONE).unlink(missing_ok=True)
+            self._learn()
+            learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
+            files = {path.name: file_digest(path) for path in learnt}
+            write_json(self.folder / DONE, {"order": self.config.hash, "files": files})
+
+    def _learn(self) -> None:
+        cohort = self.hosts.cohort
+        method = build_method(self.method, self.device, self.needed)
+        data = FitData(
+            real=list(cohort.training.values()),
+            healthy=list(cohort.healthy_cases.values()),
+            sample_site=partial(self.hosts.sample_site, method.pastes),
+            baseline=self.baseline,
+            plan=cohort.plan,
+            roles=cohort.roles,
+            channels=channel_names(cohort.dataset),
+            class_names=cohort.class_values,
+            rng=np.random.default_rng(self.hosts.seed),
+            team=self.team,
+        )
+        method.fit(data, self.folder)
+
+    @property
+    def _called(self) -> str:
+        return f"The fit of {self.method.name}"
+
+
+def find_fit(hosts: HealthyHostPool, method: SelectedMethod) -> FitResult:
+    """Return the finished fit of a method for a fold; raise when there is none, or one of another cohort or preset."""
+    folder = fit_folder(hosts.cohort, method)
+    command = _command(hosts.cohort, method)
+    if not (folder / CONFIG).exists():
+        raise UserError(f"The fit {folder} does not exist; run: {command} -tr TRAINER (whose training is the baseline)")
+    config = read_record(SetConfig, folder / CONFIG, CURE)
+    command += "" if config.baseline is None else f" -tr {config.baseline.trainer}"
+    command += f" -seed {config.seed}" if config.seed else ""
+    needed = tuple(find_fit(hosts, other) for other in needed_by(method))
+    now = _config(hosts.for_fitting(config.seed or 0), method, config.baseline, needed)
+    now.check_same(folder / CONFIG, f"The fit of {method.name}", f"fit again: {command} --overwrite")
+    files = _files(folder, config)
+    if files is None:
+        raise UserError(f"The fit {folder} has not ended, or its files have changed since; run: {command}")
+    return FitResult(method, folder, config.baseline, digest([config.hash, files]), needed)
+
+
+def _command(cohort: Cohort, method: SelectedMethod) -> str:
+    """Return the command that fits a method, but for its trainer and seed."""
+    assert cohort.healthy is not None
+    where = f"{cohort.dataset.number} {cohort.plan.configuration} {cohort.fold}"
+    command = f"nnUNetv2_tf_fit {where} -m {method.name} -healthy {cohort.healthy.number}"
+    command += f" -p {cohort.plan.plans['plans_name']}"
+    return command + (f" -preset {method.preset}" if method.preset != "default" else "")
+
+
+def _config(
+    hosts: HealthyHostPool, method: SelectedMethod, baseline: BaselineUse | None, needed: Sequence[FitResult]
+) -> SetConfig:
+    """Collect what a fit is made of and by."""
+    before = digest([fit.digest for fit in needed]) if needed else None
+    return SetConfig.of(hosts, method, hosts.seed, baseline, before, _scans(hosts.cohort))
+
+
+def _scans(cohort: Cohort) -> str:
+    """Digest what a method learns from, and the size in which the encoder sees it."""
+    scans = {name: case_digest(case) for name, case in cohort.training_files.items()}
+    return digest([scans, list(cohort.plan.manager.patch_size)])
+
+
+def _files(folder: Path, config: SetConfig) -> dict[str, str] | None:
+    """Return what a finished fit has learnt, by file name; None when it has not ended, or is not what it was."""
+    if not (folder / DONE).exists():
+        return None
+    done = read_json(folder / DONE, AGAIN)
+    if not isinstance(done, dict) or done.get("order") != config.hash or not isinstance(done.get("files"), dict):
+        return None
+    for name, expected in done["files"].items():
+        if not (folder / name).is_file() or file_digest(folder / name) != expected:
+            return None
+    return done["files"]
+
+
+def usable_device(name: str) -> torch.device:
+    """Return the device of this name; raise when this machine has none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("There is no CUDA device here; take -device cpu.")
+    return torch.device(name)

@@ -1,0 +1,173 @@
+"""Who receives tumours in a fold, and how recipe lines come to be: with real hosts, or with healthy ones."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnunetv2_tf.dataset.folders import RECIPES
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.harmonise import RULES
+from nnunetv2_tf.synthesis.site_builder import (
+    HealthySiteBuilder,
+    RealSiteBuilder,
+    SiteBuilder,
+    healthy_site,
+    with_appearance,
+)
+from nnunetv2_tf.tumours.constraints import TumourConstraints
+from nnunetv2_tf.tumours.place import read_host
+from nnunetv2_tf.tumours.recipe import RecipeLine, check_recipe, draw_line
+from nnunetv2_tf.tumours.recipe_cache import RecipeCache
+from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.working_space.site import Site
+from nnunetv2_tf.working_space.stored import Case
+
+APPEARANCE = 1  # stream of a line's random numbers
+TRIED = 20  # hosts for one site
+
+
+@dataclass(frozen=True)
+class HostPool(ABC):
+    """The hosts of one fold, and the seed by which lines are drawn."""
+
+    cohort: Cohort
+    seed: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of this decides what cases look like, as fields of SetConfig."""
+        return {}
+
+    def check_lines(self, lines: Sequence[RecipeLine], path: Path) -> None:
+        """Raise when lines of a given recipe name others than these."""
+        check_recipe(lines, self.cohort.names, path)
+
+    @property
+    @abstractmethod
+    def cases(self) -> Mapping[str, Case]:
+        """Who may be host, by name."""
+
+    @abstractmethod
+    def lines(self, number: int) -> list[RecipeLine]:
+        """Return the first lines of the recipe."""
+
+    @abstractmethod
+    def site_builder(self, line: RecipeLine) -> SiteBuilder:
+        """Return what makes the site of a line, in this process or another."""
+
+
+@dataclass(frozen=True)
+class RealHostPool(HostPool):
+    """Tumours go from one training case to another, and stay where and as they are."""
+
+    @property
+    def cases(self) -> Mapping[str, Case]:
+        """The training cases."""
+        return self.cohort.training
+
+    def lines(self, number: int) -> list[RecipeLine]:
+        """Draw lines, which takes no time."""
+        return [draw_line(self.cohort.names, self.seed, index) for index in range(number)]
+
+    def site_builder(self, line: RecipeLine) -> SiteBuilder:
+        """Return the builder with the line's donors."""
+        return RealSiteBuilder(line, {name: self.cohort.training[name] for name in line.donors})
+
+
+@dataclass(frozen=True)
+class HealthyHostPool(HostPool):
+    """Tumours of training cases go into healthy scans, sampled by the cohort's likeness or as a user asks."""
+
+    sampling: SamplingConfig
+    asked: Mapping[str, Any] = field(default_factory=dict)  # of TumourConstraints, fractions by the classes' names
+    num_processes: int = 1
+
+    @property
+    def cases(self) -> Mapping[str, Case]:
+        """The healthy scans."""
+        return self.cohort.healthy_cases
+
+    def lines(self, number: int) -> list[RecipeLine]:
+        """Draw lines that nobody has drawn yet; the others are kept."""
+        return self._recipe.first(number, self.num_processes)
+
+    def site_builder(self, line: RecipeLine) -> SiteBuilder:
+        """Return the builder with the tumours of the line's donors."""
+        training = self.cohort.training
+        return HealthySiteBuilder(
+            line=line,
+            bank=self.cohort.bank.of(line.donors),
+            donors={name: training[name] for name in line.donors},
+            model=self._model(np.random.default_rng([line.seed, APPEARANCE])),
+            around_fluid=self.sampling.around_fluid,
+            training=tuple(training),
+            asked=self.asked,
+            class_names={value: name for name, value in self.cohort.class_values.items()},
+        )
+
+    def sample_site(self, with_donors: bool, rng: np.random.Generator) -> Site:
+        """Draw a site for methods that learn; independent of any recipe."""
+        names, reasons = sorted(self.cases), []
+        for _ in range(TRIED):
+            case = self.cases[names[rng.integers(len(names))]].open()
+            host = read_host(case, self.sampling.around_fluid)
+            try:
+                placed = self._recipe.sampler.sample(host, rng)
+            except PlacementError as reason:
+                reasons.append(f"{case.identifier}: {reason}")
+            else:
+                model = self._model(rng)
+                site = healthy_site(case, host, placed, self.cohort.training if with_donors else None)
+                return site if model is None else with_appearance(site, case, model)[0]
+        raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name what makes another recipe, or other cases of the same one."""
+        assert self.cohort.healthy is not None
+        return {
+            "healthy": self.cohort.healthy.name,
+            "harmonised": RULES if self._harmonises else None,
+            "controls": dict(self.asked),
+            "tumours": self._recipe.digest,
+        }
+
+    def for_fitting(self, seed: int) -> "HealthyHostPool":
+        """Copy for fitting: no constraints of a user, a seed of its own; shares what was read."""
+        return replace(self, seed=seed, asked={})
+
+    def _model(self, rng: np.random.Generator) -> Case | None:
+        """Draw the training case that a host is to look like."""
+        if not self._harmonises:
+            return None
+        training = self.cohort.training
+        return training[sorted(training)[rng.integers(len(training))]]
+
+    @property
+    def _harmonises(self) -> bool:
+        """Whether hosts are harmonised. Where no organ is known, a liver would come to look like air and all."""
+        return self.sampling.harmonised and self.cohort.knows_organ
+
+    @cached_property
+    def _recipe(self) -> RecipeCache:
+        cohort, constraints = self.cohort, self._constraints()
+        names = {value: name for name, value in cohort.class_values.items()}
+        constraints.check_possible(cohort.bank, self.sampling, names)
+        sampler = TumourSampler(cohort.bank, self.sampling, constraints)
+        folder = cohort.dataset.preprocessed / "tf" / RECIPES
+        return RecipeCache(sampler, self.cases, cohort.healthy_stamps, self.seed, folder)
+
+    def _constraints(self) -> TumourConstraints:
+        values, asked = self.cohort.class_values, dict(self.asked)
+        fractions = asked.pop("class_fraction", {})
+        unknown = sorted(set(fractions) - set(values))
+        if unknown:
+            raise UserError(f"-class_fraction {unknown[0]}: the tumour's classes are {', '.join(values)}.")
+        return TumourConstraints(**asked, fractions={values[name]: span for name, span in fractions.items()})

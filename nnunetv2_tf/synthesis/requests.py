@@ -1,0 +1,171 @@
+"""What nnUNetv2_tf_fit and nnUNetv2_tf_synthesize do. In: a request. Out: fits, sets, and a sentence on the screen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.parallel import Share
+from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
+from nnunetv2_tf.sets.names import check_set_name
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.fit_result import learns
+from nnunetv2_tf.synthesis.fitting import FitJob, find_fit, usable_device
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
+from nnunetv2_tf.synthesis.set_builder import SetBuilder
+from nnunetv2_tf.training.distributed import joined
+from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe
+from nnunetv2_tf.working_space.preprocess import Plan
+
+
+@dataclass(frozen=True)
+class MethodRequest:
+    """Where a method works, and in which manner: the same for fitting it and for making cases with it."""
+
+    dataset: str  # id or name
+    configuration: str
+    folds: tuple[Fold, ...]
+    method: str
+    healthy: str | None  # id or name of the healthy dataset
+    preset: str = "default"
+    plans: str = "nnUNetPlans"
+    seed: int = 0
+    device: str = "cpu"
+    overwrite: bool = False
+
+    def hosts(self, fold: Fold, method: SelectedMethod, asked: Mapping[str, Any], num_processes: int) -> HostPool:
+        """Return the hosts of a fold: healthy ones where -healthy names some."""
+        dataset = Dataset.find(self.dataset)
+        plan = Plan.read(dataset, self.plans, self.configuration)
+        if self.healthy is None:
+            return RealHostPool(Cohort(dataset, plan, fold), self.seed)
+        cohort = Cohort(dataset, plan, fold, Dataset.find(self.healthy))
+        return HealthyHostPool(cohort, self.seed, method.sampling, asked, num_processes)
+
+
+@dataclass(frozen=True)
+class FitRequest(MethodRequest):
+    """What nnUNetv2_tf_fit is asked for."""
+
+    trainer: str = "TFBaselineTrainer"  # whose finished training is the baseline
+
+
+@dataclass(frozen=True)
+class SynthesizeRequest(MethodRequest):
+    """What nnUNetv2_tf_synthesize is asked for."""
+
+    set_name: str = ""
+    num_cases: int | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)  # of TumourConstraints, fractions by the classes' names
+    recipe: Path | None = None
+    recipe_only: bool = False
+    share: Share = field(default_factory=Share)
+    num_processes: int = 1
+
+
+def fit(request: FitRequest) -> None:
+    """Fit a method in some folds."""
+    with joined(usable_device(request.device)) as (team, device):
+        with team.main_first():  # what is wrong is said once
+            method = usable_method(request.method, request.preset, request.healthy, {})
+            if not learns(method):
+                raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
+            jobs = []
+            for fold in dict.fromkeys(request.folds):
+                hosts = request.hosts(fold, method, {}, 1)
+                assert isinstance(hosts, HealthyHostPool)  # usable_method saw to it
+                baseline = Baseline(
+                    hosts.cohort.dataset, request.trainer, request.plans, request.configuration, fold
+                )  # fmt: skip
+                jobs.append(FitJob(hosts, method, baseline, device, team))
+            for job in jobs if team.is_main else ():  # before hours are spent on any
+                job.check(request.overwrite)
+        for job in jobs:
+            job.run(request.overwrite)
+            if team.is_main:
+                print(f"Fold {job.hosts.cohort.fold}: {job.folder}")
+
+
+def synthesize(request: SynthesizeRequest) -> None:
+    """Make the parts of a set for some folds, or this job's share of them."""
+    check_set_name(request.set_name)
+    dataset = Dataset.find(request.dataset)
+    method = usable_method(request.method, request.preset, request.healthy, request.asked)
+    Plan.read(dataset, request.plans, request.configuration)
+    usable_device(request.device)
+    given = None if request.recipe is None else tuple(read_recipe(request.recipe))
+    builders = [_builder(request, fold, method, given) for fold in dict.fromkeys(request.folds)]
+    for builder in builders:  # what is wrong with one fold stops all before anything is written
+        if request.recipe is not None:
+            builder.hosts.check_lines(given or (), request.recipe)
+        builder.check(request.overwrite)
+    for builder in builders:
+        builder.start(request.overwrite)
+    for builder in builders:
+        fold, share = builder.part.fold, request.share
+        if request.recipe_only:
+            preview = write_preview(builder)
+            look = "" if preview is None else f"\nLook at some: {preview}"
+            print(f"Fold {fold}: {len(builder.lines())} lines in {builder.recipe_path}{look}")
+            continue
+        builder.make(share)
+        waiting = builder.finish(share)
+        if waiting:
+            print(
+                f"Fold {fold}: part {share.part_id} of {share.num_parts} is done; {waiting} lines are left to "
+                "other parts, and the part that ends last finishes the set."
+            )
+            continue
+        _complete(builder)
+
+
+def _builder(
+    request: SynthesizeRequest, fold: Fold, method: SelectedMethod, given: tuple[RecipeLine, ...] | None
+) -> SetBuilder:
+    hosts = request.hosts(fold, method, request.asked, request.num_processes)
+    return SetBuilder(
+        part=SetPart(hosts.cohort.dataset, request.set_name, fold),
+        method=method,
+        hosts=hosts,
+        fit=find_fit(hosts, method) if isinstance(hosts, HealthyHostPool) and learns(method) else None,
+        num_cases=request.num_cases,
+        given=given,
+        num_processes=request.num_processes,
+        device=request.device,
+    )
+
+
+def usable_method(name: str, preset: str, healthy: str | None, asked: Mapping[str, Any]) -> SelectedMethod:
+    """Return the method, where it can be used with or without healthy scans, and where tumours can be asked for."""
+    method = find_method(name, preset)
+    if healthy is None and "real" not in method.kind.hosts:
+        raise UserError(f"{method.name} puts tumours into healthy scans; name their dataset with -healthy.")
+    if (healthy is not None and "healthy" not in method.kind.hosts) or (healthy is None and asked):
+        flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
+        raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
+    if (healthy is None and learns(method)) or (method.kind.needs and not learns(method)):
+        raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
+    return method
+
+
+def _complete(builder: SetBuilder) -> None:
+    """Preprocess, paint the overview, and say what to do next."""
+    part, plan = builder.part, builder.hosts.cohort.plan
+    part.preprocess(plan, builder.num_processes)
+    overview = write_overview(builder)
+    entries = part.manifest().accepted
+    skipped = builder.skipped(builder.lines())
+    replaced = f" ({len(skipped)} unusable lines left out, see {part.folder / 'skipped'})" if skipped else ""
+    plans = plan.plans["plans_name"]
+    options = f"-tr TFEnrichedTrainer_{part.set_name}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
+    print(
+        f"Set {part.set_name}, fold {part.fold}: {len(entries)} cases in {part.folder}{replaced}\n"
+        f"Look at some: {overview}\n"
+        f"Train with: nnUNetv2_train {part.dataset.name} {plan.configuration} {part.fold} {options}"
+    )

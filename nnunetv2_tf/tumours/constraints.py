@@ -1,0 +1,105 @@
+"""What a user asks of every tumour: volume, side, place, pieces, shares of classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.tumours.bank import Bank, Lesion
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig, Span
+
+NARROWEST = 1.1  # the most over the least volume
+
+
+@dataclass(frozen=True)
+class TumourConstraints:
+    """What a user asks of every tumour; None for what the cohort's tumours are like."""
+
+    volume_ml: Span | None = None
+    side: Literal["left", "right"] | None = None
+    center: tuple[float, ...] | None = None  # mm (x, y, z) of the common space
+    radius: float | None = None  # mm around it, for the tumour's own centre
+    components: tuple[int, ...] | None = None
+    fractions: Mapping[int, Span] = field(default_factory=dict)  # by class, of the tumour's volume
+
+    def check_possible(self, bank: Bank, sampling: SamplingConfig, names: Mapping[int, str]) -> None:
+        """Raise when no donor can meet what is asked, before any work begins."""
+        for flag, span in (("-volume_ml", self.volume_ml), ("-components", self.components)):
+            if span is not None and not 0 < span[0] <= span[1] < np.inf:
+                raise UserError(f"{flag} takes the least and the most, not {span[0]:g} {span[1]:g}.")
+        if self.volume_ml is not None and self.volume_ml[1] < NARROWEST * self.volume_ml[0]:
+            raise UserError(
+                f"-volume_ml {self.volume_ml[0]:g} {self.volume_ml[1]:g} leaves no room; allow a tenth more."
+            )
+        self._check_centre(bank)
+        for value, span in self.fractions.items():
+            if not 0 <= span[0] <= span[1] <= 1:
+                raise UserError(f"-class_fraction {names[value]} takes shares between 0 and 1, the smaller first.")
+        fitting = [lesion for lesion in bank.lesions if self.fractions_met(lesion.classes)]
+        if not fitting:
+            asked = ", ".join(f"{names[value]} {span[0]:g} to {span[1]:g}" for value, span in self.fractions.items())
+            raise UserError(
+                f"No tumour of this fold has -class_fraction {asked}; they have {_spans(bank, self.fractions, names)}."
+            )
+        if self.volume_ml is not None and not any(self.reachable(lesion, sampling) for lesion in fitting):
+            volumes = [lesion.volume for lesion in fitting]
+            raise UserError(
+                f"-volume_ml {self.volume_ml[0]:g} {self.volume_ml[1]:g} cannot be made of tumours of "
+                f"{min(volumes):.1f} to {max(volumes):.1f} ml, "
+                f"scaled by {sampling.scale[0]:g} to {sampling.scale[1]:g}."
+            )
+        pieces = [lesion.pieces for lesion in fitting]
+        two = sampling.combine > 0 and len(fitting) > 1
+        most = sum(sorted(pieces)[-2:]) if two else max(pieces)
+        if self.components is not None and not (self.components[0] <= most and self.components[1] >= min(pieces)):
+            raise UserError(
+                f"-components {self.components[0]} {self.components[1]} cannot be made of tumours of {min(pieces)} to "
+                f"{max(pieces)} pieces{', two of them at most' if two else ''}."
+            )
+
+    def _check_centre(self, bank: Bank) -> None:
+        """Raise when no place is left for a tumour's centre."""
+        if (self.center is None) is not (self.radius is None):
+            raise UserError("-center and -radius go together; give both, or none.")
+        if self.center is None or self.radius is None:
+            return
+        if not (np.isfinite([*self.center, self.radius]).all() and self.radius > 0):
+            raise UserError("-center takes three numbers in mm, and -radius one above 0.")
+        low, high = bank.extent
+        where = " ".join(f"{number:g}" for number in self.center)
+        if (np.array(self.center) + self.radius < low).any() or (np.array(self.center) - self.radius > high).any():
+            box = " and ".join(" ".join(f"{number:.0f}" for number in end) for end in bank.extent)
+            raise UserError(f"-center {where} lies outside the brains, which are between {box} mm (x y z).")
+        towards = self.radius if self.side == "left" else -self.radius
+        if self.side is not None and bool(self.center[0] + towards > bank.midline) != (self.side == "left"):
+            raise UserError(f"-center {where} with -radius {self.radius:g} has nothing on the {self.side} side.")
+
+    def reachable(self, lesion: Lesion, sampling: SamplingConfig) -> bool:
+        """Tell whether a donor, scaled as far as is allowed, can have the volume asked for."""
+        if self.volume_ml is None:
+            return True
+        low, high = (lesion.volume * scale**3 for scale in sampling.scale)
+        return low <= self.volume_ml[1] and high >= self.volume_ml[0]
+
+    def fractions_met(self, classes: Mapping[int, float]) -> bool:
+        """Tell whether millilitres by class are in the proportions asked for."""
+        total = max(sum(classes.values()), 1e-9)
+        return all(low <= classes.get(value, 0.0) / total <= high for value, (low, high) in self.fractions.items())
+
+    def centre_met(self, centre: np.ndarray, midline: float) -> bool:
+        """Tell whether a tumour's centre, mm (x, y, z) with x growing to the left, lies where it is asked for."""
+        if self.side is not None and bool(centre[0] > midline) != (self.side == "left"):
+            return False
+        if self.center is None or self.radius is None:
+            return True
+        return float(np.linalg.norm(centre - self.center)) <= self.radius
+
+
+def _spans(bank: Bank, fractions: Mapping[int, Span], names: Mapping[int, str]) -> str:
+    sentences = []
+    for value in fractions:
+        shares = [lesion.classes.get(value, 0.0) / lesion.volume for lesion in bank.lesions]
+        sentences.append(f"{names[value]} {min(shares):.2f} to {max(shares):.2f}")
+    return ", ".join(sentences)

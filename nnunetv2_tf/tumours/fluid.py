@@ -1,0 +1,55 @@
+"""Fluid in a host. In: its image and its organ. Out: where ventricles and sulci are, estimated from brightness."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from nnunetv2_tf.dataset.modalities import known_names, plain
+
+DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
+SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
+
+
+def find_fluid(
+    image: np.ndarray, organ: np.ndarray, channels: Sequence[str], spacing: Sequence[float]
+) -> np.ndarray | None:
+    """Return (Z, Y, X) bool: the core of the darkest (or brightest) of three classes of brightness in the organ.
+
+    The classes are Otsu's. Their core is what is darker than halfway between the class's mean and its limit: beyond it
+    lies tissue that shares its voxels with fluid. Small spots do not count.
+
+    None where no channel is one that is known to show fluid.
+
+    Args:
+        image: (C, Z, Y, X)
+        organ: (Z, Y, X) bool
+        channels: their names
+        spacing: in mm
+    """
+    for modality in (*DARK, *BRIGHT):
+        for index, channel in enumerate(channels):
+            if plain(channel) in known_names(modality):
+                return _extreme(image[index], organ, modality in DARK, spacing)
+    return None
+
+
+def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequence[float]) -> np.ndarray:
+    values = channel[organ].astype(np.float32)
+    if not values.size or values.min() == values.max():
+        return np.zeros(organ.shape, bool)
+    values = np.clip(values, *np.percentile(values, [0.5, 99.5]))
+    otsu = sitk.OtsuMultipleThresholdsImageFilter()
+    otsu.SetNumberOfThresholds(2)
+    otsu.Execute(sitk.GetImageFromArray(values[None, None]))
+    low, high = otsu.GetThresholds()
+    if dark:
+        core = organ & (channel < (values[values < low].mean() + low) / 2)
+    else:
+        core = organ & (channel > (values[values > high].mean() + high) / 2)
+    pieces: np.ndarray = np.zeros(core.shape, np.int32)
+    ndimage.label(core, output=pieces)
+    large = np.bincount(pieces.ravel()) * float(np.prod(spacing)) >= SMALLEST_MM3
+    large[0] = False
+    return large[pieces]

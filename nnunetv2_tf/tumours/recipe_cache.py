@@ -1,0 +1,128 @@
+"""Recipes with healthy hosts. In: what tumours are drawn from, hosts, a seed. Out: the first lines.
+
+Drawing takes a third of a second a line, so lines are drawn once and kept, and whoever draws from the same shares them:
+methods that are compared get the same tumours.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked, write_json
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
+from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.tumours.place import Host, read_host
+from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, RecipeLine, in_turn, seed_of
+from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
+from nnunetv2_tf.working_space.stored import Case
+
+MAKING = 3  # counts up when lines come to be drawn in another way
+AGAIN = "delete it, its lines are drawn anew."
+SPARES = 4  # hosts that are tried when nothing fits into the one whose turn it is
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Lines on disk, in the order of their numbers; some may be missing yet."""
+
+    lines: tuple[RecipeLine, ...]
+    hash: str
+
+
+@dataclass(frozen=True)
+class RecipeCache:
+    """A recipe that is drawn as far as it is asked for."""
+
+    sampler: TumourSampler
+    hosts: Mapping[str, Case]
+    stamps: Mapping[str, str]  # of the hosts' arrays
+    seed: int
+    folder: Path  # where lines are kept
+
+    def first(self, number: int, num_processes: int) -> list[RecipeLine]:
+        """Return the first so many lines; draw those that nobody has drawn yet."""
+        known = self._known()
+        if any(index not in known for index in range(number)):
+            with locked(self.path.with_suffix(".lock"), "the same recipe"):
+                known = self._known()
+                missing = [index for index in range(number) if index not in known]
+                for lines in self._draw(missing, num_processes):
+                    known |= {line.index: line for line in lines}
+                    self._keep(known)
+        return [known[index] for index in range(number)]
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for what draws the same lines, but for the seed."""
+        sampler = self.sampler
+        config = to_json(sampler.config)
+        del config["harmonised"]  # changes hosts, and no line
+        return digest([MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)])
+
+    @property
+    def path(self) -> Path:
+        """The file of the lines."""
+        return self.folder / f"{self.digest[:16]}_seed{self.seed}.json"
+
+    def _known(self) -> dict[int, RecipeLine]:
+        if not self.path.exists():
+            return {}
+        kept = read_record(_Kept, self.path, AGAIN)
+        if kept.hash != digest(to_json(kept.lines)):
+            raise UserError(f"{self.path} was changed by hand; {AGAIN}")
+        return {line.index: line for line in kept.lines}
+
+    def _keep(self, known: Mapping[int, RecipeLine]) -> None:
+        lines = tuple(known[index] for index in sorted(known))
+        write_json(self.path, to_json(_Kept(lines, digest(to_json(lines)))))
+
+    def _draw(self, indices: Sequence[int], num_processes: int) -> Iterator[list[RecipeLine]]:
+        """Draw lines host by host, so that each is read once."""
+        by_host = defaultdict(list)
+        for index in indices:
+            by_host[in_turn(self.hosts, [self.seed, HEALTHY], index)].append(index)
+        work = partial(_draw_lines, self.sampler, self.hosts, self.seed)
+        return in_parallel(work, list(by_host.items()), num_processes, "Drawing tumours", "host")
+
+
+def _draw_lines(
+    sampler: TumourSampler, hosts: Mapping[str, Case], seed: int, turn: tuple[str, Sequence[int]]
+) -> list[RecipeLine]:
+    name, indices = turn
+    host = _read(sampler, hosts, name)
+    return [_draw_line(sampler, host, hosts, seed, index) for index in indices]
+
+
+def _draw_line(sampler: TumourSampler, first: Host, hosts: Mapping[str, Case], seed: int, index: int) -> RecipeLine:
+    rng = np.random.default_rng([seed, DONOR, index])
+    reasons, tried = [], []
+    for host in _tried(sampler, first, hosts, np.random.default_rng([seed, SPARE, index])):
+        try:
+            placed = sampler.sample(host, rng)
+        except PlacementError as reason:
+            reasons.append(str(reason))
+            tried.append(host.name)
+        else:
+            return RecipeLine(index, host.name, None, placed.tumours, seed_of(seed, index))
+    raise UserError(
+        f"No tumour could be placed as asked for in {len(tried)} healthy scans, {', '.join(tried)}: "
+        f"{'; '.join(dict.fromkeys(reasons))}. Ask for less."
+    )
+
+
+def _tried(sampler: TumourSampler, first: Host, hosts: Mapping[str, Case], rng: np.random.Generator) -> Iterator[Host]:
+    """Yield the host whose turn it is, then a few others."""
+    yield first
+    others = sorted(set(hosts) - {first.name})
+    for place in rng.permutation(len(others))[:SPARES]:
+        yield _read(sampler, hosts, others[place])
+
+
+def _read(sampler: TumourSampler, hosts: Mapping[str, Case], name: str) -> Host:
+    return read_host(hosts[name].open(), sampler.config.around_fluid)

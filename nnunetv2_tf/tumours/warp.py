@@ -1,0 +1,162 @@
+"""A tumour under its transform. In: a lesion, how it is transformed, and a grid. Out: its map on a box of that grid.
+
+Whatever else belongs to the lesion's box, its image above all, goes the same way.
+
+In the common space a point p of the lesion goes to c + shift + R S (p' - c), with p' and the centre c mirrored at the
+midline where the tumour is flipped, S the scale and R the rotation. An elastic tumour is besides pulled here and there
+by a smooth field, whose strength and wavelength go with the size of the tumour.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.interpolate import BSpline
+from scipy.ndimage import binary_dilation, map_coordinates
+
+from nnunetv2_tf.geometry.boxes import Box, overlap, starting_at
+from nnunetv2_tf.geometry.resampling import resample, resample_label
+from nnunetv2_tf.geometry.rotation import rotation
+from nnunetv2_tf.tumours.bank import EVERYWHERE, Lesion
+from nnunetv2_tf.tumours.recipe import DonorTumour
+
+PULL, WAVELENGTH = 0.07, 0.7  # of the tumour's radius: standard deviation of the field, distance of its knots
+WIDEST = 4.0  # standard deviations that the field is limited to
+SMOOTHED = 0.479**1.5  # standard deviation of a sum of cubic B-splines in three dimensions, of its knots'
+
+
+@dataclass(frozen=True)
+class WarpedTumour:
+    """A donor's tumour map on a box of a grid; the box may stick out of the grid."""
+
+    lesion: Lesion
+    warp: "Warp"
+    label: np.ndarray  # (Z, Y, X) int16
+
+    def cut_to(self, shape: Sequence[int]) -> tuple[Box, np.ndarray]:
+        """Return the part of a grid of a shape that the box lies on, and the map there."""
+        there, here = overlap(self.warp.start, self.label.shape, shape)
+        return there, self.label[here]
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How a box of a grid is filled from a lesion's box."""
+
+    start: np.ndarray  # (3,) first voxel of the box
+    shape: tuple[int, ...]
+    back: np.ndarray  # 4x4, voxel of the box to voxel of the lesion's
+    field: np.ndarray | None  # (3, Z, Y, X) displacements in voxels of the box
+
+    def label(self, label: np.ndarray) -> np.ndarray:
+        """Return (Z, Y, X) int16: labels of the lesion's box; 0 beyond it."""
+        if self.field is None:
+            return resample_label(label, self.back, self.shape)
+        return _sampled_label(label, self._places)
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """Return (C, Z, Y, X) float32: values in the lesion's box, linearly interpolated; undefined beyond it."""
+        if self.field is None:
+            return np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image])
+        return np.stack([map_coordinates(channel, self._places, order=1, mode="nearest") for channel in image])
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """Return (Z, Y, X) bool: the nearest voxel's; nothing beyond the lesion's box."""
+        if self.field is None:
+            return resample(mask, self.back, self.shape, 0, False)
+        return map_coordinates(mask.astype(np.uint8), self._places, order=0, mode="constant") > 0
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """(3, Z, Y, X) float32: where in the lesion's box each voxel looks."""
+        assert self.field is not None
+        matrix = self.back[:3, :3].astype(np.float32)
+        axes = [np.arange(size, dtype=np.float32) for size in self.shape]
+        places = np.empty_like(self.field)
+        for row in range(3):
+            straight = (
+                self.back[row, 3]
+                + matrix[row, 0] * axes[0][:, None, None]
+                + matrix[row, 1] * axes[1][:, None]
+                + matrix[row, 2] * axes[2]
+            )
+            places[row] = straight + np.tensordot(matrix[row], self.field, 1)
+        return places
+
+
+def forward(tumour: DonorTumour, lesion: Lesion, midline: float) -> np.ndarray:
+    """Return the transform without its elastic part, 4x4, mm to mm of the common space."""
+    mirror = np.eye(4)
+    if tumour.flip:
+        mirror[0, 0], mirror[0, 3] = -1.0, 2 * midline
+    centre = mirror[:3, :3] @ lesion.centre + mirror[:3, 3]
+    turn = rotation(tumour.rotation) @ np.diag(tumour.scale[::-1])
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn
+    matrix[:3, 3] = centre + tumour.shift[::-1] - turn @ centre
+    return matrix @ mirror
+
+
+def warp_tumour(tumour: DonorTumour, lesion: Lesion, midline: float, grid: np.ndarray) -> WarpedTumour:
+    """Warp a donor's tumour onto a grid, given as 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space."""
+    warp = warp_to_grid(tumour, lesion, midline, grid)
+    return WarpedTumour(lesion, warp, warp.label(lesion.label))
+
+
+def warp_to_grid(tumour: DonorTumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Warp:
+    """Return the way of a tumour to a grid, as `warp_tumour` takes it."""
+    way = np.linalg.inv(grid) @ forward(tumour, lesion, midline) @ lesion.affine  # voxel of the lesion to voxel there
+    ends = np.array([[-1.0] * 3, np.array(lesion.label.shape, float)])
+    corners = np.array(np.meshgrid(*ends.T, indexing="ij")).reshape(3, -1)
+    places = way[:3, :3] @ corners + way[:3, 3:]
+    spacing = np.linalg.norm(grid[:3, :3], axis=0)
+    radius = radius_of(lesion.volume * float(np.prod(tumour.scale)))
+    margin = 0.0 if tumour.elastic_seed is None else WIDEST * PULL * radius / spacing
+    start = np.floor(places.min(axis=1) - margin).astype(int)
+    shape = np.ceil(places.max(axis=1) + margin).astype(int) - start + 1
+    back = starting_at(np.linalg.inv(way), start)
+    field = None
+    if tumour.elastic_seed is not None:
+        field = _field(shape, spacing, radius, np.random.default_rng(tumour.elastic_seed))
+    return Warp(start, tuple(shape.tolist()), back, field)
+
+
+def radius_of(millilitres: float) -> float:
+    """Return the radius in mm of a ball."""
+    return float((3 * millilitres * 1000 / (4 * np.pi)) ** (1 / 3))
+
+
+def _field(shape: np.ndarray, spacing: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """(3, Z, Y, X) float32, displacements in voxels of the box: cubic B-splines over random knots."""
+    waves = np.maximum(WAVELENGTH * radius, 2 * spacing)
+    bases = [_basis(int(size), step, wave) for size, step, wave in zip(shape, spacing, waves, strict=True)]
+    knots = rng.normal(size=(3, *(basis.shape[1] for basis in bases))) * PULL * radius / SMOOTHED
+    z, y, x = (basis.astype(np.float32) for basis in bases)
+    field = y @ (knots.astype(np.float32) @ x.T)
+    field = (z @ field.reshape(3, z.shape[1], -1)).reshape(3, *shape)
+    limit = WIDEST * PULL * radius
+    np.clip(field, -limit, limit, out=field)
+    return field / spacing[:, None, None, None].astype(np.float32)
+
+
+def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
+    """(size, knots): cubic B-splines at voxels `step` mm apart."""
+    places = np.arange(size) * step / wavelength
+    number = int(np.ceil(places[-1])) + 4
+    return np.asarray(BSpline.design_matrix(places + 3, np.arange(number + 4), 3).todense())
+
+
+def _sampled_label(label: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Sample a label map at places (3, Z, Y, X) between voxels, linearly interpolated, as `resample_label` decides."""
+    sampled = np.zeros(places.shape[1:], np.int16)
+    values = np.unique(label)
+    values = values[values > 0]
+    around = binary_dilation(label > 0, EVERYWHERE)
+    near = map_coordinates(around.astype(np.uint8), places, order=0, mode="constant") > 0
+    there = places[:, near]
+    shares = np.stack(
+        [map_coordinates((label == value).astype(np.float32), there, order=1, mode="constant") for value in values]
+    )
+    sampled[near] = np.where(shares.sum(axis=0) > 0.5, values[shares.argmax(axis=0)], 0)
+    return sampled

@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, Split, ensure_splits, fold_split
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+from tests.workspace import Workspace
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch) -> Dataset:
+    for name in ("nnUNet_raw", "nnUNet_preprocessed"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+        (tmp_path / name / "Dataset501_X").mkdir(parents=True)
+    return Dataset("Dataset501_X")
+
+
+@pytest.mark.parametrize("fold", [0, 3, 4, 7, "all"])
+@pytest.mark.parametrize("splits", ["missing", "three"])
+def test_the_fold_is_the_one_nnunet_makes(workspace: Workspace, fold, splits):
+    """Against nnU-Net's own do_split: default folds, a file with fewer folds than asked for, and `all`."""
+    path = workspace.dataset.preprocessed / "splits_final.json"
+    path.unlink(missing_ok=True)
+    if splits == "three":
+        names = [f"case_{index:03d}" for index in range(10)]
+        write_json(path, [{"train": names[start:], "val": names[:start]} for start in (2, 3, 4)])
+    trainer = workspace.trainer("nnUNetTrainer", fold)
+    ours = fold_split(workspace.dataset, fold, trainer_identifiers(workspace))
+    if splits == "missing" and fold != "all":
+        path.unlink()  # nnU-Net is to write its own
+    theirs = [list(map(str, side)) for side in trainer.do_split()]
+    if fold == "all":  # nnU-Net takes the order in which the disk lists files
+        theirs = [sorted(side) for side in theirs]
+    assert theirs == [list(ours.train), list(ours.val)]
+
+
+def trainer_identifiers(workspace: Workspace) -> list[str]:
+    folder = workspace.dataset.preprocessed / "nnUNetPlans_3d_fullres"
+    return [path.stem for path in folder.glob("*.pkl")]
+
+
+def test_group_safe_folds_are_a_partition_that_cuts_no_group(dataset):
+    cases = [f"c{index:02d}" for index in range(23)]
+    group_of = {case: f"g{index // 3}" for index, case in enumerate(cases[:15])}
+    splits = ensure_splits(dataset, cases, Groups(group_of))
+    assert len(splits) == 5
+    assert sorted(case for split in splits for case in split.val) == cases
+    sizes = [len(split.val) for split in splits]
+    assert max(sizes) - min(sizes) <= 3
+    for split in splits:
+        assert sorted(split.train + split.val) == cases
+        assert Groups(group_of).cut_by(split) is None
+    assert ensure_splits(dataset, cases[:3], Groups()) == splits  # the file is kept
+
+
+def test_a_cut_group_is_refused_naming_both_cases(dataset):
+    write_json(dataset.preprocessed / "splits_final.json", [{"train": ["a", "b"], "val": ["c"]}])
+    write_json(dataset.raw / "groups.json", {"b": "P1", "c": "P1"})
+    with pytest.raises(UserError, match="trains on b and validates on c, which are one group"):
+        fold_split(dataset, 0, ["a", "b", "c"])
+    write_json(dataset.preprocessed / "splits_final.json", [{"train": ["a", "b"], "val": ["b"]}])
+    with pytest.raises(UserError, match="trains and validates on b; take it off one side"):
+        fold_split(dataset, 0, ["a", "b", "c"])
+    assert fold_split(dataset, "all", ["a", "b", "c"]) == Split(("a", "b", "c"), ("a", "b", "c"))
+
+
+def test_a_case_outside_groups_json_is_its_own_group():
+    groups = Groups({"a": "b", "z": "b"})
+    assert groups.remark(["a"]) == "WARNING: groups.json names 1 cases that the dataset lacks: z"
+    assert groups.remark(["a", "z"]) == "groups.json: 1 groups over 2 cases."
+    assert Groups().remark(["a"]) == "No groups.json: every case counts as a patient of its own."
+    assert groups["a"] != groups["b"]
+    assert groups.cut_by(Split(("a",), ("b",))) is None
+    assert groups.cut_by(Split(("b",), ("b",))) == ("b", "b")
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"a": 1}'])
+def test_a_broken_groups_file_is_named(dataset, content):
+    (dataset.raw / "groups.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"groups\.json"):
+        Groups.read(dataset)
+
+
+def test_broken_splits_and_too_few_cases_are_named(dataset):
+    with pytest.raises(UserError, match="at least five cases, and there are 4"):
+        fold_split(dataset, 0, "abcd")
+    with pytest.raises(UserError, match="at least five groups, and there are 2"):
+        write_json(dataset.raw / "groups.json", dict.fromkeys("abc", "P") | dict.fromkeys("def", "Q"))
+        fold_split(dataset, 0, "abcdef")
+    (dataset.preprocessed / "splits_final.json").write_text(json.dumps([{"train": []}]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"splits_final\.json must be a list"):
+        fold_split(dataset, 0, "abcdef")
+
+
+def test_nnunets_folds_are_written_as_plain_texts(dataset):
+    ensure_splits(dataset, [f"c{index}" for index in range(7)], Groups())
+    written = read_json(dataset.preprocessed / "splits_final.json", "")
+    assert all(isinstance(case, str) for split in written for side in split.values() for case in side)
+    assert np.sum([len(split["val"]) for split in written]) == 7

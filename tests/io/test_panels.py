@@ -1,0 +1,26 @@
+import matplotlib.image
+import numpy as np
+import seaborn
+
+from nnunetv2_tf.io.panels import Panel, write_panels
+
+
+def test_panels_show_grey_values_and_outlines(tmp_path):
+    image = np.tile(np.linspace(0, 1, 40), (40, 1))
+    outline = np.zeros((40, 40), int)
+    outline[10:30, 10:30] = 1
+    write_panels([[Panel(image, (0, 1)), Panel(image, (0, 1), outline, "with outline")]], tmp_path / "p.png")
+    picture = matplotlib.image.imread(tmp_path / "p.png")[..., :3]
+    left, right = np.array_split(picture, 2, axis=1)
+    coloured = [(part.max(axis=2) - part.min(axis=2) > 0.3).sum() for part in (left, right)]
+    assert coloured[0] == 0
+    assert coloured[1] > 50
+
+
+def test_the_same_picture_is_the_same_bytes(tmp_path):
+    """Also after nnU-Net has painted its progress, which changes matplotlib's defaults for the whole process."""
+    image = np.tile(np.linspace(0, 1, 40), (40, 1))
+    for name, scale in (("a", 1.0), ("b", 2.5)):
+        seaborn.set_theme(font_scale=scale)
+        write_panels([[Panel(image, (0, 1), (image > 0.5).astype(int), "a title")]], tmp_path / f"{name}.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

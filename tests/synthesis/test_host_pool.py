@@ -1,0 +1,196 @@
+"""Hosts of a fold, real and healthy: which lines they get, how sites are built in them, and what makes other lines."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.harmonise import RULES
+from nnunetv2_tf.synthesis.host_pool import RealHostPool
+from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
+from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, draw_line, read_recipe
+from nnunetv2_tf.tumours.sampler import TumourSampler
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.working_space.preprocess import Plan
+from tests.scenes import Built
+from tests.synthesis.making import PEOPLE, cases_in, healthy_hosts_of, make_glowing, without_organ
+from tests.workspace import HEALTHY, Workspace
+
+
+def real_hosts_of(scene: Built, seed: int) -> RealHostPool:
+    return RealHostPool(Cohort(scene.dataset, scene.plan, 0), seed)
+
+
+def test_lines_with_real_hosts_are_those_of_the_seed(scene: Built):
+    pool = real_hosts_of(scene, 5)
+    lines = pool.lines(6)
+    assert lines == [draw_line(pool.cohort.names, 5, index) for index in range(6)]
+    assert pool.lines(2) == lines[:2]
+    assert real_hosts_of(scene, 6).lines(6) != lines
+    assert pool.cases == pool.cohort.training
+    assert pool.settings == {}
+
+
+def test_a_real_host_is_given_its_lines_donors(scene: Built):
+    pool = real_hosts_of(scene, 5)
+    for line in pool.lines(4):
+        builder = pool.site_builder(line)
+        assert isinstance(builder, RealSiteBuilder)
+        assert builder.line == line
+        assert builder.donors == {name: pool.cohort.training[name] for name in line.donors}
+
+
+def test_lines_of_a_given_recipe_name_cases_of_the_fold(scene: Built, tmp_path):
+    pool = real_hosts_of(scene, 5)
+    pool.check_lines(pool.lines(4), tmp_path)
+    validating = RecipeLine(0, None, "case_004", (DonorTumour("case_000"),), 0)
+    with pytest.raises(UserError, match="line 1 uses case_004, which does not train in this fold"):
+        pool.check_lines([validating], tmp_path)
+
+
+def test_a_healthy_host_is_given_what_its_line_asks_for(with_healthy: Workspace):
+    asked = {"side": "left"}
+    pool = replace(healthy_hosts_of(with_healthy), asked=asked)
+    training = sorted(pool.cohort.training)
+    models = set()
+    for seed in range(12):
+        line = RecipeLine(0, "person_002", None, (DonorTumour(training[1]), DonorTumour(training[4])), seed)
+        builder = pool.site_builder(line)
+        assert isinstance(builder, HealthySiteBuilder)
+        assert builder.line == line
+        assert [lesion.donor for lesion in builder.bank.lesions] == list(builder.donors) == [training[1], training[4]]
+        assert list(builder.training) == training
+        assert (builder.asked, builder.around_fluid) == (asked, True)
+        assert builder.class_names == {1: "NCR", 2: "ED", 3: "ET"}
+        assert builder.model is not None
+        models.add(builder.model.identifier)
+        again = pool.site_builder(line)
+        assert isinstance(again, HealthySiteBuilder)
+        assert again.model == builder.model
+    assert 3 < len(models) <= len(training)
+    assert models <= set(training)
+
+
+def test_sites_to_learn_from_depend_on_nothing_but_the_random_numbers(with_healthy: Workspace):
+    plain = SamplingConfig(harmonised=False)
+    pool = replace(healthy_hosts_of(with_healthy), sampling=plain)
+    scans = {name: case.open() for name, case in pool.cases.items()}
+    hosts = set()
+    for seed in range(5):
+        site = pool.sample_site(False, np.random.default_rng(seed))
+        again = replace(pool, seed=99).sample_site(False, np.random.default_rng(seed))
+        assert torch.equal(site.tumour, again.tumour)
+        assert torch.equal(site.image, again.image)
+        (name,) = (name for name, case in scans.items() if np.array_equal(case.image(), site.image.numpy()))
+        hosts.add(name)
+        np.testing.assert_array_equal(site.organ, scans[name].organ())
+        assert (site.tumour > 0).any()
+        assert not (site.tumour > 0)[~site.organ].any()
+        assert not site.label.any()
+        assert site.donors == ()
+    assert len(hosts) > 1
+    assert not (with_healthy.dataset.preprocessed / "tf" / "recipes").exists()
+
+
+def test_a_site_to_learn_from_is_harmonised_and_has_donors_where_wanted(with_healthy: Workspace):
+    pool = healthy_hosts_of(with_healthy)
+    plain = replace(pool, sampling=replace(pool.sampling, harmonised=False))
+    for seed in range(3):
+        site, as_stored = (hosts.sample_site(True, np.random.default_rng(seed)) for hosts in (pool, plain))
+        assert torch.equal(site.tumour, as_stored.tumour)
+        assert (site.image != as_stored.image)[:, site.organ].any()
+        assert torch.equal(site.image[:, ~site.organ], as_stored.image[:, ~site.organ])
+        there = sum((donor.tumour > 0).long() for donor in as_stored.donors)
+        assert isinstance(there, torch.Tensor)
+        assert (there > 0)[site.tumour > 0].all()
+
+
+def test_hosts_without_room_are_named_when_no_site_is_found(with_healthy: Workspace):
+    pool = healthy_hosts_of(with_healthy)
+    bank = pool.cohort.bank
+    pool.cohort.healthy_cases = {name: without_organ(case) for name, case in pool.cases.items()}
+    assert pool.cohort.bank is bank  # it was read before
+    with pytest.raises(
+        UserError, match=r"No tumour could be placed in 20 healthy scans \(person_00\d: it has no organ;"
+    ):
+        pool.sample_site(False, np.random.default_rng(0))
+
+
+def test_fits_are_not_made_for_what_a_user_asks_of_a_set(with_healthy: Workspace):
+    pool = healthy_hosts_of(with_healthy)
+    asking = replace(pool, asked={"side": "left"})
+    assert asking.settings == {
+        "healthy": HEALTHY.name,
+        "harmonised": RULES,
+        "controls": {"side": "left"},
+        "tumours": asking.settings["tumours"],
+    }
+    assert asking.settings["tumours"] != pool.settings["tumours"]
+    fitting = asking.for_fitting(7)
+    assert fitting.seed == 7
+    assert fitting.cohort is pool.cohort
+    assert fitting.settings == pool.settings
+
+
+@pytest.mark.slow
+def test_methods_share_a_recipe_and_nobody_draws_it_twice(with_healthy: Workspace, monkeypatch):
+    drawn = make_glowing(with_healthy, num_cases=3)
+    monkeypatch.setattr(TumourSampler, "sample", lambda *_: pytest.fail("drawn again"))
+    taken_over = make_glowing(with_healthy, "other", num_cases=3, method="tests.methods.examples:Glare")
+    assert (drawn.folder / "recipe.jsonl").read_bytes() == (taken_over.folder / "recipe.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_what_is_asked_for_is_made_and_recorded(with_healthy: Workspace):
+    asked = {"side": "left", "volume_ml": [1.0, 4.0], "class_fraction": {"ED": [0.2, 0.8]}}
+    part = make_glowing(with_healthy, asked=asked)
+    for name in cases_in(part):
+        controls = part.sidecar(name).controls
+        assert controls["asked"] == asked
+        assert controls["placed"]["side"] == "left"
+        label = sitk.ReadImage(str(part.folder / "labelsTr" / f"{name}.nii.gz"))
+        places = np.argwhere(sitk.GetArrayFromImage(label) > 0)
+        x = np.mean([label.TransformIndexToPhysicalPoint([int(i) for i in place[::-1]])[0] for place in places])
+        assert x > healthy_hosts_of(with_healthy).cohort.bank.midline
+        assert 1.0 <= len(places) / 1000 <= 4.0
+        assert 0.2 <= (sitk.GetArrayFromImage(label) == 2).sum() / len(places) <= 0.8
+    for other, sentence in (({}, "begun with controls"), ({**asked, "side": "right"}, "begun with controls")):
+        with pytest.raises(UserError, match=sentence):
+            make_glowing(with_healthy, asked=other)
+
+
+@pytest.mark.slow
+def test_scans_that_go_make_another_recipe(with_healthy: Workspace):
+    make_glowing(with_healthy, "one", num_cases=4, recipe_only=True)
+    for folder, end in (("imagesTr", "_0000"), ("labelsTr", "")):
+        (HEALTHY.raw / folder / f"person_003{end}.nii.gz").unlink()
+    part = make_glowing(with_healthy, "two", num_cases=12, recipe_only=True)
+    assert {line.host for line in read_recipe(part.folder / "recipe.jsonl")} == PEOPLE - {"person_003"}
+
+
+def test_narrow_wishes_are_refused_by_their_own_reason(with_healthy: Workspace):
+    hosts = healthy_hosts_of(with_healthy)
+    share = sorted(lesion.classes[3] / lesion.volume for lesion in hosts.cohort.bank.lesions)[0]
+    asked = {"class_fraction": {"ET": [share - 1e-9, share + 1e-9]}}
+    with pytest.raises(
+        UserError, match="in 5 healthy scans, .*: its classes are not in the proportions asked for. Ask"
+    ):
+        make_glowing(with_healthy, asked=asked)
+
+
+def test_where_nobody_says_what_the_organ_is_hosts_stay_as_they_are(with_healthy: Workspace, monkeypatch):
+    """A liver would come to look like a whole abdomen."""
+    hosts = healthy_hosts_of(with_healthy)
+    assert hosts.settings["harmonised"] == RULES
+    as_they_are = replace(hosts, sampling=replace(hosts.sampling, harmonised=False))
+    assert as_they_are.settings["harmonised"] is None
+    assert as_they_are.lines(1) == hosts.lines(1)  # harmonising changes hosts, and no line
+    monkeypatch.setattr(Plan, "masked", False)
+    assert hosts.settings["harmonised"] is None
+    builder = hosts.site_builder(hosts.lines(1)[0])
+    assert isinstance(builder, HealthySiteBuilder)
+    assert builder.model is None

@@ -1,0 +1,104 @@
+"""Promise 4: a synthetic case is preprocessed like a real one. Bit for bit against nnUNetv2_preprocess."""
+
+import shutil
+
+import pytest
+
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
+from tests.conftest import enter, write_template
+from tests.workspace import TINY, Workspace, stored, tree
+
+
+@pytest.fixture(scope="module")
+def by_nnunet(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The raw cases of `template`, planned and preprocessed by nnU-Net's own command; not to be changed."""
+    workspace = Workspace(tmp_path_factory.mktemp("by_nnunet"), Dataset("Dataset501_StandIns"))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(workspace, patch)
+        write_template(workspace)
+    options = ["-c", "2d", "3d_fullres", "-np", 1, "-npfp", 1, "--verify_dataset_integrity"]
+    workspace.run("nnUNetv2_plan_and_preprocess", "-d", 501, *options)
+    return workspace
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("configuration", "processes"),
+    [
+        ("3d_fullres", 1),
+        ("3d_fullres", 2),
+        ("2d", 1),
+        pytest.param("2d", 2, marks=pytest.mark.exhaustive),
+    ],
+)
+def test_equals_what_nnunet_stores(by_nnunet: Workspace, monkeypatch, tmp_path, configuration, processes):
+    enter(by_nnunet, monkeypatch)
+    stock = stored(by_nnunet.dataset.preprocessed / f"nnUNetPlans_{configuration}")
+    cases = list(raw_cases(by_nnunet.dataset).values())[:3]
+    folder = tmp_path / "ours" / configuration
+    done = list(preprocess_cases(by_nnunet.plan(configuration, "nnUNetPlans"), cases, folder, processes))
+    assert done == cases
+    ours = stored(folder)
+    names = {case.identifier for case in cases}
+    assert len(ours) == 9
+    assert ours == {name: data for name, data in stock.items() if name.split(".")[0].removesuffix("_seg") in names}
+    assert [path.name for path in folder.parent.iterdir()] == [configuration]  # no scratch left
+
+
+@pytest.mark.slow
+def test_the_template_of_the_tests_is_what_nnunet_makes(by_nnunet: Workspace, template: Workspace):
+    """Arrays bit for bit, plans and fingerprint but for the last digits of brightness on another processor."""
+    folders = [place.root / "nnUNet_preprocessed" / place.dataset.name for place in (by_nnunet, template)]
+    assert {path.name for path in folders[1].iterdir()} == {path.name for path in folders[0].iterdir()} | {
+        f"{TINY}.json"
+    }
+    for configuration in ("2d", "3d_fullres"):
+        theirs, ours = (stored(folder / f"nnUNetPlans_{configuration}") for folder in folders)
+        assert theirs == ours
+    for name in ("nnUNetPlans", "dataset_fingerprint"):
+        theirs, ours = (read_json(folder / f"{name}.json", "") for folder in folders)
+        bright = [plans.pop("foreground_intensity_properties_per_channel")["0"] for plans in (theirs, ours)]
+        assert bright[0] == pytest.approx(bright[1], rel=1e-5)
+        assert theirs == ours
+
+
+def test_plans_that_do_not_exist_are_named(workspace: Workspace):
+    with pytest.raises(UserError, match=r"nnUNetPlansX\.json does not exist; run nnUNetv2_plan_and_preprocess"):
+        Plan.read(workspace.dataset, "nnUNetPlansX", "3d_fullres")
+    with pytest.raises(UserError, match="has no configuration 3d_lowres, only 2d, 3d_fullres"):
+        Plan.read(workspace.dataset, TINY, "3d_lowres")
+
+
+def changed(plan: Plan, **settings) -> Plan:
+    plans = {**plan.plans, "configurations": {**plan.plans["configurations"]}}
+    plans["configurations"]["3d_fullres"] = {**plans["configurations"]["3d_fullres"], **settings}
+    return Plan(plans, "3d_fullres", plan.dataset_json)
+
+
+def test_the_stamp_knows_what_changes_arrays(workspace: Workspace):
+    plan = workspace.plan()
+    same = [changed(plan, batch_size=7), changed(plan, patch_size=[8, 8, 8])]
+    other = [
+        changed(plan, spacing=[2.0, 1.0, 1.0]),
+        changed(plan, use_mask_for_norm=[False]),
+        changed(plan, resampling_fn_data_kwargs={"order": 1}),
+        changed(plan, normalization_schemes=["CTNormalization"]),
+        Plan({**plan.plans, "transpose_forward": [2, 0, 1]}, "3d_fullres", plan.dataset_json),
+        Plan(plan.plans, "3d_fullres", {**plan.dataset_json, "labels": {"background": 0, "x": 1}}),
+    ]
+    assert {each.stamp for each in same} == {plan.stamp}
+    assert len({plan.stamp, *(each.stamp for each in other)}) == 1 + len(other)
+    assert workspace.plan("2d").stamp != plan.stamp
+
+
+def test_what_nnunet_cannot_preprocess_is_one_sentence(workspace: Workspace):
+    case = next(iter(raw_cases(workspace.dataset).values()))
+    shutil.copy(workspace.dataset.raw / "dataset.json", case.label)
+    with pytest.raises(UserError, match="case_000 could not be preprocessed into"):
+        list(preprocess_cases(workspace.plan(), [case], workspace.root / "out", 1))
+    assert tree(workspace.root / "out") == {}
+    assert read_json(workspace.dataset.raw / "dataset.json", "")["numTraining"] == 10
