@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# one worker more than cores, since workers wait for the programs they start; a file's fixtures are made once
-WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(9, (os.cpu_count() or 1) + 1))") --dist loadfile --no-loadscope-reorder
+# two workers more than cores, since workers wait for the programs they start; a file's fixtures are made once
+WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(10, (os.cpu_count() or 1) + 2))") --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast test-exhaustive lint types bench bench-real bench-healthy real_baseline real_carvemix clean
 
@@ -15,7 +15,7 @@ $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 demo: $(VENV)/.installed  ## few patients, many healthy people: nnU-Net alone, with CarveMix, with TF-Aug
 	@$(BIN)/python -m scripts.demo build/demo
 
-test: lint types $(VENV)/.installed  ## everything that guards a promise, once; what CI runs
+test: lint $(VENV)/.installed  ## everything that guards a promise, once; what CI runs
 	$(BIN)/python -m pytest -q $(WORKERS)
 
 test-fast: $(VENV)/.installed  ## without what runs nnU-Net's commands or takes long

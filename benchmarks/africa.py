@@ -24,20 +24,21 @@ SAME_PATIENT = {
 }
 
 
-def prepare(root: Path, spacing: float | None = None, num_val: int = 4) -> Dataset:
+def prepare(root: Path, spacing: float | None = None, num_val: int = 4, processes: int = 2) -> Dataset:
     """Convert, plan and preprocess the first scans where that is not done yet; return the dataset.
 
     Args:
         root: where nnU-Net's folders go
         spacing: mm, for plans called nnUNetPlansCoarse; None: as nnU-Net plans
         num_val: how many cases validate; four others train
+        processes: worked on at once
     """
     enter(root)
     dataset = Dataset(DATASET)
     name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
-    _convert(dataset, root, 4 + num_val, "-num_train", "4", "-num_val", str(num_val))
+    _convert(dataset, root, 4 + num_val, "-num_train", "4", "-num_val", str(num_val), "-np", str(processes))
     if _incomplete(dataset, name):
-        _plan(dataset, *([] if spacing is None else _coarse(spacing, name)))
+        _plan(dataset, *([] if spacing is None else _coarse(spacing, name)), processes=processes)
     return dataset
 
 
@@ -91,9 +92,10 @@ def _incomplete(dataset: Dataset, plans: str) -> bool:
     return len(stored) < len(raw_cases(dataset))
 
 
-def _plan(dataset: Dataset, *options: str) -> None:
-    command = ["nnUNetv2_plan_and_preprocess", "-d", dataset.number, "-c", "3d_fullres", "-np", "2", "-npfp", "2"]
-    run(*command, *options, nnUNet_def_n_proc="2")
+def _plan(dataset: Dataset, *options: str, processes: int = 2) -> None:
+    number = str(processes)
+    command = ["nnUNetv2_plan_and_preprocess", "-d", dataset.number, "-c", "3d_fullres", "-np", number, "-npfp", number]
+    run(*command, *options, nnUNet_def_n_proc=number)
 
 
 def _coarse(spacing: float, name: str) -> list[str]:

@@ -10,15 +10,16 @@ above; rooms of one line do not import one another (tests/test_layers.py).
 * `conversion`: other people's folders as nnU-Net datasets; alone knows BraTS, IXI, PPMI, BIDS and DICOM.
 * `baseline`: the nnU-Net of a fold's real cases, and its encoder, through which methods learn.
 * `standin`: data for tests and the demo.
-* `tumours`: which tumour goes where (`sampler`, `recipe`), and its way into a host (`warp`, `place`).
+* `tumours`: which tumour goes where (`sampler` decides, `recipe` and `recipe_cache` keep it), and its way into a host
+  (`warp`, `place` for healthy hosts, `donor_patch` for real ones).
 * `networks`, `training`: what all methods that learn share.
 * `methods`: one file or folder per method, `carvemix`, `tf_aug` and `tf_gan` so far; `methods.base` is the contract.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.
 * `quality`: whether what we make, and what we make it from, looks like what it stands for.
 * `synthesis`: recipes become cases: `host_pool`, `site_builder`, a method's edit, `compose`, `set_builder`; the only
-  room that knows native images.
+  room that knows native images of hosts.
 * `benchmark`: did it help?
-* `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`.
+* `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`; beside this folder.
 * `commands`: one module per console command, from what users type to one request.
 * `_autoreg`, `_ext`: how nnU-Net finds the trainers.
 

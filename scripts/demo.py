@@ -23,7 +23,7 @@ from scripts.demo_summary import write_summary
 BIN = Path(sys.executable).parent
 MARK = ".nnunetv2_tf_demo"  # in a folder that a demo may replace
 PATIENTS, PEOPLE, PLANS = "Dataset999_StandIns", "Dataset998_Healthy", "nnUNetPlansTiny"
-STAND_INS = "-kind mni152 -shape 40 48 40 -channels t2f"
+STAND_INS = "-kind mni152 -channels t2f"
 NUM_STAGES = 7
 TAIL = 15  # lines of a log that are shown when its stage fails
 
@@ -38,8 +38,10 @@ class Settings:
     num_cases: int = 32  # synthetic ones of each arm
     percent: int = 25  # synthetic among what is drawn
     epochs: int = 5
+    size: int = 40  # voxels from ear to ear; a fifth more from front to back
     patch: int = 24  # voxels, each way
     width: int = 8  # features of the network's first stage
+    processes: int = 2  # that plan and preprocess
 
 
 class Demo:
@@ -62,8 +64,9 @@ class Demo:
         """Run all stages, from nothing to a table and a picture."""
         fresh_folder(self.folder)
         made = self.settings
+        shape = f"{made.size} {made.size * 6 // 5} {made.size}"
         patients, baseline = made.num_train + made.num_val, f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}"
-        dataset = f"python -m nnunetv2_tf.standin dataset {STAND_INS} -seed {self.seed}"
+        dataset = f"python -m nnunetv2_tf.standin dataset {STAND_INS} -shape {shape} -seed {self.seed}"
         plans = f"-p {PLANS} -c 3d_fullres"
         self.stage(
             f"make {patients} patients and {made.num_healthy} healthy people",
@@ -72,9 +75,9 @@ class Demo:
         )
         self.stage(
             "plan and preprocess",
-            "nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np 2 -npfp 2",
+            f"nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np {made.processes} -npfp {made.processes}",
             f"python -m nnunetv2_tf.standin plans -d 999 -patch {made.patch} -width {made.width}",
-            f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 {plans} -np 2",
+            f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 {plans} -np {made.processes}",
         )
         self.train("train nnU-Net alone, and with CarveMix", "without_tf.json", tf_aug=False, at_once=2)
         self.stage(

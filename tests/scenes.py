@@ -29,7 +29,7 @@ from nnunetv2_tf.synthesis.case_maker import CaseTask
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
 from nnunetv2_tf.training.intensity_range import IntensityRange
-from nnunetv2_tf.tumours.bank import make_bank
+from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
 from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.working_space.site import Site
@@ -144,12 +144,12 @@ class Built:
         selected, receiver, giver = find_method(method), self.cases[host], self.cases[donor]
         tumours, part = (DonorTumour(giver.identifier),), SetPart(self.dataset, "made", 0)
         donors = {giver.identifier: giver}
-        if "real" in selected.kind.hosts:
+        if "real" in selected.method_class.hosts:
             line = RecipeLine(0, None, receiver.identifier, tumours, seed)
             return CaseTask(receiver, RealSiteBuilder(line, donors), selected, part, ())
         line = RecipeLine(0, receiver.identifier, None, tumours, seed)
         builder = HealthySiteBuilder(
-            line, make_bank([giver], {}), donors, model, False, (giver.identifier,), {}, {}
+            line, bank_from_cases([giver], {}), donors, model, False, (giver.identifier,), {}, {}
         )  # fmt: skip
         return CaseTask(receiver, builder, selected, part, (), self.fit(selected))
 

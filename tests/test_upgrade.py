@@ -75,9 +75,9 @@ def test_what_was_learnt_makes_tumours():
             "donors": tuple(type(donor)(**{**vars(donor), "image": donor.image[:1]}) for donor in host.donors),
         }
     )
-    stage1 = find_method("tf_aug").kind(TF_AUG["default"], CPU, {})
+    stage1 = find_method("tf_aug").method_class(TF_AUG["default"], CPU, {})
     stage1.load(fit_folder("tf_aug"))
-    refining = find_method("tf_gan").kind(TF_GAN["default"], CPU, {"tf_aug": stage1})
+    refining = find_method("tf_gan").method_class(TF_GAN["default"], CPU, {"tf_aug": stage1})
     refining.load(fit_folder("tf_gan"))
     for method in (stage1, refining):
         (edited,) = method.edit([host], [np.random.default_rng(0)])

@@ -96,4 +96,13 @@ class Method(Learner, ABC):
 
     @abstractmethod
     def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
-        """Put the placed tumours into the sites. A site comes out the same alone and in any batch."""
+        """Put the placed tumours into the sites: image and label; leave the sites themselves as they are.
+
+        A site comes out the same alone and in any batch. Nothing outside `site.organ` may change. Where no region is
+        given, an edit counts as far as `reach_mm` from the placed tumour map, `site.tumour`: a method with shapes of
+        its own returns them as `region`, or with `reach_mm=None`.
+
+        Args:
+            sites: boxes of cases, in working space
+            rngs: for each site, where all randomness comes from
+        """

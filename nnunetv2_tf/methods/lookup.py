@@ -21,7 +21,7 @@ class SelectedMethod:
     """A method with the settings of one of its presets."""
 
     name: str
-    kind: type[Method]
+    method_class: type[Method]
     preset: str
     config: Any
     sampling: SamplingConfig  # of tumours for healthy hosts
@@ -30,7 +30,7 @@ class SelectedMethod:
 
 def needed_by(selected: SelectedMethod) -> list[SelectedMethod]:
     """Return the methods that are fitted before one: by the same preset, or the default where they have none of it."""
-    usual = [find_method(name) for name in selected.kind.needs]
+    usual = [find_method(name) for name in selected.method_class.needs]
     return [
         find_method(method.name, selected.preset) if selected.preset in method.presets else method for method in usual
     ]

@@ -69,7 +69,7 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
     method = ready_method(task.method, task.fit, torch.device(task.device))
     built = task.site_builder.build(host, method.pastes)
     (edited,) = method.edit([built.site], [np.random.default_rng(line.seed)])
-    composed = compose(host, built.site, edited, built.stored)
+    composed = compose(host, built.site, edited, built.unharmonised)
     measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(
         case=task.identifier,

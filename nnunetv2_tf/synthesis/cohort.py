@@ -11,7 +11,7 @@ from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.registration.affines import ways_to_scans
-from nnunetv2_tf.tumours.bank import Bank, make_bank
+from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
 from nnunetv2_tf.tumours.recipe import CohortNames
 from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -83,7 +83,7 @@ class Cohort:
     def bank(self) -> Bank:
         """The training cases' tumours, where they lie among the healthy brains."""
         affines = {} if self.healthy is None else ways_to_scans(self.dataset, self.healthy, self.training_files)
-        bank = make_bank(list(self.training.values()), affines)
+        bank = bank_from_cases(list(self.training.values()), affines)
         if self.healthy is not None:
             self._check_same_space(bank, self.healthy)
         return bank

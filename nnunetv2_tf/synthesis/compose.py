@@ -1,8 +1,9 @@
 """An edited site becomes a native case: native = host + sd_host * w * resample(z_edited - z_host).
 
-Together with `native`, the only place that knows native images. w says where the edit counts: 1 in a method's region
-and 0 elsewhere; else, with d = distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm, 1))) / 2; and
-without a reach 1 in the organ. Where w is 0 the host's files keep their values bit for bit.
+Together with `native_volume`, the only place that knows native images of hosts. w says where the edit counts: 1 in a
+method's region and 0 elsewhere; else, with d = distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm,
+1))) / 2; and without a reach 1 in the organ. Where w is 0 images keep the file's values bit for bit, but for harmonised
+hosts, which are written in all of the organ; labels of healthy hosts are renumbered.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ class Composed:
 
     def tumour(self, host: OpenCase) -> np.ndarray:
         """Return the tumour map (Z, Y, X) int16 on the host's native grid, axes as in working space."""
-        label = self.label.native(_turned(self.label, host))
+        label = self.label.to_native(_turned(self.label, host))
         return np.where(np.isin(label, host.roles.tumour), label, 0).astype(np.int16)
 
 
@@ -81,21 +82,21 @@ class _Channel:
         return cls(index, host.intensity.sd[index], limits, host.has_background)
 
 
-def compose(host: OpenCase, site: Site, edited: Edited, stored: Tensor | None = None) -> Composed:
+def compose(host: OpenCase, site: Site, edited: Edited, unharmonised: Tensor | None = None) -> Composed:
     """Put the edit of a whole case into the host's files. Raises UnusableLineError when no tumour is left of it.
 
-    Where the site shows its host harmonised, `stored` (C, Z, Y, X) is the host as it was: all of its organ is written
-    then, and the edit counts from the harmonised host on.
+    Where the site shows its host harmonised, `unharmonised` (C, Z, Y, X) is the host as it is stored: all of its organ
+    is written then, and the edit counts from the harmonised host on.
     """
     images = tuple(_read(path, host) for path in host.files.images)
     label = _read(host.files.label, host)
-    _check_not_replaced(host, site.image if stored is None else stored, images, label)
+    _check_not_replaced(host, site.image if unharmonised is None else unharmonised, images, label)
     _renumber(label, host)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
     if box is not None:
         edit = _on_native_grid(host, site, edited, box)
-        painted, where = (edit, box) if stored is None else _harmonised(host, site, stored, edit, box)
+        painted, where = (edit, box) if unharmonised is None else _harmonised(host, site, unharmonised, edit, box)
         if host.has_background:
             content = _content(host, images)
             edit, painted = edit.within(content, box, host), painted.within(content, where, host)
@@ -110,20 +111,20 @@ def compose(host: OpenCase, site: Site, edited: Edited, stored: Tensor | None = 
 def _read(path: Path, host: OpenCase) -> Volume:
     volume = read_volume(path, host.plan.plans["image_reader_writer"])
     if _turned(volume, host).shape != host.grid.native_shape:
-        raise _replaced(path, f"its size is {volume.stored.shape}")
+        raise _replaced(path, f"its size is {volume.file_voxels.shape}")
     return volume
 
 
 def _turned(volume: Volume, host: OpenCase) -> np.ndarray:
     """Return the stored voxels with the plans' axes; a view."""
-    return volume.stored.transpose(host.plan.plans_manager.transpose_forward)
+    return volume.file_voxels.transpose(host.plan.plans_manager.transpose_forward)
 
 
 def _renumber(label: Volume, host: OpenCase) -> None:
     """Translate the host's label into the target's numbering (a healthy host's organ is 0 there)."""
-    values = label.native(label.stored).copy() if host.numbering else label.stored
+    values = label.to_native(label.file_voxels).copy() if host.numbering else label.file_voxels
     for value, target in host.numbering.items():
-        label.stored[values == value] = label.fitting(np.array(float(target)))
+        label.file_voxels[values == value] = label.to_file_values(np.array(float(target)))
 
 
 def _native_box(host: OpenCase, site: Site, edited: Edited) -> Box | None:
@@ -154,12 +155,12 @@ def _to_working_space(host: OpenCase, box: Box) -> np.ndarray:
     return starting_at(np.linalg.inv(host.grid.to_native), [part.start for part in box])
 
 
-def _harmonised(host: OpenCase, site: Site, stored: Tensor, edit: _Edit, box: Box) -> tuple[_Edit, Box]:
+def _harmonised(host: OpenCase, site: Site, unharmonised: Tensor, edit: _Edit, box: Box) -> tuple[_Edit, Box]:
     """Return the edit, and the change of appearance before it, on all of the organ."""
     organ = site.organ.numpy()
     wide = union([_box_of(organ, host), box])
     affine, shape = _to_working_space(host, wide), shape_of(wide)
-    delta = np.stack([resample(channel, affine, shape, 3, 0.0) for channel in (site.image - stored).numpy()])
+    delta = np.stack([resample(channel, affine, shape, 3, 0.0) for channel in (site.image - unharmonised).numpy()])
     inside = resample(organ.astype(np.float32), affine, shape, 1, 0.0) >= 0.5
     here = within(box, wide)
     delta[(slice(None), *here)] += edit.weight * edit.delta
@@ -200,25 +201,26 @@ def _content(host: OpenCase, images: Sequence[Volume]) -> np.ndarray:
 
     Raises when the crop is not the one that was preprocessed.
     """
-    filled = np.any([image.native(_turned(image, host)) != 0 for image in images], axis=0)
+    filled = np.any([image.to_native(_turned(image, host)) != 0 for image in images], axis=0)
     expected = np.cumsum([host.grid.start, host.grid.cropped], axis=0)
     if not filled.any() or not np.array_equal(bounds(filled), expected):
         raise _replaced(host.files.images[0], "its background is another")
     return np.asarray(create_nonzero_mask(filled[_crop(host)][None]))
 
 
-def _check_not_replaced(host: OpenCase, stored: Tensor, images: Sequence[Volume], label: Volume) -> None:
+def _check_not_replaced(host: OpenCase, unharmonised: Tensor, images: Sequence[Volume], label: Volume) -> None:
     """Raise when a file is not what was preprocessed. Voxel by voxel, so only where nothing was resampled."""
     if host.grid.resampled:
         return
     expected, crop = host.stored_label, _crop(host)
-    if not np.array_equal(np.maximum(expected, 0), label.native(_turned(label, host)[crop])):
+    if not np.array_equal(np.maximum(expected, 0), label.to_native(_turned(label, host)[crop])):
         raise _replaced(host.files.label, "its labels are others")
     some = (slice(None, None, 4),) * 3
     for index, image in enumerate(images):
         if _Channel.of(host, index).limits is None:
             mean, sd = host.intensity.mean[index], host.intensity.sd[index]
-            difference = image.native(_turned(image, host)[crop][some]) - (stored[index].numpy()[some] * sd + mean)
+            before = unharmonised[index].numpy()[some] * sd + mean
+            difference = image.to_native(_turned(image, host)[crop][some]) - before
             if np.abs(difference[expected[some] >= 0]).max(initial=0) > TINY * sd + 1e-5 * abs(mean):
                 raise _replaced(host.files.images[index], "its values are others")
 
@@ -238,17 +240,17 @@ def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: _Channe
     change = channel.sd * edit.weight * edit.delta[channel.index]
     where = change != 0
     if channel.background and edit.spared is not None:
-        where &= ~(edit.spared & (volume.native(part) == 0))
-    native = volume.native(part[where]).astype(np.float64)
+        where &= ~(edit.spared & (volume.to_native(part) == 0))
+    native = volume.to_native(part[where]).astype(np.float64)
     if channel.limits is not None:
         native += edit.weight[where] * (np.clip(native, *channel.limits) - native)
     native += change[where]
     if channel.background:
-        smallest, darkest = volume.step or TINY * channel.sd, float(volume.native(volume.stored.min()))
-        fitting = volume.fitting(np.maximum(native, darkest if darkest < 0 else smallest))
-        fitting[volume.native(fitting) == 0] = volume.fitting(np.array(smallest))
+        smallest, darkest = volume.step or TINY * channel.sd, float(volume.to_native(volume.file_voxels.min()))
+        fitting = volume.to_file_values(np.maximum(native, darkest if darkest < 0 else smallest))
+        fitting[volume.to_native(fitting) == 0] = volume.to_file_values(np.array(smallest))
     else:
-        fitting = volume.fitting(native)
+        fitting = volume.to_file_values(native)
     part[where] = fitting
 
 
@@ -256,8 +258,8 @@ def _write_label(volume: Volume, part: np.ndarray, edit: _Edit) -> np.ndarray:
     """Write the label where the edit changed it, or all of a region; return the label where the edit counts."""
     counts = edit.weight > 0
     where = counts if edit.whole else counts & (edit.after != edit.before)
-    fitting = volume.fitting(edit.after[where].astype(np.float64))
-    if not np.array_equal(volume.native(fitting), edit.after[where]):
+    fitting = volume.to_file_values(edit.after[where].astype(np.float64))
+    if not np.array_equal(volume.to_native(fitting), edit.after[where]):
         raise UserError(
             f"{volume.path} is stored as {volume.dtype}, which cannot hold the tumour's classes; store it as int16."
         )

@@ -30,9 +30,9 @@ class FitResult:
 
 def learns(method: SelectedMethod) -> bool:
     """Tell whether a method has to be fitted."""
-    return method.kind.fit is not Learner.fit
+    return method.method_class.fit is not Learner.fit
 
 
 def build_method(selected: SelectedMethod, device: torch.device, needed: Sequence[FitResult] = ()) -> Method:
     """Return a method that has learnt nothing itself, with those that it needs, on one device."""
-    return selected.kind(selected.config, device, {fit.method.name: fit.load(device) for fit in needed})
+    return selected.method_class(selected.config, device, {fit.method.name: fit.load(device) for fit in needed})

@@ -69,9 +69,9 @@ class FitJob:
     def check(self, overwrite: bool) -> None:
         """Raise when it cannot be begun or continued; change nothing."""
         Encoder.of(self.baseline)
-        if self.team.size > 1 and not self.method.kind.fits_in_teams:
+        if self.team.size > 1 and not self.method.method_class.fits_in_teams:
             raise UserError(f"{self.method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
-        self.method.kind.check_fit(self.method.config, self.hosts.cohort.plan, self.team.size)
+        self.method.method_class.check_fit(self.method.config, self.hosts.cohort.plan, self.team.size)
         config = self.config
         if not overwrite and (self.folder / CONFIG).exists():
             config.check_same(self.folder / CONFIG, self._called, AGAIN)

@@ -103,9 +103,9 @@ class HealthyHostPool(HostPool):
         training = self.cohort.training
         return HealthySiteBuilder(
             line=line,
-            bank=self.cohort.bank.of(line.donors),
+            bank=self.cohort.bank.restricted_to(line.donors),
             donors={name: training[name] for name in line.donors},
-            model=self._model(np.random.default_rng([line.seed, APPEARANCE])),
+            appearance_source=self._appearance_source(np.random.default_rng([line.seed, APPEARANCE])),
             around_fluid=self.sampling.around_fluid,
             training=tuple(training),
             asked=self.asked,
@@ -123,14 +123,14 @@ class HealthyHostPool(HostPool):
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")
             else:
-                model = self._model(rng)
+                source = self._appearance_source(rng)
                 site = healthy_site(case, host, placed, self.cohort.training if with_donors else None)
-                return site if model is None else with_appearance(site, case, model)[0]
+                return site if source is None else with_appearance(site, case, source)[0]
         raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Name what makes another recipe, or other cases of the same one."""
+        """What of this decides the recipe, or what cases of it look like, as fields of SetConfig."""
         assert self.cohort.healthy is not None
         return {
             "healthy": self.cohort.healthy.name,
@@ -143,7 +143,7 @@ class HealthyHostPool(HostPool):
         """Copy for fitting: no constraints of a user, a seed of its own; shares what was read."""
         return replace(self, seed=seed, asked={})
 
-    def _model(self, rng: np.random.Generator) -> Case | None:
+    def _appearance_source(self, rng: np.random.Generator) -> Case | None:
         """Draw the training case that a host is to look like."""
         if not self._harmonises:
             return None

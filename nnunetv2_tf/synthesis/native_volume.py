@@ -18,31 +18,31 @@ COMPRESSION = 1  # of gzip; 6 takes four times as long and saves 8 %
 
 
 class Volume(ABC):
-    """One 3D file. `stored` is its voxels as written in the file, turned as nnU-Net's reader turns them."""
+    """One 3D file. `file_voxels` is its voxels as written in the file, turned as nnU-Net's reader turns them."""
 
     path: Path
-    stored: np.ndarray  # (Z, Y, X), writable; native value = slope * stored + intercept
+    file_voxels: np.ndarray  # (Z, Y, X), writable; native value = slope * file_voxels + intercept
     slope: float = 1.0
     intercept: float = 0.0
 
     @property
     def dtype(self) -> np.dtype:
         """The type of the file's voxels."""
-        return self.stored.dtype
+        return self.file_voxels.dtype
 
     @property
     def step(self) -> float:
         """The difference between neighbouring native values; 0 for floating point."""
         return abs(self.slope) if np.issubdtype(self.dtype, np.integer) else 0.0
 
-    def native(self, stored: np.ndarray) -> np.ndarray:
-        """Return native values of stored ones; the very same array when the file has no scale."""
+    def to_native(self, file_voxels: np.ndarray) -> np.ndarray:
+        """Return native values of file voxels; the very same array when the file has no scale."""
         if (self.slope, self.intercept) == (1.0, 0.0):
-            return stored
-        return stored * self.slope + self.intercept
+            return file_voxels
+        return file_voxels * self.slope + self.intercept
 
-    def fitting(self, native: np.ndarray) -> np.ndarray:
-        """Return native values as stored ones, rounded and limited as the type demands."""
+    def to_file_values(self, native: np.ndarray) -> np.ndarray:
+        """Return native values as file voxels, rounded and limited as the type demands."""
         values = (native - self.intercept) / self.slope
         if not np.issubdtype(self.dtype, np.integer):
             return values.astype(self.dtype)
@@ -61,7 +61,7 @@ def read_volume(path: Path, reader: str) -> Volume:
     kind = _Nifti if path.name.endswith((".nii", ".nii.gz")) else _Other
     volume = kind(path, reader.endswith("WithReorient"))
     volume.path = path
-    if not np.isfinite(volume.stored).all():
+    if not np.isfinite(volume.file_voxels).all():
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
     return volume
 
@@ -87,7 +87,7 @@ class _Nifti(Volume):
         self.slope, self.intercept = float(slope or 1), float(intercept or 0)
         affine = np.asarray(self.header.get_best_affine())
         turned = apply_orientation(voxels, io_orientation(affine)) if reoriented else voxels
-        self.stored = turned.transpose(2, 1, 0)
+        self.file_voxels = turned.transpose(2, 1, 0)
 
     def write(self, path: Path) -> None:
         with whole_file(path) as temporary:
@@ -114,9 +114,9 @@ class _Other(Volume):
         direction = np.reshape(self.image.GetDirection(), (3, 3))
         affine[:3, :3] = np.diag([-1, -1, 1]) @ direction  # ITK counts to the patient's left and back
         orientation = io_orientation(affine)
-        self.stored = self.voxels
+        self.file_voxels = self.voxels
         if reoriented:
-            self.stored = apply_orientation(self.voxels.transpose(2, 1, 0), orientation).transpose(2, 1, 0)
+            self.file_voxels = apply_orientation(self.voxels.transpose(2, 1, 0), orientation).transpose(2, 1, 0)
 
     def write(self, path: Path) -> None:
         import SimpleITK as sitk

@@ -144,12 +144,12 @@ def _builder(
 def usable_method(name: str, preset: str, healthy: str | None, asked: Mapping[str, Any]) -> SelectedMethod:
     """Return the method, where it can be used with or without healthy scans, and where tumours can be asked for."""
     method = find_method(name, preset)
-    if healthy is None and "real" not in method.kind.hosts:
+    if healthy is None and "real" not in method.method_class.hosts:
         raise UserError(f"{method.name} puts tumours into healthy scans; name their dataset with -healthy.")
-    if (healthy is not None and "healthy" not in method.kind.hosts) or (healthy is None and asked):
+    if (healthy is not None and "healthy" not in method.method_class.hosts) or (healthy is None and asked):
         flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
         raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
-    if (healthy is None and learns(method)) or (method.kind.needs and not learns(method)):
+    if (healthy is None and learns(method)) or (method.method_class.needs and not learns(method)):
         raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
     return method
 

@@ -12,7 +12,7 @@ from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.synthesis.harmonise import Appearance, harmonise
 from nnunetv2_tf.tumours.bank import Bank, cut_out
 from nnunetv2_tf.tumours.donor_patch import DonorPatch, patch_in_place, warped_patch
-from nnunetv2_tf.tumours.place import Host, PlacedTumour, place_tumours, read_host
+from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase
@@ -29,7 +29,7 @@ class BuiltSite:
     site: Site
     ancestors: frozenset[str]  # the real cases that it descends from
     controls: Mapping[str, Any] = field(default_factory=dict)  # for the sidecar
-    stored: torch.Tensor | None = None  # (C, Z, Y, X) the host as it is stored, where the site shows it harmonised
+    unharmonised: torch.Tensor | None = None  # (C, Z, Y, X) the host as stored, where the site shows it harmonised
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class HealthySiteBuilder(SiteBuilder):
     line: RecipeLine
     bank: Bank  # the line's donors
     donors: Mapping[str, Case]  # theirs
-    model: Case | None  # a training case whose appearance the host takes over
+    appearance_source: Case | None  # a training case whose appearance the host takes over
     around_fluid: bool
     training: tuple[str, ...]  # the tumours of all of these say where tumours lie, and how large they are
     asked: Mapping[str, Any]
@@ -111,8 +111,8 @@ class HealthySiteBuilder(SiteBuilder):
 
     def build(self, host: OpenCase, with_donors: bool) -> BuiltSite:
         """Place the tumours as the line transforms them."""
-        space = read_host(host, self.around_fluid)
-        placed = place_tumours(self.line.tumours, self.bank, space)
+        anatomy = read_host(host, self.around_fluid)
+        placed = place_tumours(self.line.tumours, self.bank, anatomy)
         if placed is None:
             raise UnusableLineError(f"nothing of the tumour falls into the organ of {host.identifier}")
         record = {
@@ -121,12 +121,12 @@ class HealthySiteBuilder(SiteBuilder):
             "kept": [round(share, 4) for share in placed.kept],
             "left_out_for_fluid": round(placed.in_fluid, 4),
         }
-        site, stored = healthy_site(host, space, placed, self.donors if with_donors else None), None
-        if self.model is not None:
-            stored = site.image
-            site, blurred = with_appearance(site, host, self.model)
-            record["harmonised"] = {"to": self.model.identifier, "blurred_mm": blurred}
-        return BuiltSite(site, frozenset(self.training), record, stored)
+        site, unharmonised = healthy_site(host, anatomy, placed, self.donors if with_donors else None), None
+        if self.appearance_source is not None:
+            unharmonised = site.image
+            site, blurred = with_appearance(site, host, self.appearance_source)
+            record["harmonised"] = {"to": self.appearance_source.identifier, "blurred_mm": blurred}
+        return BuiltSite(site, frozenset(self.training), record, unharmonised)
 
     def view(self, host: OpenCase) -> TumourView:
         """Show the host with its tumour map."""
@@ -152,13 +152,13 @@ class HealthySiteBuilder(SiteBuilder):
         }
 
 
-def healthy_site(host: OpenCase, space: Host, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
+def healthy_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
     """Build the site of a healthy host with a placed tumour; `donors` by name, for methods that paste."""
-    shape = space.organ.shape
+    shape = anatomy.organ.shape
     patches = []
     for tumour in placed.warped if donors is not None else ():
         patches.append(warped_patch(tumour, (donors or {})[tumour.lesion.donor].open(), shape))
-    return _site(host, space.organ, placed.label(shape), tuple(map(_donor, patches)))
+    return _site(host, anatomy.organ, placed.label(shape), tuple(map(_donor, patches)))
 
 
 def with_appearance(site: Site, host: OpenCase, model: Case) -> tuple[Site, list[list[float]]]:

@@ -19,7 +19,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.working_space.stored import Case
 
 PIECE_ML = 0.1  # smaller pieces do not count as tumours of their own
-SOME = 2000
+POINT_SAMPLE = 2000
 EVERYWHERE = np.ones((3, 3, 3), bool)
 
 
@@ -54,10 +54,10 @@ class Lesion:
         return np.argwhere(self.label > 0) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     @cached_property
-    def some(self) -> np.ndarray:
-        """(n, 3) of them, drawn once: enough to see where it would come to lie."""
+    def point_sample(self) -> np.ndarray:
+        """(n, 3) mm (x, y, z) of some of its voxels, drawn once: enough to see where it would come to lie."""
         points = self.points
-        return points[np.random.default_rng(0).permutation(len(points))[:SOME]]
+        return points[np.random.default_rng(0).permutation(len(points))[:POINT_SAMPLE]]
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -71,7 +71,7 @@ class Lesion:
 
     def across(self, midline: float) -> float:
         """Return the share that lies on the side of the midline where less of it lies, by some of its points."""
-        share = float((self.some[:, 0] > midline).mean())
+        share = float((self.point_sample[:, 0] > midline).mean())
         return min(share, 1 - share)
 
 
@@ -82,12 +82,12 @@ class Bank:
     lesions: tuple[Lesion, ...]
     midline: float  # mm along x, which grows to the left, of the common space
     extent: np.ndarray  # (2, 3) mm (x, y, z): the box that the cohort's organs lie in
-    rank: tuple[int, ...]  # the classes; where tumours overlap, the earlier one wins
+    class_priority: tuple[int, ...]  # the classes; where tumours overlap, the earlier one wins
     diffuse: tuple[int, ...]  # classes that leave out a host's fluid
 
     @cached_property
     def by_donor(self) -> dict[str, Lesion]:
-        """For lines of a recipe."""
+        """The tumours by their donors."""
         return {lesion.donor: lesion for lesion in self.lesions}
 
     @cached_property
@@ -97,14 +97,14 @@ class Bank:
             [lesion.donor, lesion.label.shape, sha256(lesion.label.tobytes()).hexdigest(), lesion.affine.tolist()]
             for lesion in self.lesions
         ]
-        return digest([tumours, self.midline, self.extent.tolist(), self.rank, self.diffuse])
+        return digest([tumours, self.midline, self.extent.tolist(), self.class_priority, self.diffuse])
 
-    def of(self, donors: Collection[str]) -> "Bank":
+    def restricted_to(self, donors: Collection[str]) -> "Bank":
         """Return the bank of these donors only."""
         return replace(self, lesions=tuple(lesion for lesion in self.lesions if lesion.donor in donors))
 
 
-def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
+def bank_from_cases(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
     """Cut the tumours out of cases.
 
     Args:
@@ -120,10 +120,10 @@ def make_bank(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:
         )
         for case in (case.open() for case in sorted(cases, key=lambda case: case.identifier))
     )
-    return bank_of(scans, cases[0].roles if cases else LabelRoles(()))
+    return bank_from_scans(scans, cases[0].roles if cases else LabelRoles(()))
 
 
-def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], roles: LabelRoles) -> Bank:
+def bank_from_scans(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], roles: LabelRoles) -> Bank:
     """Cut the tumours out of scans: name, organ (Z, Y, X) bool, tumour map (Z, Y, X), voxel to common space (4, 4)."""
     lesions, middles, ends = [], [], []
     for name, organ, tumour, to_common in scans:
@@ -138,10 +138,10 @@ def bank_of(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]], rol
     if not lesions:
         raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
     extent = np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
-    return Bank(tuple(lesions), float(np.median(middles)), extent, _rank(lesions, roles), roles.diffuse)
+    return Bank(tuple(lesions), float(np.median(middles)), extent, _class_priority(lesions, roles), roles.diffuse)
 
 
-def _rank(lesions: Sequence[Lesion], roles: LabelRoles) -> tuple[int, ...]:
+def _class_priority(lesions: Sequence[Lesion], roles: LabelRoles) -> tuple[int, ...]:
     """Return the classes, the one that wins first: as dataset.json says, else the smaller one of the cohort."""
     volumes = {value: sum(lesion.classes.get(value, 0.0) for lesion in lesions) for value in roles.tumour}
     others = sorted(set(roles.tumour) - set(roles.priority), key=lambda value: (volumes[value], value))

@@ -1,4 +1,6 @@
-"""Transformed tumours on a host. In: a line's tumours, the bank, a host. Out: one tumour map, and what became of it.
+"""A host's tumour map. In: donors' tumours with their transforms, the bank, a host. Out: the map, and what was lost.
+
+Where tumours go is decided before, by `sampler.TumourSampler`, and stands in the recipe.
 
 What falls outside the organ is discarded; where several tumours overlap, the class of higher priority wins; classes
 that are diffuse leave out the host's fluid.
@@ -20,7 +22,7 @@ from nnunetv2_tf.working_space.stored import OpenCase
 
 
 @dataclass(frozen=True)
-class Host:
+class HostAnatomy:
     """Who receives a tumour."""
 
     name: str
@@ -29,18 +31,18 @@ class Host:
     grid: np.ndarray  # 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space
 
     @cached_property
-    def places(self) -> np.ndarray:
+    def organ_voxels(self) -> np.ndarray:
         """(n, 3) voxels (Z, Y, X) of the organ."""
         return np.argwhere(self.organ)
 
 
-def read_host(case: OpenCase, around_fluid: bool) -> Host:
+def read_host(case: OpenCase, around_fluid: bool) -> HostAnatomy:
     """Read a case as host, in its own millimetres: healthy cases lie in the common space."""
     organ = case.organ()
     fluid = None
     if around_fluid:
         fluid = find_fluid(case.image(), organ, channel_names(case.dataset), case.grid.spacing)
-    return Host(case.identifier, organ, fluid, case.grid.affine)
+    return HostAnatomy(case.identifier, organ, fluid, case.grid.affine)
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,12 @@ class PlacedTumour:
         return whole
 
 
-def place_tumours(tumours: Sequence[DonorTumour], bank: Bank, host: Host) -> PlacedTumour | None:
-    """Place donors' tumours in a host; None when nothing of them falls into the organ."""
+def place_tumours(tumours: Sequence[DonorTumour], bank: Bank, host: HostAnatomy) -> PlacedTumour | None:
+    """Turn donors' tumours, under transforms that are decided, into a host's tumour map.
+
+    Cuts them at the organ, lets the class of higher priority win where they overlap, and takes diffuse classes out of
+    fluid. None when nothing is left. Who decides is `sampler.TumourSampler`.
+    """
     lesions = [bank.by_donor[tumour.donor] for tumour in tumours]
     warped = [
         warp_tumour(tumour, lesion, bank.midline, host.grid) for tumour, lesion in zip(tumours, lesions, strict=True)
@@ -73,8 +79,8 @@ def place_tumours(tumours: Sequence[DonorTumour], bank: Bank, host: Host) -> Pla
     shape = host.organ.shape
     box = union([tumour.cut_to(shape)[0] for tumour in warped])
     organ, together = host.organ[box], np.zeros(shape_of(box), np.int16)
-    rank = np.zeros(max(bank.rank) + 1, np.int16)
-    rank[list(bank.rank)] = np.arange(len(bank.rank), 0, -1)
+    rank = np.zeros(max(bank.class_priority) + 1, np.int16)
+    rank[list(bank.class_priority)] = np.arange(len(bank.class_priority), 0, -1)
     kept, across, lost = [], [], set()
     for tumour in warped:
         there, label = tumour.cut_to(shape)
@@ -106,5 +112,5 @@ def place_tumours(tumours: Sequence[DonorTumour], bank: Bank, host: Host) -> Pla
     )
 
 
-def _grid_of(host: Host, box: Box) -> np.ndarray:
+def _grid_of(host: HostAnatomy, box: Box) -> np.ndarray:
     return starting_at(host.grid, [part.start for part in box])

@@ -1,6 +1,7 @@
 """What to make: one line per synthetic case, everything resolved, whatever the method.
 
-A line depends only on the seed, its index and the cohort, so a longer recipe extends a shorter one. Hosts run through
+A line depends only on the seed, its index and the cohort (with healthy hosts also on what tumours are sampled by), so a
+longer recipe extends a shorter one. Hosts run through
 one seeded permutation after the other, so that none comes twice before all came once.
 """
 
@@ -30,7 +31,7 @@ class DonorTumour:
     scale: tuple[float, ...] = (1.0, 1.0, 1.0)
     rotation: tuple[float, ...] = (0.0, 0.0, 0.0)  # degrees about Z, Y, X
     flip: bool = False  # left to right
-    shift: tuple[float, ...] = (0.0, 0.0, 0.0)  # mm
+    shift: tuple[float, ...] = (0.0, 0.0, 0.0)  # mm (Z, Y, X), of its centre, after the flip
     elastic_seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class RecipeLine:
 
     @property
     def host(self) -> str:
-        """Whichever it has."""
+        """The host, of either kind."""
         return self.healthy_host or self.real_host or ""
 
     @property

@@ -17,7 +17,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
-from nnunetv2_tf.tumours.place import Host, read_host
+from nnunetv2_tf.tumours.place import HostAnatomy, read_host
 from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, RecipeLine, in_turn, seed_of
 from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
 from nnunetv2_tf.working_space.stored import Case
@@ -99,7 +99,9 @@ def _draw_lines(
     return [_draw_line(sampler, host, hosts, seed, index) for index in indices]
 
 
-def _draw_line(sampler: TumourSampler, first: Host, hosts: Mapping[str, Case], seed: int, index: int) -> RecipeLine:
+def _draw_line(
+    sampler: TumourSampler, first: HostAnatomy, hosts: Mapping[str, Case], seed: int, index: int
+) -> RecipeLine:
     rng = np.random.default_rng([seed, DONOR, index])
     reasons, tried = [], []
     for host in _tried(sampler, first, hosts, np.random.default_rng([seed, SPARE, index])):
@@ -116,7 +118,9 @@ def _draw_line(sampler: TumourSampler, first: Host, hosts: Mapping[str, Case], s
     )
 
 
-def _tried(sampler: TumourSampler, first: Host, hosts: Mapping[str, Case], rng: np.random.Generator) -> Iterator[Host]:
+def _tried(
+    sampler: TumourSampler, first: HostAnatomy, hosts: Mapping[str, Case], rng: np.random.Generator
+) -> Iterator[HostAnatomy]:
     """Yield the host whose turn it is, then a few others."""
     yield first
     others = sorted(set(hosts) - {first.name})
@@ -124,5 +128,5 @@ def _tried(sampler: TumourSampler, first: Host, hosts: Mapping[str, Case], rng: 
         yield _read(sampler, hosts, others[place])
 
 
-def _read(sampler: TumourSampler, hosts: Mapping[str, Case], name: str) -> Host:
+def _read(sampler: TumourSampler, hosts: Mapping[str, Case], name: str) -> HostAnatomy:
     return read_host(hosts[name].open(), sampler.config.around_fluid)

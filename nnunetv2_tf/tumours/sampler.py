@@ -12,17 +12,17 @@ import numpy as np
 
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 from nnunetv2_tf.tumours.constraints import TumourConstraints
-from nnunetv2_tf.tumours.place import Host, PlacedTumour, place_tumours
+from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
 from nnunetv2_tf.tumours.recipe import DonorTumour
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.tumours.warp import forward
 
 DONORS, DRAWS, NEAR_HOME = 12, 30, 15  # volumes tried; draws of each; the last ones near the donor's own place
 SLACK = 0.03  # of a tumour: what a look at some of its points may be wrong by
-BLUR_VOLUME, BLUR_PLACE, HOME = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
-ALIKE = 0.5  # of log ml, standard deviation: tumours whose places are exchanged
+BLUR_VOLUME, BLUR_PLACE, OWN_PLACE = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
+SIZE_ALIKE = 0.5  # of log ml, standard deviation: tumours whose places are exchanged
 CROSSES = 0.02  # of a tumour, across the midline, is as good as nothing
-PLACED = 100  # of the draws for one host are looked at as a whole, at the most
+FULL_PLACEMENTS = 100  # of the draws for one host are looked at as a whole, at the most
 UNMET = (
     "its volume is not as asked for",
     "it has not as many pieces as asked for",
@@ -30,8 +30,8 @@ UNMET = (
     "its centre is not where it is asked for",
 )
 MIDLINE = "more of it crosses the midline than of its donor's"
-SHARE, SHARES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
-INSIDE = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
+PAIR_SPLIT, TRIES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
+VOLUME_MARGIN = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
 NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
 
@@ -55,7 +55,7 @@ class TumourSampler:
     config: SamplingConfig
     constraints: TumourConstraints
 
-    def sample(self, host: Host, rng: np.random.Generator) -> PlacedTumour:
+    def sample(self, host: HostAnatomy, rng: np.random.Generator) -> PlacedTumour:
         """Draw tumours for a host until they can be placed in it. Raises PlacementError."""
         if not host.organ.any():
             raise PlacementError("it has no organ")
@@ -69,7 +69,7 @@ class TumourSampler:
                 if look.objection:
                     reasons[look.objection] += 1
                     continue
-                if placements == PLACED:
+                if placements == FULL_PLACEMENTS:
                     break
                 placements += 1
                 if self.config.matched:
@@ -96,8 +96,8 @@ class TumourSampler:
             drawn = rng.choice(len(lesions), size=2 if pair else 1, replace=False)
             return [(lesions[index], rng.uniform(low, high)) for index in drawn]
         volume = self._volume(lesions, rng)
-        for _ in range(SHARES if pair else 0):
-            share = rng.uniform(*SHARE)
+        for _ in range(TRIES if pair else 0):
+            share = rng.uniform(*PAIR_SPLIT)
             first = self._donor_of(volume * share, lesions, rng)
             second = self._donor_of(volume * (1 - share), [lesion for lesion in lesions if lesion is not first[0]], rng)
             if all(low <= scale <= high for _, scale in (first, second)):
@@ -141,11 +141,12 @@ class TumourSampler:
         return float(min(max(drawn, span[0]), span[1]))
 
     def _transformed(
-        self, chosen: list[tuple[Lesion, float]], host: Host, at_home: bool, rng: np.random.Generator
+        self, chosen: list[tuple[Lesion, float]], host: HostAnatomy, at_home: bool, rng: np.random.Generator
     ) -> tuple[DonorTumour, ...]:
+        """Draw the transforms under which donors' tumours go to a host."""
         tumours = []
         for lesion, scale in chosen:
-            target = self._place(lesion, scale, host, at_home, rng)
+            target = self._sample_centre(lesion, scale, host, at_home, rng)
             flip = self._flip(lesion, target, rng)
             uneven = np.exp(rng.uniform(-1, 1, 3) * np.log1p(self.config.uneven))
             scales = scale * uneven / np.prod(uneven) ** (1 / 3)
@@ -164,13 +165,15 @@ class TumourSampler:
             )
         return tuple(tumours)
 
-    def _place(self, lesion: Lesion, scale: float, host: Host, at_home: bool, rng: np.random.Generator) -> np.ndarray:
+    def _sample_centre(
+        self, lesion: Lesion, scale: float, host: HostAnatomy, at_home: bool, rng: np.random.Generator
+    ) -> np.ndarray:
         """Draw where its centre goes, mm (x, y, z): where a tumour of its size is, the donor's own, or as asked."""
         midline, constraints = self.bank.midline, self.constraints
         if constraints.center is not None and constraints.radius is not None:
             low, high = self.bank.extent
             radius = min(constraints.radius, float(np.linalg.norm(high - low)))
-            for _ in range(SHARES):
+            for _ in range(TRIES):
                 step = rng.normal(size=3)
                 length = radius * rng.random() ** (1 / 3)
                 target = np.asarray(constraints.center, float) + step / np.linalg.norm(step) * length
@@ -178,11 +181,11 @@ class TumourSampler:
                     break
             return target
         if not self.config.matched and not at_home:
-            inside = host.places
+            inside = host.organ_voxels
             target = host.grid[:3, :3] @ inside[rng.integers(len(inside))] + host.grid[:3, 3]
         else:
             somebody = lesion if at_home else self._of_a_size(lesion.volume * scale**3, rng)
-            target = somebody.centre + rng.normal(size=3) * (HOME if at_home else BLUR_PLACE)
+            target = somebody.centre + rng.normal(size=3) * (OWN_PLACE if at_home else BLUR_PLACE)
         if constraints.side is not None and bool(target[0] > midline) != (constraints.side == "left"):
             target[0] = 2 * midline - target[0]
         return target
@@ -190,7 +193,7 @@ class TumourSampler:
     def _of_a_size(self, volume: float, rng: np.random.Generator) -> Lesion:
         """Draw somebody's tumour, rather one of this volume: large ones do not lie wherever small ones do."""
         steps = np.log([lesion.volume / volume for lesion in self.bank.lesions])
-        weights = np.exp(-(steps**2) / (2 * ALIKE**2)) + 1e-9
+        weights = np.exp(-(steps**2) / (2 * SIZE_ALIKE**2)) + 1e-9
         return self.bank.lesions[rng.choice(len(weights), p=weights / weights.sum())]
 
     def _flip(self, lesion: Lesion, target: np.ndarray, rng: np.random.Generator) -> bool:
@@ -199,14 +202,14 @@ class TumourSampler:
             return bool(rng.random() < 0.5)
         return bool((lesion.centre[0] > self.bank.midline) != (target[0] > self.bank.midline))
 
-    def _look(self, tumours: tuple[DonorTumour, ...], host: Host) -> "_QuickLook":
+    def _look(self, tumours: tuple[DonorTumour, ...], host: HostAnatomy) -> "_QuickLook":
         """Look at what some points of the tumours already show, which takes a millisecond."""
         back, midline = np.linalg.inv(host.grid), self.bank.midline
         kept = []
         for tumour in tumours:
             lesion = self.bank.by_donor[tumour.donor]
             way = forward(tumour, lesion, midline)
-            points = lesion.some @ way[:3, :3].T + way[:3, 3]
+            points = lesion.point_sample @ way[:3, :3].T + way[:3, 3]
             share = float((points[:, 0] > midline).mean())
             if min(share, 1 - share) > lesion.across(midline) + CROSSES + SLACK:
                 return _QuickLook(MIDLINE, 0.0)
@@ -227,7 +230,7 @@ class TumourSampler:
     def _resized(self, tumours: tuple[DonorTumour, ...], volume: float) -> tuple[DonorTumour, ...]:
         """Scale tumours to the nearest volume that is asked for, as far as scales may go."""
         low, high = self.constraints.volume_ml or (volume, volume)
-        factor = (min(max(volume, low * (1 + INSIDE)), high * (1 - INSIDE)) / volume) ** (1 / 3)
+        factor = (min(max(volume, low * (1 + VOLUME_MARGIN)), high * (1 - VOLUME_MARGIN)) / volume) ** (1 / 3)
         resized = []
         for tumour in tumours:
             size = _size(tumour)

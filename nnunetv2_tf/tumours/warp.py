@@ -53,22 +53,24 @@ class Warp:
         """Return (Z, Y, X) int16: labels of the lesion's box; 0 beyond it."""
         if self.field is None:
             return resample_label(label, self.back, self.shape)
-        return _sampled_label(label, self._places)
+        return _sampled_label(label, self._source_coordinates)
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """Return (C, Z, Y, X) float32: values in the lesion's box, linearly interpolated; undefined beyond it."""
         if self.field is None:
             return np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image])
-        return np.stack([map_coordinates(channel, self._places, order=1, mode="nearest") for channel in image])
+        return np.stack(
+            [map_coordinates(channel, self._source_coordinates, order=1, mode="nearest") for channel in image]
+        )
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return (Z, Y, X) bool: the nearest voxel's; nothing beyond the lesion's box."""
         if self.field is None:
             return resample(mask, self.back, self.shape, 0, False)
-        return map_coordinates(mask.astype(np.uint8), self._places, order=0, mode="constant") > 0
+        return map_coordinates(mask.astype(np.uint8), self._source_coordinates, order=0, mode="constant") > 0
 
     @cached_property
-    def _places(self) -> np.ndarray:
+    def _source_coordinates(self) -> np.ndarray:
         """(3, Z, Y, X) float32: where in the lesion's box each voxel looks."""
         assert self.field is not None
         matrix = self.back[:3, :3].astype(np.float32)

@@ -27,12 +27,21 @@ EXTRA: dict[str, Any] = {"PYTHONPATH": str(REPOSITORY), "nnUNet_n_proc_DA": "0"}
 RUN = ["nnUNetv2_tf_benchmark", "run", "matrix.json", "-device", "cpu", "-o", "results", "--allow_changes"]
 
 
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
+    """What the command says, in this process."""
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", *words])
+    capsys.readouterr()
+    assert benchmark.main() == expect
+    return capsys.readouterr().out
+
+
 @pytest.mark.slow
-def test_from_matrix_to_tables(workspace: Workspace):
+def test_from_matrix_to_tables(workspace: Workspace, monkeypatch, capsys):
+    monkeypatch.chdir(workspace.root)
     content = to_json(matrix(NNUNET, CARVEMIX))
     arms = content["arms"]
     write_json(workspace.root / "matrix.json", {**content, "arms": [arms[0], FAILING, arms[1]]})
-    planned = workspace.run("nnUNetv2_tf_benchmark", "plan", "matrix.json", **EXTRA).stdout
+    planned = typed(monkeypatch, capsys, "plan", "matrix.json")
     assert "3 trainings of 1 epochs: 3 missing" in planned
     assert "With 2 validation cases no difference can be told from chance" in planned
     nnunet, failing, carvemix = read_matrix(workspace.root / "matrix.json").trainings()
@@ -47,14 +56,22 @@ def test_from_matrix_to_tables(workspace: Workspace):
     )
     assert [training.state for training in (nnunet, failing, carvemix)] == ["done", "missing", "done"]
 
-    collected = workspace.run("nnUNetv2_tf_benchmark", "collect", "matrix.json", "-o", "results", **EXTRA).stdout
+    collected = typed(monkeypatch, capsys, "collect", "matrix.json", "-o", "results", "-np", "1")
     assert "2 of 3 trainings are done" in collected
     check_results(workspace.root / "results", nnunet, carvemix)
-    verified = workspace.run("nnUNetv2_tf_benchmark", "verify", "matrix.json", expect=1, **EXTRA).stdout
+    verified = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
     expected = 1 if code_version().clean else 4  # besides, two trainings and a set by a changed checkout
     assert verified.count("PROBLEM") == expected
     assert f"PROBLEM: {failing.key} is not trained yet (missing)" in verified
-    check_that_verify_notices(workspace, carvemix)
+    write_json(workspace.dataset.preprocessed / "splits_final.json", [other_split(workspace)])
+    workspace.run(*carvemix.commands("cpu")[0], "--overwrite", "-np", 1)  # the set made anew for it
+    said = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
+    for sentence in (
+        "it trained and validated on other cases than splits_final.json has now",
+        "its validation folder does not hold the cases of the fold",
+        "it trained with other synthetic cases",
+    ):
+        assert f"PROBLEM: {carvemix.key}: {sentence}" in said, sentence
 
 
 def kill_while_training(workspace: Workspace, training: Training) -> None:
@@ -94,19 +111,9 @@ def check_results(folder: Path, *trainings: Training) -> None:
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def check_that_verify_notices(workspace: Workspace, training: Training) -> None:
-    """A split changed afterwards, and the set made anew for it."""
-    splits = workspace.dataset.preprocessed / "splits_final.json"
-    content = read_json(splits, "")
-    write_json(splits, [content[1]])
-    workspace.run(*training.commands("cpu")[0], "--overwrite")
-    said = workspace.run("nnUNetv2_tf_benchmark", "verify", "matrix.json", expect=1, **EXTRA).stdout
-    for sentence in (
-        "it trained and validated on other cases than splits_final.json has now",
-        "its validation folder does not hold the cases of the fold",
-        "it trained with other synthetic cases",
-    ):
-        assert f"PROBLEM: {training.key}: {sentence}" in said, sentence
+def other_split(workspace: Workspace) -> dict[str, list[str]]:
+    """The second fold's."""
+    return read_json(workspace.dataset.preprocessed / "splits_final.json", "")[1]
 
 
 @pytest.mark.parametrize(

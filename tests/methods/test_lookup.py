@@ -10,11 +10,11 @@ def test_the_methods_of_the_package():
     assert "carvemix" in method_names()
     for name in method_names():
         assert {find_method(name, preset).preset for preset in ("paper", "default")} == {"paper", "default"}
-    assert find_method("carvemix").kind is CarveMix
+    assert find_method("carvemix").method_class is CarveMix
 
 
 def test_a_method_of_ones_own():
-    assert find_method("tests.methods.examples:Tint").kind is Tint
+    assert find_method("tests.methods.examples:Tint").method_class is Tint
 
 
 @pytest.mark.parametrize(

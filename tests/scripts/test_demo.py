@@ -12,22 +12,17 @@ from tests.environments import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-SMALL = [
-    "-num_train",
-    "2",
-    "-num_val",
-    "2",
-    "-num_healthy",
-    "2",
-    "-num_cases",
-    "2",
-    "-epochs",
-    "1",
-    "-patch",
-    "16",
-    "-width",
-    "4",
-]
+SIZES = {
+    "num_train": 2,
+    "num_val": 2,
+    "num_healthy": 2,
+    "num_cases": 2,
+    "epochs": 1,
+    "size": 20,
+    "patch": 16,
+    "width": 4,
+}
+SMALL = [text for name, value in {**SIZES, "width": 4, "processes": 1}.items() for text in (f"-{name}", str(value))]
 
 
 def demo(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:

@@ -64,13 +64,13 @@ def test_a_case_is_written_with_what_it_descends_from(scene: Built, part_folder)
     )
     composed, _ = synthesize_case(task)
     label = sitk.GetArrayFromImage(sitk.ReadImage(str(part_folder / "labelsTr" / "made_00003.nii.gz")))
-    np.testing.assert_array_equal(label, composed.label.stored)
+    np.testing.assert_array_equal(label, composed.label.file_voxels)
     image = sitk.GetArrayFromImage(sitk.ReadImage(str(part_folder / "imagesTr" / "made_00003_0000.nii.gz")))
-    np.testing.assert_array_equal(image, composed.images[0].stored)
+    np.testing.assert_array_equal(image, composed.images[0].file_voxels)
 
 
 def test_a_method_draws_from_the_seed_of_the_line(scene: Built):
-    same, again, other = (synthesize_case(scene.task(0, 1, STAMP, seed))[0].images[0].stored for seed in (1, 1, 2))
+    same, again, other = (synthesize_case(scene.task(0, 1, STAMP, seed))[0].images[0].file_voxels for seed in (1, 1, 2))
     np.testing.assert_array_equal(same, again)
     assert (same != other).any()
 
@@ -118,5 +118,5 @@ def test_what_was_learnt_is_read_once_and_again_when_it_has_changed(scene: Built
 def test_a_method_that_learns_nothing_is_made_anew(scene: Built):
     method = find_method(STAMP)
     first = ready_method(method, None, CPU)
-    assert isinstance(first, method.kind)
+    assert isinstance(first, method.method_class)
     assert ready_method(method, None, CPU) is not first

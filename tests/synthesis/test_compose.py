@@ -70,7 +70,7 @@ def test_an_edit_of_nothing_but_one_voxel_leaves_all_others(name, build_scene: B
     before, after = (
         read_volume(path, "NibabelIO") for path in (case.files.label, tmp_path / "labelsTr" / "made.nii.gz")
     )
-    changed = np.argwhere(before.stored != after.stored)
+    changed = np.argwhere(before.file_voxels != after.file_voxels)
     assert 0 < len(changed) <= 27 * spacing**3 * 1.5
     assert np.ptp(changed, axis=0).max() <= 4 * spacing
 
@@ -93,17 +93,17 @@ def test_the_formula_on_the_hosts_own_grid(scene: Built, reach):
     crop = tuple(slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
     reader = case.plan.plans["image_reader_writer"]
     for channel, (path, volume) in enumerate(zip(case.files.images, composed.images, strict=True)):
-        host = read_volume(path, reader).stored.transpose(axes)[crop].astype(float)
+        host = read_volume(path, reader).file_voxels.transpose(axes)[crop].astype(float)
         seen = np.clip(host, -150, 250) if case.plan.manager.normalization_schemes[0] == "CTNormalization" else host
         expected = host + weight * (seen - host + case.intensity.sd[channel] * delta[channel].numpy()) * organ
         limited = np.maximum(np.rint(expected), 1) if case.has_background else np.rint(expected)
         edited = organ & (weight > 1e-6)
-        made = volume.stored.transpose(axes)[crop]
+        made = volume.file_voxels.transpose(axes)[crop]
         assert np.abs(made[edited] - limited[edited]).max() <= 1  # float32 against float64, at .5
         assert (made != limited)[edited].mean() < 0.01
         np.testing.assert_array_equal(made[~edited], host[~edited])
-    own = read_volume(case.files.label, reader).stored.transpose(axes)[crop]
-    made = composed.label.stored.transpose(axes)[crop]
+    own = read_volume(case.files.label, reader).file_voxels.transpose(axes)[crop]
+    made = composed.label.file_voxels.transpose(axes)[crop]
     np.testing.assert_array_equal(made, np.where(tumour & organ, site.tumour.numpy(), own))
 
 
@@ -111,8 +111,8 @@ def test_dark_edits_stay_above_zero(scene: Built):
     case, site = scene.cases[0], site_of(scene)
     label = torch.where(site.tumour > 0, site.tumour, site.label)
     composed = compose(case, site, Edited(site.image - 50, label, None))
-    host = read_volume(case.files.images[0], "SimpleITKIO").stored
-    made = composed.images[0].stored
+    host = read_volume(case.files.images[0], "SimpleITKIO").file_voxels
+    made = composed.images[0].file_voxels
     np.testing.assert_array_equal(made == 0, host == 0)
     assert made.min() == 0
     assert (made[host > 0] == 1).all()
@@ -124,7 +124,7 @@ def test_a_healthy_hosts_organ_is_nothing_in_the_target(scene: Built):
     site = replace(site_of(scene), label=torch.from_numpy(case.label()))
     assert not site.label.any()
     composed = compose(case, site, Edited(site.image, site.tumour, 0.0))
-    assert (composed.label.stored > 0).sum() == (site.tumour > 0).sum()
+    assert (composed.label.file_voxels > 0).sum() == (site.tumour > 0).sum()
 
 
 def test_labels_that_do_not_fit_are_refused(scene: Built):

@@ -23,7 +23,7 @@ def test_a_method_learns_if_it_says_how(name, fitted):
 def test_a_method_is_made_with_its_presets_settings(scene: Built):
     selected = find_method("carvemix", "paper")
     method = build_method(selected, CPU)
-    assert isinstance(method, selected.kind)
+    assert isinstance(method, selected.method_class)
     assert method.config == selected.config
     assert method.device == CPU
     assert method.fitted == {}
@@ -34,7 +34,7 @@ def test_a_fit_is_loaded_together_with_those_it_builds_on(scene: Built):
     assert fit is not None
     assert [needed.method.name for needed in fit.needed] == ["tf_aug"]
     method = fit.load(CPU)
-    assert isinstance(method, find_method("tf_gan").kind)
+    assert isinstance(method, find_method("tf_gan").method_class)
     assert list(method.fitted) == ["tf_aug"]
     (first,) = fit.needed
     alone = first.load(CPU)

@@ -19,8 +19,10 @@ from nnunetv2_tf.methods.tf_aug import fitting
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis import requests
-from nnunetv2_tf.synthesis.fitting import CONFIG, DONE, fit_folder
-from tests.synthesis.making import cases_in, cohort_of, make_set
+from nnunetv2_tf.synthesis.fitting import CONFIG, DONE, FitJob, fit_folder
+from nnunetv2_tf.training.distributed import Team
+from tests.baseline.models import baseline
+from tests.synthesis.making import cases_in, cohort_of, healthy_hosts_of, make_set
 from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
 
 pytestmark = pytest.mark.slow
@@ -221,3 +223,10 @@ def test_numbers_survive_the_way_through_json(trained: Workspace):
     method.load(folder)
     assert json.loads((folder / "tf_aug.json").read_text(encoding="utf-8"))["a"] == [list(row) for row in
                                                                                     method.fitted_to.a]  # fmt: skip
+
+
+def test_what_one_process_fits_is_not_shared(trained: Workspace):
+    method, hosts = find_method("tf_aug"), healthy_hosts_of(trained)
+    job = FitJob(hosts, method, baseline(trained), torch.device("cpu"), Team(rank=0, size=2, local=2))
+    with pytest.raises(UserError, match="tf_aug is fitted by one process; leave -num_gpus, or torchrun, out"):
+        job.check(overwrite=False)

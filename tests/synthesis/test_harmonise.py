@@ -143,9 +143,9 @@ def test_zeros_within_an_organ_stay_zero(build_scene: Builder, monkeypatch):
     task = built.task(0, 1, GLOW, model=built.cases[2])
     composed, _ = synthesize_case(task)
     before = [np.asanyarray(nibabel.load(path).dataobj) for path in case.files.images]  # type: ignore[attr-defined]
-    after = [volume.stored.transpose(2, 1, 0) for volume in composed.images]
+    after = [volume.file_voxels.transpose(2, 1, 0) for volume in composed.images]
     gone = (before[1] == 0) & (before[0] != 0)
-    distance = np.asarray(distance_transform_edt(composed.label.stored.transpose(2, 1, 0) == 0))
+    distance = np.asarray(distance_transform_edt(composed.label.file_voxels.transpose(2, 1, 0) == 0))
     assert gone.sum() > 500
     np.testing.assert_array_equal(after[1][gone & (distance >= 6)], 0)
     assert (after[0] != before[0])[gone].mean() > 0.5
@@ -169,17 +169,17 @@ def test_an_edit_counts_from_the_harmonised_host_on(scene: Built):
     case = scene.cases[0]
     task = scene.task(0, 1, GLOW, model=scene.cases[2])
     made = task.site_builder.build(case, False)
-    assert made.stored is not None
+    assert made.unharmonised is not None
     (edited,) = build_method(task.method, CPU).edit([made.site], [np.random.default_rng(0)])
-    composed = compose(case, made.site, edited, made.stored)
-    plain = compose(case, made.site, replace(edited, image=made.site.image), made.stored)
-    z_before, z_host, organ = (part.numpy() for part in (made.stored, made.site.image, made.site.organ))
+    composed = compose(case, made.site, edited, made.unharmonised)
+    plain = compose(case, made.site, replace(edited, image=made.site.image), made.unharmonised)
+    z_before, z_host, organ = (part.numpy() for part in (made.unharmonised, made.site.image, made.site.organ))
     schemes = scene.plan.manager.normalization_schemes
     assert (z_before != z_host).any() == ("RescaleTo01Normalization" not in schemes)  # which undoes it
     axes, sd = case.plan.plans_manager.transpose_forward, case.intensity.sd
     crop = tuple(slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
     for channel, (with_edit, without) in enumerate(zip(composed.images, plain.images, strict=True)):
-        one, other = (volume.stored.transpose(axes)[crop].astype(float) for volume in (with_edit, without))
+        one, other = (volume.file_voxels.transpose(axes)[crop].astype(float) for volume in (with_edit, without))
         expected = z_host[channel] * sd[channel] + case.intensity.mean[channel]
         low, high = (1, np.inf) if case.has_background else (-np.inf, np.inf)
         if schemes[channel] == CT:
@@ -220,8 +220,10 @@ def test_what_nnunet_makes_of_it_has_the_looks(scene: Built, tmp_path):
     expected = (z + np.reshape(case.intensity.mean, (-1, 1, 1, 1)))[:, made.site.organ.numpy()]
     near = gaussian_filter((made.site.tumour > 0).numpy().astype(float), 3) > 1e-4
     away = ~near[made.site.organ.numpy()]
-    assert made.stored is not None
-    asked = (made.site.image - made.stored).numpy()[:, made.site.organ.numpy()] * np.reshape(case.intensity.sd, (-1, 1))
+    assert made.unharmonised is not None
+    asked = (made.site.image - made.unharmonised).numpy()[:, made.site.organ.numpy()] * np.reshape(
+        case.intensity.sd, (-1, 1)
+    )
     given = seen - (expected - asked)
     if not case.grid.resampled:
         assert np.median(np.abs(seen - expected)[:, away]) <= 0.51

@@ -66,11 +66,11 @@ def test_a_healthy_host_is_given_what_its_line_asks_for(with_healthy: Workspace)
         assert list(builder.training) == training
         assert (builder.asked, builder.around_fluid) == (asked, True)
         assert builder.class_names == {1: "NCR", 2: "ED", 3: "ET"}
-        assert builder.model is not None
-        models.add(builder.model.identifier)
+        assert builder.appearance_source is not None
+        models.add(builder.appearance_source.identifier)
         again = pool.site_builder(line)
         assert isinstance(again, HealthySiteBuilder)
-        assert again.model == builder.model
+        assert again.appearance_source == builder.appearance_source
     assert 3 < len(models) <= len(training)
     assert models <= set(training)
 
@@ -193,4 +193,4 @@ def test_where_nobody_says_what_the_organ_is_hosts_stay_as_they_are(with_healthy
     assert hosts.settings["harmonised"] is None
     builder = hosts.site_builder(hosts.lines(1)[0])
     assert isinstance(builder, HealthySiteBuilder)
-    assert builder.model is None
+    assert builder.appearance_source is None

@@ -33,7 +33,7 @@ def nifti(path, kind, turn="RAS", slope=1.0, intercept=0.0) -> np.ndarray:
     image.header.extensions.append(Nifti1Extension("comment", b"kept"))
     image.header.set_slope_inter(slope, intercept)
     nibabel.save(image, path)
-    if slope != 1.0 or intercept:  # nibabel divides by the scale; write the stored numbers as they are
+    if slope != 1.0 or intercept:  # nibabel divides by the scale; write the file_voxels numbers as they are
         content = gzip.decompress(path.read_bytes())
         offset = nibabel.load(path).dataobj.offset  # type: ignore[attr-defined]
         path.write_bytes(gzip.compress(content[:offset] + values.tobytes(order="F")))
@@ -48,7 +48,7 @@ def test_turned_as_nnunets_reader_turns(tmp_path, kind, turn, reader):
     nifti(path, kind, turn)
     expected, _ = READERS[reader]().read_images([str(path)])
     volume = read_volume(path, reader)
-    np.testing.assert_array_equal(volume.native(volume.stored), expected[0])
+    np.testing.assert_array_equal(volume.to_native(volume.file_voxels), expected[0])
     assert volume.dtype == np.dtype(kind)
 
 
@@ -67,9 +67,9 @@ def test_untouched_files_come_out_byte_for_byte(tmp_path, kind, ending):
 def test_scale_is_applied_and_turned_back(tmp_path):
     values = nifti(tmp_path / "a.nii.gz", np.int16, slope=0.5, intercept=2.0)
     volume = read_volume(tmp_path / "a.nii.gz", "NibabelIO")
-    np.testing.assert_allclose(volume.native(volume.stored), values.T * 0.5 + 2)
+    np.testing.assert_allclose(volume.to_native(volume.file_voxels), values.T * 0.5 + 2)
     assert volume.step == 0.5
-    volume.stored[1, 2, 3] = volume.fitting(np.array(7.3))
+    volume.file_voxels[1, 2, 3] = volume.to_file_values(np.array(7.3))
     volume.write(tmp_path / "b.nii.gz")
     after = nibabel.load(tmp_path / "b.nii.gz").get_fdata()  # type: ignore[attr-defined]
     assert after[3, 2, 1] == 7.5
@@ -79,7 +79,7 @@ def test_scale_is_applied_and_turned_back(tmp_path):
 def test_integers_are_rounded_and_limited(tmp_path):
     nifti(tmp_path / "a.nii.gz", np.uint8)
     volume = read_volume(tmp_path / "a.nii.gz", "SimpleITKIO")
-    np.testing.assert_array_equal(volume.fitting(np.array([-4.0, 0.4, 1.6, 300.0])), [0, 0, 2, 255])
+    np.testing.assert_array_equal(volume.to_file_values(np.array([-4.0, 0.4, 1.6, 300.0])), [0, 0, 2, 255])
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
@@ -91,8 +91,8 @@ def test_other_formats(tmp_path, ending, turn, reader):
     sitk.WriteImage(image, str(tmp_path / f"a{ending}"))
     expected, _ = READERS[reader]().read_images([str(tmp_path / f"a{ending}")])
     volume = read_volume(tmp_path / f"a{ending}", reader)
-    np.testing.assert_array_equal(volume.stored, expected[0])
-    volume.stored[0, 0, 0] = 123
+    np.testing.assert_array_equal(volume.file_voxels, expected[0])
+    volume.file_voxels[0, 0, 0] = 123
     volume.write(tmp_path / f"b{ending}")
     again = sitk.ReadImage(str(tmp_path / f"b{ending}"))
     for after, before in zip(geometry(again), geometry(image), strict=True):

@@ -30,10 +30,23 @@ def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Planned at 2.5 mm, four train and two validate, with the set cm6."""
     workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
     before = {variable: os.environ.get(variable) for variable in VARIABLES}
-    prepare(workspace.root, spacing=2.5, num_val=2)
+    prepare(workspace.root, spacing=2.5, num_val=2, processes=1)
     write_test_plans(workspace.dataset, COARSE, TINY, (32, 32, 32))
     workspace.run(
-        "nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-num_cases", 6, "-s", "cm6", "-p", TINY
+        "nnUNetv2_tf_synthesize",
+        508,
+        "3d_fullres",
+        0,
+        "-m",
+        "carvemix",
+        "-num_cases",
+        6,
+        "-s",
+        "cm6",
+        "-p",
+        TINY,
+        "-np",
+        1,
     )
     for variable, value in before.items():
         os.environ.pop(variable) if value is None else os.environ.update({variable: value})

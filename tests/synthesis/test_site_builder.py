@@ -10,7 +10,7 @@ from nnunetv2_tf.dataset.volumes import same_grid
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Appearance, harmonise
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder, UnusableLineError, with_appearance
-from nnunetv2_tf.tumours.bank import make_bank
+from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, read_recipe
@@ -36,9 +36,9 @@ def healthy_site_builder(scene: Built, host: int, *tumours: DonorTumour, **chang
     line = RecipeLine(0, scene.cases[host].identifier, None, tumours, 0)
     plain = HealthySiteBuilder(
         line=line,
-        bank=make_bank(list(donors.values()), {}),
+        bank=bank_from_cases(list(donors.values()), {}),
         donors=donors,
-        model=None,
+        appearance_source=None,
         around_fluid=False,
         training=tuple(donors),
         asked={},
@@ -60,7 +60,7 @@ def test_a_real_host_gets_the_donors_tumour_where_it_lay(scene: Built, with_dono
         np.testing.assert_array_equal(built_array, expected)
     assert (site.spacing, site.n_norm) == (host.grid.spacing, host.body().sum())
     assert built.ancestors == {host.identifier, donor.identifier}
-    assert (dict(built.controls), built.stored) == ({}, None)
+    assert (dict(built.controls), built.unharmonised) == ({}, None)
     assert len(site.donors) == with_donors
     for pasted in site.donors:
         np.testing.assert_array_equal(pasted.tumour, there)
@@ -108,7 +108,7 @@ def test_a_healthy_host_gets_the_tumour_shifted_as_the_line_says(scene: Built):
         "transforms": to_json((tumour,)), "asked": asked, "kept": [round(float(kept), 4)], "left_out_for_fluid": 0.0
     }  # fmt: skip
     assert built.ancestors == {"case_001", "case_003"}
-    assert built.stored is None
+    assert built.unharmonised is None
     (pasted,) = built.site.donors
     np.testing.assert_array_equal(pasted.tumour, moved)
     assert builder.build(host, with_donors=False).site.donors == ()
@@ -129,16 +129,18 @@ def test_diffuse_classes_leave_out_the_fluid_and_it_is_recorded(scene: Built):
 
 def test_a_host_takes_over_a_models_looks_and_the_stored_one_is_kept(scene: Built):
     host, model = scene.cases[0], scene.cases[1]
-    built = healthy_site_builder(scene, 0, DonorTumour("case_002"), model=model).build(host, with_donors=False)
+    built = healthy_site_builder(scene, 0, DonorTumour("case_002"), appearance_source=model).build(
+        host, with_donors=False
+    )
     expected = harmonise(host.image(), host.organ(), Appearance.of(model), [Z_SCORED])
     np.testing.assert_array_equal(built.site.image, expected.image)
-    assert built.stored is not None
-    np.testing.assert_array_equal(built.stored, host.image())
-    assert (built.stored != built.site.image).any()
+    assert built.unharmonised is not None
+    np.testing.assert_array_equal(built.unharmonised, host.image())
+    assert (built.unharmonised != built.site.image).any()
     blurred = np.array(expected.blurred)
     assert blurred.any()
     assert built.controls["harmonised"] == {"to": model.identifier, "blurred_mm": blurred.round(3).tolist()}
-    stretched = replace(built.site, image=built.stored, spacing=(2.0, 3.0, 4.0))  # as if voxels were as large
+    stretched = replace(built.site, image=built.unharmonised, spacing=(2.0, 3.0, 4.0))  # as if voxels were as large
     assert with_appearance(stretched, host, model)[1] == (blurred * (2, 3, 4)).round(3).tolist()
 
 

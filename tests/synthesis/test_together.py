@@ -41,7 +41,11 @@ def test_two_processes_fit_and_one_speaks(trained: Workspace, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-m", "tf_aug", "-num_gpus", "2"], "tf_aug is fitted by one process; leave -num_gpus, or torchrun, out."),
+        pytest.param(
+            ["-m", "tf_aug", "-num_gpus", "2"],
+            "tf_aug is fitted by one process; leave -num_gpus, or torchrun, out.",
+            marks=pytest.mark.exhaustive,  # in process in test_fitting.py
+        ),
         (["-m", "tf_gan", "-num_gpus", "0"], "a whole number of at least 1, not '0'"),
     ],
 )

@@ -123,7 +123,7 @@ def test_not_preprocessed_for_this_configuration_names_the_command(enriched: Wor
     sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").get_tr_and_val_datasets)
     (command,) = re.findall(r"nnUNetv2_tf_sets .*", sentence)
     assert command == f"nnUNetv2_tf_sets -d Dataset501_StandIns --preprocess -s demo -f 0 -c 2d -p {TINY}"
-    enriched.run(*command.split())
+    enriched.run(*command.split(), "-np", 1)
     enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").run_training()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out
-from nnunetv2_tf.tumours.place import Host
+from nnunetv2_tf.tumours.place import HostAnatomy
 
 SHAPE = (40, 48, 44)
 GRID = np.array([[0.0, 0, 3, -66], [0, 3, 0, -72], [3, 0, 0, -60], [0, 0, 0, 1]])  # Z, Y, X voxels of 3 mm to x, y, z
@@ -48,9 +48,9 @@ def bank_of(lesions: Sequence[Lesion]) -> Bank:
     """With the grid's organ."""
     places = np.argwhere(organ()) @ GRID[:3, :3].T + GRID[:3, 3]
     extent = np.stack([places.min(axis=0), places.max(axis=0)])
-    return Bank(tuple(lesions), MIDLINE, extent, rank=(3, 1, 2), diffuse=(2,))
+    return Bank(tuple(lesions), MIDLINE, extent, class_priority=(3, 1, 2), diffuse=(2,))
 
 
-def host(name: str = "host", fluid: np.ndarray | None = None) -> Host:
+def host(name: str = "host", fluid: np.ndarray | None = None) -> HostAnatomy:
     """A healthy brain."""
-    return Host(name, organ(), fluid, GRID)
+    return HostAnatomy(name, organ(), fluid, GRID)

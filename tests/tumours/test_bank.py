@@ -5,7 +5,7 @@ import pytest
 
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.tumours.bank import count_pieces, cut_out, make_bank
+from nnunetv2_tf.tumours.bank import bank_from_cases, count_pieces, cut_out
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import training_cases
 from tests.tumours.hosts import GRID, SHAPE, ball
@@ -41,7 +41,7 @@ def test_the_bank_of_a_fold(workspace: Workspace):
     """Training cases only; places are those of the scans, or of the reference through an affine."""
     dataset = workspace.dataset
     cases = training_cases(raw_cases(dataset), dataset, Plan.read(dataset, TINY, "3d_fullres"), 0)
-    bank = make_bank(cases, {})
+    bank = bank_from_cases(cases, {})
     assert [lesion.donor for lesion in bank.lesions] == [case.identifier for case in cases]
     opened = [case.open() for case in cases]
     for case, lesion in zip(opened, bank.lesions, strict=True):
@@ -51,8 +51,8 @@ def test_the_bank_of_a_fold(workspace: Workspace):
                                       case.tumour()[case.tumour() > 0])  # fmt: skip
     moved = np.eye(4)
     moved[:3, 3] = (5.0, -3.0, 2.0)  # the scan's points lie so far from the reference's
-    other = make_bank(cases, {cases[0].identifier: moved})
+    other = bank_from_cases(cases, {cases[0].identifier: moved})
     np.testing.assert_allclose(other.lesions[0].centre, bank.lesions[0].centre - moved[:3, 3])
     np.testing.assert_allclose(other.lesions[1].centre, bank.lesions[1].centre)
     with pytest.raises(UserError, match="No training case of this fold has a tumour"):
-        make_bank([], {})
+        bank_from_cases([], {})

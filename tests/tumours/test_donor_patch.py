@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnunetv2_tf.tumours.bank import make_bank
+from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.donor_patch import patch_in_place, warped_patch
 from nnunetv2_tf.tumours.recipe import DonorTumour
 from nnunetv2_tf.tumours.warp import warp_tumour
@@ -60,7 +60,7 @@ def test_an_image_is_read_only_when_wanted(scene: Built):
 def test_a_transformed_donor_is_known_around_its_tumour(scene: Built):
     """Untransformed, the box is the donor itself; shifted, all of it is."""
     donor = scene.cases[0]
-    bank = make_bank([donor], {})
+    bank = bank_from_cases([donor], {})
     (lesion,) = bank.lesions
     shape, voxels = donor.grid.shape, (2, -1, 3)
     for shift in ((0.0, 0.0, 0.0), tuple((donor.grid.affine[:3, :3] @ voxels)[::-1])):

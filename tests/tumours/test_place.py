@@ -56,7 +56,7 @@ def test_a_case_is_read_as_host_with_or_without_its_fluid(scene: Built):
     assert dry.name == case.identifier
     np.testing.assert_array_equal(dry.organ, case.organ())
     np.testing.assert_array_equal(dry.grid, case.grid.affine)
-    np.testing.assert_array_equal(dry.places, np.argwhere(case.organ()))
+    np.testing.assert_array_equal(dry.organ_voxels, np.argwhere(case.organ()))
     assert dry.fluid is None
     assert wet.fluid is not None
     assert wet.fluid.shape == dry.organ.shape

@@ -10,7 +10,7 @@ import pytest
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.tumours.bank import make_bank
+from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.constraints import TumourConstraints
 from nnunetv2_tf.tumours.place import place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import seed_of
@@ -38,7 +38,7 @@ def cache_of(
     seed: int = SEED,
 ) -> RecipeCache:
     hosts = hosts_of(scene) if hosts is None else hosts
-    sampler = TumourSampler(make_bank(scene.cases, {}), config, constraints)
+    sampler = TumourSampler(bank_from_cases(scene.cases, {}), config, constraints)
     return RecipeCache(sampler, hosts, dict.fromkeys(hosts, stamp), seed, folder)
 
 
@@ -103,7 +103,7 @@ def test_a_host_without_room_leaves_its_turn_to_another(scene: Built, tmp_path):
 
 
 def test_a_line_that_cannot_be_placed_says_why_and_in_whom(scene: Built, tmp_path):
-    far = tuple(np.add(make_bank(scene.cases, {}).extent[1], 20))
+    far = tuple(np.add(bank_from_cases(scene.cases, {}).extent[1], 20))
     cache = cache_of(scene, tmp_path, TumourConstraints(center=far, radius=1.0))
     with pytest.raises(
         UserError, match="No tumour could be placed as asked for in 4 healthy scans, case_.*Ask for less"
@@ -121,7 +121,7 @@ def test_what_draws_the_same_lines_shares_them_and_nothing_else_does(scene: Buil
         cache_of(scene, tmp_path, config=SamplingConfig(turn=14.0)),
         cache_of(scene, tmp_path, hosts={"case_000": scene.cases[0]}),
         cache_of(scene, tmp_path, stamp="other arrays"),
-        replace(usual, sampler=replace(usual.sampler, bank=make_bank(scene.cases[1:], {}))),
+        replace(usual, sampler=replace(usual.sampler, bank=bank_from_cases(scene.cases[1:], {}))),
     ]
     assert len({cache.digest for cache in (usual, *others)}) == 6
     reseeded = cache_of(scene, tmp_path, seed=SEED + 1)

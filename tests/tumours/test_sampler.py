@@ -9,7 +9,7 @@ import pytest
 
 from nnunetv2_tf.tumours.bank import Lesion, cut_out
 from nnunetv2_tf.tumours.constraints import TumourConstraints
-from nnunetv2_tf.tumours.place import Host, PlacedTumour, place_tumours
+from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
 from nnunetv2_tf.tumours.sampler import CROSSES, PlacementError, TumourSampler
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
 from nnunetv2_tf.tumours.warp import forward
@@ -24,7 +24,7 @@ def drawn(
     number: int,
     constraints: TumourConstraints = FREE,
     config: SamplingConfig = DEFAULT,
-    at: Host | None = None,
+    at: HostAnatomy | None = None,
     seed: int = 0,
 ) -> list[PlacedTumour]:
     sampler = TumourSampler(BANK, config, constraints)
@@ -156,9 +156,11 @@ def test_tumours_grow_by_what_the_edge_takes():
 
 
 def test_a_host_without_room_says_so():
-    tiny = Host("tiny", ball((20, 24, 21.5), 3), None, GRID)
+    tiny = HostAnatomy("tiny", ball((20, 24, 21.5), 3), None, GRID)
     with pytest.raises(PlacementError, match="it has no organ"):
-        TumourSampler(BANK, DEFAULT, FREE).sample(Host("empty", organ() & False, None, GRID), np.random.default_rng(0))
+        TumourSampler(BANK, DEFAULT, FREE).sample(
+            HostAnatomy("empty", organ() & False, None, GRID), np.random.default_rng(0)
+        )
     with pytest.raises(PlacementError, match="falls? (outside|into) the organ"):
         TumourSampler(BANK, DEFAULT, FREE).sample(tiny, np.random.default_rng(0))
 

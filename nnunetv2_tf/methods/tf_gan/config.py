@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 
-EVERYTHING = 30.0  # mm; where distance maps are clipped when no limit is set
+DEFAULT_CLIP_MM = 30.0  # mm; where distance maps are clipped when no limit is set
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class TFGANConfig:
             raise ValueError("The gradient penalty wants spectral norm: without, the discriminator has instance norm.")
 
     @property
-    def far(self) -> float:
+    def distance_clip_mm(self) -> float:
         """Distance maps are clipped here (mm)."""
-        return max(EVERYTHING if most is None else most for most in (self.reach_mm, self.view_mm))
+        return max(DEFAULT_CLIP_MM if most is None else most for most in (self.reach_mm, self.view_mm))
 
 
 PRESETS = {

@@ -129,7 +129,7 @@ class GANFit:
         )  # fmt: skip
         organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
         self.patches = Patches(
-            data.sample_site, stage1, donors, levels.patch, config.reach_mm, config.far,
+            data.sample_site, stage1, donors, levels.patch, config.reach_mm, config.distance_clip_mm,
             config.centred if organ_known else 1.0, range(self.team.rank, config.batch, self.team.size), self.seed,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)

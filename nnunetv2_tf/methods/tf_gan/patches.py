@@ -27,7 +27,7 @@ class Patches:
     donors: Sequence[Case]
     size: Sequence[int]
     reach_mm: float | None  # how far around the tumour the generator's image counts
-    far: float  # mm; distance maps are clipped here
+    distance_clip_mm: float  # mm; distance maps are clipped here
     centred: float  # share of patches that lie around the tumour
     places: range  # in the whole batch, which this process fills
     seed: int
@@ -53,7 +53,7 @@ class Patches:
         tumour, body = site.tumour.numpy(), site.body.numpy()
         organ, host, coarse = site.organ.numpy(), site.image.numpy(), edited.image.numpy()
         centre = self._centre(tumour, organ, rng)
-        distance = distance_to(tumour, site.spacing, self.far)
+        distance = distance_to(tumour, site.spacing, self.distance_clip_mm)
         share = feather(torch.from_numpy(distance), self.reach_mm).numpy() * organ
         change = share * (coarse - host)
         volumes = {
@@ -69,7 +69,7 @@ class Patches:
         case = self.donors[int(rng.integers(len(self.donors)))].open()
         tumour, organ = case.tumour(), case.organ()
         centre = self._centre(tumour, organ, rng)
-        distance = distance_to(tumour, case.grid.spacing, self.far)
+        distance = distance_to(tumour, case.grid.spacing, self.distance_clip_mm)
         volumes = {"image": case.image(), "tumour": tumour, "body": case.body(), "organ": organ, "distance": distance}
         return {f"real_{name}": cut(volume, centre, self.size) for name, volume in volumes.items()}
 

@@ -204,4 +204,13 @@ def test_both_cohorts_are_corrected_or_none(convert, capsys):
     assert "The bias field of Dataset501_Real is corrected; treat the healthy scans alike, with -n4" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.exhaustive
+def test_scans_are_corrected_as_the_cohort_is(convert):
+    path = Dataset("Dataset501_Real").raw / "dataset.json"
+    value = read_json(path, "")
+    value["tf"]["n4"] = True
+    write_json(path, value)
     assert convert("-n4") == 0
+    assert labelled() == {f"bids_sub-{index}" for index in range(PEOPLE)}

@@ -29,23 +29,31 @@ def weights_after(preset: str, team: Team) -> Mapping[str, Tensor]:
     return {**game.generator.weights(), **game.discriminator.state_dict()}
 
 
-def member(preset: str, folder: Path) -> int:
+def member(folder: Path) -> int:
     """One of the two."""
     torch.set_num_threads(1)
     with joined(CPU) as (team, _):
-        torch.save(dict(weights_after(preset, team)), folder / f"{team.rank}.pth")
+        for preset in ("default", "paper"):
+            torch.save(dict(weights_after(preset, team)), folder / f"{preset}_{team.rank}.pth")
     return 0
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes came to, with both presets."""
+    folder = tmp_path_factory.mktemp("together")
+    assert launch(2, member, folder) == 0
+    return folder
+
+
 @pytest.mark.parametrize("preset", ["default", "paper"])
-def test_two_processes_are_one(preset, tmp_path):
+def test_two_processes_are_one(preset, saved):
     before = {
         name: value.clone() for name, value in generator(channels=2, residual=preset != "paper").weights().items()
     }
     expected = weights_after(preset, Team())
     assert [name for name, value in before.items() if torch.equal(expected[name], value)] == []
-    assert launch(2, member, preset, tmp_path) == 0
-    one, other = (torch.load(tmp_path / f"{rank}.pth", weights_only=True) for rank in (0, 1))
+    one, other = (torch.load(saved / f"{preset}_{rank}.pth", weights_only=True) for rank in (0, 1))
     for name, value in expected.items():
         assert torch.equal(one[name], other[name]), name
         largest = float((one[name] - value).abs().max() / value.abs().max().clamp_min(1e-6))
