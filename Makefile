@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# two workers more than cores, since workers wait for the programs they start; a file's fixtures are made once
-WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(10, (os.cpu_count() or 1) + 2))") --dist loadfile --no-loadscope-reorder
+# a worker more than cores, since workers wait for the programs they start; a file's fixtures are made once
+WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(9, (os.cpu_count() or 1) + 1))") --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast test-exhaustive lint types bench bench-real bench-healthy real_baseline real_carvemix clean
 

@@ -9,7 +9,7 @@ import pytest
 from tests.environments import REPOSITORY
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_pyright_has_nothing_to_say():
     pyright = Path(sys.executable).parent / "pyright"
     if not pyright.exists():

@@ -1,10 +1,13 @@
 """Logs of a training, as nnU-Net's trainers write them. In: lines and curves. Out: training_log_*.txt, progress.png."""
 
 import datetime
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nnunetv2_tf.io.panels import written_figure
+
+PAINTED_AFTER = 10.0  # seconds since the last picture
 
 
 class Logger:
@@ -12,6 +15,7 @@ class Logger:
 
     def __init__(self, folder: Path, silent: bool = False) -> None:
         self.folder, self.silent = folder, silent
+        self.painted = -PAINTED_AFTER
         self.path = folder / f"training_log_{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}.txt"
 
     def lines(self, lines: Sequence[str]) -> None:
@@ -32,8 +36,14 @@ class Logger:
         idle = "" if waited is None else f", {100 * waited / seconds:.0f} % of it waiting for batches"
         self.lines([f"Epoch {number}: {means}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration{idle}"])
 
-    def paint(self, curves: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """Paint progress.png: curves by epoch, one plot below the other."""
+    def paint(self, curves: Mapping[str, Mapping[str, Sequence[float]]], last: bool) -> None:
+        """Paint progress.png: curves by epoch, one plot below the other; at the end, else every few seconds at most.
+
+        A picture takes a third of a second, and epochs may be shorter than that.
+        """
+        if not last and time.monotonic() - self.painted < PAINTED_AFTER:
+            return
+        self.painted = time.monotonic()
         with written_figure(self.folder / "progress.png", (len(curves), 1), (9.0, 3.2 * len(curves))) as axes:
             for (place,), (name, lines) in zip(axes, curves.items(), strict=True):
                 for label, values in lines.items():

@@ -93,7 +93,7 @@ class Loop:
                     self.learner.preview(self.folder / PREVIEWS / f"epoch_{epoch:04d}.png")
                 if last or perf_counter() - saved > SAVED_AFTER:
                     self._save(self.folder / (FINAL if last else LATEST), epoch)
-                    self._paint()
+                    self._paint(last)
                     saved = perf_counter()
         if self.team.is_main:
             (self.folder / LATEST).unlink(missing_ok=True)
@@ -167,10 +167,9 @@ class Loop:
         with whole_file(path) as temporary:
             torch.save(state, temporary)
 
-    def _paint(self) -> None:
-        self.logger.paint(
-            {plot: {name: self.curves[name] for name in names} for plot, names in self.schedule.groups.items()}
-        )
+    def _paint(self, last: bool) -> None:
+        groups = self.schedule.groups
+        self.logger.paint({plot: {name: self.curves[name] for name in names} for plot, names in groups.items()}, last)
 
 
 def _finite(state: Any) -> bool:

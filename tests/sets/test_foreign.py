@@ -233,7 +233,7 @@ def test_a_few_voxels_below_zero_are_interpolation(workspace: Workspace):
     add(workspace, folder)
 
 
-@pytest.mark.parametrize("step", ["copying", "preprocessing"])
+@pytest.mark.parametrize("step", ["copying", pytest.param("preprocessing", marks=pytest.mark.exhaustive)])
 def test_a_full_disk_loses_nothing(workspace: Workspace, step: str):
     """A limit on file size fails writes half-way, as a full disk does: while copying, or later while preprocessing."""
     folder = workspace.foreign_cases()

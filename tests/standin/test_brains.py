@@ -50,7 +50,7 @@ def test_tumours_are_nested_and_of_1_to_6_percent(seed):
 def test_tumours_are_not_spheres():
     """Their surface is larger than that of a ball of their volume."""
     excess = []
-    for seed in range(6):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         mask = grow(individual(anatomy("mni152", (64, 76, 64)), rng), rng).label > 0
         surface = int(np.asarray(binary_dilation(mask)).sum() - mask.sum())

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from nnunetv2_tf.commands import synthesize
+from nnunetv2_tf.commands import sets, synthesize
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets.store import SetPart
@@ -39,13 +39,19 @@ def test_a_stored_case_is_what_stock_preprocessing_makes_of_it(workspace: Worksp
     assert ours == stored(stock.preprocessed / "nnUNetPlans_3d_fullres")
 
 
-def test_listed_exported_removed(workspace: Workspace):
+def test_listed_exported_removed(workspace: Workspace, monkeypatch, capsys):
     """Like any other set. Training with such sets by command is in tests/scripts and tests/benchmark."""
+
+    def typed(*options: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["nnUNetv2_tf_sets", "-d", "501", *options])
+        assert sets.main() == 0
+        return capsys.readouterr().out
+
     make_set(workspace, "cm3", num_cases=3)
-    assert "carvemix" in workspace.run("nnUNetv2_tf_sets", "-d", 501).stdout
-    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--export", "-s", "cm3", "-o", 701)
+    assert "carvemix" in typed()
+    typed("--export", "-s", "cm3", "-o", "701")
     assert len(list(workspace.root.glob("nnUNet_raw/Dataset701_*/imagesTr/*cm3_0000*"))) == 3
-    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "cm3")
+    typed("--remove", "-s", "cm3")
     assert not (workspace.dataset.sets / "cm3").exists()
 
 

@@ -47,7 +47,9 @@ def site_of(built: Built, host: int = 0, donor: int = 1) -> Site:
     return task.site_builder.build(task.host.open(), with_donors=False).site
 
 
-@pytest.mark.parametrize("name", HOSTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.exhaustive if "uint8" in name else ()) for name in HOSTS]
+)
 def test_an_edit_of_nothing_but_one_voxel_leaves_all_others(name, build_scene: Builder, monkeypatch, tmp_path):
     """An unedited case is its host, bit for bit, whatever its type, orientation and resampling."""
     kind, direction, spacing, extra = HOSTS[name]

@@ -41,7 +41,7 @@ def fitted(workspace: Workspace, method: str, preset: str = "default", **changes
     return fit_folder(cohort_of(workspace), find_method(method, preset))
 
 
-@pytest.mark.parametrize("preset", ["default", "paper", "brief"])
+@pytest.mark.parametrize("preset", ["default", "paper", pytest.param("brief", marks=pytest.mark.exhaustive)])
 def test_both_stages_and_a_set(trained: Workspace, preset, capsys):
     if preset == "default":
         with pytest.raises(UserError, match=r"nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 .*-tr TRAINER"):

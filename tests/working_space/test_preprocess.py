@@ -30,7 +30,7 @@ def by_nnunet(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     ("configuration", "processes"),
     [
         ("3d_fullres", 1),
-        ("3d_fullres", 2),
+        pytest.param("3d_fullres", 2, marks=pytest.mark.exhaustive),
         ("2d", 1),
         pytest.param("2d", 2, marks=pytest.mark.exhaustive),
     ],

@@ -227,7 +227,7 @@ class IntensityMapFit:
             for c, channel in enumerate(state.channels):
                 curves["a"][f"{name} {channel}"] = [numbers[k][c] for numbers in state.path_a]
                 curves["b"][f"{name} {channel}"] = [numbers[k][c] for numbers in state.path_b]
-        self.logger.paint(curves)
+        self.logger.paint(curves, last=len(state.losses) == self.config.epochs)
 
 
 def _numbers(values: np.ndarray | Sequence) -> Numbers:
