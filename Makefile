@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # a worker more than cores, since workers wait for the programs they start; a file's fixtures are made once
 WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(9, (os.cpu_count() or 1) + 1))") --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-exhaustive lint types bench bench-real bench-healthy real_baseline real_carvemix clean
+.PHONY: demo test test-fast test-exhaustive lint types docs bench bench-real bench-healthy real_baseline real_carvemix clean
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,9 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/pyright
+
+docs: $(VENV)/.installed  ## the documentation as pages, in build/site
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(VENV)/.installed  ## timings as ratios; results go to docs/results/
 	$(BIN)/python -m benchmarks.help_time

@@ -1,11 +1,10 @@
-"""Metadata and build of nnunetv2_tf. Tool settings are in pyproject.toml.
+"""Build of nnunetv2_tf. Metadata and tool settings are in pyproject.toml.
 
 Two things here are out of the ordinary, both so that nnU-Net finds the trainers without a user's doing:
 the top-level folder `trainers/` is shipped as `nnunetv2_tf.trainers`, and the wheel carries `nnunetv2_tf.pth`,
-which makes Python register our discovery folder at start-up ("How nnU-Net finds the trainers" in docs/decisions).
+which makes Python register our discovery folder at start-up (docs/decisions/trainers.md).
 """
 
-import re
 import shutil
 from pathlib import Path
 
@@ -40,44 +39,9 @@ class BuildWithPth(build_py):
         return str(Path(folder) / PTH)
 
 
-def version() -> str:
-    text = (HERE / "nnunetv2_tf" / "__init__.py").read_text(encoding="utf-8")
-    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
-    assert found is not None
-    return found.group(1)
-
-
-COMMANDS = ("benchmark", "convert_brats", "convert_healthy", "fit", "preprocess_healthy", "sets", "synthesize")
-EXTRAS = {
-    "skullstrip": ["deepbet"],
-    "hdbet": ["HD_BET"],
-    "ray": ["ray"],
-    "report": ["nilearn"],
-    "demo": ["nilearn"],
-    "dev": ["pytest", "pytest-xdist>=3.8", "hypothesis", "jsonschema", "ruff", "pyright[nodejs]", "build"],
-}
-
 setup(
-    name="nnunetv2_tf",
-    version=version(),
-    description="Tumor Fabrication for nnU-Net v2: train with synthetic tumours made from healthy scans",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
-    python_requires=">=3.10",
-    install_requires=["nnunetv2>=2.8,<2.9"],
-    extras_require=EXTRAS,
     packages=[*find_packages(include=["nnunetv2_tf", "nnunetv2_tf.*"]), "nnunetv2_tf.trainers"],
     package_dir={"nnunetv2_tf.trainers": "trainers"},
     package_data={"nnunetv2_tf": ["_ext/*.py", "schemas/*.json", "py.typed"]},
-    entry_points={"console_scripts": [f"nnUNetv2_tf_{name}=nnunetv2_tf.commands.{name}:main" for name in COMMANDS]},
     cmdclass={"build_py": BuildWithPth},
-    classifiers=[
-        "Development Status :: 3 - Alpha",
-        "Intended Audience :: Science/Research",
-        "Intended Audience :: Healthcare Industry",
-        "Programming Language :: Python :: 3",
-        "Topic :: Scientific/Engineering :: Medical Science Apps.",
-    ],
 )

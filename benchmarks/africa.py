@@ -1,22 +1,29 @@
 """Real T1 scans with gliomas (BraTS-Africa) as nnU-Net datasets, made by the product's commands and nnU-Net's.
 
 The scans are those in NNUNETV2_TF_REAL_DATA/BraTS-Africa. `prepare` takes the first eight by name, `prepare_all` all
-thirty at 2.5 mm, for a network that a CPU can train.
+thirty at 2.5 mm, for a network that a CPU can train, `prepare_steering` the eighteen that pictures and yardsticks may
+look at: the twelve that validate in Dataset530 are kept for final results.
 """
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import enter, run
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import splits_file
+from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.standin.plans import write_small_plans
 
 DATASET = "Dataset508_Africa8"
 ALL = "Dataset530_AfricaT1"
 ALL_PLANS = "nnUNetPlans_25mm"
 ALL_PATCH, ALL_FEATURES = (56, 72, 56), (16, 32, 64, 128)
+STEERING = "Dataset531_AfricaSteer"
+FINAL = tuple(f"BraTS-SSA-{n:05d}-000" for n in (7, 14, 28, 46, 56, 57, 74, 78, 115, 117, 119, 121))
+STEERING_FOLDS = 3
 # very probably one patient each
 SAME_PATIENT = {
     "P115": ("BraTS-SSA-00115-000", "BraTS-SSA-00121-000"),
@@ -36,7 +43,9 @@ def prepare(root: Path, spacing: float | None = None, num_val: int = 4, processe
     enter(root)
     dataset = Dataset(DATASET)
     name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
-    _convert(dataset, root, 4 + num_val, "-num_train", "4", "-num_val", str(num_val), "-np", str(processes))
+    cases = sorted(path for path in _scans().iterdir() if path.is_dir())[: 4 + num_val]
+    folder = _linked(root / "source", cases)
+    _convert(dataset, folder, "-num_train", "4", "-num_val", str(num_val), "-np", str(processes))
     if _incomplete(dataset, name):
         _plan(dataset, *([] if spacing is None else _coarse(spacing, name)), processes=processes)
     return dataset
@@ -49,17 +58,34 @@ def prepare_all(root: Path) -> Dataset:
     """
     enter(root)
     dataset = Dataset(ALL)
-    groups = root / "groups.csv"
-    with groups.open("w", newline="", encoding="utf-8") as file:
-        rows = [(case, group) for group, cases in SAME_PATIENT.items() for case in cases]
-        csv.writer(file).writerows([("case", "group"), *rows])
-    _convert(dataset, root, None, "-groups", str(groups), "-num_train", "18", "-num_val", "12")
+    groups = _groups_file(root, [case for cases in SAME_PATIENT.values() for case in cases])
+    _convert(dataset, _scans(), "-groups", groups, "-num_train", "18", "-num_val", "12")
+    _plan_small(dataset)
+    return dataset
+
+
+def prepare_steering(root: Path) -> Dataset:
+    """Prepare the eighteen scans that steer, by the same plans, in three folds that keep patients together."""
+    enter(root)
+    dataset = Dataset(STEERING)
+    if not dataset.raw.exists():
+        cases = [path for path in sorted(_scans().iterdir()) if path.is_dir() and path.name not in FINAL]
+        names = sorted((case.name for case in cases), key=lambda name: (_group_of(name), name))
+        _convert(dataset, _linked(root / "steering", cases), "-groups", _groups_file(root, names))
+        size = len(names) // STEERING_FOLDS
+        parts = [names[fold * size : (fold + 1) * size] for fold in range(STEERING_FOLDS)]
+        splits = [{"train": sorted(set(names) - set(part)), "val": sorted(part)} for part in parts]
+        write_json(splits_file(dataset), splits)
+    _plan_small(dataset)
+    return dataset
+
+
+def _plan_small(dataset: Dataset) -> None:
     if _incomplete(dataset, ALL_PLANS):
         _plan(dataset, "--no_pp", *_coarse(2.5, ALL_PLANS))
         write_small_plans(dataset, ALL_PLANS, ALL_PLANS, ALL_PATCH, ALL_FEATURES)
         options = ["-plans_name", ALL_PLANS, "-c", "3d_fullres", "-np", "2"]
         run("nnUNetv2_preprocess", "-d", dataset.number, *options, nnUNet_def_n_proc="2")
-    return dataset
 
 
 def prepare_full(root: Path) -> Dataset:
@@ -70,20 +96,39 @@ def prepare_full(root: Path) -> Dataset:
     return dataset
 
 
-def _convert(dataset: Dataset, root: Path, number: int | None, *options: str) -> None:
-    """Convert the first `number` cases into a raw dataset that is not there yet; None: all of them."""
+def _convert(dataset: Dataset, folder: Path, *options: str) -> None:
+    """Convert all cases of a folder into a raw dataset that is not there yet."""
     if dataset.raw.exists():
         return
-    folder = Path(os.environ["NNUNETV2_TF_REAL_DATA"]) / "BraTS-Africa"
-    if number is not None:
-        cases = sorted(path for path in folder.iterdir() if path.is_dir())[:number]
-        folder = root / "source"
-        folder.mkdir()
-        for case in cases:
-            (folder / case.name).symlink_to(case)
     identity = ["-i", str(folder), "-d", dataset.number, "-name", dataset.name[11:]]
     settings = ["-source", "2023-ssa", "-modalities", "t1n", *options]
     run("nnUNetv2_tf_convert_brats", *identity, *settings, nnUNet_def_n_proc="2")
+
+
+def _scans() -> Path:
+    return Path(os.environ["NNUNETV2_TF_REAL_DATA"]) / "BraTS-Africa"
+
+
+def _linked(folder: Path, cases: Sequence[Path]) -> Path:
+    """Return a folder that holds links to these cases only."""
+    folder.mkdir(exist_ok=True)
+    for case in cases:
+        if not (folder / case.name).exists():
+            (folder / case.name).symlink_to(case)
+    return folder
+
+
+def _group_of(case: str) -> str:
+    return next((group for group, cases in SAME_PATIENT.items() if case in cases), case)
+
+
+def _groups_file(root: Path, cases: Sequence[str]) -> str:
+    """Write who is one patient, as far as names do not say, for -groups; return its path."""
+    path = root / "groups.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        same = [(case, _group_of(case)) for case in cases if _group_of(case) != case]
+        csv.writer(file).writerows([("case", "group"), *same])
+    return str(path)
 
 
 def _incomplete(dataset: Dataset, plans: str) -> bool:

@@ -1,5 +1,6 @@
 """Ways to install the plugin beside nnU-Net, each in a throw-away environment with real pip."""
 
+import email
 import subprocess
 import sys
 import tarfile
@@ -8,18 +9,25 @@ from pathlib import Path
 
 import pytest
 
+import nnunetv2_tf
 from tests.environments import REPOSITORY, Environment, requirement
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(REPOSITORY)]
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and with the wheel that is built of it."""
+    folder = tmp_path_factory.mktemp("built")
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(REPOSITORY)]
     subprocess.run(command, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (wheel,) = built.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture
@@ -35,6 +43,25 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path):
     sources |= {f"nnunetv2_tf/trainers/{path.name}" for path in (REPOSITORY / "trainers").glob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
     assert {"nnunetv2_tf/schemas/manifest.schema.json", "nnunetv2_tf/py.typed"} <= names
+
+
+def test_metadata_says_what_pip_and_its_index_need(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("dist-info/METADATA"))
+        metadata = email.message_from_string(archive.read(name).decode())
+    assert (metadata["Version"], metadata["Requires-Python"]) == (nnunetv2_tf.__version__, ">=3.10")
+    assert {"skullstrip", "demo", "dev"} <= set(metadata.get_all("Provides-Extra") or ())
+    assert [text for text in metadata.get_all("Requires-Dist") or () if "extra" not in text] == ["nnunetv2<2.9,>=2.8"]
+    assert str(metadata.get_payload()).startswith("# nnunetv2_tf: Tumor Fabrication")
+
+
+@pytest.mark.exhaustive
+def test_the_sdist_alone_is_enough(environment: Environment, built: Path):
+    (sdist,) = built.glob("*.tar.gz")
+    environment.install_nnunet()
+    environment.pip("install", "--no-deps", sdist)
+    assert environment.finds_trainers()
+    assert "nnUNetv2_tf_fit" in environment.run("nnUNetv2_tf_fit", "-h").stdout
 
 
 @pytest.mark.exhaustive

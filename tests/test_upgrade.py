@@ -1,9 +1,15 @@
 """What version 0.1.0 at a739f9a left on disk is read as it was meant: a set, the fits behind it, and kept records.
 
-`tests/kept` is part of what `benchmarks/same_bytes.py` makes by that commit: TF-GAN, trained for two steps.
+`tests/kept` is part of what `benchmarks/same_bytes.py` makes by that commit: TF-GAN, trained for two steps. The last
+test installs that commit, works with it, installs this one over it, and goes on.
 """
 
+import io
+import os
+import subprocess
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +28,13 @@ from nnunetv2_tf.synthesis.set_config import SetConfig
 from nnunetv2_tf.tumours.recipe import read_recipe
 from nnunetv2_tf.tumours.recipe_cache import RecipeCache
 from nnunetv2_tf.working_space.intensity import Intensity
+from tests.environments import REPOSITORY, Environment
 from tests.methods.tf_aug.test_coarse import donated, site
 from tests.scenes import CPU
+from tests.workspace import QUIET, tree
 
 KEPT = Path(__file__).parent / "kept"
+EARLIER = "a739f9a"
 DATASET = Dataset("Dataset501_StandIns")
 
 
@@ -102,3 +111,64 @@ def test_records_of_cases():
     assert np.shape(appearance.landmarks) == (1, 23)
     intensity = read_record(Intensity, folder / "intensity" / "nnUNetPlans_3d_fullres" / "case_006.json", "")
     assert intensity.sd[0] > 0
+
+
+@pytest.mark.exhaustive
+def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
+    """By pip and commands: sets grow, fits stay, a training can be validated, and another one begins."""
+    environment = Environment.make(tmp_path)
+    environment.install_nnunet()
+    environment.pip("install", "--no-deps", earlier_source(tmp_path))
+    settings: Any = {**QUIET, **environment.places(), "PATH": f"{environment.root / 'bin'}:{os.environ['PATH']}"}
+    where = ("501", "3d_fullres", "0", "-p", "nnUNetPlansTiny")
+
+    def call(*command: str) -> str:
+        return environment.run(*command, **settings).stdout
+
+    def train(trainer: str, *options: str) -> None:
+        # the script of nnU-Net that this environment installed
+        call("nnUNetv2_train", *where, "-tr", trainer, "-device", "cpu", *options)
+
+    def grow(number: int) -> None:
+        call("nnUNetv2_tf_synthesize", *where, "-m", "carvemix", "-s", "cm", "-num_cases", str(number))
+        call("nnUNetv2_tf_synthesize", *where, "-m", "tf_aug", "-healthy", "601", "-s", "ta", "-num_cases", str(number))
+
+    fit = ("nnUNetv2_tf_fit", *where, "-m", "tf_aug", "-healthy", "601", "-tr", "TFBaselineTrainer_1epochs_seed0")
+    for name, *options in (("Dataset501_StandIns",), ("Dataset601_Healthy", "--healthy")):
+        shape = ("-shape", "40", "48", "40")
+        call("python", "-m", "nnunetv2_tf.standin", "dataset", "-name", name, *shape, *options)
+    call("nnUNetv2_plan_and_preprocess", "-d", "501", "-c", "3d_fullres", "-npfp", "1", "-np", "1")
+    call("python", "-m", "nnunetv2_tf.standin", "plans", "-d", "501")
+    train("TFBaselineTrainer_1epochs_seed0")
+    call("nnUNetv2_tf_preprocess_healthy", "-d", "501", "-healthy", "601", "-p", "nnUNetPlansTiny", "-c", "3d_fullres")
+    call(*fit, "-device", "cpu")
+    grow(2)
+    train("TFEnrichedTrainer_cm_1epochs")
+
+    environment.pip("install", "--no-deps", REPOSITORY)
+    assert environment.finds_trainers()
+    sets = Path(environment.places()["nnUNet_raw"]) / DATASET.name / "tf"
+    (fitted,) = (Path(environment.places()["nnUNet_results"]) / DATASET.name).glob("tf_aug_*")
+    learnt, made = tree(fitted), {name: tree(sets / name) for name in ("cm", "ta")}
+    call(*fit, "-device", "cpu")
+    assert tree(fitted) == learnt
+    grow(4)
+    for name, before in made.items():
+        now = tree(sets / name)
+        cases = [path for path in before if path.endswith(".nii.gz")]
+        assert len(cases) == 4  # two images, two labels
+        assert all(now[path] == before[path] for path in cases)
+        assert len([path for path in now if path.endswith(".nii.gz")]) == 8
+    assert "cm" in call("nnUNetv2_tf_sets", "-d", "501")
+    train("TFEnrichedTrainer_cm_1epochs", "--val")
+    train("TFEnrichedTrainer_ta_1epochs")
+
+
+def earlier_source(folder: Path) -> Path:
+    """The source of the earlier commit, out of this repository's history."""
+    archive = subprocess.run(["git", "archive", EARLIER], cwd=REPOSITORY, capture_output=True)
+    if archive.returncode:
+        pytest.skip(f"{EARLIER} is not in the history of this checkout")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as file:
+        file.extractall(folder / "earlier", filter="data")
+    return folder / "earlier"

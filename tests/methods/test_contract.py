@@ -1,7 +1,7 @@
 """What every method must keep, whatever it does: the promises, on every kind of data.
 
-Methods of the package are found by name; `examples` adds two that edit as carvemix does not. For methods with healthy
-hosts patients stand in for them.
+Methods of the package are found by name; `examples` adds two that edit as carvemix does not, `contributed` the one that
+CONTRIBUTING.md shows. For methods with healthy hosts patients stand in for them.
 """
 
 import gzip
@@ -27,7 +27,8 @@ from tests.scenes import CPU, SCENES, Built
 from tests.workspace import tree
 
 PLAIN = ["tests.methods.examples:Stamp", "tests.methods.examples:Tint"]
-METHODS = [*method_names(), *PLAIN]
+SHOWN = "tests.methods.contributed:MyMethod"  # the example in CONTRIBUTING.md
+METHODS = [*method_names(), *PLAIN, SHOWN]
 # of the package's own methods `make test` runs these; the plain ones run on all, and `make test-exhaustive` does all
 TYPICAL = ("one channel", "four channels, two classes", "CT", "thick slices, coarser")
 BRIEF = {"epochs": 1, "iterations": 1, "pool": 2, "features": (2, 2), "levels": 2}  # of fits

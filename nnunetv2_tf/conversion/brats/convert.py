@@ -16,8 +16,8 @@ def convert_brats(request: ConvertBratsRequest) -> None:
     if wrong or len(set(modalities)) < len(modalities):
         raise UserError(f"-modalities takes each of {' '.join(MODALITIES)} once at most, not {' '.join(modalities)}.")
     dataset = Dataset.new(request.number, request.name)
-    converted = convert(dataset, request)
-    print(f"{dataset.raw} is written.\n{summary(converted)}")
+    converted, passed = convert(dataset, request)
+    print(f"{dataset.raw} is written.\n{summary(converted, passed)}")
     if SELDOM_HEALTHY in modalities:
         print("Healthy scans with contrast agent (t1c) hardly exist: for tumours in healthy scans use -modalities t1n.")
     print(f"Next: nnUNetv2_plan_and_preprocess -d {request.number} -c 3d_fullres --verify_dataset_integrity")

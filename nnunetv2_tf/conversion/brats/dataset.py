@@ -26,6 +26,7 @@ from nnunetv2_tf.conversion.brats.patients import (
     one_fold,
     read_groups_file,
 )
+from nnunetv2_tf.conversion.folders import PASSED_OVER, listing, passed_over
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, ensure_splits, splits_file
 from nnunetv2_tf.dataset.volumes import read_nifti
@@ -71,8 +72,8 @@ class Converted:
     relabelled: bool
 
 
-def convert(dataset: Dataset, request: ConvertBratsRequest) -> list[Converted]:
-    """Write the raw dataset, groups.json and splits_final.json; return its cases."""
+def convert(dataset: Dataset, request: ConvertBratsRequest) -> tuple[list[Converted], list[Path]]:
+    """Write the raw dataset, groups.json and splits_final.json; return its cases, and the folders passed over."""
     sources = None if request.sources is None else tuple(map(source_named, request.sources))
     cases = find_cases(request.folders, sources, request.modalities)
     if request.one_fold is not None:
@@ -88,12 +89,15 @@ def convert(dataset: Dataset, request: ConvertBratsRequest) -> list[Converted]:
         write_json(raw / "dataset.json", description(dataset, request, converted))
         write_json(raw / "groups.json", groups)
         write_json(raw / "conversion_report.json", [to_json(case) for case in converted])
+        used = [path for case in cases for path in (case.label, *case.images)]
+        passed = [path for folder in request.folders for path in passed_over(folder, used)]
+        write_json(raw / PASSED_OVER, [str(folder) for folder in passed])
         if request.one_fold is not None:
             write_json(splits_file(dataset), [one_fold(Groups(groups), list(groups), *request.one_fold)])
         elif len(set(groups.values())) >= 5:
             ensure_splits(dataset, sorted(groups), Groups(groups))
         os.replace(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
-    return converted
+    return converted, passed
 
 
 def description(dataset: Dataset, request: ConvertBratsRequest, converted: Sequence[Converted]) -> dict[str, Any]:
@@ -114,8 +118,8 @@ def description(dataset: Dataset, request: ConvertBratsRequest, converted: Seque
     return value
 
 
-def summary(converted: Sequence[Converted]) -> str:
-    """Return what a user should know about the new dataset: cases, renumbered labels, patients, scans that repeat."""
+def summary(converted: Sequence[Converted], passed: Sequence[Path]) -> str:
+    """Return what a user should know: cases, renumbered labels, patients, scans that repeat, folders passed over."""
     lines = [f"{len(converted)} cases of {', '.join(sorted({case.source for case in converted}))}."]
     lines.append(f"{sum(case.relabelled for case in converted)} label files were renumbered.")
     orientations = sorted({case.orientation for case in converted})
@@ -124,6 +128,8 @@ def summary(converted: Sequence[Converted]) -> str:
     lines.append(f"{len({case.group for case in converted})} patients.")
     for same in duplicates({case.case: case.voxels_sha256 for case in converted}):
         lines.append(f"The same scan voxel by voxel, so one patient: {', '.join(same)}; you may want to leave one out.")
+    if passed:
+        lines.append(f"Passed over, since no label file in them is named like a case:\n{listing(passed)}")
     return "\n".join(lines)
 
 

@@ -1,12 +1,12 @@
 """The cases of BraTS releases in the folders that users get. In: folders. Out: files per case, by our names."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.conversion.brats.labels import MODALITIES, SOURCES
+from nnunetv2_tf.conversion.folders import files_below, listing, passed_over
 from nnunetv2_tf.io.errors import UserError
 
 ENDINGS = (".nii.gz", ".nii")
@@ -45,6 +45,7 @@ def find_cases(folders: Sequence[Path], sources: Sequence[str] | None, modalitie
             raise UserError(
                 f"{folder} holds no case of {source or 'any BraTS release'}; a case is a folder with a label file "
                 "named after it (BraTS-GLI-00000-000/BraTS-GLI-00000-000-seg.nii.gz), of MSD imagesTr and labelsTr."
+                f"{_passed_over_here(folder)}"
             )
         for case in folder_cases:
             if case.identifier in cases:
@@ -71,9 +72,14 @@ def _cases_in(folder: Path, source: str | None, modalities: Sequence[str]) -> It
     if (folder / "imagesTr").is_dir() and source in (None, "msd"):
         yield from _msd_cases(folder)
         return
-    files = (Path(parent) / name for parent, _, names in os.walk(folder, followlinks=True) for name in names)
-    for label in sorted(path for path in files if path.name.endswith(ENDINGS) and _label_of(path) is not None):
-        yield _case_at(label, source, modalities)
+    for label in files_below(folder):
+        if label.name.endswith(ENDINGS) and _label_of(label) is not None:
+            yield _case_at(label, source, modalities)
+
+
+def _passed_over_here(folder: Path) -> str:
+    folders = passed_over(folder, ())
+    return f" Scans under other names lie in:\n{listing(folders)}" if folders else ""
 
 
 def _label_of(path: Path) -> str | None:

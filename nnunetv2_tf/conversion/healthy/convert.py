@@ -1,12 +1,14 @@
 """What `nnUNetv2_tf_convert_healthy` does. In: a request. Out: a dataset, a contact sheet, a summary on the screen."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnunetv2_tf.conversion.folders import PASSED_OVER, listing
 from nnunetv2_tf.conversion.healthy.contact_sheet import write_contact_sheets
 from nnunetv2_tf.conversion.healthy.prepare_scans import LEFT_OUT, PreparationSettings, ScanOutcome, convert_scans
-from nnunetv2_tf.conversion.healthy.scans import Search, find_scans
+from nnunetv2_tf.conversion.healthy.scans import Search, find_scans, without_scans
 from nnunetv2_tf.dataset.cases import channel_names, dataset_json
 from nnunetv2_tf.dataset.folders import PREPARATION, Dataset
 from nnunetv2_tf.io.arguments import Fold
@@ -66,19 +68,28 @@ def convert_healthy(request: ConvertHealthyRequest) -> int:
         check_installed(request.strip)
     _check_same_treatment(request)
     channels = _channels(request)
-    scans, unusable = find_scans(replace(request.search, channels=channels))
+    search = replace(request.search, channels=channels)
+    scans, unusable = find_scans(search)
     if not scans:
         reasons = "; ".join(f"{case}: {reason}" for case, reason in list(unusable.items())[:SHOWN])
         raise UserError(f"There is no complete scan of anybody who is wanted. {reasons}")
     dataset = request.dataset
     with locked(dataset.raw.with_name(f".{dataset.name}.lock"), dataset.name):
-        order = _order(request)
+        order, new = _order(request), not request.dataset.raw.exists()
         reference = request.target.reference(request.num_processes)
         settings = PreparationSettings(dataset, reference, channels, request.strip, request.n4)
         write_json(dataset.raw / PREPARATION, order)
         outcomes = convert_scans(settings, scans, unusable, request.keep_outliers, request.num_processes)
+        if new and all(outcome.status == "unusable" for outcome in outcomes):
+            shutil.rmtree(dataset.raw)  # it holds reasons only, and would block its number
+            reasons = "\n".join(f"  {outcome.case}: {'; '.join(outcome.reasons)}" for outcome in outcomes)
+            raise UserError(f"None of the {len(outcomes)} scans can be used, so there is no dataset:\n{reasons}")
         sheets = write_contact_sheets(settings, outcomes)
+        passed = without_scans(search)
+        write_json(dataset.raw / PASSED_OVER, [str(folder) for folder in passed])
     _say(dataset.raw, outcomes, sheets)
+    if passed:
+        print(f"Passed over, since no scan of {' or '.join(channels)} is recognised in them:\n{listing(passed)}")
     if not any(outcome.status == "prepared" for outcome in outcomes):
         raise UserError(f"None of the {len(outcomes)} scans can be used; the reasons are above.")
     return 1 if any(outcome.status == "unusable" for outcome in outcomes) else 0

@@ -4,7 +4,6 @@ In: a folder and what is looked for. Out: every file that may be a channel of so
 """
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from nnunetv2_tf.conversion.folders import files_below
 from nnunetv2_tf.dataset.modalities import known_names, plain
 from nnunetv2_tf.io.errors import UserError
 
@@ -64,7 +64,7 @@ class ScanFile:
 def infer_layout(search: Search, folder: Path) -> Layout:
     """Return the layout whose names a folder's files have."""
     dicom = False
-    for path in _files(folder):
+    for path in files_below(folder):
         if _NOT_RAW & set(path.relative_to(folder).parts):
             continue
         if re.fullmatch(_BIDS, path.name):
@@ -95,7 +95,7 @@ _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})_.*|.*_br_raw_(\d{8}).*", re.IGNORECASE)
 
 
 def _ixi(search: Search, folder: Path) -> Iterator[ScanFile]:
-    for path in _files(folder):
+    for path in files_below(folder):
         match = re.fullmatch(_IXI, path.name)
         channel = search.channel_of(match["modality"]) if match else None
         if match and channel:
@@ -104,7 +104,7 @@ def _ixi(search: Search, folder: Path) -> Iterator[ScanFile]:
 
 def _bids(search: Search, folder: Path) -> Iterator[ScanFile]:
     wanted = _people(search, [folder / "participants.tsv"], "participant_id", "\t")
-    for path in _files(folder):
+    for path in files_below(folder):
         match = re.fullmatch(_BIDS, path.name)
         if match is None or _NOT_RAW & set(path.relative_to(folder).parts):
             continue
@@ -122,7 +122,7 @@ def _ppmi(search: Search, folder: Path) -> Iterator[ScanFile]:
     """Find series in trees as they are downloaded (subject/description/date/image/*.dcm), and in NIfTI exports."""
     wanted = _people(search, sorted(folder.glob("*.csv")), "Subject", ",")
     series: dict[Path, tuple[str, str]] = {}
-    for path in _files(folder):
+    for path in files_below(folder):
         match = re.fullmatch(_PPMI, path.name)
         if match:
             series[path] = match["subject"], match["description"]
@@ -184,7 +184,7 @@ def _folder(search: Search, folder: Path) -> Iterator[ScanFile]:
     if missing:
         raise UserError(f"-layout folder needs a pattern for {missing[0]}: -glob {missing[0]}='*_{missing[0]}.nii.gz'.")
     patterns = {channel: _compiled(channel, search.globs[channel]) for channel in search.channels}
-    for path in _files(folder):
+    for path in files_below(folder):
         for channel, pattern in patterns.items():
             match = pattern.fullmatch(path.relative_to(folder).as_posix())
             if match:
@@ -205,14 +205,3 @@ def _compiled(channel: str, glob: str) -> re.Pattern[str]:
 FINDERS: dict[str, Callable[[Search, Path], Iterator[ScanFile]]] = {
     "ixi": _ixi, "bids": _bids, "ppmi": _ppmi, "folder": _folder,
 }  # fmt: skip
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Return all files below a folder, links followed, no folder twice, in the order of their names."""
-    seen: set[Path] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = Path(parent).resolve()
-        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
-        if real not in seen:
-            yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
-        seen.add(real)

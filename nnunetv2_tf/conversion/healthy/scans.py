@@ -7,9 +7,10 @@ has all channels, unless another session is asked for.
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnunetv2_tf.conversion.folders import passed_over
 from nnunetv2_tf.conversion.healthy.layouts import FINDERS, Layout, ScanFile, Search, infer_layout
 from nnunetv2_tf.io.errors import UserError
 
@@ -62,6 +63,16 @@ def find_scans(search: Search) -> tuple[list[Scan], dict[str, str]]:
     for name in sorted((wanted or set()) - met):
         reasons[name] = "it is listed in -subjects and not found"
     return scans, reasons
+
+
+def without_scans(search: Search) -> list[Path]:
+    """Return the folders in which files lie and no scan of a wanted channel is recognised, whoever is wanted."""
+    everybody = replace(search, where=None, session=None, subjects=None)
+    folders = []
+    for folder in search.folders:
+        _, scan_files = _in_folder(everybody, folder)
+        folders += passed_over(folder, [scan_file.path for scan_file in scan_files])
+    return folders
 
 
 def _in_folder(search: Search, folder: Path) -> tuple[Layout, list[ScanFile]]:

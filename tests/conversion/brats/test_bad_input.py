@@ -55,6 +55,9 @@ NONE: list[str] = []
 BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "missing folder": (shutil.rmtree, NONE, "ssa does not exist or is no folder; give the folder that holds the cases"),
     "folder without cases": (lambda f: [shutil.rmtree(p) for p in f.iterdir()], NONE, "ssa holds no case of any BraTS"),
+    "only other names": (
+        lambda f: [path.unlink() for path in f.rglob("*-seg.nii.gz")], NONE, "Scans under other names lie in:\n  ",
+    ),
     "missing modality": (lambda f: file(f, "t2w").unlink(), NONE, f"so {CASE} has no t2w; add it, leave the case out"),
     "truncated gzip": (lambda f: cut_off(file(f, "t1n")), NONE, "t1n.nii.gz cannot be read, it is damaged"),
     "empty file": (lambda f: file(f, "t1c").write_bytes(b""), NONE, "t1c.nii.gz cannot be read, it is damaged"),

@@ -69,12 +69,26 @@ def test_nothing_is_copied_that_need_not_be(nnunet: Path):
     """By default images are references, and labels too where their numbers are ours already."""
     write_release(nnunet / "a", "2023-ssa")
     dataset = convert([nnunet / "a"])
-    assert set(tree(dataset.raw)) == {"dataset.json", "groups.json", "conversion_report.json"}
+    assert set(tree(dataset.raw)) == {"dataset.json", "groups.json", "conversion_report.json", "passed_over.json"}
     write_release(nnunet / "b", "brats2021")
     dataset = convert([nnunet / "b"], 502)
     assert {name for name in tree(dataset.raw) if "/" in name} == {
         f"labelsTr/{name}.nii.gz" for name in NAMES["brats2021"]
     }
+
+
+def test_folders_that_are_passed_over_are_named(nnunet: Path, capsys):
+    """Cases without label, and scans that are named like BraTS' and not quite."""
+    names = write_release(nnunet / "a" / "Training", "2023-ssa")
+    for kind in ("t1n", "t2w"):
+        shutil.copytree(nnunet / "a" / "Training" / next(iter(names)), nnunet / "a" / "Other" / kind / "case")
+    for label in (nnunet / "a" / "Other").rglob("*-seg.nii.gz"):
+        label.rename(label.with_name("labels.nii.gz"))
+    dataset = convert([nnunet / "a"])
+    assert len(raw_cases(dataset)) == len(names)
+    said = capsys.readouterr().out
+    assert f"Passed over, since no label file in them is named like a case:\n  {nnunet / 'a' / 'Other'}\n" in said
+    assert read_json(dataset.raw / "passed_over.json", "") == [str(nnunet / "a" / "Other")]
 
 
 def test_modalities_in_the_order_asked_for(nnunet: Path):

@@ -1,5 +1,7 @@
 """What is wrong with healthy scans, or with what is asked for, is said in a sentence, and nothing is half written."""
 
+import shutil
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -87,5 +89,21 @@ def test_when_nothing_can_be_used(convert, bids, capsys):
     for index in range(PEOPLE):
         damage(scan_of(bids, index), "cut")
     assert convert() == 2
-    assert f"None of the {PEOPLE} scans" in capsys.readouterr().err
-    assert not (made() / "dataset.json").exists()
+    said = capsys.readouterr().err
+    assert f"None of the {PEOPLE} scans can be used, so there is no dataset:" in said
+    assert all(f"bids_sub-{index}: " in said for index in range(PEOPLE))
+    assert not made().exists()  # its number is free
+    assert convert("-name", "Other") == 2
+    assert "so there is no dataset" in capsys.readouterr().err
+
+
+def test_folders_without_a_scan_that_is_wanted_are_named(convert, bids, tmp_path, capsys):
+    (tmp_path / "two.txt").write_bytes(b"sub-0\nsub-1\n")
+    for name in ("sub-1/func/sub-1_bold.nii.gz", "old/scan.nii.gz"):
+        (bids / name).parent.mkdir()
+        shutil.copy(scan_of(bids, 0), bids / name)
+    assert convert("-subjects", tmp_path / "two.txt") == 0
+    names = [bids / "old", bids / "sub-1" / "func"]  # not sub-2, who is not wanted
+    listed = "\n".join(f"  {name}" for name in names)
+    assert f"Passed over, since no scan of t1n is recognised in them:\n{listed}\n" in capsys.readouterr().out
+    assert read_json(made() / "passed_over.json", "") == [str(name) for name in names]

@@ -1,7 +1,6 @@
-"""README's way from BraTS folders to an enriched nnU-Net with CarveMix, and to a benchmark."""
+"""The guides' ways with CarveMix: sets made here, by Slurm's shares, or brought along, and the benchmark."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,31 @@ from nnunetv2_tf.conversion.brats.labels import MODALITIES
 from nnunetv2_tf.dataset.code_version import code_version
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.standin.brains import Brains
-from tests.readme.blocks import README, blocks_by_section, new_workspace, run, shortened
+from tests.documentation.blocks import commands, example, new_workspace, run, shortened
 
 pytestmark = pytest.mark.exhaustive
 
-BLOCKS = blocks_by_section()
-(FIRST_EXAMPLE,) = BLOCKS["nnunetv2_tf"]
-THE_WAY = [*BLOCKS["From raw data to an enriched nnU-Net"], *BLOCKS["Does it help?"]]
-(MATRIX,) = map(json.loads, re.findall(r"```json\n(.*?)```", README, re.DOTALL))
+CONVERT, _, PLAN, _, BASELINE, *_ = commands("README", "From raw folders to a trained model")
+SLURM = [
+    line.replace("0-9", "0-1").replace("cm100", "cmshared") for line in commands("guide/gpus_and_clusters", "Slurm")
+]
+LINES = [
+    CONVERT,
+    PLAN,
+    BASELINE,
+    *commands("guide/sets", "Make one"),
+    *SLURM,
+    *commands("guide/sets", "Bring your own cases"),
+    *commands("guide/sets", "Use it"),
+    *commands("guide/benchmark", "Does it help? The benchmark"),
+]
+MATRIX = json.loads(example("guide/benchmark", "json"))
 ARMS = [arm if arm["method"] is None else {**arm, "num_cases": 4} for arm in MATRIX["arms"]]
-
-
-def test_the_first_example_is_part_of_the_way():
-    assert set(FIRST_EXAMPLE) <= {line for block in THE_WAY for line in block}
 
 
 def test_the_way(tmp_path: Path):
     workspace = new_workspace(tmp_path, Brains(channel_names=MODALITIES))
-    for line in (line for block in THE_WAY for line in block):
+    for line in LINES:
         words, expect = shortened(line), 0
         if words[0] == "nnUNetv2_tf_benchmark":
             write_json(tmp_path / "matrix.json", {**MATRIX, "folds": [0], "seeds": [0], "epochs": 1, "arms": ARMS})
@@ -37,7 +43,7 @@ def test_the_way(tmp_path: Path):
         run(workspace, words, expect)
     raw = tmp_path / "nnUNet_raw"
     sets = {path.name for path in (raw / workspace.dataset.name / "tf").iterdir()}
-    assert sets == {"cm100", "carvemixseed0"}  # `mine` was removed
+    assert sets == {"cm100", "cmshared", "carvemixseed0"}  # `mine` was removed
     assert (raw / "Dataset701_BraTS23T1_mine" / "dataset.json").exists()
     trainers = {path.name.split("__")[0] for path in workspace.results.iterdir()}
     names = ("TFBaselineTrainer", "TFEnrichedTrainer_cm100", "TFEnrichedTrainer_mine")

@@ -1,0 +1,38 @@
+"""README's way from raw folders to a model trained with TF-GAN's tumours, and the guides' TF-Aug and own method."""
+
+from pathlib import Path
+
+import pytest
+
+from nnunetv2_tf.conversion.brats.labels import MODALITIES
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.standin.brains import Brains
+from tests.conftest import enter
+from tests.conversion.people import research
+from tests.documentation.blocks import ADULTS, commands, new_workspace, run, shortened, write_healthy
+
+pytestmark = pytest.mark.exhaustive
+
+LINES = [
+    *commands("README", "From raw folders to a trained model"),
+    *commands("guide/methods/tf_aug", "TF-Aug: from maps to images"),
+    *commands("guide/where_tumours_go", "Where tumours go"),
+    *commands("guide/methods/your_own", "A method of your own"),
+]
+
+
+def test_the_way(tmp_path: Path):
+    workspace = new_workspace(tmp_path, Brains(**ADULTS, channel_names=MODALITIES))
+    write_healthy(tmp_path, research())
+    for line in dict.fromkeys(LINES):
+        run(workspace, shortened(line))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(workspace, patch)
+        for name in ("ta100", "tf100", "own100"):
+            assert len(SetPart(workspace.dataset, name, 0).manifest().accepted) == 4
+        for name in ("plan", "place"):
+            assert (SetPart(workspace.dataset, name, 0).folder / "preview.png").exists()
+        assert len(list((Dataset("Dataset601_Healthy").raw / "imagesTr").iterdir())) == 5
+    folder = workspace.results / "TFEnrichedTrainer_tf100_1epochs__nnUNetPlans__3d_fullres" / "fold_0"
+    assert (folder / "validation" / "summary.json").exists()
