@@ -1,5 +1,6 @@
 """Command blocks of README and guides by page and heading, and how the ways through them run on stand-ins."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.conftest import enter
 from tests.conversion.people import write_person
 from tests.conversion.releases import write_case
 from tests.environments import REPOSITORY
-from tests.workspace import Workspace, write_test_plans
+from tests.workspace import BIN, Workspace, write_test_plans
 
 DOCS = REPOSITORY / "docs"
 PAGES = {
@@ -97,8 +98,9 @@ def run(workspace: Workspace, words: list[str], expect: int = 0) -> None:
         first, last = map(int, words[1].removeprefix("--array=").split("-"))
         for share in range(first, last + 1):
             array = {"MIN": first, "MAX": last, "ID": share}
-            variables = {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in array.items()}
-            workspace.run("bash", REPOSITORY / words[2], *words[3:], **extra, **variables, SLURM_CPUS_PER_TASK="1")
+            extra |= {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in array.items()}
+            extra |= {"SLURM_CPUS_PER_TASK": "1", "PATH": f"{BIN}:{os.environ['PATH']}"}
+            workspace.run("/bin/bash", REPOSITORY / words[2], *words[3:], **extra)
         return
     workspace.run(*words, expect=expect, **extra)
     if "nnUNetv2_plan_and_preprocess" in words:
