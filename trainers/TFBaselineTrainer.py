@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,21 @@ from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import describe_draws
 
 CODE = "tf_code"  # our key in nnU-Net's checkpoint, beside RECORD
+
+
+class Float32Loss(torch.nn.Module):
+    """A loss of float32 outputs, in the midst of autocast: Dice sums over more voxels than bfloat16 can count."""
+
+    def __init__(self, loss: torch.nn.Module, device_type: str) -> None:
+        super().__init__()
+        self.loss, self.device_type = loss, device_type
+
+    def forward(self, output: Any, target: Any) -> torch.Tensor:
+        """Return the loss of one output, or of the list of outputs at several resolutions."""
+        with torch.autocast(self.device_type, enabled=False):
+            return self.loss(
+                [level.float() for level in output] if isinstance(output, list) else output.float(), target
+            )
 
 
 class TFBaselineTrainer(nnUNetTrainer):
@@ -81,7 +96,7 @@ class TFBaselineTrainer(nnUNetTrainer):
 
     def keep_record(self, enrichment: EnrichmentRecord | None) -> None:
         """Record which cases and code this training uses; refuse to continue one that used other cases."""
-        self.record = TrainingRecord(self.split.digest, enrichment)
+        self.record = TrainingRecord(self.split.digest, enrichment, self.options.precision)
         if self.current_epoch > 0:
             self.record.check_same(self.record_of_checkpoint)
         now = code_version()
@@ -97,7 +112,27 @@ class TFBaselineTrainer(nnUNetTrainer):
 
     def train_step(self, batch: dict) -> dict:
         """Do nnU-Net's step; return with its results which cases it saw."""
-        return {**super().train_step(batch), "keys": list(batch["keys"])}
+        with self.precision():
+            return {**super().train_step(batch), "keys": list(batch["keys"])}
+
+    def validation_step(self, batch: dict) -> dict:
+        """Do nnU-Net's step."""
+        with self.precision():
+            return super().validation_step(batch)
+
+    def _build_loss(self) -> torch.nn.Module:
+        """Return nnU-Net's loss, which is computed in float32 whatever the precision of convolutions."""
+        loss = cast(torch.nn.Module, super()._build_loss())
+        return loss if self.options.precision is None else Float32Loss(loss, self.device.type)
+
+    def precision(self) -> AbstractContextManager:
+        """Return the context in which convolutions are bfloat16 where the name says so.
+
+        nnU-Net autocasts on CUDA only, to float16; within this context its own autocast takes bfloat16, too.
+        """
+        if self.options.precision is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
         """Log how many real and synthetic cases were drawn."""

@@ -16,7 +16,7 @@ from .TFBaselineTrainer import TFBaselineTrainer
 
 
 class TFEnrichedTrainer(TFBaselineTrainer):
-    """Trains with a set of synthetic cases: TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>]."""
+    """Trains with a set of synthetic cases, TFEnrichedTrainer_<set>; `sets.names` has all parts of the name."""
 
     def __init__(
         self,

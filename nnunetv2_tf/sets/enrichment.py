@@ -45,6 +45,7 @@ class TrainingRecord:
 
     split: str
     enrichment: EnrichmentRecord | None
+    precision: str | None = None  # of convolutions; None: nnU-Net's own
 
     def check_same(self, before: Any) -> None:
         """Raise when the training to continue began with other cases; `before` is the record in its checkpoint."""
@@ -55,6 +56,12 @@ class TrainingRecord:
             raise UserError(
                 "This training began with other training and validation cases than splits_final.json has now, so cases "
                 "it has learnt could validate it; restore the file, or start the training anew without --c."
+            )
+        if "precision" in differing:
+            began, asked = (name or "nnU-Net's own" for name in (before.get("precision"), self.precision))
+            raise UserError(
+                f"This training began with {began} precision, and the trainer's name asks for {asked}; use the name that "
+                "it began with, or start anew without --c."
             )
         if differing:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Names of trainers, which hold all options: TFEnrichedTrainer[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>].
+"""Names of trainers, which hold all options: TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50_bf16.
 
 nnU-Net names result folders after trainers, so every experiment gets a folder of its own. The parts have a fixed order;
 with another order the error says the right name.
@@ -6,6 +6,7 @@ with another order the error says the right name.
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from nnunetv2_tf.dataset.folders import INTENSITY, LOOKS, RECIPES, REFERENCE
 from nnunetv2_tf.io.errors import UserError
@@ -24,6 +25,7 @@ class TrainerOptions:
     epochs: int | None = None
     seed: int | None = None
     percent: int | None = None  # of the drawn training cases; None: all cases alike
+    precision: Literal["bf16"] | None = None  # of convolutions; None: nnU-Net's own
 
     def name(self, base: str) -> str:
         """Return the trainer's name with these options, in their fixed order."""
@@ -38,15 +40,17 @@ _WRITTEN = {
     "epochs": "{}epochs".format,
     "seed": "seed{}".format,
     "percent": "p{}".format,
+    "precision": str,
 }
 _READ = {
     "count": re.compile(r"n(\d+)"),
     "epochs": re.compile(r"(\d+)epochs?"),
     "seed": re.compile(r"seed(\d+)"),
     "percent": re.compile(r"p(\d+)"),
+    "precision": re.compile(r"(bf16)"),
 }
 _SET_NAME = re.compile(r"[a-z][a-z0-9]*")
-_ALLOWED = {BASELINE: ("epochs", "seed"), ENRICHED: tuple(_WRITTEN)}
+_ALLOWED = {BASELINE: ("epochs", "seed", "precision"), ENRICHED: tuple(_WRITTEN)}
 
 
 def is_ours(name: str) -> bool:
@@ -86,11 +90,11 @@ def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
     return base, options
 
 
-def _option(part: str) -> tuple[str, int] | None:
+def _option(part: str) -> tuple[str, int | str] | None:
     for field, pattern in _READ.items():
         match = pattern.fullmatch(part)
         if match:
-            return field, int(match.group(1))
+            return field, match[1] if field == "precision" else int(match[1])
     return None
 
 
@@ -102,5 +106,6 @@ def _check_ranges(name: str, options: TrainerOptions) -> None:
 
 
 def _grammar(base: str) -> str:
-    parts = {BASELINE: "[_<N>epochs][_seed<K>]", ENRICHED: "[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>]"}
-    return f"names are written {base}{parts[base]}."
+    cases = {BASELINE: "", ENRICHED: "[_<set>][_n<count>]"}[base]
+    share = {BASELINE: "", ENRICHED: "[_p<percent>]"}[base]
+    return f"names are written {base}{cases}[_<N>epochs][_seed<K>]{share}[_bf16]."

@@ -24,9 +24,16 @@ def is_legal(set_name: str) -> bool:
     return True
 
 
-@given(SET_NAMES, NUMBERS, NUMBERS, st.none() | st.integers(0, 99), st.none() | st.integers(1, 100))
-def test_every_legal_name_is_read_back(set_name, count, epochs, seed, percent):
-    options = TrainerOptions(set_name, count, epochs, seed, percent)
+@given(
+    SET_NAMES,
+    NUMBERS,
+    NUMBERS,
+    st.none() | st.integers(0, 99),
+    st.none() | st.integers(1, 100),
+    st.sampled_from([None, "bf16"]),
+)
+def test_every_legal_name_is_read_back(set_name, count, epochs, seed, percent, precision):
+    options = TrainerOptions(set_name, count, epochs, seed, percent, precision)
     if set_name is None or is_legal(set_name):
         assert parse_trainer_name(options.name(ENRICHED)) == (ENRICHED, options)
     assert "__" not in options.name(ENRICHED)  # nnU-Net splits folder names there
@@ -40,6 +47,7 @@ def test_every_legal_name_is_read_back(set_name, count, epochs, seed, percent):
         ("TFEnrichedTrainer_n50", TrainerOptions(count=50)),
         ("TFEnrichedTrainer_cm20_n50_100epochs_seed1_p50", TrainerOptions("cm20", 50, 100, 1, 50)),
         ("TFBaselineTrainer_100epochs_seed0", TrainerOptions(epochs=100, seed=0)),
+        ("TFBaselineTrainer_8epochs_seed0_bf16", TrainerOptions(epochs=8, seed=0, precision="bf16")),
     ],
 )
 def test_names_of_the_design(name, options):
@@ -50,6 +58,7 @@ def test_names_of_the_design(name, options):
     ("wrong", "sentence"),
     [
         ("TFEnrichedTrainer_seed1_n50", "use -tr TFEnrichedTrainer_n50_seed1"),
+        ("TFEnrichedTrainer_bf16_p50", "use -tr TFEnrichedTrainer_p50_bf16"),
         ("TFEnrichedTrainer_p50_tf100", "use -tr TFEnrichedTrainer_tf100_p50"),
         ("TFEnrichedTrainer_1epoch", "use -tr TFEnrichedTrainer_1epochs"),
         ("TFEnrichedTrainer_n050", "use -tr TFEnrichedTrainer_n50"),
