@@ -60,8 +60,8 @@ class TrainingRecord:
         if "precision" in differing:
             began, asked = (name or "nnU-Net's own" for name in (before.get("precision"), self.precision))
             raise UserError(
-                f"This training began with {began} precision, and the trainer's name asks for {asked}; use the name that "
-                "it began with, or start anew without --c."
+                f"This training began with {began} precision, and the trainer's name asks for {asked}; use the name "
+                "that it began with, or start anew without --c."
             )
         if differing:
             raise UserError(

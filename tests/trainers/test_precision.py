@@ -37,11 +37,10 @@ def test_the_loss_is_that_of_float32_nearly(workspace: Workspace):
 
 
 def test_a_training_that_began_otherwise_is_not_continued(workspace: Workspace, capsys):
-    """As when somebody renames its folder."""
+    """As when somebody copies its checkpoint into another folder."""
     began = workspace.trainer("TFBaselineTrainer_1epochs_seed0")
     began.run_training()
-    folder = Path(began.output_folder).parent
-    folder.rename(folder.with_name(folder.name.replace("seed0", "seed0_bf16")))
     trainer = workspace.trainer("TFBaselineTrainer_1epochs_seed0_bf16", num_epochs=2, continue_training=True)
+    trainer.load_checkpoint(str(Path(began.output_folder) / "checkpoint_final.pth"))
     sentence = refused(capsys, trainer.on_train_start)
     assert "This training began with nnU-Net's own precision, and the trainer's name asks for bf16" in sentence
