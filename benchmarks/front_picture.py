@@ -18,7 +18,7 @@ from benchmarks.africa import ALL_PLANS, prepare_steering
 from benchmarks.commands import run, show
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.sets.store import SetPart
 
@@ -26,6 +26,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "front.png"
 HEALTHY, NAME = "631", "Healthy12"
 BASELINE, SET = "TFBaselineTrainer_2epochs_seed0", "front"
 MADE, ROWS = 8, 3
+HALF = (92, 76)  # voxels of 1 mm that are shown, towards the front and back, and to both sides
 EXACT = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1"}
 
 
@@ -38,7 +39,9 @@ def make(root: Path) -> SetPart:
     healthy = ["-i", scans, "-d", HEALTHY, "-name", NAME, "-reference", dataset.number, "-f", "0"]
     show("nnUNetv2_tf_convert_healthy", *healthy)
     run("nnUNetv2_tf_preprocess_healthy", "-d", dataset.number, "-healthy", HEALTHY, "-p", ALL_PLANS)
-    show("nnUNetv2_train", *place, "-tr", BASELINE, "-p", ALL_PLANS, "-device", "cpu", "--c", **EXACT)
+    finished = dataset.model_fold(BASELINE, ALL_PLANS, "3d_fullres", 0) / "checkpoint_final.pth"
+    if not finished.exists():  # nnU-Net would write it anew, and a fit belongs to the very file
+        show("nnUNetv2_train", *place, "-tr", BASELINE, "-p", ALL_PLANS, "-device", "cpu", "--c", **EXACT)
     show("nnUNetv2_tf_fit", *place, *options, "-tr", BASELINE, "-device", "cpu")
     show("nnUNetv2_tf_synthesize", *place, *options, "-num_cases", str(MADE), "-s", SET)
     return SetPart(dataset, SET, 0)
@@ -49,32 +52,33 @@ def paint(part: SetPart) -> None:
     hosts = raw_cases(Dataset(f"Dataset{HEALTHY}_{NAME}"))
     train = {name: raw_cases(part.dataset)[name] for name in fold_split(part.dataset, 0, raw_cases(part.dataset)).train}
     volumes = {name: int((_read(files.label) > 0).sum()) for name, files in train.items()}
+    groups = Groups.read(part.dataset)
     rows = []
     for entry in part.manifest().accepted[:ROWS]:
         files = part.case_files(entry.case, ".nii.gz", 1)
         tumour = _read(files.label)
         patient = min(volumes, key=lambda name: abs(np.log(volumes[name] / (tumour > 0).sum())))
-        volumes.pop(patient)  # a patient is shown once
+        volumes = {name: size for name, size in volumes.items() if groups[name] != groups[patient]}  # shown once
         host = hosts[str(part.sidecar(entry.case).host)]
         cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
-        rows.append(
-            [
-                _panel(host, cut, "healthy scan"),
-                _panel(host, cut, "tumour map, placed", tumour),
-                _panel(files, cut, "synthetic case (TF-Aug)"),
-                _panel(train[patient], None, "a real patient"),
-            ]
+        panels = (
+            ("healthy scan", host, cut, None),
+            ("tumour map, placed", host, cut, tumour),
+            ("synthetic case (TF-Aug)", files, cut, None),
+            ("a real patient", train[patient], None, None),
         )
+        rows.append([_panel(*shown, title="" if rows else title) for title, *shown in panels])
     write_panels(rows, PICTURE, inches=2.3)
 
 
-def _panel(files: CaseFiles, cut: int | None, title: str, outline: np.ndarray | None = None) -> Panel:
-    """Return an axial slice, the patient's front up; the one with most tumour where `cut` is None."""
+def _panel(files: CaseFiles, cut: int | None, outline: np.ndarray | None, title: str) -> Panel:
+    """Return an axial slice around the brain, the patient's front up; that with most tumour where `cut` is None."""
     image = _read(files.images[0]).astype(float)
     if cut is None:
         cut = int((_read(files.label) > 0).sum(axis=(1, 2)).argmax())
-    span = (0.0, float(np.quantile(image[image > 0], 0.995)))
-    shown = np.s_[10:-20, 30:-30] if min(image.shape[1:]) > 200 else np.s_[:, :]
+    span = (0.0, float(np.quantile(image[image > 0], 0.98)))
+    middle = [int(places.min() + places.max()) // 2 for places in np.nonzero(image.max(axis=0))]
+    shown = tuple(slice(max(0, at - size), at + size) for at, size in zip(middle, HALF, strict=True))
     return Panel(image[cut][shown], span, None if outline is None else outline[cut][shown], title)
 
 
