@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 MARK = ".nnunetv2_tf_demo"  # in a folder that a demo may replace
 PATIENTS, PEOPLE, PLANS = "Dataset999_StandIns", "Dataset998_Healthy", "nnUNetPlansTiny"
 STAND_INS = "-kind mni152 -channels t2f"
-NUM_STAGES = 7
+NUM_STAGES = 5
 TAIL = 15  # lines of a log that are shown when its stage fails
 
 
@@ -41,7 +41,7 @@ class Settings:
     size: int = 40  # voxels from ear to ear; a fifth more from front to back
     patch: int = 24  # voxels, each way
     width: int = 8  # features of the network's first stage
-    processes: int = 2  # that plan and preprocess
+    processes: int = 2  # that plan, preprocess and train side by side
 
 
 class Demo:
@@ -65,9 +65,8 @@ class Demo:
         fresh_folder(self.folder)
         made = self.settings
         shape = f"{made.size} {made.size * 6 // 5} {made.size}"
-        patients, baseline = made.num_train + made.num_val, f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}"
+        patients = made.num_train + made.num_val
         dataset = f"python -m nnunetv2_tf.standin dataset {STAND_INS} -shape {shape} -seed {self.seed}"
-        plans = f"-p {PLANS} -c 3d_fullres"
         self.stage(
             f"make {patients} patients and {made.num_healthy} healthy people",
             f"{dataset} -name {PATIENTS} -num_cases {patients} -num_train {made.num_train}",
@@ -77,43 +76,26 @@ class Demo:
             "plan and preprocess",
             f"nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -np {made.processes} -npfp {made.processes}",
             f"python -m nnunetv2_tf.standin plans -d 999 -patch {made.patch} -width {made.width}",
-            f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 {plans} -np {made.processes}",
         )
-        self.train("train nnU-Net alone, and with CarveMix", "without_tf.json", tf_aug=False, at_once=2)
-        self.stage(
-            "let TF-Aug learn how bright tumours are",
-            f"nnUNetv2_tf_fit 999 3d_fullres 0 -m tf_aug -healthy 998 -p {PLANS} -tr {baseline} -device cpu",
-        )
-        self.train("train nnU-Net with TF-Aug", "demo.json", tf_aug=True, at_once=1)
+        (self.folder / "demo.json").write_text(json.dumps(self.matrix(), indent=1), encoding="utf-8")
+        # a demo may run from a checkout that is being worked on
+        options = f"-o results -device cpu -np {made.processes} --allow_changes"
+        title = "train nnU-Net alone, with CarveMix and with TF-Aug"
+        self.stage(title, f"nnUNetv2_tf_benchmark run demo.json {options}", workers=0)
         self.stage("score the validation cases", "nnUNetv2_tf_benchmark collect demo.json -o results")
         begun = self.announce("draw the picture")
         text, picture = write_summary(self.folder)
         self.end(begun, picture)
         print(f"\n{text}\nPicture: {picture}")
 
-    def train(self, title: str, name: str, tf_aug: bool, at_once: int) -> None:
-        """Make the synthetic cases of a matrix's arms and train what is missing of them.
-
-        Args:
-            title: what the user reads
-            name: of the file in the demo's folder that the matrix is written into
-            tf_aug: whether the matrix has the arm of TF-Aug
-            at_once: how many trainings run side by side
-        """
-        (self.folder / name).write_text(json.dumps(self.matrix(tf_aug), indent=1), encoding="utf-8")
-        # a demo may run from a checkout that is being worked on
-        options = f"-o runs_{name.removesuffix('.json')} -device cpu -np {at_once} --allow_changes"
-        self.stage(title, f"nnUNetv2_tf_benchmark run {name} {options}", workers=0)
-
-    def matrix(self, tf_aug: bool) -> dict:
+    def matrix(self) -> dict:
         """Return the matrix of what is compared; all arms are trained equally long."""
         synthetic = {"num_cases": self.settings.num_cases, "percent": self.settings.percent}
         arms: list[dict] = [
             {"name": "nnU-Net", "method": None},
             {"name": "CarveMix", "method": "carvemix", **synthetic},
+            {"name": "TF-Aug", "method": "tf_aug", "healthy": 998, **synthetic},
         ]
-        if tf_aug:
-            arms.append({"name": "TF-Aug", "method": "tf_aug", "healthy": 998, **synthetic})
         return {
             "datasets": [999], "configuration": "3d_fullres", "plans": PLANS, "folds": [0], "seeds": [self.seed],
             "epochs": self.settings.epochs, "baseline": "nnU-Net", "arms": arms,
@@ -146,7 +128,7 @@ class Demo:
     def announce(self, title: str) -> float:
         """Begin the line of a stage on the screen; return when that was."""
         self.stages += 1
-        print(f"{self.stages}/{NUM_STAGES} {title} ".ljust(52, "."), end=" ", flush=True)
+        print(f"{self.stages}/{NUM_STAGES} {title} ".ljust(58, "."), end=" ", flush=True)
         return time.monotonic()
 
     def end(self, begun: float, path: Path) -> None:

@@ -3,6 +3,8 @@
 from itertools import product
 from pathlib import Path
 
+from nnunetv2_tf.benchmark.few_labels import append_draws
+from nnunetv2_tf.benchmark.fits import fits_of
 from nnunetv2_tf.benchmark.matrix import Matrix, Training, read_matrix
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
@@ -31,25 +33,27 @@ def checked_matrix(path: Path) -> Matrix:
         Plan.read(dataset, matrix.plans, matrix.configuration)
         read_regions(dataset)
         _check_folds(dataset, matrix)
+        if matrix.train_cases:
+            append_draws(dataset, matrix.folds, matrix.train_cases, matrix.draws)
     for training in matrix.trainings():
         _check_same_set(training, path)
+        training.check_same_beginning()
+        for fit in fits_of(training):
+            fit.check_same()
     return matrix
 
 
 def _check_folds(dataset: Dataset, matrix: Matrix) -> None:
-    """Raise when a fold does not exist, or a case validates in two of them."""
+    """Raise when a fold does not exist, or is another one again."""
     identifiers = sorted(raw_cases(dataset))
     number = len(ensure_splits(dataset, identifiers, Groups.read(dataset)))
     seen: dict[str, int] = {}
     for fold in matrix.folds:
         if fold >= number:
             raise UserError(f"{splits_file(dataset)} has folds 0 to {number - 1}, and the matrix asks for {fold}.")
-        for case in fold_split(dataset, fold, identifiers).val:
-            if seen.setdefault(case, fold) != fold:
-                raise UserError(
-                    f"{case} validates in folds {seen[case]} and {fold} of {splits_file(dataset)}, so its scores would "
-                    "count twice; compare folds that share no validation case."
-                )
+        other = seen.setdefault(fold_split(dataset, fold, identifiers).digest, fold)
+        if other != fold:
+            raise UserError(f"Folds {other} and {fold} of {splits_file(dataset)} are the same; take one out.")
 
 
 def _check_same_set(training: Training, path: Path) -> None:

@@ -6,17 +6,22 @@ synthetic cases; arms that differ only in how many of them they use share one se
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from nnunetv2_tf.benchmark.few_labels import FoldUse, drawn_folds
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.sets.names import BASELINE, ENRICHED, TrainerOptions, check_set_name
 
 CURE = "correct it; nnUNetv2_tf_benchmark -h shows one."
+AGAIN = "delete the training's folder and run again."
+BEGINNING = "tf_pretrained_weights.json"  # in a training's folder, where it does not begin with random weights
+PROCESSED = "postprocessing"  # in a training's folder
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class Matrix:
     epochs: int
     baseline: str  # the arm that all others are compared with
     arms: tuple[Arm, ...]
+    train_cases: tuple[int, ...] = ()  # train on so many labelled cases of each fold, a learning curve; (): on all
+    draws: int = 1  # of so many cases
+    precision: Literal["bf16"] | None = None  # of all trainings; None: nnU-Net's own
+    pretrained_weights: str | None = None  # checkpoint that all trainings begin with
+    postprocessing: Literal["none", "nnunet"] = "none"  # of all arms' segmentations
 
     def __post_init__(self) -> None:
         for key in ("datasets", "folds", "seeds", "arms"):
@@ -88,6 +98,12 @@ class Matrix:
             raise ValueError(f"baseline is {self.baseline!r}, which is none of the arms")
         if self.epochs < 1 or min(self.seeds) < 0 or min(self.folds) < 0:
             raise ValueError("epochs start at 1, seeds and folds at 0")
+        if self.draws < 1 or any(number < 1 for number in self.train_cases):
+            raise ValueError("train_cases and draws start at 1")
+        if len(set(self.train_cases)) < len(self.train_cases):
+            raise ValueError("train_cases names one number twice")
+        if self.draws > 1 and not self.train_cases:
+            raise ValueError("draws needs train_cases, the numbers of labelled cases to draw")
         self._check_no_twins()
 
     def _check_no_twins(self) -> None:
@@ -103,8 +119,9 @@ class Matrix:
 
     @property
     def hash(self) -> str:
-        """The digest of the settings, without arms' defaults: settings that later versions add do not change it."""
-        return digest({**to_json(self), "arms": [arm.given for arm in self.arms]})
+        """The digest of the settings, without defaults: settings that later versions add do not change it."""
+        given = {key: value for key, value in to_json(self).items() if value != _DEFAULTS.get(key, ...)}
+        return digest({**given, "arms": [arm.given for arm in self.arms]})
 
     def num_cases(self, arm: Arm) -> int:
         """Return how many cases the arm's set needs, for all arms that share it."""
@@ -122,9 +139,18 @@ class Matrix:
         """Yield all trainings, seed by seed, so that all arms can be compared as early as possible."""
         for seed in self.seeds:
             for dataset in self.datasets:
-                for fold in self.folds:
+                for use in self.uses(Dataset(str(dataset))):
                     for arm in self.arms:
-                        yield Training(self, Dataset(str(dataset)), fold, seed, arm)
+                        yield Training(self, Dataset(str(dataset)), use, seed, arm)
+
+    def uses(self, dataset: Dataset) -> list[FoldUse]:
+        """Return the entries of splits_final.json that it trains on: its folds, or draws of few cases of each."""
+        if not self.train_cases:
+            return [FoldUse(fold) for fold in self.folds]
+        return drawn_folds(dataset, self.folds, self.train_cases, self.draws)
+
+
+_DEFAULTS = {entry.name: to_json(entry.default) for entry in fields(Matrix) if entry.default is not MISSING}
 
 
 def read_matrix(path: Path) -> Matrix:
@@ -133,6 +159,9 @@ def read_matrix(path: Path) -> Matrix:
     for arm in matrix.arms:
         if arm.method is not None:
             check_set_name(arm.set_name(0))
+    weights = matrix.pretrained_weights
+    if weights is not None and not Path(weights).is_file():
+        raise UserError(f"{path}: the pretrained_weights {weights} do not exist; {CURE}")
     return matrix.find_datasets()
 
 
@@ -142,9 +171,19 @@ class Training:
 
     matrix: Matrix
     dataset: Dataset
-    fold: int
+    use: FoldUse
     seed: int
     arm: Arm
+
+    @property
+    def fold(self) -> int:
+        """The entry of splits_final.json, nnU-Net's fold."""
+        return self.use.fold
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word."""
+        return "training"
 
     @property
     def key(self) -> str:
@@ -157,14 +196,20 @@ class Training:
         return None if self.arm.method is None else self.arm.set_name(self.seed)
 
     @property
-    def set_lock(self) -> Path:
+    def makes(self) -> str:
+        """What it shares with other trainings."""
+        return f"set {self.set_name}"
+
+    @property
+    def making_lock(self) -> Path:
         """The lock to hold while its set is made."""
         return self.dataset.sets / f".{self.set_name}.fold_{self.fold}.benchmark.lock"
 
     @property
     def options(self) -> TrainerOptions:
         """The options in its trainer's name."""
-        return TrainerOptions(self.set_name, self.arm.num_cases, self.matrix.epochs, self.seed, self.arm.percent)
+        matrix, arm = self.matrix, self.arm
+        return TrainerOptions(self.set_name, arm.num_cases, matrix.epochs, self.seed, arm.percent, matrix.precision)
 
     @property
     def trainer(self) -> str:
@@ -184,11 +229,38 @@ class Training:
             return "done"
         return "begun" if any(exists.values()) else "missing"
 
+    @property
+    def segmentations(self) -> Path:
+        """The folder of the segmentations that are scored."""
+        return (self.folder if self.matrix.postprocessing == "none" else self.folder / PROCESSED) / "validation"
+
+    @property
+    def beginning(self) -> dict[str, str] | None:
+        """What it begins with, as it is noted; None: random weights."""
+        weights = self.matrix.pretrained_weights
+        return None if weights is None else {"pretrained_weights": weights, "sha256": file_digest(Path(weights))}
+
+    def prepare(self) -> None:
+        """Note what it begins with: nnU-Net's own files do not tell."""
+        if self.beginning is not None and self.state == "missing":
+            write_json(self.folder / BEGINNING, self.beginning)
+
+    def check_same_beginning(self) -> None:
+        """Raise when the training was begun with other weights."""
+        path = self.folder / BEGINNING
+        begun = read_json(path, AGAIN) if path.exists() else None
+        if self.state != "missing" and begun != self.beginning:
+            names = [each["pretrained_weights"] if each else "random weights" for each in (begun, self.beginning)]
+            change = " (whose content has changed)" if names[0] == names[1] else ""
+            raise UserError(f"{self.folder} began with {names[0]}, and the matrix asks for {names[1]}{change}; {AGAIN}")
+
     def commands(self, device: str) -> list[list[str]]:
         """Return the commands of the training in order; each makes only what is missing."""
         where = [self.dataset.name, self.matrix.configuration, str(self.fold)]
         plans = ["-p", self.matrix.plans]
-        train = ["nnUNetv2_train", *where, "-tr", self.trainer, *plans, "-device", device, "--c"]
+        weights = self.matrix.pretrained_weights
+        start = ["--c"] if weights is None or self.state != "missing" else ["-pretrained_weights", weights]
+        train = ["nnUNetv2_train", *where, "-tr", self.trainer, *plans, "-device", device, *start]
         if self.set_name is None:
             return [train]
         cases = ["-num_cases", str(self.matrix.num_cases(self.arm)), "-seed", str(self.seed)]

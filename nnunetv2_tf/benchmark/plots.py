@@ -1,4 +1,4 @@
-"""Plots of a benchmark. In: findings and scores. Out: a forest plot of differences, and scatter plots of all cases."""
+"""Plots of a benchmark. In: findings and scores. Out: forest plots of differences, scatter plots of cases, curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,3 +41,30 @@ def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
             axes.set(xlabel=f"Dice of {baseline}", ylabel=f"Dice of {arm}", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axes.set_aspect("equal")
             axes.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def curve_plot(points: Sequence[Scores], findings: Sequence[Finding], path: Path) -> None:
+    """Plot mean Dice over the number of labelled cases, and each arm's difference to the baseline with its interval."""
+    compared = [finding for finding in findings if (finding.metric, finding.outcome) == ("Dice", MEAN)]
+    arms = list(dict.fromkeys(arm for scores in points for arm in scores.values))
+    with written_figure(path, (1, 2), (10.0, 4.4)) as ((means, differences),):
+        differences.axhline(0, color="0.6", linewidth=1)
+        width = 0.02 * max(int(scores.train_cases or 0) for scores in points)  # so that intervals stand side by side
+        for index, arm in enumerate(arms):
+            style = {"color": f"C{index}", "marker": "os^Dv"[index % 5], "label": arm}
+            there = [scores for scores in points if arm in scores.values]
+            curve = [scores.of(arm, MEAN).mean() for scores in there]
+            means.plot([scores.train_cases for scores in there], curve, **style)
+            of_arm = [finding for finding in compared if finding.arm == arm]
+            if of_arm:
+                at = [int(finding.train_cases or 0) + width * (index - len(arms) / 2) for finding in of_arm]
+                intervals = [finding.comparison.difference for finding in of_arm]
+                estimates = [interval.estimate for interval in intervals]
+                below = [interval.estimate - interval.low for interval in intervals]
+                above = [interval.high - interval.estimate for interval in intervals]
+                differences.errorbar(at, estimates, [below, above], capsize=3, **style)
+        means.set(xlabel="labelled cases", ylabel="mean Dice")
+        differences.set(xlabel="labelled cases", ylabel="difference in Dice to the baseline, 95 % interval")
+        for axes in (means, differences):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(frameon=False, fontsize=8)

@@ -31,7 +31,7 @@ ASSUMED_SD = 0.1  # of the cases' differences in Dice, as in small cohorts
 
 @dataclass(frozen=True)
 class Report:
-    """The results on one dataset."""
+    """The results on one dataset, for one number of labelled cases."""
 
     dice: Scores
     findings: tuple[Finding, ...]  # of all metrics
@@ -39,22 +39,39 @@ class Report:
     sentences: tuple[str, ...]
 
 
-def make_report(rows: Sequence[Row], matrix: Matrix, dataset: str) -> Report | None:
-    """Report on the trainings that are finished; return None when the arms have no fold in common."""
-    scores = {metric: arrange(rows, matrix, dataset, metric) for metric in METRICS}
-    dice = scores["Dice"]
-    if not dice.values:
-        return None
+def make_reports(rows: Sequence[Row], matrix: Matrix, dataset: str) -> list[Report]:
+    """Report on the trainings of a dataset that are finished, a report per number of labelled cases.
+
+    Where the arms have no fold in common there is no report.
+    """
+    numbers = matrix.train_cases or (None,)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    results = [finding for metric in METRICS for finding in findings(scores[metric], matrix, rng)]
+    points = {
+        metric: [scores for number in numbers if (scores := arrange(rows, matrix, dataset, metric, number)).values]
+        for metric in METRICS
+    }
+    results = [finding for metric in METRICS for finding in findings(points[metric], matrix, rng)]
+    return [
+        _report(
+            rows,
+            {metric: points[metric][index] for metric in METRICS},
+            [finding for finding in results if finding.train_cases == dice.train_cases],
+            matrix,
+        )
+        for index, dice in enumerate(points["Dice"])
+    ]
+
+
+def _report(rows: Sequence[Row], scores: dict[str, Scores], results: Sequence[Finding], matrix: Matrix) -> Report:
+    dice = scores["Dice"]
     tables = (
         _paper_table(rows, dice, matrix),
-        _comparison_table([finding for finding in results if finding.metric == "Dice"], dataset, matrix.baseline),
+        _comparison_table([finding for finding in results if finding.metric == "Dice"], dice.title, matrix.baseline),
         _metric_table(scores, results),
         _lesion_table(rows, dice),
     )
     sentences = [*left_out(rows, dice, matrix), *_sentences(results, dice, matrix.baseline)]
-    return Report(dice, tuple(results), tables, tuple(f"{dataset}: {sentence}" for sentence in sentences))
+    return Report(dice, tuple(results), tables, tuple(f"{dice.title}: {sentence}" for sentence in sentences))
 
 
 def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
@@ -83,19 +100,20 @@ def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
             "Paper: BraTS 2023, one channel (T1), 100 labelled scans and so many synthetic cases, three seeds, 200 "
             "cases held out. Its p-values are Student's; Welch's are computed from its means and standard deviations."
         )
-    return Table(f"{dice.dataset}: Dice in the paper's layout", header, tuple(lines), tuple(notes))
+    return Table(f"{dice.title}: Dice in the paper's layout", header, tuple(lines), tuple(notes))
 
 
-def _comparison_table(results: Sequence[Finding], dataset: str, baseline: str) -> Table:
+def _comparison_table(results: Sequence[Finding], title: str, baseline: str) -> Table:
     header = ("arm", "outcome", "difference", "95 % interval", "p (Wilcoxon)", "p (Holm)", "effect size", "cases")
     rows = tuple(_comparison_cells(finding) for finding in results)
     notes = (
         "Dice per case, 1 where a region is neither there nor predicted (BraTS). Intervals: crossed bootstrap, cases "
-        "drawn once for both arms, seeds for each by itself. Wilcoxon: over cases, each the mean over its seeds; it "
-        "knows nothing of how trainings scatter. Holm: corrected over the arms. Effect size: mean of the cases' "
-        "differences over their standard deviation.",
+        "drawn once for both arms, seeds for each by itself; where a case validates in several folds, folds are drawn "
+        "instead of seeds. Wilcoxon: over cases, each the mean over its seeds and folds; it knows nothing of how "
+        "trainings scatter. Holm: corrected over the arms and numbers of labelled cases. Effect size: mean of the "
+        "cases' differences over their standard deviation.",
     )
-    return Table(f"{dataset}: Dice against {baseline}, case by case", header, rows, notes)
+    return Table(f"{title}: Dice against {baseline}, case by case", header, rows, notes)
 
 
 def _comparison_cells(finding: Finding) -> tuple[str, ...]:
@@ -125,7 +143,7 @@ def _metric_table(scores: dict[str, Scores], results: Sequence[Finding]) -> Tabl
         "Means over regions, in brackets the 95 % interval of the difference to the baseline. Lesion-wise metrics as "
         "in BraTS 2023; distances in mm, 374 where only one of truth and prediction is empty; NSD at 1 mm.",
     )
-    return Table(f"{scores['Dice'].dataset}: all metrics", ("arm", *scores), tuple(rows), notes)
+    return Table(f"{scores['Dice'].title}: all metrics", ("arm", *scores), tuple(rows), notes)
 
 
 def _lesion_table(rows: Sequence[Row], dice: Scores) -> Table:
@@ -143,7 +161,7 @@ def _lesion_table(rows: Sequence[Row], dice: Scores) -> Table:
             false = sum(score.lesions_false for score in scores) / len(scores)
             lines.append((arm, region, str(len(seeds)), *cells, f"{false:.2f}"))
     header = ("arm", "region", "trainings", *(name for name, _, _ in bins), "false lesions per case")
-    return Table(f"{dice.dataset}: lesions found, by size", header, tuple(lines), ("Over all cases and trainings.",))
+    return Table(f"{dice.title}: lesions found, by size", header, tuple(lines), ("Over all cases and trainings.",))
 
 
 def _share(hits: Sequence[bool]) -> str:
@@ -153,7 +171,7 @@ def _share(hits: Sequence[bool]) -> str:
 def _sentences(results: Sequence[Finding], dice: Scores, baseline: str) -> list[str]:
     """Return a sentence per arm about its mean Dice, and one about how much its trainings differ."""
     lines = [
-        sentence(finding.arm, baseline, finding.comparison, min(finding.seeds))
+        sentence(finding.arm, baseline, finding.comparison, finding.trainings)
         for finding in results
         if (finding.metric, finding.outcome) == ("Dice", MEAN)
     ]

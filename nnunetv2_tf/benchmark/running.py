@@ -1,6 +1,6 @@
-"""Running of a benchmark. In: trainings. Out: their outcomes; nnU-Net's and our commands run as processes.
+"""Running of a benchmark. In: jobs, trainings and fits. Out: their outcomes; commands run as processes.
 
-A training that fails does not stop the others. The next run continues what was killed, and waits for a training that
+A job that fails stops only those that need it. The next run continues what was killed, and waits for a job that
 outlived a killed run.
 """
 
@@ -12,28 +12,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunetv2_tf.benchmark.matrix import Training
+from nnunetv2_tf.benchmark.hours import note_seconds
+from nnunetv2_tf.benchmark.job import Job
+from nnunetv2_tf.benchmark.pausing import Processes
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked
 
 THREADS, VISIBLE = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has none
 LOCK = ".tf_benchmark.lock"
 WAKE = 0.5  # seconds
 BEGIN = "### nnUNetv2_tf_benchmark"  # begins each command in a log
 
 
 @dataclass(frozen=True)
-class TrainingOutcome:
-    """How a training ended."""
+class JobOutcome:
+    """How a job ended."""
 
-    training: Training
+    job: Job
     seconds: float
     failure: str | None  # why it failed; None: it did not
     log: Path
@@ -41,59 +42,97 @@ class TrainingOutcome:
 
 @dataclass
 class Runner:
-    """Runs trainings, `num_processes` at once, on one device or in turn on several GPUs."""
+    """Runs jobs, `num_processes` at once, on one device or in turn on several GPUs."""
 
     logs: Path
     device: str
     num_processes: int
     gpus: Sequence[int] = ()
-    _children: set[subprocess.Popen] = field(default_factory=set)
+    times: Path | None = None  # where to note how long commands take
+    needs: Callable[[Job], Sequence[Job]] = lambda _: ()  # what has to be done before a job
+    _processes: Processes = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, trainings: Iterable[Training]) -> Iterator[TrainingOutcome]:
-        """Yield outcomes as trainings end. When this is interrupted, all processes that it started are ended, too."""
+    def __post_init__(self) -> None:
+        self._processes = Processes(self.logs.parent)
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[JobOutcome]:
+        """Yield outcomes as jobs end. When this is interrupted, all processes that it started are ended, too."""
         slots: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         for slot in range(self.num_processes):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
-        with _terminable(), ThreadPoolExecutor(self.num_processes) as pool:
-            try:  # includes submitting: the first trainings run while the last are submitted
-                waiting = {pool.submit(self._in_a_slot, training, slots) for training in trainings}
-                while waiting:
-                    # not for ever: Python sees a signal that another thread got only when this one wakes up
-                    done, waiting = wait(waiting, timeout=WAKE, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
+        with _terminable(), self._processes, ThreadPoolExecutor(self.num_processes) as pool:
+            try:  # includes submitting: the first jobs run while the last are submitted
+                yield from self._in_order(jobs, slots, pool)
             finally:
                 self._stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-                for child in list(self._children):
-                    _end(child, signal.SIGTERM)
+                self._processes.end(signal.SIGTERM)
 
-    def _in_a_slot(self, training: Training, slots: "queue.SimpleQueue[int | None]") -> TrainingOutcome:
-        gpu, log, begun = slots.get(), self.logs / f"{training.key}.log", time.monotonic()
+    def _in_order(
+        self, jobs: Iterable[Job], slots: "queue.SimpleQueue[int | None]", pool: ThreadPoolExecutor
+    ) -> Iterator[JobOutcome]:
+        """Submit each job once what it needs has ended, and pass outcomes on."""
+        waiting: dict[str, Job] = {}
+        failed: set[str] = set()
+        running: dict[Future[JobOutcome], str] = {}
+
+        def submit_ready() -> Iterator[JobOutcome]:
+            for key, job in list(waiting.items()):
+                needs = {needed.key for needed in self.needs(job)}
+                lost = sorted(needs & failed)
+                if lost:
+                    del waiting[key]
+                    failed.add(key)
+                    yield JobOutcome(job, 0.0, f"it needs {lost[0]}, which failed", self._log(job))
+                elif not needs & {*waiting, *running.values()}:
+                    del waiting[key]
+                    running[pool.submit(self._in_a_slot, job, slots)] = key
+
+        for job in jobs:  # what a job needs comes before it
+            waiting[job.key] = job
+            yield from submit_ready()
+        while running:
+            # not for ever: Python sees a signal that another thread got only when this one wakes up
+            done, _ = wait(running, timeout=WAKE, return_when=FIRST_COMPLETED)
+            for outcome in [future.result() for future in done]:
+                if outcome.failure:
+                    failed.add(outcome.job.key)
+                yield outcome
+            for future in done:
+                del running[future]
+            yield from submit_ready()
+
+    def _log(self, job: Job) -> Path:
+        return self.logs / f"{job.key}.log"
+
+    def _in_a_slot(self, job: Job, slots: "queue.SimpleQueue[int | None]") -> JobOutcome:
+        gpu, begun = slots.get(), time.monotonic()
         try:
-            failure = self._train(training, log, gpu)
-        except (UserError, OSError) as error:  # such as a full disk, which need not stop other trainings
+            failure = self._do(job, gpu)
+        except (UserError, OSError) as error:  # such as a full disk, which need not stop other jobs
             failure = str(error)
         finally:
             slots.put(gpu)
-        return TrainingOutcome(training, time.monotonic() - begun, failure, log)
+        return JobOutcome(job, time.monotonic() - begun, failure, self._log(job))
 
-    def _train(self, training: Training, log: Path, gpu: int | None) -> str | None:
-        """Run the commands of a training; return why it failed, or None."""
-        training.folder.mkdir(parents=True, exist_ok=True)
-        with locked(training.folder / LOCK, training.key, self._stopped.is_set) as inherited:
-            if training.state == "done":
+    def _do(self, job: Job, gpu: int | None) -> str | None:
+        """Run the commands of a job; return why it failed, or None."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with locked(job.folder / LOCK, job.key, self._stopped.is_set) as inherited:
+            if job.state == "done":
                 return None
-            *making, train = training.commands(self.device)
-            for command in making:  # arms may share a set, so only one training makes it
-                with locked(training.set_lock, f"set {training.set_name}", self._stopped.is_set) as also:
-                    code = self._call(command, log, gpu, (*inherited, *also))
+            job.prepare()
+            *making, main = job.commands(self.device)
+            for command in making:  # jobs may share what they start from, so only one makes it
+                with locked(job.making_lock, job.makes, self._stopped.is_set) as also:
+                    code = self._call(command, self._log(job), gpu, (*inherited, *also))
                 if code:
-                    return f"{command[0]} {_why(code, log)}"
-            code = self._call(train, log, gpu, inherited)
+                    return f"{command[0]} {_why(code, self._log(job))}"
+            code = self._call(main, self._log(job), gpu, inherited)
             if code:
-                return f"{train[0]} {_why(code, log)}"
-        return None if training.state == "done" else "it ended without a finished validation"
+                return f"{main[0]} {_why(code, self._log(job))}"
+        return None if job.state == "done" else "it ended without having finished"
 
     def _call(self, command: list[str], log: Path, gpu: int | None, inherited: tuple[int, ...]) -> int:
         """Run a command in a process group of its own, so that its workers end with it; return its exit code."""
@@ -112,14 +151,17 @@ class Runner:
                 start_new_session=True,
                 pass_fds=inherited,
             )
-        self._children.add(child)
+        begun = time.monotonic()
+        self._processes.add(child)
         if self._stopped.is_set():  # since the check above; whoever stopped did not know of this child yet
-            _end(child, signal.SIGTERM)
+            self._processes.end(signal.SIGTERM)
         try:
-            return child.wait()
+            code = child.wait()
         finally:
-            _end(child, KILL)
-            self._children.discard(child)
+            self._processes.remove(child)
+        if code == 0 and self.times is not None:
+            note_seconds(self.times, command, self.device, time.monotonic() - begun)
+        return code
 
     def _environment(self, gpu: int | None) -> dict[str, str]:
         environment = dict(os.environ)
@@ -137,15 +179,6 @@ def _executable(name: str) -> str:
     if not path.exists():
         raise UserError(f"{path} does not exist; install nnunetv2 and nnunetv2_tf into one environment.")
     return str(path)
-
-
-def _end(child: subprocess.Popen, with_signal: int) -> None:
-    """Send a signal to a process and all that it started: workers may outlive a training that ran out of memory."""
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(child.pid, with_signal)
-        else:
-            child.kill()
 
 
 def _why(code: int, log: Path) -> str:

@@ -1,26 +1,25 @@
 """Scores of finished trainings, case by case. In: nnU-Net's validation folders. Out: rows of benchmark.csv."""
 
-import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnunetv2_tf.benchmark import metrics
-from nnunetv2_tf.benchmark.matrix import Matrix, Training
+from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
-from nnunetv2_tf.dataset.code_version import CodeVersion, read_code_versions
+from nnunetv2_tf.dataset.code_version import read_code_versions
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.dataset.volumes import check_intact
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import whole_file, write_json
+from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -62,6 +61,8 @@ class Row:
     trainer: str
     code: str  # the commit that trained it, or the version
     matrix: str
+    train_cases: int | None = None  # labelled cases that it trained on, where the matrix says how many; else all
+    draw: int | None = None  # which draw of so many
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def score_training(training: Training, folder: Path, num_processes: int) -> list
         write_json(kept, {"stamp": stamp, "scores": {case: to_json(result) for case, result in scores.items()}})
     identity = (training.dataset.name, training.fold, training.seed, training.arm.name)
     origin = (training.trainer, code_of(training), training.matrix.hash)
-    return [Row(*identity, case, score, *origin) for case, of_case in scores.items() for score in of_case]
+    few = (training.use.train_cases, training.use.draw)
+    return [Row(*identity, case, score, *origin, *few) for case, of_case in scores.items() for score in of_case]
 
 
 def _kept(path: Path, stamp: str) -> dict[str, list[Score]] | None:
@@ -107,39 +109,9 @@ def _kept(path: Path, stamp: str) -> dict[str, list[Score]] | None:
         return None
 
 
-def write_scores(rows: Sequence[Row], path: Path, scored_by: CodeVersion) -> None:
-    """Write benchmark.csv: one line per training, case and region."""
-    lists = ("lesions_mm3", "lesions_found")
-    numbers = [entry.name for entry in fields(Score) if entry.name not in lists]
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        identity = ["dataset", "fold", "seed", "arm", "case"]
-        provenance = ["trainer", "code", "matrix"]
-        writer.writerow([*identity, *numbers, *lists, *provenance, "scored_by"])
-        for row in rows:
-            values, score = asdict(row), asdict(row.score)
-            joined = [
-                " ".join(f"{size:.1f}" for size in score["lesions_mm3"]),
-                " ".join(str(int(hit)) for hit in score["lesions_found"]),
-            ]
-            shown = [_short(score[name]) for name in numbers]
-            origin = [*(values[key] for key in provenance), str(scored_by)]
-            writer.writerow([*(values[key] for key in identity), *shown, *joined, *origin])
-
-
 def code_of(training: Training) -> str:
     """Return the commits (or versions) that trained it, with `+changes` where the checkout was not clean."""
     return " ".join(map(str, read_code_versions(training.folder))) or "unknown"
-
-
-def matrix_rows(rows: Iterable[Row], matrix: Matrix) -> list[Row]:
-    """Return the rows in the order of the matrix."""
-    arms = [arm.name for arm in matrix.arms]
-    return sorted(rows, key=lambda row: (row.dataset, row.seed, arms.index(row.arm), row.fold, row.case))
-
-
-def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _tasks(training: Training) -> list[_Task]:
@@ -147,7 +119,7 @@ def _tasks(training: Training) -> list[_Task]:
     plan = Plan.read(dataset, training.matrix.plans, training.matrix.configuration)
     ending = description["file_ending"]
     reader: Any = plan.plans_manager.image_reader_writer_class
-    folder = training.folder / "validation"
+    folder = training.segmentations
     segmented = {path.name.removesuffix(ending) for path in folder.glob(f"*{ending}")}
     validating = set(fold_split(dataset, training.fold, raw_cases(dataset)).val)
     if segmented != validating:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from scipy import optimize, stats
+from scipy.sparse import csgraph
 
 ALPHA = 0.05
+EXACT_CASES = 50  # up to so many cases Wilcoxon's p is exact, also with ties
 
 
 @dataclass(frozen=True)
@@ -68,28 +70,89 @@ def _t_test(difference: float, variance: float, df: float) -> Significance:
 def wilcoxon(arm: np.ndarray, reference: np.ndarray) -> Significance:
     """Do Wilcoxon's signed-rank test over cases, each the mean over its arm's seeds; p is 1 if nothing differs."""
     differences = _case_means(arm) - _case_means(reference)
-    if not differences.any():
+    different = differences[differences != 0]
+    if not different.size:
         return Significance(0.0, 1.0)
-    test: Any = stats.wilcoxon(differences)
-    return Significance(float(test.statistic), float(test.pvalue))
+    if different.size > EXACT_CASES:
+        test: Any = stats.wilcoxon(different, method="approx")
+        return Significance(float(test.statistic), float(test.pvalue))
+    ranks = np.rint(2 * stats.rankdata(abs(different))).astype(int)  # twice the ranks: ties have halves
+    ways = np.ones(1)  # in which signs give each sum of the positive ranks
+    for rank in ranks:
+        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
+    smaller = min(ranks[different > 0].sum(), ranks[different < 0].sum())
+    return Significance(smaller / 2, float(min(1.0, 2 * ways[: smaller + 1].sum() / ways.sum())))
 
 
 def crossed_bootstrap(
-    arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator, draws: int = 10_000
+    arm: np.ndarray,
+    reference: np.ndarray,
+    rng: np.random.Generator,
+    draws: int = 10_000,
+    splits: np.ndarray | None = None,
 ) -> Interval:
     """Bootstrap the difference of means: cases are drawn once for both arms, seeds for each arm by itself.
 
     Drawing n seeds out of n with replacement underestimates the variance between seeds if n is small. So the deviation
     that a draw of seeds causes is multiplied by sqrt(n / (n - 1)), which makes its variance unbiased, and by the ratio
     of Student's quantile to the normal's. With a single seed there is no such deviation.
+
+    Args:
+        arm: scores (seeds, cases), means over the splits that a case validates in
+        reference: the same of the other arm
+        rng: source of randomness
+        draws: how many
+        splits: differences (splits, cases) of the arms, means over seeds, NaN where a case does not validate. Where
+            cases validate in several splits, splits are drawn instead of seeds: each is trained by itself, so what
+            they scatter by holds what seeds scatter by.
     """
     cases = arm.shape[1]
     drawn = rng.integers(cases, size=(draws, cases))
-    stretch = _student_stretch(len(arm) + len(reference) - 2)
-    means, reference_means = (_drawn_seeds(scores, rng, draws, stretch) for scores in (arm, reference))
-    differences = np.take_along_axis(means - reference_means, drawn, axis=1).mean(axis=1)
+    effects = None if splits is None else split_effects(splits)
+    if effects is not None and effects.df > 0:
+        per_case = np.broadcast_to(arm.mean(axis=0) - reference.mean(axis=0), (draws, cases))
+        shift = _student_stretch(effects.df) * (rng.normal(size=(draws, len(effects.of_split))) @ effects.of_split)
+    else:
+        stretch = _student_stretch(len(arm) + len(reference) - 2)
+        per_case = np.subtract(*(_drawn_seeds(scores, rng, draws, stretch) for scores in (arm, reference)))
+        shift = 0.0
+    differences = np.take_along_axis(per_case, drawn, axis=1).mean(axis=1) + shift
     low, high = np.quantile(differences, [0.025, 0.975])
     return Interval(float(arm.mean() - reference.mean()), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class SplitEffects:
+    """How much each split moves the mean over cases, and how many of these figures are free."""
+
+    of_split: np.ndarray
+    df: int
+
+
+def split_effects(differences: np.ndarray) -> SplitEffects:
+    """Estimate what splits contribute to the mean over cases, of which each counts once: its mean over its splits.
+
+    A case's score in a split is set against the mean of the same case in its other splits. If splits shift scores by
+    independent u of variance s², that difference has the variance s² (1 + sum of b²), b being the weights of the other
+    splits; divided by its root, the effects' sum of squares is without bias the variance that splits give the mean.
+    Splits that share no case can not be compared, so each set of connected splits costs one degree of freedom.
+
+    Args:
+        differences: (splits, cases), NaN where a case does not validate in a split
+    """
+    there = ~np.isnan(differences)
+    times = there.sum(axis=0)
+    repeated = there[:, times > 1]
+    if not repeated.size:
+        return SplitEffects(np.zeros(len(differences)), 0)
+    values, times = np.nan_to_num(differences[:, there.sum(axis=0) > 1]), times[times > 1]
+    others = (values.sum(axis=0) - values) / (times - 1)
+    weight = repeated / (times * differences.shape[1])  # of a case's score in the mean over all cases
+    effects = (weight * (values - others)).sum(axis=1)
+    share = (weight / (times - 1)) @ repeated.T / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    np.fill_diagonal(share, 0.0)
+    connected, _ = csgraph.connected_components(repeated.astype(int) @ repeated.T.astype(int))
+    return SplitEffects(effects / np.sqrt(1 + (share**2).sum(axis=1)), len(differences) - int(connected))
 
 
 def _drawn_seeds(scores: np.ndarray, rng: np.random.Generator, draws: int, stretch: float) -> np.ndarray:
@@ -150,30 +213,33 @@ def fewest_cases(alpha: float) -> int:
     return math.ceil(1 - math.log2(alpha) + 1e-9)
 
 
-def compare(arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator) -> Comparison:
-    """Compare an arm with a reference by all statistics."""
-    return Comparison(crossed_bootstrap(arm, reference, rng), wilcoxon(arm, reference), effect_size(arm, reference))
+def compare(
+    arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator, splits: np.ndarray | None = None
+) -> Comparison:
+    """Compare an arm with a reference by all statistics; `splits` as for crossed_bootstrap."""
+    interval = crossed_bootstrap(arm, reference, rng, splits=splits)
+    return Comparison(interval, wilcoxon(arm, reference), effect_size(arm, reference))
 
 
-def sentence(name: str, reference: str, comparison: Comparison, seeds: int) -> str:
+def sentence(name: str, reference: str, comparison: Comparison, trainings: int) -> str:
     """Return a sentence about a comparison; it claims no difference that chance may explain.
 
     Args:
         name: the arm's name
         reference: the arm it is compared with
         comparison: of the mean Dice
-        seeds: number of trainings of the arm that has fewer; one training cannot tell arms apart from trainings
+        trainings: how many of the arm that has fewer segmented a case; one cannot tell arms apart from trainings
     """
     difference = comparison.difference
     p = comparison.wilcoxon.p if comparison.adjusted_p is None else comparison.adjusted_p
     numbers = f"{difference.estimate:+.3f} Dice, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
     significant = p < ALPHA and (difference.low > 0 or difference.high < 0)
-    if significant and seeds > 1:
+    if significant and trainings > 1:
         return (
             f"{name} is {'better' if difference.estimate > 0 else 'worse'} than {reference} ({numbers}, p = {p:.3g})."
         )
     text = f"There is no evidence that {name} differs from {reference} ({numbers}, p = {p:.3g})."
-    if seeds == 1:
+    if trainings == 1:
         text += (
             " With one training of an arm, interval and p tell how much the cases scatter, not how much trainings do: "
             "two trainings of the same arm may differ as much."

@@ -2,16 +2,21 @@
 
 import html
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.checks import checked_matrix, claim_folder
-from nnunetv2_tf.benchmark.matrix import Matrix
-from nnunetv2_tf.benchmark.plots import forest_plot, scatter_plot
-from nnunetv2_tf.benchmark.report import Report, detectable, make_report
-from nnunetv2_tf.benchmark.running import Runner, TrainingOutcome
-from nnunetv2_tf.benchmark.scores import code_of, matrix_rows, score_training, write_scores
+from nnunetv2_tf.benchmark.hours import Clock, times_file
+from nnunetv2_tf.benchmark.job import Job
+from nnunetv2_tf.benchmark.jobs import last_job, needs_of, with_needs
+from nnunetv2_tf.benchmark.matrix import Matrix, Training
+from nnunetv2_tf.benchmark.pausing import send_to_all
+from nnunetv2_tf.benchmark.plots import curve_plot, forest_plot, scatter_plot
+from nnunetv2_tf.benchmark.report import Report, detectable, make_reports
+from nnunetv2_tf.benchmark.running import JobOutcome, Runner
+from nnunetv2_tf.benchmark.score_table import kept_rows, matrix_rows, write_scores
+from nnunetv2_tf.benchmark.scores import Row, code_of, score_training
 from nnunetv2_tf.benchmark.verification import problems
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.code_version import code_version
@@ -34,11 +39,12 @@ class BenchmarkRequest:
     path: Path  # MATRIX.json
     output: Path | None  # tables and logs; None: beside nnU-Net's results
     device: str
-    num_processes: int  # trainings, or cases to score, at once
+    num_processes: int  # jobs, or cases to score, at once
     gpus: tuple[int, ...]  # to train on in turn
     share: Share
     sd: float | None  # of cases' differences in Dice, where it is known
     allow_changes: bool  # train although the checkout of nnunetv2_tf has uncommitted changes
+    scores: Path | None  # benchmark.csv of trainings whose folders may be gone
 
     @property
     def folder(self) -> Path:
@@ -46,60 +52,124 @@ class BenchmarkRequest:
         return self.output or nnunet_folder("nnUNet_results") / "tf_benchmark" / self.path.stem
 
 
+@dataclass(frozen=True)
+class Work:
+    """A matrix, and how far it has got."""
+
+    matrix: Matrix
+    trainings: tuple[Training, ...]
+    kept: Mapping[str, Sequence[Row]]  # rows of -scores, by the training's key
+
+    @classmethod
+    def of(cls, request: BenchmarkRequest) -> "Work":
+        """Read the matrix and what is asked to count as done."""
+        matrix = checked_matrix(request.path)
+        trainings = tuple(matrix.trainings())
+        return cls(matrix, trainings, kept_rows(request.scores, trainings) if request.scores else {})
+
+    def state(self, training: Training) -> str:
+        """Return `done`, `begun`, `missing`, or `scored` where only its scores are left."""
+        state = last_job(training).state
+        return "scored" if state != "done" and training.key in self.kept else state
+
+    def jobs(self, trainings: Iterable[Training]) -> list[Job]:
+        """Return all that has yet to be done for these trainings, in an order in which it can be done."""
+        return list(with_needs(last_job(training) for training in trainings if self.is_open(training)))
+
+    def is_open(self, training: Training) -> bool:
+        """Return whether a training has yet to be done."""
+        return self.state(training) not in ("done", "scored")
+
+
 def plan(request: BenchmarkRequest) -> None:
-    """Say what the matrix consists of, what is there already, and what it can find."""
-    matrix = checked_matrix(request.path)
-    print(_overview(matrix, request.sd))
-    for training in matrix.trainings():
-        print(f"\n{training.state:8} {training.key}")
-        for command in training.commands(request.device) if training.state != "done" else []:
+    """Say what the matrix consists of, what is there already, how long the rest takes, and what it can find."""
+    work, clock = Work.of(request), Clock(request.device)
+    print(_overview(work, request.sd))
+    for training in work.trainings:
+        if not work.is_open(training):
+            print(f"\n{work.state(training):8} {training.key}")
+    for job in work.jobs(work.trainings):
+        print(f"\n{job.state:8} {job.key}{_in_hours(clock.hours(job))}")
+        for command in job.commands(request.device):
             print("  " + " ".join(command))
+    print(f"\n{clock.total}")
+
+
+def _in_hours(hours: float | None) -> str:
+    return "" if hours is None else f"  (about {hours:.2g} h)"
 
 
 def run(request: BenchmarkRequest) -> int:
-    """Train what is missing; return 1 when something failed."""
+    """Do what is missing; return 1 when something failed."""
     code = code_version()
     if not code.clean and not request.allow_changes:
         raise UserError(
             f"The checkout of nnunetv2_tf has changes that are in no commit ({', '.join(code.changed[:3])}), so nobody "
             "could repeat this run; commit them first (or use --allow_changes, which the results will tell)."
         )
-    matrix, folder = checked_matrix(request.path), request.folder
-    print(_overview(matrix, request.sd))
-    arms = len(matrix.arms)  # of a seed and fold stay in one job, so that each job's part is balanced
-    assigned = [training for index, training in enumerate(matrix.trainings()) if index // arms in request.share]
-    waiting = [training for training in assigned if training.state != "done"]
-    claim_folder(folder, matrix)
-    print(f"{len(waiting)} trainings to do, {request.num_processes} at once; logs: {folder / 'logs'}")
-    runner = Runner(folder / "logs", request.device, request.num_processes, request.gpus)
-    failed = [outcome for outcome in _told(runner.run(waiting), len(waiting)) if outcome.failure]
+    work, folder = Work.of(request), request.folder
+    print(_overview(work, request.sd))
+    arms = len(work.matrix.arms)  # of a seed and fold stay in one job, so that each job's part is balanced
+    assigned = [training for index, training in enumerate(work.trainings) if index // arms in request.share]
+    jobs = work.jobs(assigned)
+    claim_folder(folder, work.matrix)
+    clock = Clock(request.device)
+    for job in jobs:
+        clock.hours(job)
+    print(f"{_counted(jobs)} to do, {request.num_processes} at once; logs: {folder / 'logs'}\n{clock.total}")
+    runner = Runner(folder / "logs", request.device, request.num_processes, request.gpus, times_file(), needs_of)
+    failed = [outcome for outcome in _told(runner.run(jobs), len(jobs)) if outcome.failure]
     if failed:
-        print(f"{len(failed)} trainings failed; run the same command again to try them again:")
+        print(f"{_counted([outcome.job for outcome in failed])} failed; the same command tries them again:")
         for outcome in failed:
-            print(f"  {outcome.training.key}: {outcome.failure}\n    {outcome.log}")
+            print(f"  {outcome.job.key}: {outcome.failure}\n    {outcome.log}")
     print(f"Next: nnUNetv2_tf_benchmark collect {request.path}")
     return 1 if failed else 0
 
 
+def _counted(jobs: Sequence[Job]) -> str:
+    """Return `1 fit, 3 trainings`."""
+    counts = Counter(job.kind for job in jobs)
+    return ", ".join(f"{number} {kind}{'s' * (number != 1)}" for kind, number in sorted(counts.items())) or "nothing"
+
+
+def pause(request: BenchmarkRequest) -> None:
+    """Stop all that the benchmark is running on this machine, until `resume`."""
+    _say_paused(send_to_all(request.folder, pause=True), "Paused", request.folder)
+
+
+def resume(request: BenchmarkRequest) -> None:
+    """Continue what `pause` stopped."""
+    _say_paused(send_to_all(request.folder, pause=False), "Continued", request.folder)
+
+
+def _say_paused(commands: int, done: str, folder: Path) -> None:
+    if not commands:
+        raise UserError(f"Nothing of {folder} is running on this machine; -o names the folder that run was given.")
+    print(f"{done} {commands} command{'s' * (commands != 1)} of {folder}.")
+
+
 def collect(request: BenchmarkRequest) -> None:
     """Score what is there and write benchmark.csv, tables and pictures."""
-    path = request.path
-    matrix, folder = checked_matrix(path), request.folder
-    trainings = list(matrix.trainings())
-    done = [training for training in trainings if training.state == "done"]
-    if not done:
+    path, folder, work = request.path, request.folder, Work.of(request)
+    matrix, trainings = work.matrix, work.trainings
+    finished = [training for training in trainings if not work.is_open(training)]
+    if not finished:
         raise UserError(f"No training of {path} is done yet; train with: nnUNetv2_tf_benchmark run {path}")
     claim_folder(folder, matrix)
-    rows = [row for training in done for row in score_training(training, folder / "scores", request.num_processes)]
+    rows: list[Row] = []
+    for training in finished:
+        gone = work.state(training) == "scored"
+        rows += work.kept[training.key] if gone else score_training(training, folder / "scores", request.num_processes)
     rows = matrix_rows(rows, matrix)
     write_scores(rows, folder / "benchmark.csv", code_version())
-    reports = [make_report(rows, matrix, str(dataset)) for dataset in matrix.datasets]
-    there = [report for report in reports if report is not None]
-    lead = f"{len(done)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
+    of_datasets = [make_reports(rows, matrix, str(dataset)) for dataset in matrix.datasets]
+    reports = [report for of_dataset in of_datasets for report in of_dataset]
+    lead = f"{len(finished)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
     codes = f"Trained by: {'; '.join(sorted({row.code for row in rows}))}. Scored by: {code_version()}."
-    pictures = [picture for report in there for picture in _pictures(report, matrix, folder)]
-    _write(folder, [lead, codes], there, pictures)
-    for report in there:
+    pictures = [picture for of_dataset in of_datasets for picture in _pictures(of_dataset, matrix, folder)]
+    _write(folder, [lead, codes], reports, pictures)
+    for report in reports:
         print("\n\n".join(table.markdown() for table in report.tables[:2]))
         print("\n".join(report.sentences))
     print(f"\n{lead}\nWritten to {folder}: benchmark.csv, tables.md, tables.tex, tables.html, {', '.join(pictures)}")
@@ -122,9 +192,9 @@ def verify(request: BenchmarkRequest) -> int:
     return 1 if sentences else 0
 
 
-def _overview(matrix: Matrix, sd: float | None) -> str:
+def _overview(work: Work, sd: float | None) -> str:
     """Return how many trainings there are in each state, and the smallest difference that each dataset can show."""
-    states = Counter(training.state for training in matrix.trainings())
+    matrix, states = work.matrix, Counter(map(work.state, work.trainings))
     counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     lines = [f"{sum(states.values())} trainings of {matrix.epochs} epochs: {counts}. Matrix {matrix.hash}."]
     for dataset in map(str, matrix.datasets):
@@ -134,25 +204,31 @@ def _overview(matrix: Matrix, sd: float | None) -> str:
     return "\n".join(lines)
 
 
-def _told(outcomes: Iterator[TrainingOutcome], total: int) -> Iterator[TrainingOutcome]:
-    """Print a line for every training that ends, under a progress bar, and pass its outcome on."""
+def _told(outcomes: Iterator[JobOutcome], total: int) -> Iterator[JobOutcome]:
+    """Print a line for every job that ends, under a progress bar, and pass its outcome on."""
     from tqdm import tqdm
 
-    with tqdm(total=total, desc="Training", unit="training") as progress:
+    with tqdm(total=total, desc="Benchmark", unit="job") as progress:
         for outcome in outcomes:
             how = "FAILED" if outcome.failure else "done"
-            progress.write(f"{how:7}{outcome.training.key} after {outcome.seconds / 60:.1f} min")
+            progress.write(f"{how:7}{outcome.job.key} after {outcome.seconds / 60:.1f} min")
             progress.update()
             yield outcome
 
 
-def _pictures(report: Report, matrix: Matrix, folder: Path) -> list[str]:
+def _pictures(reports: Sequence[Report], matrix: Matrix, folder: Path) -> list[str]:
     """Paint the pictures of a dataset; return their names, none without a comparison."""
-    if not report.findings:
-        return []
-    names = [f"{kind}_{report.dice.dataset}.png" for kind in ("forest", "scatter")]
-    forest_plot(report.findings, folder / names[0])
-    scatter_plot(report.dice, matrix.baseline, folder / names[1])
+    names = []
+    for report in (report for report in reports if report.findings):
+        end = report.dice.title.replace(",", "").replace(" ", "_")
+        forest_plot(report.findings, folder / f"forest_{end}.png")
+        scatter_plot(report.dice, matrix.baseline, folder / f"scatter_{end}.png")
+        names += [f"forest_{end}.png", f"scatter_{end}.png"]
+    if len(matrix.train_cases) > 1 and names:
+        name = f"curve_{reports[0].dice.dataset}.png"
+        findings = [finding for report in reports for finding in report.findings]
+        curve_plot([report.dice for report in reports], findings, folder / name)
+        names.append(name)
     return names
 
 

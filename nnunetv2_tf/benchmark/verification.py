@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from nnunetv2_tf.baseline.checkpoint import RECORD, read_checkpoint
-from nnunetv2_tf.benchmark.matrix import Matrix, Training
+from nnunetv2_tf.benchmark.matrix import AGAIN, Matrix, Training
+from nnunetv2_tf.benchmark.postprocessing import Postprocessing
 from nnunetv2_tf.benchmark.scores import code_of, read_segmentation
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.code_version import read_code_versions
@@ -21,7 +22,6 @@ from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 
 CHANGED = "+changes"
-AGAIN = "delete the training's folder and run again."
 
 
 def problems(matrix: Matrix) -> Iterator[str]:
@@ -55,6 +55,7 @@ def _of_training(training: Training) -> Iterator[str]:
     if record.get("split") != split.digest:
         yield "it trained and validated on other cases than splits_final.json has now"
     yield from _validation(training, split)
+    yield from _postprocessing(training, split)
     yield from _enrichment(training, split, record.get("enrichment"))
 
 
@@ -100,6 +101,17 @@ def _validation(training: Training, split: Split) -> Iterator[str]:
         classes = [key for key in metrics if key.isdigit()]  # regions have keys like (1, 2)
         if not ignore and any(metrics[key]["n_pred"] != np.sum(segmentation == int(key)) for key in classes):
             yield f"the segmentation of {case} is not the one that nnU-Net scored"
+
+
+def _postprocessing(training: Training, split: Split) -> Iterator[str]:
+    """Yield a problem when the postprocessing was chosen on other cases than those that trained."""
+    if training.matrix.postprocessing == "none":
+        return
+    done = Postprocessing(training)
+    if done.state != "done":
+        yield "its segmentations are not postprocessed yet"
+    elif set(done.chosen_on) != set(split.train):
+        yield "its postprocessing was not chosen on the cases that it trained on"
 
 
 def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -> Iterator[str]:

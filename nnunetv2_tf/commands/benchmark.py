@@ -9,8 +9,10 @@ from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Does it help? Trains nnU-Net with and without synthetic cases, as a file says, scores every validation case, and says
-what the differences are worth. plan shows what the file means, run trains what is missing, collect scores and writes
-tables and pictures (also of an unfinished benchmark), verify checks that the comparison is fair and nothing leaks."""
+what the differences are worth. plan shows what the file means and how long it takes here, run does all of it
+(baselines, fits, synthetic cases, trainings), collect scores and writes tables and pictures (also of an unfinished
+benchmark), verify checks that the comparison is fair and nothing leaks, pause and resume stop and continue what run
+has started."""
 
 EXAMPLES = """\
 MATRIX.json:
@@ -18,14 +20,26 @@ MATRIX.json:
    "seeds": [0, 1, 2], "epochs": 100, "baseline": "nnunet",
    "arms": [{"name": "nnunet", "method": null},
             {"name": "carvemix", "method": "carvemix", "preset": "default", "num_cases": 100}]}
-  An arm may also have "percent": so much of what is drawn is synthetic; and "set":
-  what its sets are called. baseline is the arm that all others are compared with.
+  An arm may also have "healthy": dataset of healthy scans; "percent": so much of what is drawn
+  is synthetic; and "set": what its sets are called. baseline is the arm that all others are
+  compared with; methods that learn are fitted through the arm without a method.
+  Further keys, for all arms alike:
+   "train_cases": [6, 12, 18], "draws": 3   train on so many labelled cases of each fold, drawn
+                                            so often: a learning curve
+   "precision": "bf16"                      also on the CPU, where nnU-Net computes in float32
+   "pretrained_weights": "FILE.pth"         what trainings begin with
+   "postprocessing": "nnunet"               nnU-Net's, chosen on the training cases
 
 examples:
   nnUNetv2_tf_benchmark plan MATRIX.json
-      the trainings, their commands, and the smallest difference this can find
+      what is to be done, its commands, its hours on this machine, and the smallest difference
+      this can find
   nnUNetv2_tf_benchmark run MATRIX.json -np 2 -gpus 0 1
-      trains, one on each of two GPUs; run it again to continue, also after something failed
+      does it, a job on each of two GPUs; run it again to continue, also after something failed
+  nnUNetv2_tf_benchmark run MATRIX.json -scores benchmark.csv
+      does what neither is there nor has its scores in the file
+  nnUNetv2_tf_benchmark pause MATRIX.json
+      stops all that run has started on this machine, until resume
   nnUNetv2_tf_benchmark run MATRIX.json -num_parts 10 -part_id 3
       the fourth of ten jobs on a cluster
   nnUNetv2_tf_benchmark collect MATRIX.json
@@ -34,10 +48,12 @@ examples:
       equal epochs, own synthetic cases, clean validation, committed code
 """
 TAKES = {
-    "plan": {"device", "sd"},
-    "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id"},
-    "collect": {"o", "np"},
+    "plan": {"device", "sd", "scores"},
+    "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id", "scores"},
+    "collect": {"o", "np", "scores"},
     "verify": set(),
+    "pause": {"o"},
+    "resume": {"o"},
 }
 
 
@@ -56,11 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu", "mps"], help="to train on (default: cuda)")
     parser.add_argument(
-        "-np", type=positive, metavar="N", help="trainings, or cases to score, at once (default: 1, or one per GPU)"
+        "-np", type=positive, metavar="N", help="jobs, or cases to score, at once (default: 1, or one per GPU)"
     )
     parser.add_argument("-gpus", type=int, nargs="+", default=[], metavar="I", help="GPUs to train on in turn")
-    parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the trainings")
+    parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="runs that share the trainings")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
+    parser.add_argument(
+        "-scores", type=Path, metavar="FILE", help="benchmark.csv of trainings that count as done though they are gone"
+    )
     parser.add_argument(
         "-sd", type=float, metavar="SD", help="how much cases' differences in Dice scatter, if you know (assumed: 0.1)"
     )
@@ -82,12 +101,11 @@ def _run(arguments: argparse.Namespace) -> int | None:
         raise UserError(f"-sd is a positive number, not {arguments.sd}.")
     if arguments.gpus and arguments.device != "cuda":
         raise UserError("-gpus goes with -device cuda.")
-    from nnunetv2_tf.benchmark.steps import BenchmarkRequest, collect, plan, run, verify
+    from nnunetv2_tf.benchmark import steps
     from nnunetv2_tf.io.parallel import Share
 
-    step = {"plan": plan, "run": run, "collect": collect, "verify": verify}[arguments.action]
-    return step(
-        BenchmarkRequest(
+    return getattr(steps, arguments.action)(
+        steps.BenchmarkRequest(
             path=arguments.matrix,
             output=arguments.o,
             device=arguments.device,
@@ -96,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> int | None:
             share=Share(arguments.num_parts, arguments.part_id),
             sd=arguments.sd,
             allow_changes=arguments.allow_changes,
+            scores=arguments.scores,
         )
     )
 

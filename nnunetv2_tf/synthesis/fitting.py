@@ -15,6 +15,7 @@ import torch
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.dataset.cases import case_digest, channel_names
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.provenance import BaselineUse
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
@@ -36,9 +37,13 @@ AGAIN = "fit again with --overwrite."
 def fit_folder(cohort: Cohort, method: SelectedMethod) -> Path:
     """Return where a method's fit is, by the names that nnU-Net gives trained models."""
     assert cohort.healthy is not None
-    called = f"{method.name.replace(':', '.')}_{method.preset}_h{cohort.healthy.number}"
     plans = str(cohort.plan.plans["plans_name"])
-    return cohort.dataset.model_fold(called, plans, cohort.plan.configuration, cohort.fold)
+    return cohort.dataset.model_fold(fit_name(method, cohort.healthy), plans, cohort.plan.configuration, cohort.fold)
+
+
+def fit_name(method: SelectedMethod, healthy: Dataset) -> str:
+    """Return the name of a fit's result folder, where nnU-Net has the trainer's."""
+    return f"{method.name.replace(':', '.')}_{method.preset}_h{healthy.number}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Results as trainings would leave them, and an arm that fails."""
+"""Results as trainings would leave them, an arm that learns, and one that fails."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,25 @@ import numpy as np
 
 from nnunetv2_tf.benchmark.matrix import Arm, Matrix
 from nnunetv2_tf.benchmark.scores import Row, Score
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.methods.base import Edited
-from tests.methods.examples import PRESETS, Stamp
+from tests.methods.examples import PRESETS, Glow, Stamp
 
 __all__ = ["PRESETS"]
 
 DATASET = "Dataset501_StandIns"
 NNUNET = Arm("nnunet")
 CARVEMIX = Arm("carvemix", "carvemix", num_cases=4)
+
+
+class Learns(Glow):
+    """Learns how many cases there are."""
+
+    def fit(self, data, folder) -> None:
+        write_json(folder / "learnt.json", len(list(data.real)))
+
+    def load(self, folder) -> None:
+        self.learnt = read_json(folder / "learnt.json", "")
 
 
 class Fails(Stamp):

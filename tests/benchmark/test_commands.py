@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from nnunetv2_tf.benchmark.fits import fits_of
 from nnunetv2_tf.benchmark.matrix import Training, read_matrix
+from nnunetv2_tf.benchmark.postprocessing import Postprocessing
 from nnunetv2_tf.commands import benchmark
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.code_version import CodeVersion, code_version
@@ -22,6 +25,7 @@ from tests.environments import REPOSITORY
 from tests.synthesis.making import make_set
 from tests.workspace import BIN, QUIET, TINY, Workspace
 
+LEARNING = {"name": "learning", "method": "tests.benchmark.examples:Learns", "healthy": 601, "num_cases": 2}
 FAILING = {"name": "failing", "method": "tests.benchmark.examples:Fails", "num_cases": 2}
 EXTRA: dict[str, Any] = {"PYTHONPATH": str(REPOSITORY), "nnUNet_n_proc_DA": "0"}
 RUN = ["nnUNetv2_tf_benchmark", "run", "matrix.json", "-device", "cpu", "-o", "results", "--allow_changes"]
@@ -36,33 +40,50 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words
 
 
 @pytest.mark.slow
-def test_from_matrix_to_tables(workspace: Workspace, monkeypatch, capsys):
+def test_from_matrix_to_tables(with_healthy: Workspace, monkeypatch, capsys):
+    workspace = with_healthy
     monkeypatch.chdir(workspace.root)
     content = to_json(matrix(NNUNET, CARVEMIX))
     arms = content["arms"]
-    write_json(workspace.root / "matrix.json", {**content, "arms": [arms[0], FAILING, arms[1]]})
+    write_json(workspace.root / "matrix.json", {**content, "arms": [arms[0], FAILING, LEARNING, arms[1]]})
     planned = typed(monkeypatch, capsys, "plan", "matrix.json")
-    assert "3 trainings of 1 epochs: 3 missing" in planned
+    assert "4 trainings of 1 epochs: 4 missing" in planned
+    assert planned.count("nnUNetv2_tf_fit ") == 1
+    assert "In all about 0 hours" in planned
+    assert "Not in it: 5 jobs" in planned
     assert "With 2 validation cases no difference can be told from chance" in planned
-    nnunet, failing, carvemix = read_matrix(workspace.root / "matrix.json").trainings()
+    nnunet, failing, learning, carvemix = read_matrix(workspace.root / "matrix.json").trainings()
 
     kill_while_training(workspace, nnunet)
     said = workspace.run(*RUN, expect=1, **EXTRA).stdout
     assert f"Waiting: another process works on {nnunet.key}." in said  # the training outlived the killed run
     assert len(list(nnunet.folder.glob("training_log_*.txt"))) == 1  # and was not begun again
-    assert "1 trainings failed" in said
+    assert "1 training failed" in said
     assert (
         f"{failing.key}: nnUNetv2_tf_synthesize ended with exit code 1: RuntimeError: this method always fails" in said
     )
-    assert [training.state for training in (nnunet, failing, carvemix)] == ["done", "missing", "done"]
+    states = [training.state for training in (nnunet, failing, learning, carvemix)]
+    assert states == ["done", "missing", "done", "done"]
+    (fit,) = fits_of(learning)
+    assert read_json(fit.folder / "config.json", "")["baseline"]["trainer"] == nnunet.trainer
+    assert (workspace.root / "results" / "logs" / f"{fit.key}.log").exists()
+    assert "In all about" in typed(monkeypatch, capsys, "plan", "matrix.json", "-device", "cpu")
 
     collected = typed(monkeypatch, capsys, "collect", "matrix.json", "-o", "results", "-np", "1")
-    assert "2 of 3 trainings are done" in collected
-    check_results(workspace.root / "results", nnunet, carvemix)
+    assert "3 of 4 trainings are done" in collected
+    check_results(workspace.root / "results", nnunet, learning, carvemix)
+    shutil.rmtree(learning.folder)
+    planned = typed(monkeypatch, capsys, "plan", "matrix.json", "-scores", "results/benchmark.csv")
+    assert f"scored   {learning.key}" in planned
+    before = (workspace.root / "results" / "tables.md").read_text(encoding="utf-8")
+    options = ("-o", "results", "-np", "1", "-scores", "results/benchmark.csv")
+    assert "3 of 4 trainings are done" in typed(monkeypatch, capsys, "collect", "matrix.json", *options)
+    assert (workspace.root / "results" / "tables.md").read_text(encoding="utf-8") == before
     verified = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
-    expected = 1 if code_version().clean else 4  # besides, two trainings and a set by a changed checkout
+    expected = 2 if code_version().clean else 5  # besides, two trainings and a set by a changed checkout
     assert verified.count("PROBLEM") == expected
-    assert f"PROBLEM: {failing.key} is not trained yet (missing)" in verified
+    for gone in (failing, learning):
+        assert f"PROBLEM: {gone.key} is not trained yet (missing)" in verified
     write_json(workspace.dataset.preprocessed / "splits_final.json", [other_split(workspace)])
     workspace.run(*carvemix.commands("cpu")[0], "--overwrite", "-np", 1)  # the set made anew for it
     said = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
@@ -72,6 +93,28 @@ def test_from_matrix_to_tables(workspace: Workspace, monkeypatch, capsys):
         "it trained with other synthetic cases",
     ):
         assert f"PROBLEM: {carvemix.key}: {sentence}" in said, sentence
+
+
+@pytest.mark.slow
+def test_few_labels_in_bfloat16_with_postprocessing(workspace: Workspace, monkeypatch, capsys):
+    monkeypatch.chdir(workspace.root)
+    settings = {"train_cases": (4,), "precision": "bf16", "postprocessing": "nnunet"}
+    write_json(workspace.root / "matrix.json", to_json(matrix(NNUNET, **settings)))
+    said = workspace.run(*RUN, **EXTRA).stdout
+    assert "folds 5 to 5 appended" in said
+    (training,) = read_matrix(workspace.root / "matrix.json").trainings()
+    assert (training.fold, training.use.train_cases) == (5, 4)
+    assert training.folder.parent.name.startswith("TFBaselineTrainer_1epochs_seed0_bf16__")
+    split = fold_split(workspace.dataset, 5, raw_cases(workspace.dataset))
+    job = Postprocessing(training)
+    assert (job.state, job.chosen_on) == ("done", sorted(split.train))
+    assert sorted(path.name for path in training.segmentations.glob("*.nii.gz")) == [f"{c}.nii.gz" for c in split.val]
+    assert "1 of 1 trainings are done" in typed(
+        monkeypatch, capsys, "collect", "matrix.json", "-o", "results", "-np", "1"
+    )
+    (job.folder / "train" / f"{split.train[0]}.nii.gz").unlink()
+    said = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
+    assert f"PROBLEM: {training.key}: its postprocessing was not chosen on the cases that it trained on" in said
 
 
 def kill_while_training(workspace: Workspace, training: Training) -> None:
@@ -130,7 +173,7 @@ def other_split(workspace: Workspace) -> dict[str, list[str]]:
         (["plan", "method.json"], "There is no method tfgan"),
         (["plan", "configuration.json"], "3d_lowres"),
         (["plan", "folds.json"], "has folds 0 to 4, and the matrix asks for 5"),
-        (["plan", "twice.json"], "case_000 validates in folds 0 and 5"),
+        (["plan", "twice.json"], "Folds 0 and 5 of"),
         (["plan", "regions.json"], "tf.regions must be an object"),
         (["plan", "taken.json"], "was made with plans nnUNetPlans, and taken.json asks for nnUNetPlansTiny; give arm"),
         (
@@ -138,6 +181,12 @@ def other_split(workspace: Workspace) -> dict[str, list[str]]:
             "holds results of a matrix with other epochs",
         ),
         (["run", "m.json", "-device", "cpu", "--allow_changes", "-o", "m.json"], "m.json"),
+        (["plan", "few.json"], "trains on 8 cases, and train_cases asks for 9; take it out"),
+        (["plan", "weights.json"], "the pretrained_weights gone.pth do not exist"),
+        (["plan", "m.json", "-scores", "gone.csv"], "gone.csv does not exist"),
+        (["plan", "m.json", "-scores", "m.json"], "m.json is no table of scores"),
+        (["pause", "m.json"], "is running on this machine"),
+        (["resume", "m.json", "-np", "2"], "-np does not belong to resume"),
         (["plan", "m.json", "--allow_changes"], "--allow_changes does not belong to plan"),
     ],
 )
@@ -155,7 +204,8 @@ def prepare_what_is_wrong(workspace: Workspace, name: str) -> None:
     changes: dict[str, dict[str, Any]] = {
         "m.json": {}, "plans.json": {"plans": "nnUNetPlansOther"}, "configuration.json": {"configuration": "3d_lowres"},
         "method.json": {"arms": arms}, "folds.json": {"folds": [5]}, "twice.json": {"folds": [0, 5]},
-        "regions.json": {}, "taken.json": {},
+        "regions.json": {}, "taken.json": {}, "few.json": {"train_cases": [9]},
+        "weights.json": {"pretrained_weights": "gone.pth"},
     }  # fmt: skip
     if name in changes:
         write_json(workspace.root / name, {**good, **changes[name]})

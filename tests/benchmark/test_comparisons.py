@@ -68,7 +68,7 @@ def test_only_folds_that_all_arms_have_are_compared():
 
 def test_findings_against_scipy_corrected_over_arms():
     scores = arrange(rows(DICE), MATRIX, DATASET, "Dice")
-    found = {(f.arm, f.outcome): f for f in findings(scores, MATRIX, np.random.default_rng(0))}
+    found = {(f.arm, f.outcome): f for f in findings([scores], MATRIX, np.random.default_rng(0))}
     assert set(found) == {(arm, outcome) for arm in ("carvemix", "second") for outcome in scores.outcomes}
     raw = [
         float(stats.wilcoxon(DICE[arm].mean(axis=(0, 2)) - BASE.mean(axis=(0, 2))).pvalue)  # type: ignore[union-attr]
@@ -79,13 +79,13 @@ def test_findings_against_scipy_corrected_over_arms():
         finding = found[arm, MEAN]
         assert finding.comparison.wilcoxon.p == pytest.approx(p)
         assert finding.comparison.adjusted_p == pytest.approx(corrected)
-    assert found["carvemix", MEAN].seeds == (2, 3)
+    assert found["carvemix", MEAN].trainings == 2
     assert found["carvemix", MEAN].comparison.difference.low > 0
 
 
 def test_without_the_baseline_nothing_is_compared():
     scores = arrange(rows({"carvemix": BETTER}), MATRIX, DATASET, "Dice")
-    assert findings(scores, MATRIX, np.random.default_rng(0)) == []
+    assert findings([scores], MATRIX, np.random.default_rng(0)) == []
 
 
 def test_the_papers_layout_leaves_out_what_is_neither_there_nor_predicted():
@@ -132,3 +132,38 @@ def test_how_much_two_trainings_of_an_arm_differ():
     assert scatter_of_seeds(shifted, "nnunet") == pytest.approx(0.1)
     assert scatter_of_seeds(arrange(rows({"nnunet": BASE[:1]}), MATRIX, DATASET, "Dice"), "nnunet") is None
     assert set(METRICS) == {"Dice", "lesion-wise Dice", "NSD", "HD95", "lesion-wise HD95"}
+
+
+def drawn(dice: dict[str, np.ndarray], number: int, fold: int, draw: int) -> list[Row]:
+    return [replace(row, train_cases=number, draw=draw) for row in rows(dice, fold=fold)]
+
+
+def test_a_case_that_validates_in_several_splits_counts_once_as_their_mean():
+    """Two splits share five of their cases; nnU-Net's fold decides nothing else."""
+    first = rows({"nnunet": BASE[:1], "carvemix": BETTER[:1]})
+    second = [
+        replace(row, case=f"case_{int(row.case[5:]) + 5:03d}", fold=1)
+        for row in rows({"nnunet": BASE[1:2], "carvemix": BETTER[1:]})
+    ]
+    both = matrix(NNUNET, CARVEMIX, folds=(0, 1))
+    scores = arrange(first + second, both, DATASET, "Dice")
+    assert len(scores.cases) == 15
+    expected = np.concatenate([BASE[0, :5, 0], (BASE[0, 5:, 0] + BASE[1, :5, 0]) / 2, BASE[1, 5:, 0]])
+    np.testing.assert_allclose(scores.of("nnunet", "WT"), expected[None])
+    assert np.isnan(scores.by_fold("nnunet", "WT")).sum() == 10
+    assert scores.trainings_per_case("nnunet") == 1
+    summary: Any = paper_layout(first + second, scores)["nnunet"]
+    assert summary["WT"].mean == pytest.approx(100 * expected.mean())
+
+
+def test_numbers_of_labelled_cases_are_compared_each_by_itself_and_corrected_together():
+    pair = {"nnunet": BASE[:1], "carvemix": BETTER[:1]}
+    few, more = drawn(pair, 6, 5, 0) + drawn(pair, 6, 6, 1), drawn(pair, 12, 7, 0)
+    curve = matrix(NNUNET, CARVEMIX, train_cases=(6, 12), draws=2)
+    points = [arrange(few + more, curve, DATASET, "Dice", number) for number in (6, 12)]
+    assert [scores.folds for scores in points] == [(5, 6), (7,)]
+    assert [scores.trainings_per_case("carvemix") for scores in points] == [2, 1]
+    found = [f for f in findings(points, curve, np.random.default_rng(0)) if f.outcome == MEAN]
+    assert [(f.train_cases, f.trainings) for f in found] == [(6, 2), (12, 1)]
+    for finding in found:
+        assert finding.comparison.adjusted_p == pytest.approx(2 * finding.comparison.wilcoxon.p)

@@ -36,6 +36,12 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
         ({"seeds": [-1]}, "seeds and folds at 0"),
         ({"seeds": [0.5]}, r"Matrix.seeds[0] must be a whole number, not 0.5"),
         ({"epochs": 0}, "epochs start at 1"),
+        ({"train_cases": [0]}, "train_cases and draws start at 1"),
+        ({"train_cases": [6, 6]}, "train_cases names one number twice"),
+        ({"draws": 2}, "draws needs train_cases"),
+        ({"precision": "fp8"}, "Matrix.precision must be"),
+        ({"postprocessing": "ours"}, "Matrix.postprocessing must be"),
+        ({"pretrained_weights": "none.pth"}, "the pretrained_weights none.pth do not exist"),
         ({"folds": ["all"]}, "Matrix.folds[0] must be a whole number, not 'all'"),
         ({"folds": [-1]}, "seeds and folds at 0"),
         ({"arms": [REAL, {**REAL, "name": "x"}]}, "arms nnunet and x are the same training"),
@@ -101,8 +107,30 @@ def test_the_hash_is_that_of_the_settings():
     assert matrix().hash == matrix().hash
     assert matrix().hash != matrix(seeds=(1,)).hash
     assert CARVEMIX.given == {"name": "carvemix", "method": "carvemix", "num_cases": 4}
-    plain = {**to_json(matrix()), "arms": [NNUNET.given, CARVEMIX.given]}
+    first_keys = ("datasets", "configuration", "plans", "folds", "seeds", "epochs", "baseline")
+    plain = {key: to_json(matrix())[key] for key in first_keys} | {"arms": [NNUNET.given, CARVEMIX.given]}
     assert matrix().hash == digest(plain)  # keys that later versions add, with their defaults, do not change it
+    assert matrix(precision="bf16").hash != matrix().hash
+
+
+def test_all_arms_are_trained_in_one_precision_and_begin_alike(workspace: Workspace, tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"first")
+    trainings = list(matrix(precision="bf16", pretrained_weights=str(weights)).trainings())
+    assert all(training.trainer.endswith("_bf16") for training in trainings)
+    begun = trainings[0]
+    assert begun.commands("cpu")[-1][-2:] == ["-pretrained_weights", str(weights)]
+    begun.folder.mkdir(parents=True)
+    begun.prepare()
+    (begun.folder / "checkpoint_best.pth").touch()
+    assert begun.commands("cpu")[-1][-1] == "--c"  # nnU-Net does not take both
+    begun.check_same_beginning()
+    weights.write_bytes(b"second")
+    with pytest.raises(UserError, match="whose content has changed"):
+        begun.check_same_beginning()
+    plain = next(matrix(precision="bf16").trainings())
+    with pytest.raises(UserError, match=r"began with .*weights\.pth, and the matrix asks for random weights"):
+        plain.check_same_beginning()
 
 
 def test_states(workspace: Workspace):

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,9 +7,10 @@ import pytest
 from scipy import stats
 
 from nnunetv2_tf.benchmark import paper
+from nnunetv2_tf.benchmark.few_labels import append_draws
 from nnunetv2_tf.benchmark.matrix import Arm
-from nnunetv2_tf.benchmark.plots import forest_plot, scatter_plot
-from nnunetv2_tf.benchmark.report import detectable, make_report
+from nnunetv2_tf.benchmark.plots import curve_plot, forest_plot, scatter_plot
+from nnunetv2_tf.benchmark.report import Report, detectable, make_reports
 from nnunetv2_tf.benchmark.statistics import detectable_difference
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
 
@@ -21,8 +23,11 @@ DICE = {"nnunet": BASE, "carvemix": BASE + 0.01 * RNG.standard_normal(BASE.shape
 
 @pytest.fixture(scope="module")
 def report():
-    made = make_report(rows(DICE), MATRIX, DATASET)
-    assert made is not None
+    return the_report(rows(DICE))
+
+
+def the_report(scored) -> Report:
+    (made,) = make_reports(scored, MATRIX, DATASET)
     return made
 
 
@@ -46,8 +51,7 @@ def test_our_numbers_stand_beside_the_papers(report):
 
 
 def test_regions_that_are_not_the_papers_get_no_paper():
-    made = make_report(rows({"nnunet": BASE}, ("a", "b", "c")), MATRIX, DATASET)
-    assert made is not None
+    made = the_report(rows({"nnunet": BASE}, ("a", "b", "c")))
     assert not [name for name in made.tables[0].header if "paper" in name]
 
 
@@ -69,8 +73,7 @@ def test_one_sentence_per_arm_says_what_there_is_no_evidence_for(report):
 
 
 def test_a_single_training_is_called_that():
-    made = make_report(rows({arm: values[:1] for arm, values in DICE.items()}), MATRIX, DATASET)
-    assert made is not None
+    made = the_report(rows({arm: values[:1] for arm, values in DICE.items()}))
     claims = [text for text in made.sentences if "evidence" in text or "better than" in text]
     assert len(claims) == 2
     assert all("There is no evidence" in text and "one training of an arm" in text for text in claims)
@@ -78,8 +81,7 @@ def test_a_single_training_is_called_that():
 
 
 def test_lesions_are_counted_by_size_in_what_is_compared():
-    made = make_report(rows({**DICE, "carvemix": BASE[:1]}), MATRIX, DATASET)
-    assert made is not None
+    made = the_report(rows({**DICE, "carvemix": BASE[:1]}))
     nnunet, carvemix = (
         next(row for row in cells(made.tables[3]) if row["arm"] == arm) for arm in ("nnunet", "carvemix")
     )
@@ -95,7 +97,7 @@ def test_every_metric_with_its_difference(report):
 
 
 def test_nothing_complete_is_no_report():
-    assert make_report([], MATRIX, DATASET) is None
+    assert make_reports([], MATRIX, DATASET) == []
 
 
 def test_what_can_be_found_is_said_before():
@@ -113,3 +115,19 @@ def test_pictures(report, tmp_path):
     scatter_plot(report.dice, "nnunet", tmp_path / "scatter.png")
     for name in ("forest.png", "scatter.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_learning_curve_is_a_report_per_number_of_cases_and_a_picture(workspace, tmp_path):
+    append_draws(workspace.dataset, [0], (4, 6), 2)
+    curve = matrix(NNUNET, CARVEMIX, train_cases=(4, 6), draws=2)
+    scored = [
+        replace(row, train_cases=use.train_cases, draw=use.draw)
+        for use in curve.uses(workspace.dataset)
+        for row in rows({"nnunet": BASE[:1], "carvemix": BASE[:1] + 0.1}, fold=use.fold)
+    ]
+    reports = make_reports(scored, curve, DATASET)
+    assert [report.dice.title for report in reports] == [f"{DATASET}, {number} labelled cases" for number in (4, 6)]
+    assert all("carvemix is better than nnunet (+0.100 Dice" in report.sentences[0] for report in reports)
+    found = [finding for report in reports for finding in report.findings]
+    curve_plot([report.dice for report in reports], found, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -1,5 +1,6 @@
 """How processes are run. The trainings here are small Python programs; real ones are in test_commands."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nnunetv2_tf.benchmark.pausing import send_to_all
 from nnunetv2_tf.benchmark.running import Runner
 from tests.environments import REPOSITORY
 
@@ -24,24 +26,29 @@ class Program:
     key: str
     folder: Path
     program: str
-    set_name: str = "of everybody"
+    kind: str = "program"
+    makes: str = "what everybody needs"
 
     @property
-    def set_lock(self) -> Path:
-        return self.folder.parent / ".set.lock"
+    def making_lock(self) -> Path:
+        return self.folder.parent / ".making.lock"
 
     @property
     def state(self) -> str:
         return "done" if (self.folder / "done").exists() else "missing"
 
+    def prepare(self) -> None:
+        (self.folder / "prepared").touch()
+
     def commands(self, device: str) -> list[list[str]]:
+        assert (self.folder / "prepared").exists()
         return [["python", "-c", self.program], ["python", "-c", DONE.format(folder=self.folder)]]
 
 
 def outcomes(tmp_path: Path, programs: dict[str, str], number: int = 2, **settings) -> dict[str, str | None]:
-    trainings: Any = [Program(key, tmp_path / key, program) for key, program in programs.items()]
-    found = Runner(tmp_path / "logs", "cpu", number, **settings).run(trainings)
-    return {outcome.training.key: outcome.failure for outcome in found}
+    jobs: Any = [Program(key, tmp_path / key, program) for key, program in programs.items()]
+    found = Runner(tmp_path / "logs", "cpu", number, **settings).run(jobs)
+    return {outcome.job.key: outcome.failure for outcome in found}
 
 
 def test_a_failure_stops_its_own_training_only(tmp_path):
@@ -75,6 +82,18 @@ def test_what_arms_share_is_made_one_after_another(tmp_path):
     assert outcomes(tmp_path, dict.fromkeys("abc", making), 3) == dict.fromkeys("abc")
 
 
+def test_a_job_waits_for_what_it_needs_and_is_not_done_where_that_failed(tmp_path):
+    needs = {"b": "a", "c": "b", "e": "d"}
+    jobs = {key: Program(key, tmp_path / key, f"open('{tmp_path}/order', 'a').write('{key}')") for key in "abcde"}
+    jobs["d"] = Program("d", tmp_path / "d", "raise SystemExit('Error: no luck')")
+    runner = Runner(tmp_path / "logs", "cpu", 5, needs=lambda job: [jobs[key] for key in needs.get(job.key, "")])
+    done = {outcome.job.key: outcome.failure for outcome in runner.run(jobs.values())}
+    assert {key for key, failure in done.items() if failure is None} == {"a", "b", "c"}
+    assert done["e"] == "it needs d, which failed"
+    assert (tmp_path / "order").read_text(encoding="utf-8") == "abc"
+    assert not (tmp_path / "e").exists()
+
+
 def test_a_reason_is_that_of_the_last_run(tmp_path):
     outcomes(tmp_path, {"a": "raise SystemExit('Error: first')"})
     assert outcomes(tmp_path, {"a": "raise SystemExit('second')"})["a"] == "python ended with exit code 1: second"
@@ -100,25 +119,32 @@ def test_threads_are_shared_out_and_gpus_taken_in_turn(tmp_path, monkeypatch):
     assert (tmp_path / "logs" / "on_its_second.log").read_text(encoding="utf-8").splitlines()[2].split()[1] == "5"
 
 
-OUTER = """
+OUTER = '''
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs are started without
 from pathlib import Path
 from tests.benchmark.test_running import Program, Runner
 root = Path(sys.argv[1])
-slow = f"import time; print('begun', flush=True); time.sleep({sys.argv[2]}); open('{root}/count', 'a').write('x')"
+slow = f"""import time, pathlib
+print('begun', flush=True)
+for _ in range(10_000):  # some minutes at most, should the test fail
+    if pathlib.Path('{root}/go').exists():
+        break
+    time.sleep(0.02)
+open('{root}/count', 'a').write('x')"""
 for outcome in Runner(root / "logs", "cpu", 1).run([Program("slow", root / "slow", slow)]):
     print(outcome.failure)
-"""
+'''
 
 
-def launch(root: Path, seconds: float) -> subprocess.Popen:
-    command = [sys.executable, "-c", OUTER, str(root), str(seconds)]
+def launch(root: Path) -> subprocess.Popen:
+    """A run of a job that ends once there is a file `go`."""
+    command = [sys.executable, "-c", OUTER, str(root)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
 
 
-def start(root: Path, seconds: float) -> subprocess.Popen:
-    process = launch(root, seconds)
+def start(root: Path) -> subprocess.Popen:
+    process = launch(root)
     log = root / "logs" / "slow.log"
     while not (log.exists() and "begun" in log.read_text(encoding="utf-8")):
         assert process.poll() is None
@@ -128,11 +154,14 @@ def start(root: Path, seconds: float) -> subprocess.Popen:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_training_that_outlives_a_killed_run_is_waited_for(tmp_path):
-    process = start(tmp_path, 4)
+    process = start(tmp_path)
     process.kill()
     process.wait()
-    said, _ = launch(tmp_path, 0).communicate()
-    assert "Waiting: another process works on slow." in said
+    second = launch(tmp_path)
+    assert second.stdout is not None
+    assert second.stdout.readline() == "Waiting: another process works on slow.\n"
+    (tmp_path / "go").touch()
+    said, _ = second.communicate()
     assert (tmp_path / "count").read_text(
         encoding="utf-8"
     ) == "xx"  # the orphan ended, then what was still missing was done
@@ -141,10 +170,10 @@ def test_a_training_that_outlives_a_killed_run_is_waited_for(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_run_that_waits_can_be_ended(tmp_path):
-    first = start(tmp_path, 120)
+    first = start(tmp_path)
     first.kill()
     first.wait()
-    waiting = launch(tmp_path, 0)
+    waiting = launch(tmp_path)
     assert waiting.stdout is not None
     assert "Waiting" in waiting.stdout.readline()
     waiting.send_signal(signal.SIGTERM)
@@ -164,15 +193,37 @@ def test_an_end_while_trainings_are_handed_out_ends_those_begun(tmp_path):
     assert time.monotonic() - started < 100
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="states of processes")
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_runs_can_be_paused_also_when_its_run_was_killed(tmp_path, killed):
+    process = start(tmp_path)
+    while not any(json.loads(file.read_text(encoding="utf-8"))["groups"] for file in (tmp_path / "running").iterdir()):
+        time.sleep(0.02)
+    if killed:
+        process.kill()
+        process.wait()
+    assert send_to_all(tmp_path, pause=True) == 1
+    (tmp_path / "go").touch()
+    time.sleep(0.5)
+    assert not (tmp_path / "count").exists()
+    assert send_to_all(tmp_path, pause=False) == 1
+    while not (tmp_path / "count").exists():
+        time.sleep(0.05)
+    if not killed:
+        assert process.wait(timeout=60) == 0
+        assert send_to_all(tmp_path, pause=True) == 0  # nothing runs any more
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ending_a_run_ends_its_trainings(tmp_path, number):
-    process = start(tmp_path, 300)
+    process = start(tmp_path)
     process.send_signal(number)
     process.wait(timeout=60)
     assert process.returncode != 0
     started = time.monotonic()
-    again = start(tmp_path, 0)  # the lock is free, so the child is gone
+    (tmp_path / "go").touch()
+    again = start(tmp_path)  # the lock is free, so the child is gone
     again.wait(timeout=60)
     assert time.monotonic() - started < 200
     assert (tmp_path / "count").read_text(encoding="utf-8") == "x"

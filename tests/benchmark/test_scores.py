@@ -1,14 +1,10 @@
-import csv
-import dataclasses
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from nnunetv2_tf.benchmark import metrics
 from nnunetv2_tf.benchmark.matrix import Training
-from nnunetv2_tf.benchmark.scores import code_of, score_region, score_training, write_scores
-from nnunetv2_tf.dataset.code_version import CodeVersion
+from nnunetv2_tf.benchmark.scores import score_region, score_training
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from tests.benchmark.examples import matrix
@@ -104,23 +100,3 @@ def test_neither_there_nor_predicted():
     assert np.isnan(score.nnunet_dice)
     full = ~empty
     assert score_region("ET", full, empty, (1, 1, 1)).nnunet_dice == 0
-
-
-def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Workspace, tmp_path):
-    training = make_validated(workspace)
-    write_json(training.folder / "tf_code.json", [dataclasses.asdict(CodeVersion("1.0", "a" * 40, ("x.py",)))])
-    assert code_of(training) == "a" * 40 + "+changes"
-    rows = score_training(training, tmp_path / "scores", 1)
-    write_scores(rows, tmp_path / "benchmark.csv", CodeVersion("2.0", None, ()))
-    with (tmp_path / "benchmark.csv").open(encoding="utf-8") as file:
-        (first, *_), lines = (table := list(csv.DictReader(file))), len(table)
-    assert lines == 6
-    assert (first["arm"], first["case"], first["region"], first["matrix"]) == (
-        "nnunet",
-        "case_000",
-        "WT",
-        matrix().hash,
-    )
-    assert (first["code"], first["scored_by"]) == ("a" * 40 + "+changes", "version 2.0")
-    assert float(first["dice"]) == pytest.approx(rows[0].score.dice, rel=1e-5)
-    assert first["lesions_found"].split() == [str(int(found)) for found in rows[0].score.lesions_found]

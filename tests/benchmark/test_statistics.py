@@ -63,6 +63,15 @@ def test_wilcoxon_takes_the_mean_over_seeds():
     assert wilcoxon(arm, arm).p == 1
 
 
+@pytest.mark.parametrize("values", [(-2, -1, 1, 2), (0, 1, 3), (-3, 1, 1, 2)])
+def test_wilcoxon_is_exact_also_with_ties_and_zeros(values):
+    """Against scipy, which permutes all signs."""
+    differences = np.random.default_rng(3).choice(values, size=(1, 9)).astype(float)
+    expected: Any = stats.wilcoxon(differences[0], method=stats.PermutationMethod(n_resamples=np.inf))
+    found = wilcoxon(differences, np.zeros((1, 9)))
+    assert (found.statistic, found.p) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+
+
 def test_holm_by_hand_and_its_properties():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
     assert holm([]) == []
@@ -145,10 +154,10 @@ def test_a_detectable_difference_is_detected_as_often_as_it_says(sd, cases):
 )
 def test_the_sentence_claims_nothing_that_chance_explains(interval, p, expected):
     comparison = Comparison(Interval(*interval), Significance(0.0, p), 0.1)
-    assert sentence("TF", "nnU-Net", comparison, seeds=2).startswith(expected)
+    assert sentence("TF", "nnU-Net", comparison, trainings=2).startswith(expected)
     adjusted = Comparison(Interval(*interval), Significance(0.0, p), 0.1, adjusted_p=0.5)
-    assert sentence("TF", "nnU-Net", adjusted, seeds=2).startswith("There is no evidence")
-    single = sentence("TF", "nnU-Net", comparison, seeds=1)
+    assert sentence("TF", "nnU-Net", adjusted, trainings=2).startswith("There is no evidence")
+    single = sentence("TF", "nnU-Net", comparison, trainings=1)
     assert single.startswith("There is no evidence")
     assert "two trainings of the same arm may differ as much" in single
 
@@ -161,7 +170,7 @@ def test_with_two_trainings_that_differ_by_chance_nothing_is_claimed_too_often()
         level = rng.normal(0.6, 0.2, 200)
         arm, reference = (level + rng.normal(0, 0.01, (3, 1)) + rng.normal(0, 0.05, (3, 200)) for _ in range(2))
         comparison = compare(arm, reference, rng)
-        claims += not sentence("a", "b", comparison, seeds=3).startswith("There is no evidence")
+        claims += not sentence("a", "b", comparison, trainings=3).startswith("There is no evidence")
     assert claims / 100 <= 0.08, claims / 100
 
 

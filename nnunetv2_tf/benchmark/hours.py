@@ -1,0 +1,132 @@
+"""How long a benchmark will take. In: what this machine has measured. Out: hours of jobs, where anything is known.
+
+Trainings are judged by the epochs in nnU-Net's own logs, whoever trained; fits and sets by what earlier runs noted.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from nnunetv2_tf.benchmark.job import Job
+from nnunetv2_tf.benchmark.matrix import Training
+from nnunetv2_tf.dataset.folders import nnunet_folder
+from nnunetv2_tf.sets.names import is_ours
+
+HOUR = 3600.0
+EPOCH = re.compile(r"Epoch time: ([\d.]+) s")
+DEVICE = re.compile(r'"device": "(\w+)')
+VARYING = {"-s", "-seed", "-num_cases", "-tr"}  # options of a command that do not change how long a unit of it takes
+KEPT = 5  # logs that are read, newest first
+
+
+def times_file() -> Path:
+    """Return where runs note how long commands took."""
+    return nnunet_folder("nnUNet_results") / "tf_benchmark" / "times.jsonl"
+
+
+def note_seconds(path: Path, command: Sequence[str], device: str, seconds: float) -> None:
+    """Append how long a command took on this machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entry = {"host": socket.gethostname(), "kind": _kind(command, device), "units": _units(command), "seconds": seconds}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+@dataclass
+class Clock:
+    """Estimates jobs one after another, and adds up."""
+
+    device: str
+    _known: float = 0.0  # hours so far
+    _unknown: list[str] = field(default_factory=list)
+    _making: set[Path] = field(default_factory=set)  # locks of what is counted already
+
+    def hours(self, job: Job) -> float | None:
+        """Return the hours that a job will take by itself; None where this machine has measured no such thing."""
+        *making, main = job.commands(self.device)
+        seconds = _training_seconds(job, self.device) if isinstance(job, Training) else _noted(main, self.device)
+        if seconds is None:
+            self._unknown.append(job.key)
+            return None
+        if job.making_lock not in self._making:  # jobs share what is made under the same lock
+            self._making.add(job.making_lock)
+            seconds += sum(_noted(command, self.device) or 0.0 for command in making)
+        self._known += seconds / HOUR
+        return seconds / HOUR
+
+    @property
+    def total(self) -> str:
+        """A sentence about all jobs so far."""
+        text = f"In all about {self._known:.2g} hours one after another, as this machine has measured."
+        if self._unknown:
+            text += (
+                f" Not in it: {len(self._unknown)} jobs of which it has measured no like yet "
+                f"({', '.join(self._unknown[:3])}{', ...' if len(self._unknown) > 3 else ''})."
+            )
+        return text
+
+
+def _training_seconds(training: Training, device: str) -> float | None:
+    epoch = _seconds_per_epoch(training, device)
+    return None if epoch is None else epoch * training.matrix.epochs
+
+
+def _seconds_per_epoch(training: Training, device: str) -> float | None:
+    """Return the median over nnU-Net's logs of trainings with the same plans, configuration and precision."""
+    dataset, matrix = training.dataset, training.matrix
+    results = nnunet_folder("nnUNet_results") / dataset.name
+    bf16 = training.trainer.endswith("_bf16")
+    logs = [
+        log
+        for folder in sorted(results.glob(f"*__{matrix.plans}__{matrix.configuration}"))
+        if is_ours(name := folder.name.split("__")[0]) and name.endswith("_bf16") is bf16
+        for log in folder.glob("fold_*/training_log_*.txt")
+        if _trained_on(log.parent, device)
+    ]
+    newest = sorted(logs, key=lambda log: log.stat().st_mtime_ns, reverse=True)[:KEPT]
+    seconds = [
+        float(time) for log in newest for time in EPOCH.findall(log.read_text(encoding="utf-8", errors="replace"))
+    ]
+    return median(seconds) if seconds else None
+
+
+def _trained_on(folder: Path, device: str) -> bool:
+    """Return whether nnU-Net's debug.json beside a log names the device."""
+    path = folder / "debug.json"
+    found = DEVICE.search(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else None
+    return found is not None and found[1] == device
+
+
+def _noted(command: Sequence[str], device: str) -> float | None:
+    """Return the median of what earlier runs noted on this machine, for as many units as the command has."""
+    path = times_file()
+    if not path.exists():
+        return None
+    kind, host, seconds = _kind(command, device), socket.gethostname(), []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            if (entry["kind"], entry["host"]) == (kind, host):
+                seconds.append(entry["seconds"] / entry["units"])
+        except (ValueError, KeyError, TypeError, ZeroDivisionError):  # a line that a kill cut off
+            continue
+    whole = [each for each in seconds if each > max(seconds) / 3]  # others found most of their work done
+    return median(whole) * _units(command) if whole else None
+
+
+def _kind(command: Sequence[str], device: str) -> str:
+    """Return what takes the same time each time: the command without names, seeds and counts, and not its fold."""
+    kept = [word for before, word in pairwise(["", *command]) if not {before, word} & VARYING]
+    if len(kept) > 3 and kept[3].isdigit():
+        del kept[3]  # the fold
+    return " ".join([*kept, device])
+
+
+def _units(command: Sequence[str]) -> int:
+    """Return how many cases a command makes; 1 where it makes none."""
+    return int(command[list(command).index("-num_cases") + 1]) if "-num_cases" in command else 1

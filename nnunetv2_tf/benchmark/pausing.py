@@ -1,0 +1,110 @@
+"""The processes of a benchmark. In: processes as they start and end. Out: a file by which others can pause them.
+
+`nnUNetv2_tf_benchmark pause` and `resume` run elsewhere, so what is running stands in a file beside the logs.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json, write_json
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has none
+FILES = "running"  # folder of the files
+CURE = "delete it."
+
+
+@dataclass
+class Processes:
+    """The process groups that a benchmark has started, written down as long as it runs."""
+
+    folder: Path  # of the benchmark
+    _children: set[subprocess.Popen] = field(default_factory=set)
+    _guard: Any = field(default_factory=threading.Lock)
+
+    @property
+    def path(self) -> Path:
+        """The file that says what is running."""
+        return self.folder / FILES / f"{socket.gethostname()}_{os.getpid()}.json"
+
+    def __enter__(self) -> "Processes":
+        self._write()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def add(self, child: subprocess.Popen) -> None:
+        """Write down a process that has begun, the leader of its group."""
+        with self._guard:
+            self._children.add(child)
+            self._write()
+
+    def remove(self, child: subprocess.Popen) -> None:
+        """Forget a process that has ended, and end what it left behind: workers may outlive what started them."""
+        _to_group(child.pid, KILL)
+        with self._guard:
+            self._children.discard(child)
+            self._write()
+
+    def end(self, with_signal: int) -> None:
+        """Send a signal to all processes and all that they started."""
+        for child in list(self._children):
+            _to_group(child.pid, with_signal)
+
+    def _write(self) -> None:
+        groups = [[child.pid, _begun(child.pid)] for child in self._children]
+        with suppress(OSError):  # a full disk must not end what is running
+            write_json(self.path, {"pid": os.getpid(), "begun": _begun(os.getpid()), "groups": groups})
+
+
+def send_to_all(folder: Path, pause: bool) -> int:
+    """Pause or continue all that benchmarks of this machine are running for a folder; return how many commands."""
+    if not hasattr(signal, "SIGSTOP"):
+        raise UserError("Processes cannot be paused on this system; end the run, and start it again later.")
+    host, count, number = socket.gethostname(), 0, signal.SIGSTOP if pause else signal.SIGCONT
+    for path in sorted((folder / FILES).glob(f"{host}_*.json")):
+        running = read_json(path, CURE)
+        if _begun(running["pid"]) == running["begun"]:
+            os.kill(running["pid"], number)  # first, so that it starts nothing more
+        for pid, begun in running["groups"]:  # a killed benchmark leaves trainings behind
+            if _begun(pid) == begun:
+                _to_group(pid, number)
+                count += 1
+    return count
+
+
+def _to_group(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def _begun(pid: int) -> str | None:
+    """Return when a process began, by which a later one of its number is told apart; None when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        return "unknown" if not Path("/proc").is_dir() and _alive(pid) else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
