@@ -23,7 +23,7 @@ from nnunetv2_tf.benchmark.statistics import sentence
 CASES, HELPED, TRAINING, NOISE = 0.2, 0.05, 0.02, 0.05
 DRAWS = (0.0, 0.02)
 GAIN = 0.03
-ARMS = ("nnunet", "first", "second", "third")
+ARMS: tuple[str, ...] = ("nnunet", "first", "second", "third")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def draw_scores(design: Design, gain: float, of_draws: float, rng: np.random.Gen
             luck = rng.normal(0, TRAINING, (design.seeds, splits, 1))
             noise = rng.normal(0, NOISE, (design.seeds, splits, cases))
             values[arm] = np.where(validates, level + better + luck + noise, np.nan)[..., None]
-        seeds = dict.fromkeys(ARMS, tuple(range(design.seeds)))
+        seeds = {arm: tuple(range(design.seeds)) for arm in ARMS}
         names = tuple(map(str, range(cases)))
         points.append(Scores("Simulated", number, "Dice", ("WT",), tuple(range(splits)), names, seeds, values))
     return points

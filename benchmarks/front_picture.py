@@ -26,6 +26,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "front.png"
 HEALTHY, NAME = "631", "Healthy12"
 BASELINE, SET = "TFBaselineTrainer_2epochs_seed0", "front"
 MADE, ROWS = 8, 3
+TITLES = ("healthy scan", "tumour map, placed", "synthetic case (TF-Aug)", "a real patient")
 HALF = (92, 76)  # voxels of 1 mm that are shown, towards the front and back, and to both sides
 EXACT = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1"}
 
@@ -61,17 +62,19 @@ def paint(part: SetPart) -> None:
         volumes = {name: size for name, size in volumes.items() if groups[name] != groups[patient]}  # shown once
         host = hosts[str(part.sidecar(entry.case).host)]
         cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
-        panels = (
-            ("healthy scan", host, cut, None),
-            ("tumour map, placed", host, cut, tumour),
-            ("synthetic case (TF-Aug)", files, cut, None),
-            ("a real patient", train[patient], None, None),
+        titles = iter(("", "", "", "") if rows else TITLES)
+        rows.append(
+            [
+                _panel(host, cut, next(titles)),
+                _panel(host, cut, next(titles), tumour),
+                _panel(files, cut, next(titles)),
+                _panel(train[patient], None, next(titles)),
+            ]
         )
-        rows.append([_panel(*shown, title="" if rows else title) for title, *shown in panels])
     write_panels(rows, PICTURE, inches=2.3)
 
 
-def _panel(files: CaseFiles, cut: int | None, outline: np.ndarray | None, title: str) -> Panel:
+def _panel(files: CaseFiles, cut: int | None, title: str, outline: np.ndarray | None = None) -> Panel:
     """Return an axial slice around the brain, the patient's front up; that with most tumour where `cut` is None."""
     image = _read(files.images[0]).astype(float)
     if cut is None:
