@@ -37,7 +37,7 @@ def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> float:
     """Return the larger of the two 95th percentiles of distances from one surface to the other, in mm."""
-    distances = _surface_distances(prediction, truth, spacing)
+    distances = surface_distances(prediction, truth, spacing)
     if distances is None:
         return WORST_DISTANCE if prediction.any() or truth.any() else 0.0
     return float(max(np.percentile(one_way, 95) for one_way in distances))
@@ -45,7 +45,7 @@ def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> float:
 
 def nsd(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing, tolerance: float = 1.0) -> float:
     """Return the normalised surface distance: the share of both surfaces within `tolerance` mm of the other."""
-    distances = _surface_distances(prediction, truth, spacing)
+    distances = surface_distances(prediction, truth, spacing)
     if distances is None:
         return 0.0 if prediction.any() or truth.any() else 1.0
     together = np.concatenate(distances)
@@ -91,7 +91,7 @@ def _lesions(truth: np.ndarray) -> tuple[np.ndarray, int]:
     return components, int(components.max())
 
 
-def _surface_distances(first: np.ndarray, second: np.ndarray, spacing: Spacing) -> tuple[np.ndarray, np.ndarray] | None:
+def surface_distances(first: np.ndarray, second: np.ndarray, spacing: Spacing) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the distances from each surface voxel of one mask to the other's surface, and back; None without both."""
     if not first.any() or not second.any():
         return None

@@ -76,7 +76,8 @@ def _read(path: Path) -> list[Row]:
 
 
 def _row(line: Mapping[str, str]) -> Row:
-    numbers: dict[str, Any] = {name: int(line[name]) if name in WHOLE else float(line[name]) for name in NUMBERS}
+    known = [name for name in NUMBERS if name in line or not name.endswith("_2026")]  # which older files lack
+    numbers: dict[str, Any] = {name: int(line[name]) if name in WHOLE else float(line[name]) for name in known}
     sizes = tuple(map(float, line["lesions_mm3"].split()))
     found = tuple(hit == "1" for hit in line["lesions_found"].split())
     score = Score(line["region"], **numbers | {"lesions_mm3": sizes, "lesions_found": found})

@@ -2,14 +2,16 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnunetv2_tf.benchmark import metrics
+from nnunetv2_tf.benchmark.brats_2026 import brats_2026
 from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.code_version import read_code_versions
@@ -41,6 +43,12 @@ class Score:
     predicted_mm3: float
     lesions_mm3: tuple[float, ...]  # volume of every true lesion
     lesions_found: tuple[bool, ...]  # of these, whether the prediction overlaps them
+    hd95_2026: float = math.nan  # mm; this and what follows by the constants of BraTS 2026
+    nsd_2026: float = math.nan
+    lesion_dice_2026: float = math.nan
+    lesion_hd95_2026: float = math.nan
+    lesion_nsd_2026: float = math.nan
+    lesion_f1_2026: float = math.nan
 
     @property
     def nnunet_dice(self) -> float:
@@ -81,7 +89,8 @@ def score_training(training: Training, folder: Path, num_processes: int) -> list
     """Score the validation cases of a training, or read the scores kept from before if nothing changed since."""
     tasks = _tasks(training)
     files = [[task.case, file_digest(task.prediction), file_digest(task.truth)] for task in tasks]
-    measured = [file_digest(Path(str(module))) for module in (__file__, metrics.__file__)]
+    modules = (__file__, metrics.__file__, sys.modules[brats_2026.__module__].__file__)
+    measured = [file_digest(Path(str(module))) for module in modules]
     stamp = digest([measured, files, to_json(dict(tasks[0].regions)), tasks[0].ignore])
     kept = folder / f"{training.key}.json"
     scores = _kept(kept, stamp)
@@ -184,4 +193,5 @@ def score_region(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: 
         predicted_mm3=float(prediction.sum()) * voxel,
         lesions_mm3=tuple(size for size, _ in sizes),
         lesions_found=tuple(hit for _, hit in sizes),
+        **asdict(brats_2026(prediction, truth, spacing)),
     )

@@ -25,7 +25,7 @@ examples:
   nnUNetv2_tf_convert_brats -i BraTS2023-GLI -source 2023-gli -d 503 -name Paper -modalities t1n \\
       -num_train 100 -num_val 200
       one fold with 100 cases to train and 200 to validate, as in the paper
-  nnUNetv2_tf_convert_brats --back -i PREDICTIONS -o FOR_UPLOAD -source 2021
+  nnUNetv2_tf_convert_brats --back -i PREDICTIONS -o FOR_UPLOAD -source brats2021
       label files in the numbering of BraTS 2021, ET 4
 """
 

@@ -97,6 +97,7 @@ def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) 
     path = splits_file(dataset)
     if not path.exists():
         write_json(path, _group_safe_folds(identifiers, groups) if groups else _nnunet_folds(identifiers))
+        print(f"{path}: five folds written, {'patients kept together' if groups else 'those of nnU-Net'}.")
     splits = read_json(path, "delete it and nnU-Net's five folds are written again.")
     try:
         return [Split(tuple(entry["train"]), tuple(entry["val"])) for entry in splits]

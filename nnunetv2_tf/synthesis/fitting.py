@@ -146,7 +146,7 @@ def _command(cohort: Cohort, method: SelectedMethod) -> str:
     assert cohort.healthy is not None
     where = f"{cohort.dataset.number} {cohort.plan.configuration} {cohort.fold}"
     command = f"nnUNetv2_tf_fit {where} -m {method.name} -healthy {cohort.healthy.number}"
-    command += f" -p {cohort.plan.plans['plans_name']}"
+    command += f" -p {cohort.plan.plans['plans_name']}" + ("" if torch.cuda.is_available() else " -device cpu")
     return command + (f" -preset {method.preset}" if method.preset != "default" else "")
 
 

@@ -29,12 +29,30 @@ class Logger:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
 
     def epoch(
-        self, number: int, values: Mapping[str, float], seconds: float, steps: int, waited: float | None = None
+        self,
+        number: int,
+        epochs: int,
+        values: Mapping[str, float],
+        seconds: float,
+        steps: int,
+        waited: float | None = None,
     ) -> None:
-        """Log an epoch's mean values and duration; `waited`: seconds of it that were spent waiting for batches."""
+        """Log an epoch's mean values and duration, and how long the rest of all epochs will take at this pace.
+
+        Args:
+            number: of the epoch, from 0
+            epochs: how many there will be
+            values: means by name
+            seconds: that it took
+            steps: that it had
+            waited: seconds of it that were spent waiting for batches
+        """
         means = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
         idle = "" if waited is None else f", {100 * waited / seconds:.0f} % of it waiting for batches"
-        self.lines([f"Epoch {number}: {means}, {seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration{idle}"])
+        rest = epochs - number - 1
+        left = f"; {rest} of {epochs} left, about {rest * seconds / 60:.0f} min" if rest else ""
+        pace = f"{seconds:.1f} s, {seconds / max(steps, 1):.2f} s per iteration"
+        self.lines([f"Epoch {number}: {means}, {pace}{idle}{left}"])
 
     def paint(self, curves: Mapping[str, Mapping[str, Sequence[float]]], last: bool) -> None:
         """Paint progress.png: curves by epoch, one plot below the other; at the end, else every few seconds at most.

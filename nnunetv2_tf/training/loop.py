@@ -112,7 +112,8 @@ class Loop:
         self._check_finite(means, epoch)
         for name, value in {**means, **rates}.items():
             self.curves.setdefault(name, []).append(value)
-        self.logger.epoch(epoch, means, perf_counter() - start, self.schedule.steps, waited)
+        schedule = self.schedule
+        self.logger.epoch(epoch, schedule.epochs, means, perf_counter() - start, schedule.steps, waited)
         new = [remark for remark in self.learner.remarks(self.curves) if remark not in self.said]
         self.logger.lines(new)
         self.said.update(new)

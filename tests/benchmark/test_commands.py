@@ -49,8 +49,7 @@ def test_from_matrix_to_tables(with_healthy: Workspace, monkeypatch, capsys):
     planned = typed(monkeypatch, capsys, "plan", "matrix.json")
     assert "4 trainings of 1 epochs: 4 missing" in planned
     assert planned.count("nnUNetv2_tf_fit ") == 1
-    assert "In all about 0 hours" in planned
-    assert "Not in it: 5 jobs" in planned
+    assert "How long it takes is not known" in planned
     assert "With 2 validation cases no difference can be told from chance" in planned
     nnunet, failing, learning, carvemix = read_matrix(workspace.root / "matrix.json").trainings()
 

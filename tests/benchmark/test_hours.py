@@ -51,4 +51,8 @@ def test_the_sum_says_what_is_not_in_it(workspace: Workspace):
     clock = Clock("cpu")
     for job in jobs:
         clock.hours(job)
+    assert clock.total.endswith(f"has measured no like of {jobs[0].key}, {jobs[1].key} yet.")
+    trained(next(matrix(NNUNET, epochs=3).trainings()), 72)
+    clock.hours(next(EPOCHS.trainings()))
+    assert clock.total.startswith("In all about 1 hours")
     assert f"Not in it: 2 jobs of which it has measured no like yet ({jobs[0].key}, {jobs[1].key})" in clock.total

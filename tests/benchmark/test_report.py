@@ -83,7 +83,7 @@ def test_a_single_training_is_called_that():
 def test_lesions_are_counted_by_size_in_what_is_compared():
     made = the_report(rows({**DICE, "carvemix": BASE[:1]}))
     nnunet, carvemix = (
-        next(row for row in cells(made.tables[3]) if row["arm"] == arm) for arm in ("nnunet", "carvemix")
+        next(row for row in cells(made.tables[-1]) if row["arm"] == arm) for arm in ("nnunet", "carvemix")
     )
     for row, trainings in ((nnunet, 3), (carvemix, 1)):
         number = trainings * 12
@@ -94,6 +94,18 @@ def test_every_metric_with_its_difference(report):
     nnunet, _, better = cells(report.tables[2])
     assert (nnunet["HD95"], better["HD95"]) == ("2.0", "2.0 (+0.0 to +0.0)")
     assert re.fullmatch(rf"{BASE.mean() + 0.2:.3f} \(\+0\.\d{{3}} to \+0\.\d{{3}}\)", better["Dice"])
+
+
+def test_brats_2026_leaves_out_where_both_are_empty():
+    scored = [
+        replace(row, score=replace(row.score, lesion_f1_2026=0.5 if index % 2 else np.nan, hd95_2026=index))
+        for index, row in enumerate(rows({"nnunet": BASE[:1, :4]}))
+    ]
+    table = the_report(scored).tables[3]
+    assert table.title == f"{DATASET}: BraTS 2026"
+    of_region = {row["region"]: row for row in cells(table)}
+    assert of_region["WT"]["segmentations that count"] == "2 of 4"  # rows 0, 3, 6, 9; odd ones count
+    assert (of_region["WT"]["HD95"], of_region["WT"]["lesion F1"]) == ("6.00", "0.500")
 
 
 def test_nothing_complete_is_no_report():

@@ -93,6 +93,8 @@ def shortened(line: str) -> list[str]:
 
 def run(workspace: Workspace, words: list[str], expect: int = 0) -> None:
     """Runs a command; plans become those of a tiny network. `sbatch --array` runs the shares one after the other."""
+    if words[0] == "export":  # tests have variables of their own
+        return
     extra: Any = {"PYTHONPATH": str(workspace.root)}
     if words[0] == "sbatch":
         first, last = map(int, words[1].removeprefix("--array=").split("-"))

@@ -20,7 +20,9 @@ def convert_brats(request: ConvertBratsRequest) -> None:
     print(f"{dataset.raw} is written.\n{summary(converted, passed)}")
     if SELDOM_HEALTHY in modalities:
         print("Healthy scans with contrast agent (t1c) hardly exist: for tumours in healthy scans use -modalities t1n.")
-    print(f"Next: nnUNetv2_plan_and_preprocess -d {request.number} -c 3d_fullres --verify_dataset_integrity")
+    if request.how == "reference":
+        print("Files that need no change stay where they are; dataset.json names them, so do not move them.")
+    print(f"Next: nnUNetv2_plan_and_preprocess -d {request.number} -c 3d_fullres")
 
 
 def convert_back(request: RelabelRequest) -> None:

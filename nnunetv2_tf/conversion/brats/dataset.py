@@ -121,7 +121,10 @@ def description(dataset: Dataset, request: ConvertBratsRequest, converted: Seque
 def summary(converted: Sequence[Converted], passed: Sequence[Path]) -> str:
     """Return what a user should know: cases, renumbered labels, patients, scans that repeat, folders passed over."""
     lines = [f"{len(converted)} cases of {', '.join(sorted({case.source for case in converted}))}."]
-    lines.append(f"{sum(case.relabelled for case in converted)} label files were renumbered.")
+    renumbered = sum(case.relabelled for case in converted)
+    lines.append(
+        f"{renumbered} label files were renumbered." if renumbered else "All labels have the right numbers already."
+    )
     orientations = sorted({case.orientation for case in converted})
     if len(orientations) > 1:
         lines.append(f"Scans lie in {' and '.join(orientations)}, so nnU-Net reads them with {REORIENTING_READER}.")

@@ -84,14 +84,17 @@ class IntensityMapFit:
         self.goal = mean_features(Features.joined(real)) if real else None
         latest = self.folder / LATEST
         state = read_record(IntensityMap, latest, CURE) if latest.exists() else self._start()
-        if not latest.exists():
+        if latest.exists():
+            self.logger.lines([f"Going on after epoch {len(state.losses) - 1}, from {latest.name}"])
+        else:
             self._log_start(state)
         while len(state.losses) < config.epochs:
             start = perf_counter()
             state, steps = self._epoch(state)
             write_json(latest, to_json(state))
             seconds = perf_counter() - start
-            self.logger.epoch(len(state.losses) - 1, {"loss": state.losses[-1]}, seconds, steps)
+            losses = state.losses
+            self.logger.epoch(len(losses) - 1, config.epochs, {"loss": losses[-1]}, seconds, steps)
             self.logger.lines(self._lines(state))
             self._paint(state)
         write_json(self.folder / FINAL, to_json(state))
