@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks.commands import BIN, enter, run, show
 from nnunetv2_tf.benchmark.matrix import read_matrix
-from nnunetv2_tf.benchmark.pausing import FILES
+from nnunetv2_tf.benchmark.pausing import running
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.io.files import write_json
 
 PATIENTS, PEOPLE, PLANS = "Dataset997_StandIns", "Dataset996_Healthy", "nnUNetPlansTiny"
 SHAPE = ("40", "48", "40")
@@ -68,7 +68,7 @@ def kill_when(process: subprocess.Popen, folder: Path, job: str, line: str) -> N
         if process.poll() is not None:
             raise RuntimeError(f"the run ended before {job} had {line!r}")
         time.sleep(0.1)
-    groups = [group for path in (folder / FILES).iterdir() for group, _ in read_json(path, "")["groups"]]
+    groups = [group for _, of_run in running(folder) for group in of_run]
     process.kill()
     for group in groups:
         os.killpg(group, signal.SIGKILL)

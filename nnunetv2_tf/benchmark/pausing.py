@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,16 +73,26 @@ def send_to_all(folder: Path, pause: bool) -> int:
     """Pause or continue all that benchmarks of this machine are running for a folder; return how many commands."""
     if not hasattr(signal, "SIGSTOP"):
         raise UserError("Processes cannot be paused on this system; end the run, and start it again later.")
-    host, count, number = socket.gethostname(), 0, signal.SIGSTOP if pause else signal.SIGCONT
-    for path in sorted((folder / FILES).glob(f"{host}_*.json")):
-        running = read_json(path, CURE)
-        if _begun(running["pid"]) == running["begun"]:
-            os.kill(running["pid"], number)  # first, so that it starts nothing more
-        for pid, begun in running["groups"]:  # a killed benchmark leaves trainings behind
-            if _begun(pid) == begun:
-                _to_group(pid, number)
-                count += 1
+    number, count = signal.SIGSTOP if pause else signal.SIGCONT, 0
+    for runner, groups in running(folder):
+        if runner is not None:
+            os.kill(runner, number)  # first, so that it starts nothing more
+        for group in groups:
+            _to_group(group, number)
+        count += len(groups)
     return count
+
+
+def running(folder: Path) -> Iterator[tuple[int | None, list[int]]]:
+    """Yield what runs for a folder on this machine: a benchmark, None where it was killed, and its process groups."""
+    for path in sorted((folder / FILES).glob(f"{socket.gethostname()}_*.json")):
+        content = read_json(path, CURE)
+        runner = content["pid"] if _begun(content["pid"]) == content["begun"] else None
+        groups = [pid for pid, begun in content["groups"] if _begun(pid) == begun]
+        if runner is None and not groups:
+            path.unlink(missing_ok=True)  # of a benchmark that was killed
+        else:
+            yield runner, groups
 
 
 def _to_group(pid: int, number: int) -> None:

@@ -62,7 +62,7 @@ class Runner:
         for slot in range(self.num_processes):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
         with _terminable(), self._processes, ThreadPoolExecutor(self.num_processes) as pool:
-            try:  # includes submitting: the first jobs run while the last are submitted
+            try:
                 yield from self._in_order(jobs, slots, pool)
             finally:
                 self._stopped.set()
@@ -72,27 +72,21 @@ class Runner:
     def _in_order(
         self, jobs: Iterable[Job], slots: "queue.SimpleQueue[int | None]", pool: ThreadPoolExecutor
     ) -> Iterator[JobOutcome]:
-        """Submit each job once what it needs has ended, and pass outcomes on."""
-        waiting: dict[str, Job] = {}
+        """Submit each job once what it needs has ended and a slot is free, and pass outcomes on."""
+        waiting = {job.key: job for job in jobs}
         failed: set[str] = set()
         running: dict[Future[JobOutcome], str] = {}
-
-        def submit_ready() -> Iterator[JobOutcome]:
-            for key, job in list(waiting.items()):
+        while waiting or running:
+            for key, job in list(waiting.items()):  # in order, so that arms can be compared early
                 needs = {needed.key for needed in self.needs(job)}
                 lost = sorted(needs & failed)
                 if lost:
                     del waiting[key]
                     failed.add(key)
                     yield JobOutcome(job, 0.0, f"it needs {lost[0]}, which failed", self._log(job))
-                elif not needs & {*waiting, *running.values()}:
+                elif len(running) < self.num_processes and not needs & {*waiting, *running.values()}:
                     del waiting[key]
                     running[pool.submit(self._in_a_slot, job, slots)] = key
-
-        for job in jobs:  # what a job needs comes before it
-            waiting[job.key] = job
-            yield from submit_ready()
-        while running:
             # not for ever: Python sees a signal that another thread got only when this one wakes up
             done, _ = wait(running, timeout=WAKE, return_when=FIRST_COMPLETED)
             for outcome in [future.result() for future in done]:
@@ -101,7 +95,6 @@ class Runner:
                 yield outcome
             for future in done:
                 del running[future]
-            yield from submit_ready()
 
     def _log(self, job: Job) -> Path:
         return self.logs / f"{job.key}.log"
