@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nnunetv2_tf.benchmark.few_labels import append_draws
 from nnunetv2_tf.benchmark.fits import fits_of
-from nnunetv2_tf.benchmark.matrix import Matrix, Training, read_matrix
+from nnunetv2_tf.benchmark.matrix import DEFAULTS, Matrix, Training, read_matrix
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, ensure_splits, fold_split, splits_file
@@ -80,7 +80,7 @@ def claim_folder(folder: Path, matrix: Matrix) -> None:
     path = folder / "matrix.json"
     if path.exists():
         before, now = read_json(path, "give another folder with -o."), to_json(matrix)
-        differing = [key for key in now if before.get(key) != now[key]]
+        differing = [key for key in now if before.get(key, DEFAULTS.get(key)) != now[key]]  # older files lack keys
         if differing:
             raise UserError(
                 f"{folder} holds results of a matrix with other {differing[0]}; give another folder with -o, or delete "

@@ -120,7 +120,7 @@ class Matrix:
     @property
     def hash(self) -> str:
         """The digest of the settings, without defaults: settings that later versions add do not change it."""
-        given = {key: value for key, value in to_json(self).items() if value != _DEFAULTS.get(key, ...)}
+        given = {key: value for key, value in to_json(self).items() if value != DEFAULTS.get(key, ...)}
         return digest({**given, "arms": [arm.given for arm in self.arms]})
 
     def num_cases(self, arm: Arm) -> int:
@@ -150,7 +150,7 @@ class Matrix:
         return drawn_folds(dataset, self.folds, self.train_cases, self.draws)
 
 
-_DEFAULTS = {entry.name: to_json(entry.default) for entry in fields(Matrix) if entry.default is not MISSING}
+DEFAULTS = {entry.name: to_json(entry.default) for entry in fields(Matrix) if entry.default is not MISSING}
 
 
 def read_matrix(path: Path) -> Matrix:

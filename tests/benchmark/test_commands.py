@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nnunetv2_tf.benchmark.checks import claim_folder
 from nnunetv2_tf.benchmark.fits import fits_of
 from nnunetv2_tf.benchmark.matrix import Training, read_matrix
 from nnunetv2_tf.benchmark.postprocessing import Postprocessing
@@ -18,6 +19,7 @@ from nnunetv2_tf.commands import benchmark
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.code_version import CodeVersion, code_version
 from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
@@ -218,6 +220,15 @@ def prepare_what_is_wrong(workspace: Workspace, name: str) -> None:
     if name == "taken.json":
         make_set(workspace, "carvemixseed0", num_cases=1, plans="nnUNetPlans")
     write_json(workspace.root / "of_another" / "matrix.json", {**good, "epochs": 9})
+
+
+def test_a_folder_of_an_earlier_version_goes_on(tmp_path):
+    """Its matrix.json lacks the keys that came later."""
+    later = ("train_cases", "draws", "precision", "pretrained_weights", "postprocessing")
+    write_json(tmp_path / "matrix.json", {key: value for key, value in to_json(matrix()).items() if key not in later})
+    claim_folder(tmp_path, matrix())
+    with pytest.raises(UserError, match="holds results of a matrix with other precision"):
+        claim_folder(tmp_path, matrix(precision="bf16"))
 
 
 def test_a_changed_checkout_is_refused(workspace: Workspace, monkeypatch, capsys):
