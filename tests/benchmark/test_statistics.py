@@ -19,6 +19,7 @@ from nnunetv2_tf.benchmark.statistics import (
     fewest_cases,
     holm,
     sentence,
+    split_effects,
     student_from_summary,
     welch_from_summary,
     wilcoxon,
@@ -106,6 +107,44 @@ def test_bootstrap_covers_the_truth_as_often_as_it_says(seeds, cases, of_seed):
         assert interval.estimate == pytest.approx(arm.mean() - reference.mean())
         held += interval.low <= 0.03 <= interval.high
     assert held / 300 >= 0.91, held / 300
+
+
+HOLD_OUTS = np.stack([np.random.default_rng(split).permutation(30) < 24 for split in range(5)])
+DRAWS = np.repeat(np.arange(3)[:, None] == np.arange(18) % 3, 2, axis=0)  # two draws in each of three folds
+PAIRS = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 1, 1]], bool)
+
+
+@pytest.mark.parametrize(("there", "df"), [(HOLD_OUTS, 4), (DRAWS, 3), (PAIRS, 2)])
+def test_what_splits_add_to_the_variance_is_estimated_without_bias(there, df):
+    rng = np.random.default_rng(0)
+    means, squares = [], []
+    for _ in range(4000):
+        differences = np.where(there, rng.normal(size=(len(there), 1)), np.nan)
+        effects = split_effects(differences)
+        means.append(np.nanmean(differences, axis=0).mean())
+        squares.append((effects.of_split**2).sum())
+        assert effects.df == df
+    repeated = there[:, there.sum(axis=0) > 1]
+    if repeated.shape == there.shape:
+        assert np.mean(squares) == pytest.approx(np.var(means), rel=0.1)
+    else:  # cases that validate once tell nothing of splits
+        assert 0 < np.mean(squares) < np.var(means)
+
+
+def test_splits_that_share_no_case_leave_the_bootstrap_as_it_was():
+    folds = np.where(np.arange(3)[:, None] == np.arange(12) % 3, 0.1, np.nan)
+    assert split_effects(folds).df == 0
+    arm, reference = RNG.random((2, 12)), RNG.random((2, 12))
+    both = [crossed_bootstrap(arm, reference, np.random.default_rng(1), 200, splits=each) for each in (None, folds)]
+    assert both[0] == both[1]
+
+
+def test_what_hold_outs_scatter_by_widens_the_interval():
+    differences = np.where(HOLD_OUTS, np.array([-0.2, -0.1, 0.0, 0.1, 0.2])[:, None], np.nan)
+    arm = np.nanmean(differences, axis=0)[None]
+    narrow = crossed_bootstrap(arm, np.zeros_like(arm), np.random.default_rng(0))
+    wide = crossed_bootstrap(arm, np.zeros_like(arm), np.random.default_rng(0), splits=differences)
+    assert wide.high - wide.low > 4 * (narrow.high - narrow.low)
 
 
 def test_bootstrap_pairs_cases_but_not_seeds():
