@@ -154,18 +154,19 @@ def left_out(rows: Sequence[Row], scores: Scores, matrix: Matrix) -> list[str]:
 def findings(points: Sequence[Scores], matrix: Matrix, rng: np.random.Generator) -> list[Finding]:
     """Compare every arm with the baseline, in every outcome, at every number of labelled cases.
 
-    p-values are corrected over the arms and these numbers.
+    p-values, and the intervals that claims need, are corrected over the arms and these numbers.
     """
     reference = matrix.baseline
     points = [scores for scores in points if reference in scores.values]
     results = []
     for outcome in dict.fromkeys(outcome for scores in points for outcome in scores.outcomes):
         raw: list[Finding] = []
+        together = sum(arm != reference for scores in points for arm in scores.values)
         for scores in points:
             for arm in (arm for arm in scores.values if arm != reference):
                 pair = (scores.of(arm, outcome), scores.of(reference, outcome))
                 splits = scores.by_fold(arm, outcome) - scores.by_fold(reference, outcome)
-                comparison = compare(*pair, rng, splits)
+                comparison = compare(*pair, rng, splits, together)
                 trainings = min(map(scores.trainings_per_case, (arm, reference)))
                 names = (scores.dataset, scores.metric, outcome, arm)
                 raw.append(Finding(*names, trainings, len(scores.cases), comparison, scores.train_cases))

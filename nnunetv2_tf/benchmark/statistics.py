@@ -42,7 +42,8 @@ class Comparison:
     difference: Interval  # mean of the arm minus mean of the reference, with interval by crossed bootstrap
     wilcoxon: Significance  # over cases, each the mean over its seeds
     effect: float  # mean of the cases' differences in units of their standard deviation
-    adjusted_p: float | None = None  # after Holm's correction over all arms
+    strict: Interval  # the same interval, wide enough for all comparisons that are made together; equal if it is one
+    adjusted_p: float | None = None  # after Holm's correction over all comparisons
 
 
 def student_from_summary(m1: float, s1: float, n1: int, m2: float, s2: float, n2: int) -> Significance:
@@ -90,6 +91,7 @@ def crossed_bootstrap(
     rng: np.random.Generator,
     draws: int = 10_000,
     splits: np.ndarray | None = None,
+    alpha: float = ALPHA,
 ) -> Interval:
     """Bootstrap the difference of means: cases are drawn once for both arms, seeds for each arm by itself.
 
@@ -105,19 +107,22 @@ def crossed_bootstrap(
         splits: differences (splits, cases) of the arms, means over seeds, NaN where a case does not validate. Where
             cases validate in several splits, splits are drawn instead of seeds: each is trained by itself, so what
             they scatter by holds what seeds scatter by.
+        alpha: how often the truth may lie outside
     """
     cases = arm.shape[1]
     drawn = rng.integers(cases, size=(draws, cases))
     effects = None if splits is None else split_effects(splits)
     if effects is not None and effects.df > 0:
         per_case = np.broadcast_to(arm.mean(axis=0) - reference.mean(axis=0), (draws, cases))
-        shift = _student_stretch(effects.df) * (rng.normal(size=(draws, len(effects.of_split))) @ effects.of_split)
+        shift = _student_stretch(effects.df, alpha) * (
+            rng.normal(size=(draws, len(effects.of_split))) @ effects.of_split
+        )
     else:
-        stretch = _student_stretch(len(arm) + len(reference) - 2)
+        stretch = _student_stretch(len(arm) + len(reference) - 2, alpha)
         per_case = np.subtract(*(_drawn_seeds(scores, rng, draws, stretch) for scores in (arm, reference)))
         shift = 0.0
     differences = np.take_along_axis(per_case, drawn, axis=1).mean(axis=1) + shift
-    low, high = np.quantile(differences, [0.025, 0.975])
+    low, high = np.quantile(differences, [alpha / 2, 1 - alpha / 2])
     return Interval(float(arm.mean() - reference.mean()), float(low), float(high))
 
 
@@ -165,8 +170,8 @@ def _drawn_seeds(scores: np.ndarray, rng: np.random.Generator, draws: int, stret
     return mean + stretch * math.sqrt(seeds / (seeds - 1)) * (counts @ scores - mean)
 
 
-def _student_stretch(df: int) -> float:
-    return float(stats.t.isf(0.025, df) / stats.norm.isf(0.025)) if df > 0 else 1.0
+def _student_stretch(df: int, alpha: float) -> float:
+    return float(stats.t.isf(alpha / 2, df) / stats.norm.isf(alpha / 2)) if df > 0 else 1.0
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -214,11 +219,25 @@ def fewest_cases(alpha: float) -> int:
 
 
 def compare(
-    arm: np.ndarray, reference: np.ndarray, rng: np.random.Generator, splits: np.ndarray | None = None
+    arm: np.ndarray,
+    reference: np.ndarray,
+    rng: np.random.Generator,
+    splits: np.ndarray | None = None,
+    together: int = 1,
 ) -> Comparison:
-    """Compare an arm with a reference by all statistics; `splits` as for crossed_bootstrap."""
-    interval = crossed_bootstrap(arm, reference, rng, splits=splits)
-    return Comparison(interval, wilcoxon(arm, reference), effect_size(arm, reference))
+    """Compare an arm with a reference by all statistics.
+
+    Args:
+        arm: scores (seeds, cases)
+        reference: the same of the other arm
+        rng: source of randomness
+        splits: as for crossed_bootstrap
+        together: how many comparisons are made at once
+    """
+    strict = interval = crossed_bootstrap(arm, reference, rng, splits=splits)
+    if together > 1:
+        strict = crossed_bootstrap(arm, reference, rng, splits=splits, alpha=ALPHA / together)
+    return Comparison(interval, wilcoxon(arm, reference), effect_size(arm, reference), strict)
 
 
 def sentence(name: str, reference: str, comparison: Comparison, trainings: int) -> str:
@@ -233,7 +252,8 @@ def sentence(name: str, reference: str, comparison: Comparison, trainings: int) 
     difference = comparison.difference
     p = comparison.wilcoxon.p if comparison.adjusted_p is None else comparison.adjusted_p
     numbers = f"{difference.estimate:+.3f} Dice, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
-    significant = p < ALPHA and (difference.low > 0 or difference.high < 0)
+    strict = comparison.strict
+    significant = p < ALPHA and (strict.low > 0 or strict.high < 0)
     if significant and trainings > 1:
         return (
             f"{name} is {'better' if difference.estimate > 0 else 'worse'} than {reference} ({numbers}, p = {p:.3g})."

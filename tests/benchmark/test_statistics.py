@@ -193,9 +193,9 @@ def test_a_detectable_difference_is_detected_as_often_as_it_says(sd, cases):
     ],
 )
 def test_the_sentence_claims_nothing_that_chance_explains(interval, p, expected):
-    comparison = Comparison(Interval(*interval), Significance(0.0, p), 0.1)
+    comparison = Comparison(Interval(*interval), Significance(0.0, p), 0.1, Interval(*interval))
     assert sentence("TF", "nnU-Net", comparison, trainings=2).startswith(expected)
-    adjusted = Comparison(Interval(*interval), Significance(0.0, p), 0.1, adjusted_p=0.5)
+    adjusted = Comparison(Interval(*interval), Significance(0.0, p), 0.1, Interval(*interval), adjusted_p=0.5)
     assert sentence("TF", "nnU-Net", adjusted, trainings=2).startswith("There is no evidence")
     single = sentence("TF", "nnU-Net", comparison, trainings=1)
     assert single.startswith("There is no evidence")
@@ -212,6 +212,16 @@ def test_with_two_trainings_that_differ_by_chance_nothing_is_claimed_too_often()
         comparison = compare(arm, reference, rng)
         claims += not sentence("a", "b", comparison, trainings=3).startswith("There is no evidence")
     assert claims / 100 <= 0.08, claims / 100
+
+
+def test_of_several_comparisons_each_needs_a_wider_interval():
+    arm, reference = RNG.random((3, 10)) + 0.2, RNG.random((3, 10))
+    alone, one_of_ten = (compare(arm, reference, np.random.default_rng(4), together=number) for number in (1, 10))
+    assert alone.strict == alone.difference == one_of_ten.difference
+    assert one_of_ten.strict.low < alone.strict.low
+    assert one_of_ten.strict.high > alone.strict.high
+    adjusted = Comparison(Interval(0.02, 0.01, 0.03), Significance(0.0, 0.01), 0.1, Interval(0.02, -0.01, 0.04))
+    assert sentence("TF", "nnU-Net", adjusted, trainings=2).startswith("There is no evidence")
 
 
 def test_compare_is_reproducible():
