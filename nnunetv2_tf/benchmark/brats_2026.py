@@ -6,7 +6,6 @@ means are over matched lesions; what is missed or false counts in F1. Surface di
 On the grid of BraTS, 1 mm, all this is what its scorer says.
 """
 
-import math
 from dataclasses import dataclass
 
 import cc3d
@@ -23,20 +22,20 @@ WORST_DISTANCE = 373.0  # mm, where only one of truth and prediction is empty
 
 @dataclass(frozen=True)
 class Scores2026:
-    """One region of one case; NaN where truth and prediction are empty."""
+    """One region of one case; None where truth and prediction are empty."""
 
-    hd95_2026: float  # mm
-    nsd_2026: float  # within 0.5 mm; mean of both directions
-    lesion_dice_2026: float
-    lesion_hd95_2026: float
-    lesion_nsd_2026: float  # within the smallest side of a voxel
-    lesion_f1_2026: float
+    hd95_2026: float | None  # mm
+    nsd_2026: float | None  # within 0.5 mm; mean of both directions
+    lesion_dice_2026: float | None
+    lesion_hd95_2026: float | None
+    lesion_nsd_2026: float | None  # within the smallest side of a voxel
+    lesion_f1_2026: float | None
 
 
 def brats_2026(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> Scores2026:
     """Return the metrics of a region."""
     if not prediction.any() and not truth.any():
-        return Scores2026(*[math.nan] * 6)
+        return Scores2026(*[None] * 6)
     predicted, true = (cc3d.connected_components(mask, connectivity=26) for mask in (prediction, truth))
     pairs = matched_lesions(predicted, true)
     scores = [(0.0, WORST_DISTANCE, 0.0)]

@@ -13,7 +13,6 @@ from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.requests import usable_method
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.healthy import check_same_channels
@@ -60,7 +59,7 @@ def _check_same_set(training: Training, path: Path) -> None:
     """Raise when the set exists and was made in another way, before hours are spent on other arms."""
     if training.set_name is None:
         return
-    config = SetPart(training.dataset, training.set_name, training.fold).config_path
+    config = training.part.config_path
     if not config.exists():
         return
     order, matrix, arm = read_record(SetConfig, config, CURE), training.matrix, training.arm

@@ -66,7 +66,8 @@ class Fit:
         matrix, dataset = self.baseline.matrix, self.baseline.dataset
         place = [dataset.name, matrix.configuration, str(self.baseline.fold)]
         method = ["-m", self.method.name, "-preset", self.method.preset, "-healthy", self.healthy.name]
-        fit = ["nnUNetv2_tf_fit", *place, *method, "-p", matrix.plans, "-tr", self.baseline.trainer, "-device", device]
+        place_of_work = ["-device", "cpu" if device == "mps" else device]  # fits know no mps
+        fit = ["nnUNetv2_tf_fit", *place, *method, "-p", matrix.plans, "-tr", self.baseline.trainer, *place_of_work]
         preprocess = ["nnUNetv2_tf_preprocess_healthy", "-d", dataset.name, "-healthy", self.healthy.name]
         return [[*preprocess, "-p", matrix.plans, "-c", matrix.configuration], fit]
 

@@ -4,6 +4,7 @@ Trainings are judged by the epochs in nnU-Net's own logs, whoever trained; fits 
 """
 
 import json
+import os
 import re
 import socket
 from collections.abc import Sequence
@@ -20,7 +21,13 @@ from nnunetv2_tf.sets.names import is_ours
 HOUR = 3600.0
 EPOCH = re.compile(r"Epoch time: ([\d.]+) s")
 DEVICE = re.compile(r'"device": "(\w+)')
-VARYING = {"-s", "-seed", "-num_cases", "-tr"}  # options of a command that do not change how long a unit of it takes
+VARYING = {
+    "-s",
+    "-seed",
+    "-num_cases",
+    "-tr",
+    "-f",
+}  # options of a command that do not change how long a unit of it takes
 KEPT = 5  # logs that are read, newest first
 
 
@@ -49,15 +56,18 @@ class Clock:
     def hours(self, job: Job) -> float | None:
         """Return the hours that a job will take by itself; None where this machine has measured no such thing."""
         *making, main = job.commands(self.device)
-        seconds = _training_seconds(job, self.device) if isinstance(job, Training) else _noted(main, self.device)
-        if seconds is None:
+        there = isinstance(job, Training) and (job.set_name is None or job.part.exists())
+        if there or job.making_lock in self._making:  # jobs share what is made under the same lock
+            making = []
+        self._making.add(job.making_lock)
+        seconds = [_noted(command, self.device) for command in making]
+        seconds.append(_training_seconds(job, self.device) if isinstance(job, Training) else _noted(main, self.device))
+        known = [value for value in seconds if value is not None]
+        self._known += sum(known) / HOUR
+        if len(known) < len(seconds):
             self._unknown.append(job.key)
             return None
-        if job.making_lock not in self._making:  # jobs share what is made under the same lock
-            self._making.add(job.making_lock)
-            seconds += sum(_noted(command, self.device) or 0.0 for command in making)
-        self._known += seconds / HOUR
-        return seconds / HOUR
+        return sum(known) / HOUR
 
     @property
     def total(self) -> str:
@@ -67,13 +77,18 @@ class Clock:
             return f"How long it takes is not known: this machine has measured no like of {unknown} yet."
         text = f"In all about {self._known:.2g} hours one after another, as this machine has measured."
         if self._unknown:
-            text += f" Not in it: {len(self._unknown)} jobs of which it has measured no like yet ({unknown})."
+            text += (
+                f" Not in it, or not all of it: {len(self._unknown)} jobs that it has measured no like of ({unknown})."
+            )
         return text
 
 
 def _training_seconds(training: Training, device: str) -> float | None:
+    """Return how long the epochs will take that a training has not logged yet."""
     epoch = _seconds_per_epoch(training, device)
-    return None if epoch is None else epoch * training.matrix.epochs
+    logs = training.folder.glob("training_log_*.txt")
+    done = sum(len(EPOCH.findall(log.read_text(encoding="utf-8", errors="replace"))) for log in logs)
+    return None if epoch is None else epoch * max(0, training.matrix.epochs - done)
 
 
 def _seconds_per_epoch(training: Training, device: str) -> float | None:
@@ -120,8 +135,8 @@ def _noted(command: Sequence[str], device: str) -> float | None:
 
 
 def _kind(command: Sequence[str], device: str) -> str:
-    """Return what takes the same time each time: the command without names, seeds and counts, and not its fold."""
-    kept = [word for before, word in pairwise(["", *command]) if not {before, word} & VARYING]
+    """Return what takes the same time each time: the command without names, seeds, counts and paths, and its fold."""
+    kept = [word for before, word in pairwise(["", *command]) if not {before, word} & VARYING and os.sep not in word]
     if len(kept) > 3 and kept[3].isdigit():
         del kept[3]  # the fold
     return " ".join([*kept, device])

@@ -17,6 +17,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.sets.names import BASELINE, ENRICHED, TrainerOptions, check_set_name
+from nnunetv2_tf.sets.store import SetPart
 
 CURE = "correct it; nnUNetv2_tf_benchmark -h shows one."
 AGAIN = "delete the training's folder and run again."
@@ -196,6 +197,11 @@ class Training:
         return None if self.arm.method is None else self.arm.set_name(self.seed)
 
     @property
+    def part(self) -> SetPart:
+        """The part of its set; only of arms with a method."""
+        return SetPart(self.dataset, str(self.set_name), self.fold)
+
+    @property
     def makes(self) -> str:
         """What it shares with other trainings."""
         return f"set {self.set_name}"
@@ -242,14 +248,17 @@ class Training:
 
     def prepare(self) -> None:
         """Note what it begins with: nnU-Net's own files do not tell."""
-        if self.beginning is not None and self.state == "missing":
-            write_json(self.folder / BEGINNING, self.beginning)
+        if self.state == "missing":  # an earlier run may have ended before its first checkpoint
+            (self.folder / BEGINNING).unlink(missing_ok=True)
+            if self.beginning is not None:
+                write_json(self.folder / BEGINNING, self.beginning)
 
     def check_same_beginning(self) -> None:
         """Raise when the training was begun with other weights."""
         path = self.folder / BEGINNING
         begun = read_json(path, AGAIN) if path.exists() else None
-        if self.state != "missing" and begun != self.beginning:
+        digests = {each["sha256"] if each else None for each in (begun, self.beginning)}
+        if self.state != "missing" and len(digests) > 1:
             names = [each["pretrained_weights"] if each else "random weights" for each in (begun, self.beginning)]
             change = " (whose content has changed)" if names[0] == names[1] else ""
             raise UserError(f"{self.folder} began with {names[0]}, and the matrix asks for {names[1]}{change}; {AGAIN}")

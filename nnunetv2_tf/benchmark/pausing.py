@@ -69,18 +69,18 @@ class Processes:
             write_json(self.path, {"pid": os.getpid(), "begun": _begun(os.getpid()), "groups": groups})
 
 
-def send_to_all(folder: Path, pause: bool) -> int:
-    """Pause or continue all that benchmarks of this machine are running for a folder; return how many commands."""
+def send_to_all(folder: Path, pause: bool) -> tuple[int, int]:
+    """Pause or continue all that this machine is running for a folder; return how many benchmarks and commands."""
     if not hasattr(signal, "SIGSTOP"):
         raise UserError("Processes cannot be paused on this system; end the run, and start it again later.")
-    number, count = signal.SIGSTOP if pause else signal.SIGCONT, 0
-    for runner, groups in running(folder):
-        if runner is not None:
-            os.kill(runner, number)  # first, so that it starts nothing more
-        for group in groups:
-            _to_group(group, number)
-        count += len(groups)
-    return count
+    number = signal.SIGSTOP if pause else signal.SIGCONT
+    runners = [runner for runner, _ in running(folder) if runner is not None]
+    for runner in runners:
+        os.kill(runner, number)  # first, so that it starts nothing more
+    groups = [group for _, of_run in running(folder) for group in of_run]
+    for group in groups:
+        _to_group(group, number)
+    return len(runners), len(groups)
 
 
 def running(folder: Path) -> Iterator[tuple[int | None, list[int]]]:

@@ -157,7 +157,7 @@ def _table_2026(rows: Sequence[Row], dice: Scores) -> Table:
     for arm in dice.seeds:
         for region in dice.regions:
             scores = [row.score for row in rows if (row.arm, row.score.region) == (arm, region) and dice.holds(row)]
-            there = [score for score in scores if not np.isnan(score.lesion_f1_2026)]
+            there = [score for score in scores if score.lesion_f1_2026 is not None]
             cells = [
                 f"{np.mean([getattr(score, name) for score in there]):.{2 if 'hd95' in name else 3}f}" if there else "-"
                 for name in METRICS_2026
@@ -208,15 +208,15 @@ def _sentences(results: Sequence[Finding], dice: Scores, baseline: str) -> list[
     return lines
 
 
-def detectable(cases: int, arms: int, sd: float | None) -> str:
+def detectable(cases: int, comparisons: int, sd: float | None) -> str:
     """Return a sentence about the smallest difference that a benchmark can detect.
 
     Args:
         cases: number of validation cases
-        arms: number of arms that are compared with the baseline; each has to pass Holm's correction
+        comparisons: how many there are, of arms at numbers of labelled cases; each has to pass Holm's correction
         sd: standard deviation of the cases' differences in Dice; None: not known
     """
-    alpha = ALPHA / max(1, arms)
+    alpha = ALPHA / max(1, comparisons)
     if cases < fewest_cases(alpha):
         return f"With {cases} validation cases no difference can be told from chance; validate on more."
     difference = detectable_difference(ASSUMED_SD if sd is None else sd, cases, alpha=alpha)

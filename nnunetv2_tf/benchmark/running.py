@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from nnunetv2_tf.io.files import locked
 THREADS, VISIBLE = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 LOCK = ".tf_benchmark.lock"
 WAKE = 0.5  # seconds
+LATE = 10.0  # seconds; who wakes up that late has been stopped
 BEGIN = "### nnUNetv2_tf_benchmark"  # begins each command in a log
 
 
@@ -51,6 +52,7 @@ class Runner:
     times: Path | None = None  # where to note how long commands take
     needs: Callable[[Job], Sequence[Job]] = lambda _: ()  # what has to be done before a job
     _processes: Processes = field(init=False)
+    _paused: float = 0.0  # seconds for which this process was stopped
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -88,7 +90,10 @@ class Runner:
                     del waiting[key]
                     running[pool.submit(self._in_a_slot, job, slots)] = key
             # not for ever: Python sees a signal that another thread got only when this one wakes up
+            begun = time.monotonic()
             done, _ = wait(running, timeout=WAKE, return_when=FIRST_COMPLETED)
+            late = time.monotonic() - begun - WAKE
+            self._paused += late if late > LATE else 0.0
             for outcome in [future.result() for future in done]:
                 if outcome.failure:
                     failed.add(outcome.job.key)
@@ -144,7 +149,7 @@ class Runner:
                 start_new_session=True,
                 pass_fds=inherited,
             )
-        begun = time.monotonic()
+        begun, paused = time.monotonic(), self._paused
         self._processes.add(child)
         if self._stopped.is_set():  # since the check above; whoever stopped did not know of this child yet
             self._processes.end(signal.SIGTERM)
@@ -153,7 +158,8 @@ class Runner:
         finally:
             self._processes.remove(child)
         if code == 0 and self.times is not None:
-            note_seconds(self.times, command, self.device, time.monotonic() - begun)
+            with suppress(OSError):  # a file of somebody else, or a full disk
+                note_seconds(self.times, command, self.device, time.monotonic() - begun - (self._paused - paused))
         return code
 
     def _environment(self, gpu: int | None) -> dict[str, str]:

@@ -45,10 +45,13 @@ def kept_rows(path: Path, trainings: Sequence[Training]) -> Mapping[str, Sequenc
 
     A training whose rows are not those of its fold's validation cases, each with all regions, is refused.
     """
-    keys = {(each.dataset.name, each.fold, each.seed, each.arm.name): each for each in trainings}
+    keys = {
+        (each.dataset.name, each.fold, each.use.train_cases, each.use.draw, each.seed, each.arm.name): each
+        for each in trainings
+    }
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in _read(path):
-        training = keys.get((row.dataset, row.fold, row.seed, row.arm))
+        training = keys.get((row.dataset, row.fold, row.train_cases, row.draw, row.seed, row.arm))
         if row.matrix == trainings[0].matrix.hash and training is not None:
             rows[training.key].append(row)
     if not rows:
@@ -76,7 +79,8 @@ def _read(path: Path) -> list[Row]:
 
 
 def _row(line: Mapping[str, str]) -> Row:
-    known = [name for name in NUMBERS if name in line or not name.endswith("_2026")]  # which older files lack
+    # older files lack what is by BraTS 2026, and where both sides are empty it is nothing
+    known = [name for name in NUMBERS if not name.endswith("_2026") or line.get(name)]
     numbers: dict[str, Any] = {name: int(line[name]) if name in WHOLE else float(line[name]) for name in known}
     sizes = tuple(map(float, line["lesions_mm3"].split()))
     found = tuple(hit == "1" for hit in line["lesions_found"].split())

@@ -43,12 +43,12 @@ class Score:
     predicted_mm3: float
     lesions_mm3: tuple[float, ...]  # volume of every true lesion
     lesions_found: tuple[bool, ...]  # of these, whether the prediction overlaps them
-    hd95_2026: float = math.nan  # mm; this and what follows by the constants of BraTS 2026
-    nsd_2026: float = math.nan
-    lesion_dice_2026: float = math.nan
-    lesion_hd95_2026: float = math.nan
-    lesion_nsd_2026: float = math.nan
-    lesion_f1_2026: float = math.nan
+    hd95_2026: float | None = None  # mm; this and what follows by BraTS 2026, None where both are empty
+    nsd_2026: float | None = None
+    lesion_dice_2026: float | None = None
+    lesion_hd95_2026: float | None = None
+    lesion_nsd_2026: float | None = None
+    lesion_f1_2026: float | None = None
 
     @property
     def nnunet_dice(self) -> float:

@@ -139,8 +139,10 @@ def split_effects(differences: np.ndarray) -> SplitEffects:
 
     A case's score in a split is set against the mean of the same case in its other splits. If splits shift scores by
     independent u of variance s², that difference has the variance s² (1 + sum of b²), b being the weights of the other
-    splits; divided by its root, the effects' sum of squares is without bias the variance that splits give the mean.
-    Splits that share no case can not be compared, so each set of connected splits costs one degree of freedom.
+    splits; divided by its root, the shifts' squares are s² without bias. A shift counts with the weight of all cases of
+    its split, also of those that validate once; a split of which none validates twice has the root mean square of the
+    others' shifts. Splits that share no case cannot be compared, so each set of connected splits costs one degree of
+    freedom.
 
     Args:
         differences: (splits, cases), NaN where a case does not validate in a split
@@ -150,14 +152,18 @@ def split_effects(differences: np.ndarray) -> SplitEffects:
     repeated = there[:, times > 1]
     if not repeated.size:
         return SplitEffects(np.zeros(len(differences)), 0)
-    values, times = np.nan_to_num(differences[:, there.sum(axis=0) > 1]), times[times > 1]
+    of_all = (there / (times * differences.shape[1])).sum(axis=1)  # weight of a split in the mean over all cases
+    values, times = np.nan_to_num(differences[:, times > 1]), times[times > 1]
     others = (values.sum(axis=0) - values) / (times - 1)
-    weight = repeated / (times * differences.shape[1])  # of a case's score in the mean over all cases
-    effects = (weight * (values - others)).sum(axis=1)
-    share = (weight / (times - 1)) @ repeated.T / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    weight = repeated / times
+    total = np.maximum(weight.sum(axis=1), 1e-12)
+    share = (weight / (times - 1)) @ repeated.T / total[:, None]
     np.fill_diagonal(share, 0.0)
+    shifts = (weight * (values - others)).sum(axis=1) / total / np.sqrt(1 + (share**2).sum(axis=1))
+    compared = repeated.any(axis=1)
+    shifts[~compared] = np.sqrt((shifts[compared] ** 2).mean())
     connected, _ = csgraph.connected_components(repeated.astype(int) @ repeated.T.astype(int))
-    return SplitEffects(effects / np.sqrt(1 + (share**2).sum(axis=1)), len(differences) - int(connected))
+    return SplitEffects(of_all * shifts, len(differences) - int(connected))
 
 
 def _drawn_seeds(scores: np.ndarray, rng: np.random.Generator, draws: int, stretch: float) -> np.ndarray:

@@ -123,7 +123,9 @@ def run(request: BenchmarkRequest) -> int:
         print(f"{_counted([outcome.job for outcome in failed])} failed; the same command tries them again:")
         for outcome in failed:
             print(f"  {outcome.job.key}: {outcome.failure}\n    {outcome.log}")
-    print(f"Next: nnUNetv2_tf_benchmark collect {request.path}")
+    options = [("-o", request.output), ("-scores", request.scores)]
+    given = "".join(f" {option} {value}" for option, value in options if value is not None)
+    print(f"Next: nnUNetv2_tf_benchmark collect {request.path}{given}")
     return 1 if failed else 0
 
 
@@ -135,18 +137,18 @@ def _counted(jobs: Sequence[Job]) -> str:
 
 def pause(request: BenchmarkRequest) -> None:
     """Stop all that the benchmark is running on this machine, until `resume`."""
-    _say_paused(send_to_all(request.folder, pause=True), "Paused", request.folder)
+    _say_sent(*send_to_all(request.folder, pause=True), "Paused", request.folder)
 
 
 def resume(request: BenchmarkRequest) -> None:
     """Continue what `pause` stopped."""
-    _say_paused(send_to_all(request.folder, pause=False), "Continued", request.folder)
+    _say_sent(*send_to_all(request.folder, pause=False), "Continued", request.folder)
 
 
-def _say_paused(commands: int, done: str, folder: Path) -> None:
-    if not commands:
+def _say_sent(runs: int, commands: int, done: str, folder: Path) -> None:
+    if not runs and not commands:
         raise UserError(f"Nothing of {folder} is running on this machine; -o names the folder that run was given.")
-    print(f"{done} {commands} command{'s' * (commands != 1)} of {folder}.")
+    print(f"{done}: {runs} run{'s' * (runs != 1)} and {commands} command{'s' * (commands != 1)} of {folder}.")
 
 
 def collect(request: BenchmarkRequest) -> None:
@@ -157,6 +159,8 @@ def collect(request: BenchmarkRequest) -> None:
     if not finished:
         raise UserError(f"No training of {path} is done yet; train with: nnUNetv2_tf_benchmark run {path}")
     claim_folder(folder, matrix)
+    if request.scores is None:
+        _check_keeps(folder / "benchmark.csv", trainings, finished)
     rows: list[Row] = []
     for training in finished:
         gone = work.state(training) == "scored"
@@ -173,6 +177,18 @@ def collect(request: BenchmarkRequest) -> None:
         print("\n\n".join(table.markdown() for table in report.tables[:2]))
         print("\n".join(report.sentences))
     print(f"\n{lead}\nWritten to {folder}: benchmark.csv, tables.md, tables.tex, tables.html, {', '.join(pictures)}")
+
+
+def _check_keeps(path: Path, trainings: Sequence[Training], finished: Sequence[Training]) -> None:
+    """Raise when the file holds scores of trainings that are gone, which writing it anew would lose."""
+    if not path.exists():
+        return
+    gone = set(kept_rows(path, trainings)) - {training.key for training in finished}
+    if gone:
+        raise UserError(
+            f"{path} holds scores of {len(gone)} trainings that are not there any more (first: {min(gone)}); keep them "
+            f"with -scores {path}, or move the file away."
+        )
 
 
 def verify(request: BenchmarkRequest) -> int:
@@ -200,7 +216,9 @@ def _overview(work: Work, sd: float | None) -> str:
     for dataset in map(str, matrix.datasets):
         identifiers = list(raw_cases(Dataset(dataset)))
         validating = {case for fold in matrix.folds for case in fold_split(Dataset(dataset), fold, identifiers).val}
-        lines.append(f"{dataset}: {detectable(len(validating), len(matrix.arms) - 1, sd)}")
+        lines.append(
+            f"{dataset}: {detectable(len(validating), (len(matrix.arms) - 1) * max(1, len(matrix.train_cases)), sd)}"
+        )
     return "\n".join(lines)
 
 

@@ -77,6 +77,9 @@ def test_from_matrix_to_tables(with_healthy: Workspace, monkeypatch, capsys):
     planned = typed(monkeypatch, capsys, "plan", "matrix.json", "-scores", "results/benchmark.csv")
     assert f"scored   {learning.key}" in planned
     before = (workspace.root / "results" / "tables.md").read_text(encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", "collect", "matrix.json", "-o", "results"])
+    assert benchmark.main() == 2
+    assert f"(first: {learning.key}); keep them with -scores" in capsys.readouterr().err
     options = ("-o", "results", "-np", "1", "-scores", "results/benchmark.csv")
     assert "3 of 4 trainings are done" in typed(monkeypatch, capsys, "collect", "matrix.json", *options)
     assert (workspace.root / "results" / "tables.md").read_text(encoding="utf-8") == before

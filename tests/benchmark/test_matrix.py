@@ -131,6 +131,10 @@ def test_all_arms_are_trained_in_one_precision_and_begin_alike(workspace: Worksp
     plain = next(matrix(precision="bf16").trainings())
     with pytest.raises(UserError, match=r"began with .*weights\.pth, and the matrix asks for random weights"):
         plain.check_same_beginning()
+    (begun.folder / "checkpoint_best.pth").unlink()  # ended before its first checkpoint, and begun without weights
+    plain.prepare()
+    (begun.folder / "checkpoint_best.pth").touch()
+    plain.check_same_beginning()
 
 
 def test_states(workspace: Workspace):

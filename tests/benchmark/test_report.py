@@ -10,7 +10,7 @@ from nnunetv2_tf.benchmark import paper
 from nnunetv2_tf.benchmark.few_labels import append_draws
 from nnunetv2_tf.benchmark.matrix import Arm
 from nnunetv2_tf.benchmark.plots import curve_plot, forest_plot, scatter_plot
-from nnunetv2_tf.benchmark.report import Report, detectable, make_reports
+from nnunetv2_tf.benchmark.report import METRICS_2026, Report, detectable, make_reports
 from nnunetv2_tf.benchmark.statistics import detectable_difference
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
 
@@ -98,14 +98,14 @@ def test_every_metric_with_its_difference(report):
 
 def test_brats_2026_leaves_out_where_both_are_empty():
     scored = [
-        replace(row, score=replace(row.score, lesion_f1_2026=0.5 if index % 2 else np.nan, hd95_2026=index))
+        replace(row, score=replace(row.score, **dict.fromkeys(METRICS_2026, float(index) if index % 2 else None)))
         for index, row in enumerate(rows({"nnunet": BASE[:1, :4]}))
     ]
     table = the_report(scored).tables[3]
     assert table.title == f"{DATASET}: BraTS 2026"
     of_region = {row["region"]: row for row in cells(table)}
     assert of_region["WT"]["segmentations that count"] == "2 of 4"  # rows 0, 3, 6, 9; odd ones count
-    assert (of_region["WT"]["HD95"], of_region["WT"]["lesion F1"]) == ("6.00", "0.500")
+    assert (of_region["WT"]["HD95"], of_region["WT"]["lesion F1"]) == ("6.00", "6.000")
 
 
 def test_nothing_complete_is_no_report():

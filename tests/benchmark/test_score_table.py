@@ -38,6 +38,7 @@ def test_benchmark_csv_has_one_line_per_training_case_and_region(workspace: Work
 def test_what_was_written_is_read_again(workspace: Workspace, tmp_path):
     training = make_validated(workspace)
     rows = score_training(training, tmp_path / "scores", 1)
+    rows[0] = dataclasses.replace(rows[0], score=dataclasses.replace(rows[0].score, hd95_2026=None))
     write_scores(rows, tmp_path / "benchmark.csv", SCORER)
     (read,) = kept_rows(tmp_path / "benchmark.csv", list(matrix().trainings())).values()
     write_scores(read, tmp_path / "again.csv", SCORER)
@@ -53,6 +54,7 @@ def test_scores_that_do_not_belong_here_are_refused(workspace: Workspace, tmp_pa
     for written, sentence in (
         (rows[:-1], "are not those of its fold's 2 validation cases"),
         ([dataclasses.replace(row, matrix="other") for row in rows], "holds no scores of this matrix"),
+        ([dataclasses.replace(row, train_cases=4, draw=0) for row in rows], "holds no scores of this matrix"),
     ):
         write_scores(written, path, SCORER)
         with pytest.raises(UserError, match=sentence):

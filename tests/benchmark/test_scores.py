@@ -93,6 +93,18 @@ def test_damage_and_strangers_are_refused(workspace: Workspace, tmp_path):
         score_training(training, tmp_path / "scores", 1)
 
 
+def test_a_region_that_neither_has_is_kept_too(workspace: Workspace, tmp_path):
+    training = make_validated(workspace)
+    truths = workspace.dataset.preprocessed / "gt_segmentations"
+    for folder in (truths, training.folder / "validation"):
+        image = sitk.ReadImage(str(folder / "case_000.nii.gz"))
+        sitk.WriteImage(sitk.ChangeLabel(image, {3: 1}), str(folder / "case_000.nii.gz"))
+    first = score_training(training, tmp_path / "scores", 1)
+    assert score_training(training, tmp_path / "scores", 1) == first
+    enhancing = next(row.score for row in first if (row.case, row.score.region) == ("case_000", "ET"))
+    assert (enhancing.dice, enhancing.lesion_f1_2026, enhancing.hd95_2026) == (1.0, None, None)
+
+
 def test_neither_there_nor_predicted():
     empty = np.zeros((4, 4, 4), bool)
     score = score_region("ET", empty, empty, (1, 1, 1))
