@@ -73,6 +73,8 @@ class Clock:
     def total(self) -> str:
         """A sentence about all jobs so far."""
         unknown = f"{', '.join(self._unknown[:3])}{', ...' if len(self._unknown) > 3 else ''}"
+        if not self._making:
+            return "Nothing is left to do."
         if not self._known and self._unknown:
             return f"How long it takes is not known: this machine has measured no like of {unknown} yet."
         text = f"In all about {self._known:.2g} hours one after another, as this machine has measured."

@@ -37,6 +37,7 @@ class Processes:
         return self.folder / FILES / f"{socket.gethostname()}_{os.getpid()}.json"
 
     def __enter__(self) -> "Processes":
+        list(running(self.folder))  # files of killed benchmarks go
         self._write()
         return self
 

@@ -66,5 +66,6 @@ def curve_plot(points: Sequence[Scores], findings: Sequence[Finding], path: Path
         means.set(xlabel="labelled cases", ylabel="mean Dice")
         differences.set(xlabel="labelled cases", ylabel="difference in Dice to the baseline, 95 % interval")
         for axes in (means, differences):
+            axes.set_xticks([int(scores.train_cases or 0) for scores in points])
             axes.spines[["top", "right"]].set_visible(False)
             axes.legend(frameon=False, fontsize=8)
