@@ -181,9 +181,10 @@ def collect(request: BenchmarkRequest) -> None:
 
 def _check_keeps(path: Path, trainings: Sequence[Training], finished: Sequence[Training]) -> None:
     """Raise when the file holds scores of trainings that are gone, which writing it anew would lose."""
-    if not path.exists():
+    try:
+        gone = set(kept_rows(path, trainings)) - {training.key for training in finished}
+    except UserError:  # there is none, or nothing in it belongs to the matrix as it is now
         return
-    gone = set(kept_rows(path, trainings)) - {training.key for training in finished}
     if gone:
         raise UserError(
             f"{path} holds scores of {len(gone)} trainings that are not there any more (first: {min(gone)}); keep them "
