@@ -3,12 +3,12 @@
 from itertools import product
 from pathlib import Path
 
-from nnunetv2_tf.benchmark.few_labels import append_draws
+from nnunetv2_tf.benchmark.few_labels import all_splits, append_draws
 from nnunetv2_tf.benchmark.fits import fits_of
 from nnunetv2_tf.benchmark.matrix import DEFAULTS, Matrix, Training, read_matrix
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, ensure_splits, fold_split, splits_file
+from nnunetv2_tf.dataset.folds import fold_split, splits_file
 from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
@@ -45,7 +45,7 @@ def checked_matrix(path: Path) -> Matrix:
 def _check_folds(dataset: Dataset, matrix: Matrix) -> None:
     """Raise when a fold does not exist, or is another one again."""
     identifiers = sorted(raw_cases(dataset))
-    number = len(ensure_splits(dataset, identifiers, Groups.read(dataset)))
+    number = len(all_splits(dataset))
     seen: dict[str, int] = {}
     for fold in matrix.folds:
         if fold >= number:

@@ -4,7 +4,6 @@ nnU-Net reads one splits_final.json, so every draw is appended to it as a furthe
 validates on. Folds that are there never change, and a draw that is there already is found by its cases.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,20 +32,18 @@ class FoldUse:
 
 def draw_cases(train: Sequence[str], number: int, groups: Groups, seed: Sequence[int]) -> tuple[str, ...]:
     """Draw cases in whole groups until there are at least `number`; smaller numbers are part of larger ones."""
-    members = defaultdict(list)
-    for case in sorted(train):
-        members[groups[case]].append(case)
+    members = groups.together(train)
     order = np.random.default_rng(list(seed)).permutation(len(members))
     drawn: list[str] = []
     for index in order:
         if len(drawn) < number:
-            drawn += list(members.values())[index]
+            drawn += members[index]
     return tuple(sorted(drawn))
 
 
 def drawn_folds(dataset: Dataset, folds: Sequence[int], numbers: Sequence[int], draws: int) -> list[FoldUse]:
     """Return the further folds of draws, first all numbers of a draw; raise where splits_final.json lacks one."""
-    splits = _splits(dataset)
+    splits = all_splits(dataset)
     uses: dict[int, FoldUse] = {}
     for use, split in _wanted(dataset, splits, folds, numbers, draws):
         fold = _position(splits, split)
@@ -68,7 +65,7 @@ def append_draws(dataset: Dataset, folds: Sequence[int], numbers: Sequence[int],
     """Append to splits_final.json the draws that it lacks."""
     path = splits_file(dataset)
     with locked(path.with_name(".splits_final.lock"), "splits_final.json"):
-        splits = _splits(dataset)
+        splits = all_splits(dataset)
         before = len(splits)
         for _, split in _wanted(dataset, splits[:before], folds, numbers, draws):
             if _position(splits, split) is None:
@@ -101,5 +98,6 @@ def _position(splits: Sequence[Split], wanted: Split) -> int | None:
     return next((index for index, split in enumerate(splits) if split.digest == wanted.digest), None)
 
 
-def _splits(dataset: Dataset) -> list[Split]:
+def all_splits(dataset: Dataset) -> list[Split]:
+    """Return the entries of splits_final.json."""
     return ensure_splits(dataset, sorted(raw_cases(dataset)), Groups.read(dataset))

@@ -68,8 +68,7 @@ class Fit:
         method = ["-m", self.method.name, "-preset", self.method.preset, "-healthy", self.healthy.name]
         place_of_work = ["-device", "cpu" if device == "mps" else device]  # fits know no mps
         fit = ["nnUNetv2_tf_fit", *place, *method, "-p", matrix.plans, "-tr", self.baseline.trainer, *place_of_work]
-        preprocess = ["nnUNetv2_tf_preprocess_healthy", "-d", dataset.name, "-healthy", self.healthy.name]
-        return [[*preprocess, "-p", matrix.plans, "-c", matrix.configuration], fit]
+        return [matrix.preprocess_command(dataset, self.healthy.name), fit]
 
     def prepare(self) -> None:
         """Nothing is to be done before its commands."""

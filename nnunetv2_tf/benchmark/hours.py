@@ -21,13 +21,8 @@ from nnunetv2_tf.sets.names import is_ours
 HOUR = 3600.0
 EPOCH = re.compile(r"Epoch time: ([\d.]+) s")
 DEVICE = re.compile(r'"device": "(\w+)')
-VARYING = {
-    "-s",
-    "-seed",
-    "-num_cases",
-    "-tr",
-    "-f",
-}  # options of a command that do not change how long a unit of it takes
+# options of a command that do not change how long a unit of it takes
+VARYING = {"-s", "-seed", "-num_cases", "-tr", "-f"}
 KEPT = 5  # logs that are read, newest first
 
 
@@ -52,6 +47,7 @@ class Clock:
     _known: float = 0.0  # hours so far
     _unknown: list[str] = field(default_factory=list)
     _making: set[Path] = field(default_factory=set)  # locks of what is counted already
+    _epochs: dict[tuple[str, ...], float] = field(default_factory=dict)  # seconds, by what they depend on
 
     def hours(self, job: Job) -> float | None:
         """Return the hours that a job will take by itself; None where this machine has measured no such thing."""
@@ -61,13 +57,24 @@ class Clock:
             making = []
         self._making.add(job.making_lock)
         seconds = [_noted(command, self.device) for command in making]
-        seconds.append(_training_seconds(job, self.device) if isinstance(job, Training) else _noted(main, self.device))
+        seconds.append(self._epochs_left(job) if isinstance(job, Training) else _noted(main, self.device))
         known = [value for value in seconds if value is not None]
         self._known += sum(known) / HOUR
         if len(known) < len(seconds):
             self._unknown.append(job.key)
             return None
         return sum(known) / HOUR
+
+    def _epochs_left(self, training: Training) -> float | None:
+        """Return how many seconds the epochs will take that a training has not logged yet."""
+        matrix = training.matrix
+        same = (training.dataset.name, matrix.plans, matrix.configuration, str(matrix.precision))
+        epoch = self._epochs.get(same) or _seconds_per_epoch(training, self.device)
+        if epoch is None:
+            return None
+        self._epochs[same] = epoch
+        done = sum(len(_epoch_times(log)) for log in training.folder.glob("training_log_*.txt"))
+        return epoch * max(0, matrix.epochs - done)
 
     @property
     def total(self) -> str:
@@ -85,14 +92,6 @@ class Clock:
         return text
 
 
-def _training_seconds(training: Training, device: str) -> float | None:
-    """Return how long the epochs will take that a training has not logged yet."""
-    epoch = _seconds_per_epoch(training, device)
-    logs = training.folder.glob("training_log_*.txt")
-    done = sum(len(EPOCH.findall(log.read_text(encoding="utf-8", errors="replace"))) for log in logs)
-    return None if epoch is None else epoch * max(0, training.matrix.epochs - done)
-
-
 def _seconds_per_epoch(training: Training, device: str) -> float | None:
     """Return the median over nnU-Net's logs of trainings with the same plans, configuration and precision."""
     dataset, matrix = training.dataset, training.matrix
@@ -106,10 +105,12 @@ def _seconds_per_epoch(training: Training, device: str) -> float | None:
         if _trained_on(log.parent, device)
     ]
     newest = sorted(logs, key=lambda log: log.stat().st_mtime_ns, reverse=True)[:KEPT]
-    seconds = [
-        float(time) for log in newest for time in EPOCH.findall(log.read_text(encoding="utf-8", errors="replace"))
-    ]
+    seconds = [seconds for log in newest for seconds in _epoch_times(log)]
     return median(seconds) if seconds else None
+
+
+def _epoch_times(log: Path) -> list[float]:
+    return list(map(float, EPOCH.findall(log.read_text(encoding="utf-8", errors="replace"))))
 
 
 def _trained_on(folder: Path, device: str) -> bool:

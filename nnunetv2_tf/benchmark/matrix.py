@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nnunetv2_tf.benchmark.few_labels import FoldUse, drawn_folds
+from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Split, fold_split
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
@@ -124,6 +126,11 @@ class Matrix:
         given = {key: value for key, value in to_json(self).items() if value != DEFAULTS.get(key, ...)}
         return digest({**given, "arms": [arm.given for arm in self.arms]})
 
+    def preprocess_command(self, dataset: Dataset, healthy: str) -> list[str]:
+        """Return the command that preprocesses a dataset of healthy scans by a labelled one's plans."""
+        scans = ["-d", dataset.name, "-healthy", healthy]
+        return ["nnUNetv2_tf_preprocess_healthy", *scans, "-p", self.plans, "-c", self.configuration]
+
     def num_cases(self, arm: Arm) -> int:
         """Return how many cases the arm's set needs, for all arms that share it."""
         return max(other.num_cases or 0 for other in self.arms if other.made_by == arm.made_by)
@@ -180,6 +187,11 @@ class Training:
     def fold(self) -> int:
         """The entry of splits_final.json, nnU-Net's fold."""
         return self.use.fold
+
+    @property
+    def split(self) -> Split:
+        """The real cases that it trains and validates on."""
+        return fold_split(self.dataset, self.fold, raw_cases(self.dataset))
 
     @property
     def kind(self) -> str:
@@ -250,16 +262,18 @@ class Training:
         """Note what it begins with: nnU-Net's own files do not tell."""
         if self.state == "missing":  # an earlier run may have ended before its first checkpoint
             (self.folder / BEGINNING).unlink(missing_ok=True)
-            if self.beginning is not None:
-                write_json(self.folder / BEGINNING, self.beginning)
+            beginning = self.beginning
+            if beginning is not None:
+                write_json(self.folder / BEGINNING, beginning)
 
     def check_same_beginning(self) -> None:
         """Raise when the training was begun with other weights."""
+        if self.state == "missing":
+            return
         path = self.folder / BEGINNING
-        begun = read_json(path, AGAIN) if path.exists() else None
-        digests = {each["sha256"] if each else None for each in (begun, self.beginning)}
-        if self.state != "missing" and len(digests) > 1:
-            names = [each["pretrained_weights"] if each else "random weights" for each in (begun, self.beginning)]
+        both = (read_json(path, AGAIN) if path.exists() else None, self.beginning)
+        if len({each["sha256"] if each else None for each in both}) > 1:
+            names = [each["pretrained_weights"] if each else "random weights" for each in both]
             change = " (whose content has changed)" if names[0] == names[1] else ""
             raise UserError(f"{self.folder} began with {names[0]}, and the matrix asks for {names[1]}{change}; {AGAIN}")
 
@@ -277,6 +291,5 @@ class Training:
         synthesize = ["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans]
         if self.arm.healthy is None:
             return [synthesize, train]
-        healthy = ["-healthy", str(self.arm.healthy)]
-        preprocess = ["nnUNetv2_tf_preprocess_healthy", "-d", self.dataset.name, *healthy, *plans]
-        return [[*preprocess, "-c", self.matrix.configuration], [*synthesize, *healthy], train]
+        healthy = str(self.arm.healthy)
+        return [self.matrix.preprocess_command(self.dataset, healthy), [*synthesize, "-healthy", healthy], train]

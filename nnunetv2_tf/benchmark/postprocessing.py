@@ -9,7 +9,6 @@ from pathlib import Path
 
 from nnunetv2_tf.benchmark.matrix import PROCESSED, Training
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
-from nnunetv2_tf.dataset.folds import fold_split
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Postprocessing:
         (self.folder / "images").mkdir(parents=True)
         cases = raw_cases(self.training.dataset)
         ending = dataset_json(self.training.dataset)["file_ending"]
-        for case in fold_split(self.training.dataset, self.training.fold, cases).train:
+        for case in self.training.split.train:
             for channel, image in enumerate(cases[case].images):
                 _link(image.resolve(), self.folder / "images" / f"{case}_{channel:04d}{ending}")
 

@@ -76,11 +76,12 @@ class Runner:
     ) -> Iterator[JobOutcome]:
         """Submit each job once what it needs has ended and a slot is free, and pass outcomes on."""
         waiting = {job.key: job for job in jobs}
+        all_needs = {key: {needed.key for needed in self.needs(job)} for key, job in waiting.items()}
         failed: set[str] = set()
         running: dict[Future[JobOutcome], str] = {}
         while waiting or running:
             for key, job in list(waiting.items()):  # in order, so that arms can be compared early
-                needs = {needed.key for needed in self.needs(job)}
+                needs = all_needs[key]
                 lost = sorted(needs & failed)
                 if lost:
                     del waiting[key]

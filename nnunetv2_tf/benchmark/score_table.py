@@ -9,9 +9,7 @@ from typing import Any
 
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
 from nnunetv2_tf.benchmark.scores import Row, Score
-from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.code_version import CodeVersion
-from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
@@ -91,7 +89,7 @@ def _row(line: Mapping[str, str]) -> Row:
 
 
 def _check_whole(training: Training, rows: Sequence[Row], path: Path) -> None:
-    validating = fold_split(training.dataset, training.fold, raw_cases(training.dataset)).val
+    validating = training.split.val
     wanted = sorted((case, region) for case in validating for region in read_regions(training.dataset))
     if sorted((row.case, row.score.region) for row in rows) != wanted:
         raise UserError(

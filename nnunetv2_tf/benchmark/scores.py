@@ -13,10 +13,9 @@ import numpy as np
 from nnunetv2_tf.benchmark import metrics
 from nnunetv2_tf.benchmark.brats_2026 import brats_2026
 from nnunetv2_tf.benchmark.matrix import Training
-from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
+from nnunetv2_tf.dataset.cases import dataset_json
 from nnunetv2_tf.dataset.code_version import read_code_versions
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.dataset.volumes import check_intact
 from nnunetv2_tf.io.digests import digest, file_digest
@@ -130,7 +129,7 @@ def _tasks(training: Training) -> list[_Task]:
     reader: Any = plan.plans_manager.image_reader_writer_class
     folder = training.segmentations
     segmented = {path.name.removesuffix(ending) for path in folder.glob(f"*{ending}")}
-    validating = set(fold_split(dataset, training.fold, raw_cases(dataset)).val)
+    validating = set(training.split.val)
     if segmented != validating:
         odd = min(segmented ^ validating)
         raise UserError(

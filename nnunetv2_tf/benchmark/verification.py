@@ -12,7 +12,7 @@ from nnunetv2_tf.benchmark.postprocessing import Postprocessing
 from nnunetv2_tf.benchmark.scores import code_of, read_segmentation
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.code_version import read_code_versions
-from nnunetv2_tf.dataset.folds import Groups, Split, fold_split
+from nnunetv2_tf.dataset.folds import Groups, Split
 from nnunetv2_tf.io.digests import file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
@@ -50,7 +50,7 @@ def _of_training(training: Training) -> Iterator[str]:
         yield f"it trained for {checkpoint['current_epoch']} epochs, not {training.matrix.epochs}"
     yield from _origin(training)
     yield from _plans(training, checkpoint["init_args"])
-    split = fold_split(training.dataset, training.fold, raw_cases(training.dataset))
+    split = training.split
     record = checkpoint.get(RECORD) or {}
     if record.get("split") != split.digest:
         yield "it trained and validated on other cases than splits_final.json has now"

@@ -67,6 +67,13 @@ class Groups:
         """Return the group of a case; a case without a group is told apart from a group that has its name."""
         return ("group", self.group_of[case]) if case in self.group_of else ("case", case)
 
+    def together(self, cases: Iterable[str]) -> list[list[str]]:
+        """Return these cases in sorted order, those of one group in one list."""
+        members: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for case in sorted(cases):
+            members[self[case]].append(case)
+        return list(members.values())
+
     def cut_by(self, split: Split) -> tuple[str, str] | None:
         """Return a training and a validation case of the same group; None if the split keeps all groups whole."""
         training = {self[case]: case for case in reversed(split.train)}
@@ -150,12 +157,10 @@ def _nnunet_folds(identifiers: Sequence[str]) -> list[dict[str, list[str]]]:
 
 def _group_safe_folds(identifiers: Sequence[str], groups: Groups) -> list[dict[str, list[str]]]:
     """Return five folds of nearly equal size: groups in seeded order, larger ones first, each to the smallest fold."""
-    members = defaultdict(list)
-    for case in sorted(identifiers):
-        members[groups[case]].append(case)
+    members = groups.together(identifiers)
     _check_enough(len(members), "groups")
     order = np.random.default_rng(NNUNET_SEED).permutation(len(members))
-    shuffled = [list(members.values())[index] for index in order]
+    shuffled = [members[index] for index in order]
     folds: list[list[str]] = [[] for _ in range(5)]
     for cases in sorted(shuffled, key=len, reverse=True):
         min(folds, key=len).extend(cases)
