@@ -4,6 +4,8 @@ By nnU-Net's own sliding window, which adds tiles up in half precision, from che
 one another a softmax over them, for overlapping regions one sigmoid each.
 """
 
+from contextlib import redirect_stdout
+
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -28,9 +30,11 @@ class Segmentor:
         network.decoder.deep_supervision = False  # type: ignore[union-attr]
         plans = PlansManager(arguments["plans"])
         self.labels = plans.get_label_manager(arguments["dataset_json"])
-        self.predictor = nnUNetPredictor(
-            use_mirroring=mirroring, perform_everything_on_device=device.type == "cuda", device=device, allow_tqdm=False
-        )
+        on_gpu = device.type == "cuda"
+        with redirect_stdout(None):  # on a CPU nnU-Net prints that it is no GPU, once for every process
+            self.predictor = nnUNetPredictor(
+                use_mirroring=mirroring, perform_everything_on_device=on_gpu, device=device, allow_tqdm=False
+            )
         self.predictor.manual_initialization(
             network.requires_grad_(False),
             plans,

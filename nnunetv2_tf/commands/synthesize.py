@@ -33,6 +33,8 @@ examples:
       the fourth of ten jobs on a cluster; the one that ends last finishes the set
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 20 -s plan --recipe_only
       only writes recipe.jsonl: which host gets whose tumour; change it, and use it with -recipe
+  nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_aug -healthy 601 -num_cases 100 -s seen -filter
+      only cases whose tumour the baseline recognises, more than 0.7 of its voxels
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_aug -healthy 601 -num_cases 50 -s small -volume_ml 1 10 -side left
       small tumours on the left, in the healthy scans of Dataset601
 """
@@ -79,6 +81,21 @@ def _parser() -> argparse.ArgumentParser:
         "-class_fraction", action="append", nargs=3, metavar=("CLASS", "MIN", "MAX"),
         help="a class's share of the volume, 0 to 1; may be given for several classes",
     )  # fmt: skip
+    quality = parser.add_argument_group(
+        "quality", "which finished cases join the set; quality.csv beside them tells of all, overview.png shows some"
+    )
+    quality.add_argument(
+        "-filter", action="store_true",
+        help="keep a case only if the fold's baseline recognises its tumour; others replace those that are left out",
+    )  # fmt: skip
+    quality.add_argument(
+        "-keep", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="with -filter: which share of the tumour's voxels is recognised, above LOW and up to HIGH (0.7 1)",
+    )  # fmt: skip
+    quality.add_argument(
+        "-tr", metavar="TRAINER",
+        help="with -filter: whose finished training is the baseline (that of the method's fit, else TFBaselineTrainer)",
+    )  # fmt: skip
     parser.add_argument(
         "--overwrite", action="store_true", help="delete the folds' parts of this set and make them anew"
     )
@@ -99,6 +116,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"A recipe says what tumours are like; give -{next(iter(asked))} or -recipe.")
     if arguments.seed is not None and arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    keep = _kept_band(arguments)
     from nnunetv2_tf.io.parallel import Share
     from nnunetv2_tf.synthesis.requests import SynthesizeRequest, synthesize
 
@@ -121,8 +139,23 @@ def _run(arguments: argparse.Namespace) -> None:
             recipe_only=arguments.recipe_only,
             share=Share(arguments.num_parts, arguments.part_id),
             num_processes=arguments.np,
+            keep=keep,
+            trainer=arguments.tr,
         )
     )
+
+
+def _kept_band(arguments: argparse.Namespace) -> tuple[float, float] | None:
+    """Return the band of shares that the filter keeps; None without a filter."""
+    if not arguments.filter:
+        for option in ("keep", "tr"):
+            if getattr(arguments, option) is not None:
+                raise UserError(f"-{option} says how to filter; give -filter too, or leave -{option} out.")
+        return None
+    low, high = arguments.keep or (0.7, 1.0)
+    if not 0 <= low < high <= 1:
+        raise UserError(f"-keep takes two shares, 0 to 1 and the lower first, not {low:g} {high:g}.")
+    return low, high
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Working space is nnU-Net's own: arrays as its preprocessor stores them, normalised per case, at the plans' spacing. A
 method touches no file, header or native unit. A method module exports `METHOD`, a class, and `PRESETS`, its settings:
-{"paper": ..., "default": ...}, frozen dataclasses; and, if a preset samples tumours in another way than by default,
-`SAMPLING`, {preset: SamplingConfig}.
+{"paper": ..., "default": ...}, frozen dataclasses. If a preset samples tumours in another way than by default:
+`SAMPLING`, {preset: SamplingConfig}; if it is checked in another way: `CHECKED`, {preset: CheckConfig}.
 """
 
 from abc import ABC, abstractmethod
@@ -23,8 +23,22 @@ from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case
 
-__all__ = ["Donor", "Edited", "FitData", "HostKind", "Learner", "Method", "Site"]
+__all__ = ["CHECKS", "CheckConfig", "Donor", "Edited", "FitData", "HostKind", "Learner", "Method", "Site"]
 HostKind = Literal["healthy", "real"]
+CHECKS = ("region", "tumour", "labels", "background", "copy", "brightness", "edge")  # of every finished case
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """What checks of finished cases mean for a method."""
+
+    rejects: bool = True  # a case that fails one does not join the set; else it is reported only
+    exempt: tuple[str, ...] = ()  # checks that its cases fail by design, such as `copy` where it pastes
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.exempt) - set(CHECKS))
+        if unknown:
+            raise ValueError(f"there is no check {unknown[0]}; there are {', '.join(CHECKS)}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.geometry.boxes import Box, box_around
-from nnunetv2_tf.methods.base import Donor, Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Donor, Edited, Method, Site
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,5 @@ def carve(
 
 METHOD = CarveMix
 PRESETS = {"paper": CarveMixConfig(), "default": CarveMixConfig()}
+PASTES = ("copy", "edge")  # a pasted region is its donor's over again, and ends where it was cut
+CHECKED = {"paper": CheckConfig(rejects=False, exempt=PASTES), "default": CheckConfig(exempt=PASTES)}

@@ -4,16 +4,17 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from nnunetv2_tf import methods
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import to_json
-from nnunetv2_tf.methods.base import HostKind, Method
+from nnunetv2_tf.methods.base import CheckConfig, HostKind, Method
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 
 HELPERS = ("base", "lookup")
+Config = TypeVar("Config", SamplingConfig, CheckConfig)
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class SelectedMethod:
     preset: str
     config: Any
     sampling: SamplingConfig  # of tumours for healthy hosts
+    checked: CheckConfig  # how finished cases are checked
     presets: tuple[str, ...]  # the names of all that it has
 
 
@@ -68,7 +70,9 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
         digest(to_json(presets[preset]))
     except TypeError as error:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
-    return SelectedMethod(name, kind, preset, presets[preset], _sampling(name, module, preset), tuple(presets))
+    sampling = _declared(name, module, preset, "SAMPLING", SamplingConfig())
+    checked = _declared(name, module, preset, "CHECKED", CheckConfig())
+    return SelectedMethod(name, kind, preset, presets[preset], sampling, checked, tuple(presets))
 
 
 def _check_hosts(name: str, kind: type[Method]) -> None:
@@ -80,9 +84,10 @@ def _check_hosts(name: str, kind: type[Method]) -> None:
         )
 
 
-def _sampling(name: str, module: Any, preset: str) -> SamplingConfig:
-    """Return what a module says of a preset in SAMPLING, or the default."""
-    sampling = getattr(module, "SAMPLING", {}).get(preset, SamplingConfig())
-    if not isinstance(sampling, SamplingConfig):
-        raise UserError(f"-m {name}: SAMPLING of preset {preset} must be a SamplingConfig, not {sampling!r}.")
-    return sampling
+def _declared(name: str, module: Any, preset: str, what: str, default: Config) -> Config:
+    """Return what a module says of a preset under a name, or the default."""
+    config = getattr(module, what, {}).get(preset, default)
+    if not isinstance(config, type(default)):
+        kind = type(default).__name__
+        raise UserError(f"-m {name}: {what} of preset {preset} must be a {kind}, not {config!r}.")
+    return config

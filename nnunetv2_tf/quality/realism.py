@@ -45,11 +45,12 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     """
     if min(len(first), len(second)) < 2:
         raise UserError(f"KID compares two cases or more on either side, not {len(first)} with {len(second)}.")
-    within = (_kernel(first, first), _kernel(second, second))
-    between = _kernel(first, second)
-    inside = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in within]
+    kernels = (kernel(first, first), kernel(second, second))
+    between = kernel(first, second)
+    inside = [(within.sum() - np.trace(within)) / (len(within) * (len(within) - 1)) for within in kernels]
     return float(sum(inside) - 2 * between.mean())
 
 
-def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return (N, M): the polynomial kernel of features (N, F) and (M, F)."""
     return (first.astype(np.float64) @ second.T.astype(np.float64) / first.shape[1] + 1) ** DEGREE

@@ -5,6 +5,7 @@ The sidecar is written last: a case that has one is finished.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,15 @@ import torch
 from nnunetv2_tf.dataset.cases import case_digest
 from nnunetv2_tf.dataset.provenance import Sidecar, versions
 from nnunetv2_tf.io.files import write_json
-from nnunetv2_tf.methods.base import Method
+from nnunetv2_tf.methods.base import Edited, Method
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.compose import Composed, compose
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
-from nnunetv2_tf.synthesis.site_builder import SiteBuilder, UnusableLineError
+from nnunetv2_tf.synthesis.judging import Judge, RejectedLineError
+from nnunetv2_tf.synthesis.site_builder import BuiltSite, SiteBuilder, UnusableLineError
 from nnunetv2_tf.tumours.recipe import RecipeLine
-from nnunetv2_tf.working_space.stored import Case
+from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class CaseTask:
     part: SetPart
     geometry_ancestors: tuple[str, ...]
     fit: FitResult | None = None  # None: a method that learns nothing
+    judge: Judge | None = None  # None: the case is taken as it is
     device: str = "cpu"
 
     @property
@@ -55,7 +58,9 @@ def make_case(task: CaseTask) -> None:
     try:
         composed, sidecar = synthesize_case(task)
     except UnusableLineError as reason:
-        note = {"line": task.line.index, "reason": str(reason)}
+        note: dict[str, Any] = {"line": task.line.index, "reason": str(reason)}
+        if isinstance(reason, RejectedLineError):
+            note["quality"] = reason.figures
         write_json(task.part.skipped_path(task.identifier), note)
         return
     ending = task.host.plan.dataset_json["file_ending"]
@@ -66,9 +71,8 @@ def make_case(task: CaseTask) -> None:
 def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
     """Make the case in memory, and say what it descends from. Raises UnusableLineError."""
     line, host = task.line, task.host.open()
-    method = ready_method(task.method, task.fit, torch.device(task.device))
-    built = task.site_builder.build(host, method.pastes)
-    (edited,) = method.edit([built.site], [np.random.default_rng(line.seed)])
+    built, edited = edited_site(task, host)
+    quality = {} if task.judge is None else {"quality": task.judge.figures(host, built, edited, task.device)}
     composed = compose(host, built.site, edited, built.unharmonised)
     measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(
@@ -80,11 +84,19 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
         geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in built.ancestors),
         reach_mm=edited.reach_mm,
         sources={host.identifier: case_digest(host.files)},
-        controls={**edited.controls, **built.controls, **measured},
+        controls={**edited.controls, **built.controls, **measured, **quality},
         seed=line.seed,
         versions=versions(),
     )
     return composed, sidecar
+
+
+def edited_site(task: CaseTask, host: OpenCase) -> tuple[BuiltSite, Edited]:
+    """Build the line's site and edit it. Raises UnusableLineError."""
+    method = ready_method(task.method, task.fit, torch.device(task.device))
+    built = task.site_builder.build(host, method.pastes)
+    (edited,) = method.edit([built.site], [np.random.default_rng(task.line.seed)])
+    return built, edited
 
 
 def ready_method(selected: SelectedMethod, fit: FitResult | None, device: torch.device) -> Method:

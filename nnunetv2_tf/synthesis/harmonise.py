@@ -7,7 +7,6 @@ through landmarks, and its sharpness along each axis, by blurring: nothing is ev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -46,9 +45,7 @@ class Appearance:
     @classmethod
     def of(cls, case: Case) -> "Appearance":
         """Measure a preprocessed case, once: until its arrays, or what its labels stand for, change."""
-        arrays = [path.stat() for path in sorted(case.folder.glob(f"{case.identifier}*")) if _is_of(path, case)]
-        roles = (case.roles.tumour, case.roles.organ)
-        source = digest([[(stat.st_size, stat.st_mtime_ns) for stat in arrays], roles, RULES])
+        source = digest([*case.stamp(), RULES])
         folder = case.dataset.preprocessed / "tf" / LOOKS / case.plan.data_identifier
         return kept(folder / f"{case.identifier}.json", cls, source, lambda: _measured(case.open(), source))
 
@@ -114,11 +111,6 @@ def harmonise(image: np.ndarray, organ: np.ndarray, appearance: Appearance, sche
         harmonised[channel][box][organ] = values
         widths.append(_numbers(width))
     return Harmonised(harmonised, tuple(widths))
-
-
-def _is_of(path: Path, case: Case) -> bool:
-    """Tell whether a file in the folder of arrays is this case's, and not of a case whose name begins alike."""
-    return path.name.removeprefix(case.identifier)[:1] in (".", "_") and path.suffix in (".b2nd", ".npy", ".npz")
 
 
 def _landmarks(values: np.ndarray) -> tuple[float, ...]:

@@ -119,7 +119,7 @@ class HealthyHostPool(HostPool):
             case = self.cases[names[rng.integers(len(names))]].open()
             host = read_host(case, self.sampling.around_fluid)
             try:
-                placed = self._recipe.sampler.sample(host, rng)
+                placed = self.sampler.sample(host, rng)
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")
             else:
@@ -156,13 +156,18 @@ class HealthyHostPool(HostPool):
         return self.sampling.harmonised and self.cohort.knows_organ
 
     @cached_property
-    def _recipe(self) -> RecipeCache:
+    def sampler(self) -> TumourSampler:
+        """What tumours and places are drawn by."""
         cohort, constraints = self.cohort, self._constraints()
         names = {value: name for name, value in cohort.class_values.items()}
         constraints.check_possible(cohort.bank, self.sampling, names)
-        sampler = TumourSampler(cohort.bank, self.sampling, constraints)
+        return TumourSampler(cohort.bank, self.sampling, constraints)
+
+    @cached_property
+    def _recipe(self) -> RecipeCache:
+        cohort = self.cohort
         folder = cohort.dataset.preprocessed / "tf" / RECIPES
-        return RecipeCache(sampler, self.cases, cohort.healthy_stamps, self.seed, folder)
+        return RecipeCache(self.sampler, self.cases, cohort.healthy_stamps, self.seed, folder)
 
     def _constraints(self) -> TumourConstraints:
         values, asked = self.cohort.class_values, dict(self.asked)

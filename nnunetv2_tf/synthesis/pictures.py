@@ -1,5 +1,9 @@
-"""Pictures of a set's part. In: its builder. Out: overview.png of its first cases, preview.png of its first lines."""
+"""Pictures of a set's part. In: its builder. Out: overview.png of its first cases, preview.png of its first lines.
 
+An overview also shows some cases that were rejected, with the reason; they are made again for it.
+"""
+
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.synthesis.case_maker import edited_site
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.synthesis.site_builder import TumourView, UnusableLineError
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.working_space.stored import OpenCase
 
-ROWS = 6
+ROWS, REJECTED = 6, 3
+WIDTH = 34  # letters of a line in a reason
 
 
 def write_overview(builder: SetBuilder) -> Path:
@@ -21,7 +27,10 @@ def write_overview(builder: SetBuilder) -> Path:
     if path.exists() and path.stat().st_mtime_ns > builder.part.manifest_path.stat().st_mtime_ns:
         return path
     first = {entry.line for entry in builder.part.manifest().accepted[:ROWS]}
-    write_panels([list(_case(builder, line)) for line in builder.lines() if line.index in first], path, inches=2.6)
+    lines = builder.lines()
+    rows = [list(_case(builder, line)) for line in lines if line.index in first]
+    rejected = [line for line in lines if builder.rejected(line)][:REJECTED]
+    write_panels([*rows, *(list(_rejected(builder, line)) for line in rejected)], path, inches=2.6)
     return path
 
 
@@ -90,6 +99,18 @@ def _case(builder: SetBuilder, line: RecipeLine) -> Iterator[Panel]:
     yield view.shown_panel(slice_)
     yield view.panel(after, organ, slice_, result.identifier)
     yield view.panel(after, organ, slice_, "", label)
+
+
+def _rejected(builder: SetBuilder, line: RecipeLine) -> Iterator[Panel]:
+    view, task = _view(builder, line), builder.task(line)
+    _, edited = edited_site(task, view.host)
+    after, tumour = edited.image[0].numpy(), view.shown.tumour
+    slice_ = _largest(tumour > 0)
+    reason = textwrap.fill(f"rejected: {builder.rejected(line)}", WIDTH)
+    yield view.host_panel(slice_)
+    yield view.shown_panel(slice_)
+    yield view.panel(after, view.organ, slice_, reason)
+    yield view.panel(after, view.organ, slice_, "", edited.label.numpy())
 
 
 def _largest(places: np.ndarray) -> int:

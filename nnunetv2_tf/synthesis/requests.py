@@ -11,13 +11,15 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.parallel import Share
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
-from nnunetv2_tf.sets.names import check_set_name
+from nnunetv2_tf.sets.names import BASELINE, check_set_name
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.fit_result import learns
+from nnunetv2_tf.synthesis.fit_result import FitResult, learns
 from nnunetv2_tf.synthesis.fitting import FitJob, find_fit, usable_device
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.synthesis.judging import FilterRule
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
+from nnunetv2_tf.synthesis.quality_table import write_quality
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.training.distributed import joined
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe
@@ -67,6 +69,8 @@ class SynthesizeRequest(MethodRequest):
     recipe_only: bool = False
     share: Share = field(default_factory=Share)
     num_processes: int = 1
+    keep: tuple[float, float] | None = None  # shares that the filter keeps; None: no filter
+    trainer: str | None = None  # whose finished training filters; None: the one that the method was fitted by
 
 
 def fit(request: FitRequest) -> None:
@@ -129,16 +133,27 @@ def _builder(
     request: SynthesizeRequest, fold: Fold, method: SelectedMethod, given: tuple[RecipeLine, ...] | None
 ) -> SetBuilder:
     hosts = request.hosts(fold, method, request.asked, request.num_processes)
+    fitted = find_fit(hosts, method) if isinstance(hosts, HealthyHostPool) and learns(method) else None
     return SetBuilder(
         part=SetPart(hosts.cohort.dataset, request.set_name, fold),
         method=method,
         hosts=hosts,
-        fit=find_fit(hosts, method) if isinstance(hosts, HealthyHostPool) and learns(method) else None,
+        fit=fitted,
         num_cases=request.num_cases,
         given=given,
         num_processes=request.num_processes,
         device=request.device,
+        filter=None if request.keep is None else FilterRule(_filtering(request, hosts, fitted), request.keep),
     )
+
+
+def _filtering(request: SynthesizeRequest, hosts: HostPool, fitted: FitResult | None) -> Baseline:
+    """Return the baseline that filters: the one asked for, else that of the fit, else the usual one."""
+    trainer = request.trainer
+    if trainer is None:
+        trainer = BASELINE if fitted is None or fitted.baseline is None else fitted.baseline.trainer
+    cohort = hosts.cohort
+    return Baseline(cohort.dataset, trainer, request.plans, request.configuration, cohort.fold)
 
 
 def usable_method(name: str, preset: str, healthy: str | None, asked: Mapping[str, Any]) -> SelectedMethod:
@@ -159,9 +174,9 @@ def _complete(builder: SetBuilder) -> None:
     part, plan = builder.part, builder.hosts.cohort.plan
     part.preprocess(plan, builder.num_processes)
     overview = write_overview(builder)
-    entries = part.manifest().accepted
-    skipped = builder.skipped(builder.lines())
-    replaced = f" ({len(skipped)} unusable lines left out, see {part.folder / 'skipped'})" if skipped else ""
+    entries, lines = part.manifest().accepted, builder.lines()
+    quality, skipped = write_quality(part, lines), builder.skipped(lines)
+    replaced = f" ({len(skipped)} of {len(lines)} lines left out, see {quality})" if skipped else ""
     plans = plan.plans["plans_name"]
     options = f"-tr TFEnrichedTrainer_{part.set_name}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
     print(

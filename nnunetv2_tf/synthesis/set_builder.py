@@ -23,12 +23,13 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.case_maker import CaseTask, case_name, make_case
 from nnunetv2_tf.synthesis.fit_result import FitResult
 from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.synthesis.judging import FilterRule, Judge, frequent
 from nnunetv2_tf.synthesis.set_config import SetConfig
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe, write_recipe
 from nnunetv2_tf.working_space.stored import Case
 
 TRIES = 10  # lines per promised case before giving up
-SHOWN = 3  # reasons in one message
+HOPELESS = 20  # first lines of a recipe none of which can be used
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,13 @@ class SetBuilder:
     given: tuple[RecipeLine, ...] | None  # a recipe to follow instead of drawing one
     num_processes: int
     device: str = "cpu"
+    filter: FilterRule | None = None
     remade: set[str] = field(default_factory=set)  # cases made by this run
 
     def check(self, overwrite: bool) -> None:
         """Raise when this cannot be begun or continued; change nothing of the set."""
+        if self.filter is not None:
+            self.filter.check()
         config = self.config
         self._first_lines(self.num_cases or 1)
         if self.part.exists() and not self.part.config_path.exists():
@@ -105,7 +109,7 @@ class SetBuilder:
                 raise UserError(
                     f"Only {usable} of the {len(lines)} lines of the recipe can be used for set {self.part.set_name}, "
                     f"fold {self.part.fold}, and {wanted} cases were asked for; ask for fewer, or give another recipe. "
-                    f"Reasons: {'; '.join(sorted(set(self.skipped(lines)))[:SHOWN])}"
+                    f"Reasons: {frequent(self.skipped(lines))}"
                 )
             length += wanted - usable
 
@@ -113,6 +117,12 @@ class SetBuilder:
         """Why some lines became no case."""
         paths = [self.skipped_path(line) for line in lines]
         return [read_json(path, "delete it.")["reason"] for path in paths if path.exists()]
+
+    def rejected(self, line: RecipeLine) -> str:
+        """Why a case of this line was made and not taken; empty where none was, or it was."""
+        path = self.skipped_path(line)
+        note = read_json(path, "delete it.") if path.exists() else {}
+        return note["reason"] if "quality" in note else ""
 
     def skipped_path(self, line: RecipeLine) -> Path:
         """Where it says why a line became no case."""
@@ -134,10 +144,14 @@ class SetBuilder:
     @cached_property
     def config(self) -> SetConfig:
         """What config.json says."""
-        seed = self.hosts.seed if self.given is None else None
-        if self.fit is None:
-            return SetConfig.of(self.hosts, self.method, seed)
-        return SetConfig.of(self.hosts, self.method, seed, self.fit.baseline, self.fit.digest)
+        seed, fit = self.hosts.seed if self.given is None else None, self.fit
+        learnt = {} if fit is None else {"baseline": fit.baseline, "fit": fit.digest}
+        return SetConfig.of(self.hosts, self.method, seed, **learnt, filter_=self.filter and self.filter.record)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What finished cases are held against."""
+        return Judge.of(self.hosts.cohort, self.method.checked, self.filter, self.num_processes)
 
     @property
     def _called(self) -> str:
@@ -213,14 +227,25 @@ class SetBuilder:
         return self.part.case_files(case_name(self.part, line.index), description["file_ending"], channels)
 
     def _make(self, lines: Sequence[RecipeLine]) -> None:
-        tasks = [self._task(line) for line in lines if self._missing(line)]
+        tasks = [self.task(line) for line in lines if self._missing(line)]
         description = f"Making {self.part.set_name}, fold {self.part.fold}"
         self.remade.update(task.identifier for task in tasks)
         if tasks:
             for _ in in_parallel(make_case, tasks, self.num_processes, description):
-                pass
+                self._check_hope(lines)
 
-    def _task(self, line: RecipeLine) -> CaseTask:
+    def _check_hope(self, lines: Sequence[RecipeLine]) -> None:
+        """Raise when none of the recipe's first lines can be used: that of later ones many could is not likely."""
+        first = [line for line in lines if line.index < HOPELESS]
+        reasons = self.skipped(first)
+        if len(reasons) == HOPELESS:
+            raise UserError(
+                f"None of the first {HOPELESS} lines of the recipe can be used for set {self.part.set_name}, fold "
+                f"{self.part.fold}, so it was given up. Reasons: {frequent(reasons)}"
+            )
+
+    def task(self, line: RecipeLine) -> CaseTask:
+        """Return what it takes to make a line's case."""
         hosts = self.hosts
         return CaseTask(
             host=hosts.cases[line.host],
@@ -229,6 +254,7 @@ class SetBuilder:
             part=self.part,
             geometry_ancestors=tuple(hosts.cohort.files),
             fit=self.fit,
+            judge=self.judge,
             device=self.device,
         )
 
@@ -240,7 +266,7 @@ class SetBuilder:
         if not entries:
             raise UserError(
                 f"No line of {self.recipe_path} could be used; give other ones. "
-                f"Reasons: {'; '.join(sorted(set(self.skipped(lines)))[:SHOWN])}"
+                f"Reasons: {frequent(self.skipped(lines))}"
             )
         if tuple(before.values()) == entries:
             return

@@ -12,6 +12,7 @@ from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.synthesis.judging import Filter
 
 CURE = "make it anew with --overwrite."
 DIFFERS = "differs"  # what is said, of before and of now, where two configs differ in a field
@@ -58,6 +59,9 @@ class SetConfig:
         default=None, metadata={DIFFERS: "other training scans, or another patch size (learnt_from), than now"}
     )
 
+    # which of the finished cases are kept, and by whom
+    filter: Filter | None = field(default=None, metadata={DIFFERS: "filter {}, not {} (None: no filter)"})
+
     @classmethod
     def of(
         cls,
@@ -67,6 +71,7 @@ class SetConfig:
         baseline: BaselineUse | None = None,
         fit: str | None = None,
         learnt_from: str | None = None,
+        filter_: Filter | None = None,
     ) -> "SetConfig":
         """Collect what decides a set, or a fit."""
         cohort, plan, names = hosts.cohort, hosts.cohort.plan, hosts.cohort.names
@@ -87,13 +92,17 @@ class SetConfig:
             baseline=baseline,
             fit=fit,
             learnt_from=learnt_from,
+            filter=filter_,
             **hosts.settings,
         )
 
     @property
     def hash(self) -> str:
-        """The manifest's config_hash."""
-        return digest(to_json(self))
+        """The manifest's config_hash; the same as before there were filters where there is none."""
+        content = to_json(self)
+        if self.filter is None:
+            del content["filter"]
+        return digest(content)
 
     def write_or_check(self, path: Path, what: str) -> None:
         """Write config.json, or compare with the one there and refuse what differs."""

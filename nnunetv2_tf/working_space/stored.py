@@ -55,6 +55,15 @@ class Case:
             for values, places in locations.items()
         )
 
+    def stamp(self) -> list[Any]:
+        """Return what changes with its arrays, or with what its labels stand for."""
+        files = [path.stat() for path in sorted(self.folder.glob(f"{self.identifier}*")) if self._is_own(path)]
+        return [[(stat.st_size, stat.st_mtime_ns) for stat in files], (self.roles.tumour, self.roles.organ)]
+
+    def _is_own(self, path: Path) -> bool:
+        """Tell whether a file in the folder of arrays is this case's, and not of a case whose name begins alike."""
+        return path.name.removeprefix(self.identifier)[:1] in (".", "_") and path.suffix in (".b2nd", ".npy", ".npz")
+
     def _read_properties(self) -> dict[str, Any]:
         path = self.folder / f"{self.identifier}.pkl"
         if not path.is_file():

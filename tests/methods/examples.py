@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnunetv2_tf.methods.base import Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 
 
@@ -51,3 +51,4 @@ class Glare(Glow):
 
 PRESETS = {"paper": None, "default": None}
 SAMPLING = {"paper": AS_PUBLISHED}
+CHECKED = {preset: CheckConfig(rejects=False) for preset in PRESETS}  # they are brighter than any tumour

@@ -25,7 +25,7 @@ def test_a_set_with_all_that_belongs_to_it(workspace: Workspace, capsys):
     names = [f"cm_{index:05d}" for index in range(4)]
     assert cases_in(part) == names
     files = written(part)
-    expected = {"config.json", "manifest.json", "recipe.jsonl", "overview.png"}
+    expected = {"config.json", "manifest.json", "recipe.jsonl", "overview.png", "quality.csv"}
     for name in names:
         expected |= {f"imagesTr/{name}_0000.nii.gz", f"labelsTr/{name}.nii.gz", f"sidecars/{name}.json"}
     assert set(files) == expected
@@ -131,7 +131,7 @@ def test_unusable_lines_are_replaced_by_further_ones(workspace: Workspace, some_
     assert cases_in(part) == [f"cm_{index:05d}" for index in (0, 2, 3, 4, 6)]
     assert len(read_recipe(part.folder / "recipe.jsonl")) == 7
     assert read_json(part.folder / "skipped" / "cm_00005.json", "") == {"line": 5, "reason": "the moon is full"}
-    assert "2 unusable lines left out" in capsys.readouterr().out
+    assert "2 of 7 lines left out" in capsys.readouterr().out
     before = written(part)
     make_set(workspace, num_cases=5)
     assert written(part) == before

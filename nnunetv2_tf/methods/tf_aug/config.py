@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 
 
@@ -51,3 +52,4 @@ PRESETS = {
     ),
 }
 SAMPLING = {"paper": AS_PUBLISHED}
+CHECKED = {"paper": CheckConfig(rejects=False)}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 
 DEFAULT_CLIP_MM = 30.0  # mm; where distance maps are clipped when no limit is set
@@ -78,3 +79,4 @@ PRESETS = {
     "brief": TFGANConfig(epochs=20),
 }
 SAMPLING = {"paper": AS_PUBLISHED}
+CHECKED = {"paper": CheckConfig(rejects=False)}

@@ -1,0 +1,82 @@
+"""nnUNetv2_tf_report: figures of a set, realism and usefulness."""
+
+import argparse
+import sys
+
+from nnunetv2_tf.io.arguments import command_parser, parse_fold, positive
+from nnunetv2_tf.io.errors import UserError, run_command
+
+DESCRIPTION = """\
+Figures of a set: do its tumours look real, is it worth training on, and what does a trained nnU-Net recognise of it?
+
+Realism is asked of named figures, of an encoder that no method learnt through (-judge), and of small networks that
+begin anew; each says how often it finds the made one of a real and a made tumour (AUC: 0.5 is not told apart). It is
+asked on the set's own hosts and on free sides: the set's method puts tumours where patients are free of their own, so
+that nothing but the tumour differs. Columns beside it: real patients against one another, and tissue without tumour.
+
+Usefulness: a fast voxel classifier is trained on the set, on real cases and on both, and scored on real ones.
+
+All of it reads the fold's validation cases, so it is for choosing between methods on data that decide nothing later."""
+
+EXAMPLES = """\
+examples:
+  nnUNetv2_tf_report -d 501 -s tf100 --figures
+      figures of all folds' parts of the set tf100
+  nnUNetv2_tf_report -d 501 -s tf100 -f 0 --figures -judge TFBaselineTrainer_seed1
+      fold 0; the encoder of a baseline trained with another seed looks, too
+"""
+
+
+def main() -> int:
+    """Run the console command; return its exit code."""
+    arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("nnUNetv2_tf_report", DESCRIPTION, EXAMPLES)
+    parser.add_argument("-d", required=True, metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    parser.add_argument("-s", required=True, metavar="SET", help="the set's name")
+    parser.add_argument("-f", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds (default: all it has)")
+    parser.add_argument("--figures", action="store_true", help="measure; takes minutes, and reads validation cases")
+    parser.add_argument(
+        "-judge", metavar="TRAINER",
+        help="baseline whose encoder looks, of another seed than the one methods were fitted by (default: none looks)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-tr", metavar="TRAINER",
+        help="baseline that is asked what it recognises (default: the one that the set's method was fitted by)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-num_free", type=positive, default=24, metavar="N", help="cases made on free sides (default: 24)"
+    )
+    parser.add_argument("-seed", type=int, default=0, metavar="K", help="of all that is drawn (default: 0)")
+    parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    parser.add_argument("-device", default="cpu", choices=["cuda", "cpu"], help="where networks work (default: cpu)")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if not arguments.figures:
+        raise UserError("Say what to report: --figures.")
+    if arguments.seed < 0:
+        raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    from nnunetv2_tf.report.figures import FiguresRequest, report_figures
+
+    report_figures(
+        FiguresRequest(
+            dataset=arguments.d,
+            set_name=arguments.s,
+            folds=None if arguments.f is None else tuple(arguments.f),
+            judge=arguments.judge,
+            trainer=arguments.tr,
+            num_free=arguments.num_free,
+            seed=arguments.seed,
+            num_processes=arguments.np,
+            device=arguments.device,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Told apart by fresh judges. In: examples. Out: (R, M), the share of judges that found the made one of a pair."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nnunetv2_tf.quality.examples import Example
+from nnunetv2_tf.training.judge import JudgeConfig, Shown, judged
+
+JUDGES = 5
+USUAL = JudgeConfig()
+UNSEEN = 1 / 3  # of the people are kept from a judge, and it is asked about their tumours
+
+
+def judged_pairs(
+    examples: Sequence[Example], seed: int, judges: int = JUDGES, config: JudgeConfig = USUAL
+) -> np.ndarray:
+    """Return (R, M): the share of judges that found a made example to be made rather than a real one; nan: not asked.
+
+    A judge learns from examples none of whose people are kept from it, and is asked about all others.
+    """
+    real = np.array([example.real for example in examples])
+    shown = [Shown(example.image, example.tumour > 0, example.organ) for example in examples]
+    people = np.array(sorted({person for example in examples for person in example.groups}))
+    rows, columns = np.flatnonzero(real), np.flatnonzero(~real)
+    answers = []
+    for judge in range(judges):
+        rng = np.random.default_rng([seed, judge])
+        kept = set(rng.permutation(people)[: round(len(people) * UNSEEN)].tolist())
+        asked = np.array([bool(kept & set(example.groups)) for example in examples])
+        found = np.full((len(rows), len(columns)), np.nan)
+        if min((~asked & real).sum(), (~asked & ~real).sum()) >= 2:
+            seen, unseen = np.flatnonzero(~asked), np.flatnonzero(asked)
+            scores = np.full(len(examples), np.nan)
+            scores[unseen] = judged(
+                [shown[index] for index in seen],
+                (~real[seen]).tolist(),
+                [shown[index] for index in unseen],
+                rng,
+                config,
+            )
+            difference = scores[columns][None] - scores[rows][:, None]
+            found = np.where(np.isnan(difference), np.nan, (np.sign(difference) + 1) / 2)
+        answers.append(found)
+    stacked = np.array(answers)
+    known = ~np.isnan(stacked)
+    total = known.sum(axis=0)
+    return np.where(total > 0, np.where(known, stacked, 0).sum(axis=0) / np.maximum(total, 1), np.nan)

@@ -1,0 +1,148 @@
+"""A set as it is measured. In: its part of a fold. Out: its cases, the real ones, and cases made on free sides."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_tf.dataset.cases import CaseFiles
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.provenance import CaseEntry
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.json_dataclass import read_record
+from nnunetv2_tf.io.parallel import Share
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.fit_result import learns
+from nnunetv2_tf.synthesis.fitting import find_fit
+from nnunetv2_tf.synthesis.free_sides import FreeSidePart, free_sides
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.synthesis.set_builder import SetBuilder
+from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
+from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.stored import Case, OpenCase
+
+
+@dataclass(frozen=True)
+class MadeCase:
+    """A synthetic case with what it is of."""
+
+    case: OpenCase
+    tumour: np.ndarray  # (Z, Y, X) int16: what was put in
+    host: str
+    donors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MeasuredSet:
+    """One fold's part of a set, with all that it was made by."""
+
+    part: SetPart
+    num_processes: int
+    device: str
+
+    @classmethod
+    def of(cls, dataset: Dataset, set_name: str, fold: Fold, num_processes: int, device: str) -> "MeasuredSet":
+        """Open a part; raise when it was not made here, or its fold holds nobody out."""
+        part = SetPart(dataset, set_name, fold)
+        part.check_exists()
+        if not part.config_path.exists():
+            raise UserError(
+                f"Set {set_name} of fold {fold} holds cases from elsewhere, and how to make more of them is not known; "
+                "figures are for sets that nnUNetv2_tf_synthesize made."
+            )
+        if fold == "all":
+            raise UserError("Fold all holds nobody out, so that nothing real is left to compare with; take a number.")
+        return cls(part, num_processes, device)
+
+    @cached_property
+    def config(self) -> SetConfig:
+        """What the set was made by."""
+        return read_record(SetConfig, self.part.config_path, CURE)
+
+    @cached_property
+    def hosts(self) -> HostPool:
+        """The set's hosts."""
+        config, dataset = self.config, self.part.dataset
+        plan = Plan.read(dataset, config.plans, config.configuration)
+        if config.healthy is None:
+            return RealHostPool(Cohort(dataset, plan, self.part.fold), config.seed or 0)
+        cohort = Cohort(dataset, plan, self.part.fold, Dataset.find(config.healthy))
+        method = find_method(config.method, config.preset)
+        return HealthyHostPool(cohort, config.seed or 0, method.sampling, config.controls or {}, self.num_processes)
+
+    @property
+    def cohort(self) -> Cohort:
+        """The fold's cases."""
+        return self.hosts.cohort
+
+    @cached_property
+    def real(self) -> dict[str, Case]:
+        """All real cases with a tumour, training or validating."""
+        groups, example = Groups.read(self.part.dataset), next(iter(self.cohort.training.values()))
+        split = fold_split(self.part.dataset, self.part.fold, list(self.cohort.files))
+        files = {name: self.cohort.files[name] for name in sorted({*split.train, *split.val})}
+        cases = {name: _like(example, files[name], groups[name]) for name in files}
+        return {name: case for name, case in cases.items() if case.has_tumour()}
+
+    @cached_property
+    def validating(self) -> tuple[str, ...]:
+        """The names of the real cases that no method of this fold saw."""
+        split = fold_split(self.part.dataset, self.part.fold, list(self.cohort.files))
+        return tuple(name for name in split.val if name in self.real)
+
+    def made(self) -> Iterator[MadeCase]:
+        """Yield the set's cases as trainers read them."""
+        plan = self.cohort.plan
+        self.part.preprocess(plan, self.num_processes)
+        for entry in self.part.manifest().accepted:
+            case = self._case(self.part, entry)
+            yield MadeCase(case, case.tumour(), *self._who(self.part, entry))
+
+    def on_free_sides(self, number: int) -> Iterator[MadeCase]:
+        """Make cases with patients as hosts, as far as that was not done before, and yield them."""
+        pool = free_sides(self.hosts)
+        lines = tuple(pool.lines(number))
+        if not lines:
+            return
+        config, part = self.config, self.part
+        method = find_method(config.method, config.preset)
+        fit = find_fit(self.hosts, method) if isinstance(self.hosts, HealthyHostPool) and learns(method) else None
+        if fit is not None and fit.digest != config.fit:
+            raise UserError(
+                f"Set {part.set_name} of fold {part.fold} was made with another fit of {method.name} than there is "
+                "now; make the set anew with --overwrite, or measure another one."
+            )
+        free = FreeSidePart(part.dataset, part.set_name, part.fold)
+        builder = SetBuilder(free, method, pool, fit, None, lines, self.num_processes, self.device)
+        try:
+            builder.start()
+        except UserError:  # begun in another way: such cases are worth nothing by themselves, and are made anew
+            builder.start(overwrite=True)
+        builder.make(Share())
+        builder.finish(Share())
+        free.preprocess(self.cohort.plan, self.num_processes)
+        for entry in free.manifest().accepted:
+            case, (host, donors) = self._case(free, entry), self._who(free, entry)
+            before = self.real[host].open().tumour() > 0
+            yield MadeCase(case, np.where(before, 0, case.tumour()).astype(np.int16), host, donors)
+
+    def _case(self, part: SetPart, entry: CaseEntry) -> OpenCase:
+        example = next(iter(self.cohort.training.values()))
+        files = part.files(entry, self.cohort.plan.dataset_json["file_ending"])
+        case = _like(example, files, ("case", entry.case), part.preprocessed(self.cohort.plan.data_identifier))
+        return case.open()
+
+    def _who(self, part: SetPart, entry: CaseEntry) -> tuple[str, tuple[str, ...]]:
+        sidecar = part.sidecar(entry.case)
+        return str(sidecar.host), sidecar.donors
+
+
+def _like(example: Case, files: CaseFiles, group: tuple[str, str], folder: Path | None = None) -> Case:
+    """Return a case that lies where another one does, or in a folder."""
+    return Case(example.dataset, example.plan, files, group, example.roles, folder or example.folder)

@@ -1,0 +1,121 @@
+"""Realism of one fold's part of a set, by every eye. In: real and made examples. Out: figures with intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.quality.distances import (
+    brightness_distance,
+    diversity,
+    kernel_figure,
+    nearest_real,
+    profile_distance,
+)
+from nnunetv2_tf.quality.encoder_features import encoder_features
+from nnunetv2_tf.quality.examples import Example, matched_by_volume
+from nnunetv2_tf.quality.fresh_judge import JUDGES, USUAL, judged_pairs
+from nnunetv2_tf.quality.named_features import named_features
+from nnunetv2_tf.quality.two_samples import Estimate, estimate, interval, told_apart
+from nnunetv2_tf.training.judge import JudgeConfig
+
+FEWEST = 3  # real cases, and made ones, that an encoder can be asked about
+HALVES = 6  # splits of real patients into halves that are told apart
+GRAIN = ("grain", "texture")  # the named figures that the spectrum is
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What looks at tumours."""
+
+    classes: tuple[int, ...]
+    channels: tuple[str, ...]
+    encoder: Encoder | None  # of a baseline that no method learnt through
+    trained: frozenset[str]  # names of the real cases that this baseline trained on, which it sees otherwise
+    device: torch.device
+    seed: int
+    config: JudgeConfig = USUAL
+
+    def figures(self, examples: Sequence[Example], judges: int = JUDGES) -> dict[str, Estimate]:
+        """Return every figure of real against made examples; `judges`: fresh ones that learn."""
+        rng, real = np.random.default_rng(self.seed), _real(examples)
+        named = self.named(examples)
+        found = {"AUC named features": told_apart(named, examples, rng)}
+        found["AUC fresh judges"] = interval(judged_pairs(examples, self.seed, judges, self.config), examples, rng)
+        seen = [one for one in examples if one.name not in self.trained]
+        if self.encoder is not None and min(sum(_real(seen)), sum(~_real(seen))) >= FEWEST:
+            stages = encoder_features(seen, self.encoder, self.device)
+            for index, stage in enumerate(stages):
+                found[f"AUC encoder, stage {index}"] = told_apart(stage, seen, rng)
+            together = np.concatenate(stages, axis=1)
+            found["AUC encoder"] = told_apart(together, seen, rng)
+            standard = (together - together.mean(axis=0)) / np.maximum(together.std(axis=0), 1e-6)
+            found["KID encoder"] = estimate(kernel_figure(standard, _real(seen)), seen, rng)
+        found["brightness distance"] = estimate(brightness_distance(examples, self.classes), examples, rng)
+        found["profile distance"] = estimate(profile_distance(examples), examples, rng)
+        grain = [index for index, name in enumerate(self.names) if name.startswith(GRAIN)]
+        found["grain distance"] = estimate(_mean_difference(named[:, grain], real), examples, rng)
+        found["diversity"] = estimate(diversity(named, real), examples, rng)
+        found["nearest real"] = estimate(nearest_real(named, real), examples, rng)
+        return found
+
+    def named(self, examples: Sequence[Example]) -> np.ndarray:
+        """Return (N, F): the named figures, and those of the whole brain where examples have them."""
+        rows = [{**named_features(one, self.classes, self.channels), **one.further} for one in examples]
+        return np.array([list(row.values()) for row in rows], float)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of figures of a tumour, without those of the whole brain."""
+        z = np.zeros((1, 1, 1))
+        probe = Example("", True, (), np.zeros((len(self.channels), 1, 1, 1)), z, z > 0, z, (1.0, 1.0, 1.0), 1.0)
+        return list(named_features(probe, self.classes, self.channels))
+
+
+def against_real(eyes: Eyes, real: Sequence[Example], made: Sequence[Example]) -> dict[str, Estimate]:
+    """Return the figures of made examples, as far as their volumes are like real ones'."""
+    return eyes.figures([*real, *matched_by_volume(real, made)])
+
+
+def real_against_real(eyes: Eyes, real: Sequence[Example]) -> dict[str, Estimate]:
+    """Return the figures of real patients against others: what a perfect set would have, for samples half as large."""
+    people = sorted({one.groups[0] for one in real})
+    found: dict[str, list[float]] = {}
+    for half in range(HALVES):
+        chosen = set(np.random.default_rng([eyes.seed, half]).permutation(people)[: len(people) // 2].tolist())
+        relabelled = [_as(one, one.groups[0] not in chosen) for one in real]
+        for name, value in eyes.figures(relabelled, judges=1).items():
+            found.setdefault(name, []).append(value.value)
+    return {name: _over_halves(values) for name, values in found.items()}
+
+
+def _over_halves(values: Sequence[float]) -> Estimate:
+    known = [value for value in values if not np.isnan(value)]
+    if not known:
+        return Estimate(np.nan, np.nan, np.nan)
+    return Estimate(float(np.mean(known)), float(min(known)), float(max(known)))
+
+
+def _as(one: Example, real: bool) -> Example:
+    return Example(**{**one.__dict__, "real": real})
+
+
+def _real(examples: Sequence[Example]) -> np.ndarray:
+    return np.array([one.real for one in examples])
+
+
+def _mean_difference(features: np.ndarray, real: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Return the mean distance between means, in real examples' standard deviations."""
+    sd = np.maximum(np.nanstd(features[real], axis=0), 1e-6)
+
+    def figure(of_real: np.ndarray, of_made: np.ndarray) -> float:
+        means = []
+        for side, weight in ((real, of_real), (~real, of_made)):
+            rows = features[side]
+            known = ~np.isnan(rows)
+            means.append((weight[:, None] * np.nan_to_num(rows)).sum(axis=0) / (weight[:, None] * known).sum(axis=0))
+        return float(np.nanmean(np.abs(means[0] - means[1]) / sd))
+
+    return figure

@@ -1,0 +1,159 @@
+"""Patients as hosts, for measuring only: tumours are put where a patient's brain is free of its own tumour.
+
+What differs between such cases and real ones is the tumour, and neither scanner nor population. The hosts may be
+patients that validate in the fold, so nothing that trains may read the cases: they lie in a folder of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.kept import kept
+from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.tumours.donor_patch import patch_in_place
+from nnunetv2_tf.tumours.place import read_host
+from nnunetv2_tf.tumours.recipe import DONOR, DonorTumour, RecipeLine, in_turn, seed_of
+from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
+from nnunetv2_tf.working_space.stored import Case, OpenCase
+
+AWAY = 10.0  # mm from a patient's own tumour on, the brain counts as free
+LEAST_INSIDE = 0.9  # of a tumour that keeps its place must lie in the free part
+FIGURES = ".figures"  # where such cases lie; no set can be called so
+STREAM = 7  # of random numbers
+TRIES = 3  # per tumour
+
+
+class FreeSide(Case):
+    """A patient's case whose organ is what is free of its own tumour."""
+
+    def open(self) -> "OpenFreeSide":
+        """Return the case with access to its arrays."""
+        return OpenFreeSide(*(getattr(self, entry.name) for entry in fields(Case)))
+
+
+class OpenFreeSide(OpenCase):
+    """The same, opened."""
+
+    def organ(self) -> np.ndarray:
+        """Return (Z, Y, X) bool: the organ, except near the case's own tumour."""
+        organ, tumour = super().organ(), self.tumour() > 0
+        if not tumour.any():
+            return organ
+        return organ & (np.asarray(distance_transform_edt(~tumour, sampling=self.grid.spacing)) > AWAY)
+
+
+@dataclass(frozen=True)
+class FreeSidePart(SetPart):
+    """Cases of a set's method on free sides, where no trainer and no command looks for sets."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder nnUNet_raw/<dataset>/tf/.figures/<set>/fold_<k>."""
+        return self.dataset.sets / FIGURES / self.set_name / f"fold_{self.fold}"
+
+    def preprocessed(self, data_identifier: str) -> Path:
+        """Return the folder of a configuration's arrays."""
+        folder = self.dataset.preprocessed / "tf" / FIGURES / self.set_name / f"fold_{self.fold}"
+        return folder / data_identifier
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """Lines that were drawn, and the digest of what from; fewer lines than asked for where nothing more fits."""
+
+    lines: tuple[RecipeLine, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class FreeSidePool(HostPool):
+    """The patients of a dataset as hosts, and how tumours come to lie in them."""
+
+    like: HostPool  # of the set that is measured
+
+    @cached_property
+    def cases(self) -> Mapping[str, Case]:
+        """All patients with a tumour, training or not."""
+        cohort, names = self.cohort, [entry.name for entry in fields(Case)]
+        split = fold_split(cohort.dataset, cohort.fold, list(cohort.files))
+        groups, example = Groups.read(cohort.dataset), next(iter(cohort.training.values()))
+        found = {}
+        for name in sorted({*split.train, *split.val}):
+            case = replace(example, files=cohort.files[name], group=groups[name])
+            if case.has_tumour():
+                found[name] = FreeSide(*(getattr(case, entry) for entry in names))
+        return found
+
+    def lines(self, number: int) -> list[RecipeLine]:
+        """Return the first lines; fewer where the patients have no more room."""
+        source = digest([self._source, number])
+        path = self.cohort.dataset.preprocessed / "tf" / FIGURES / f"recipe_{source[:16]}.json"
+        return list(kept(path, _Recipe, source, lambda: _Recipe(tuple(self._drawn(number)), source)).lines)
+
+    def site_builder(self, line: RecipeLine):
+        """Return the builder of the set's own method; hosts keep their looks, which are a patient's already."""
+        builder = self.like.site_builder(line)
+        return replace(builder, appearance_source=None) if hasattr(builder, "appearance_source") else builder
+
+    @property
+    def _source(self) -> str:
+        """What the lines are drawn from."""
+        cohort, like = self.cohort, self.like
+        stamps = {name: case.stamp() for name, case in self.cases.items()}
+        settings = like.settings if isinstance(like, HealthyHostPool) else {}
+        return digest([stamps, sorted(cohort.training), self.seed, settings.get("tumours"), AWAY, LEAST_INSIDE])
+
+    def _drawn(self, number: int) -> list[RecipeLine]:
+        draw = self._placed if isinstance(self.like, HealthyHostPool) else self._in_place
+        drawn = in_parallel(draw, range(TRIES * number), 1, "Looking for free sides", "try")
+        found = islice((line for line in drawn if line is not None), number)
+        return [replace(line, index=index) for index, line in enumerate(found)]
+
+    def _placed(self, index: int) -> RecipeLine | None:
+        """Draw a tumour and a place for it, as for the set's healthy hosts; None where the host has no room."""
+        assert isinstance(self.like, HealthyHostPool)
+        host = self.cases[in_turn(self.cases, [self.seed, STREAM], index)]
+        sampler = _without(self.like.sampler, host, self.cohort)
+        anatomy = read_host(host.open(), sampler.config.around_fluid)
+        try:
+            placed = sampler.sample(anatomy, np.random.default_rng([self.seed, STREAM, DONOR, index]))
+        except PlacementError:
+            return None
+        return RecipeLine(index, None, host.identifier, placed.tumours, seed_of(self.seed, index))
+
+    def _in_place(self, index: int) -> RecipeLine | None:
+        """Draw one of the donors whose tumour, where it is, lies in the free part of the host; None without any."""
+        host = self.cases[in_turn(self.cases, [self.seed, STREAM], index)].open()
+        others = [case for case in self.cohort.training.values() if case.group != host.group and case.has_tumour()]
+        rng = np.random.default_rng([self.seed, STREAM, DONOR, index])
+        organ = host.organ()
+        for place in rng.permutation(len(others)):
+            tumour = patch_in_place(others[place].open(), host, with_image=False).tumour > 0
+            if tumour.any() and organ[tumour].mean() >= LEAST_INSIDE:
+                donor = DonorTumour(others[place].identifier)
+                return RecipeLine(index, None, host.identifier, (donor,), seed_of(self.seed, index))
+        return None
+
+
+def free_sides(hosts: HostPool) -> FreeSidePool:
+    """Return the free sides of all patients, for the method of these hosts."""
+    if not isinstance(hosts, (HealthyHostPool, RealHostPool)):
+        raise UserError("Free sides are known for healthy hosts and for real ones.")
+    return FreeSidePool(hosts.cohort, hosts.seed, hosts)
+
+
+def _without(sampler: TumourSampler, host: Case, cohort: Cohort) -> TumourSampler:
+    """Return the sampler without the host's own tumours."""
+    donors: Sequence[str] = [name for name, case in cohort.training.items() if case.group != host.group]
+    return replace(sampler, bank=sampler.bank.restricted_to(donors))
