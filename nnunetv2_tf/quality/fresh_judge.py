@@ -21,12 +21,13 @@ def judged_pairs(
     """
     real = np.array([example.real for example in examples])
     shown = [Shown(example.image, example.tumour > 0, example.organ) for example in examples]
-    people = np.array(sorted({person for example in examples for person in example.groups}))
+    patients = sorted({person for example in examples if example.real for person in example.groups})
+    others = sorted({person for example in examples for person in example.groups} - set(patients))
     rows, columns = np.flatnonzero(real), np.flatnonzero(~real)
     answers = []
     for judge in range(judges):
         rng = np.random.default_rng([seed, judge])
-        kept = set(rng.permutation(people)[: round(len(people) * UNSEEN)].tolist())
+        kept = {name for names in (patients, others) for name in _drawn(names, rng)}
         asked = np.array([bool(kept & set(example.groups)) for example in examples])
         found = np.full((len(rows), len(columns)), np.nan)
         if min((~asked & real).sum(), (~asked & ~real).sum()) >= 2:
@@ -46,3 +47,9 @@ def judged_pairs(
     known = ~np.isnan(stacked)
     total = known.sum(axis=0)
     return np.where(total > 0, np.where(known, stacked, 0).sum(axis=0) / np.maximum(total, 1), np.nan)
+
+
+def _drawn(names: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Draw those that a judge does not learn from; at least one, where there is any."""
+    number = min(len(names), max(1, round(len(names) * UNSEEN)))
+    return rng.choice(np.array(names, dtype=object), number, replace=False).tolist()

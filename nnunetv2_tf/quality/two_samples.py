@@ -98,7 +98,7 @@ def estimate(
         figure: of weights of the real (R,) and of the made examples (M,)
         examples: R + M of them, in any order
         rng: draws
-        resampled: how often
+        resampled: how often; 0: no interval
     """
     people = sorted({person for example in examples for person in example.groups})
     place = {person: index for index, person in enumerate(people)}

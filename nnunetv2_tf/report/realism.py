@@ -18,11 +18,11 @@ from nnunetv2_tf.quality.encoder_features import encoder_features
 from nnunetv2_tf.quality.examples import Example, matched_by_volume
 from nnunetv2_tf.quality.fresh_judge import JUDGES, USUAL, judged_pairs
 from nnunetv2_tf.quality.named_features import named_features
-from nnunetv2_tf.quality.two_samples import Estimate, estimate, interval, told_apart
+from nnunetv2_tf.quality.two_samples import RESAMPLED, Estimate, estimate, interval, told_apart
 from nnunetv2_tf.training.judge import JudgeConfig
 
-FEWEST = 3  # real cases, and made ones, that an encoder can be asked about
-HALVES = 6  # splits of real patients into halves that are told apart
+FEWEST = 3  # real cases, and made ones, that anything can be asked about
+HALVES, JUDGED = 20, 5  # splits of real patients into halves that are told apart; those that fresh judges look at
 GRAIN = ("grain", "texture")  # the named figures that the spectrum is
 
 
@@ -38,27 +38,39 @@ class Eyes:
     seed: int
     config: JudgeConfig = USUAL
 
-    def figures(self, examples: Sequence[Example], judges: int = JUDGES) -> dict[str, Estimate]:
-        """Return every figure of real against made examples; `judges`: fresh ones that learn."""
+    def figures(
+        self, examples: Sequence[Example], judges: int = JUDGES, resampled: int = RESAMPLED
+    ) -> dict[str, Estimate]:
+        """Return every figure of real against made examples; none where there are too few.
+
+        Args:
+            examples: of both
+            judges: fresh ones that learn; 0: none is asked
+            resampled: times that intervals are drawn; 0: none
+        """
         rng, real = np.random.default_rng(self.seed), _real(examples)
+        if min(real.sum(), (~real).sum()) < FEWEST:
+            return {}
         named = self.named(examples)
-        found = {"AUC named features": told_apart(named, examples, rng)}
-        found["AUC fresh judges"] = interval(judged_pairs(examples, self.seed, judges, self.config), examples, rng)
+        found = {"AUC named features": told_apart(named, examples, rng, resampled)}
+        if judges:
+            pairs = judged_pairs(examples, self.seed, judges, self.config)
+            found["AUC fresh judges"] = interval(pairs, examples, rng, resampled)
         seen = [one for one in examples if one.name not in self.trained]
         if self.encoder is not None and min(sum(_real(seen)), sum(~_real(seen))) >= FEWEST:
             stages = encoder_features(seen, self.encoder, self.device)
             for index, stage in enumerate(stages):
-                found[f"AUC encoder, stage {index}"] = told_apart(stage, seen, rng)
+                found[f"AUC encoder, stage {index}"] = told_apart(stage, seen, rng, resampled)
             together = np.concatenate(stages, axis=1)
-            found["AUC encoder"] = told_apart(together, seen, rng)
+            found["AUC encoder"] = told_apart(together, seen, rng, resampled)
             standard = (together - together.mean(axis=0)) / np.maximum(together.std(axis=0), 1e-6)
-            found["KID encoder"] = estimate(kernel_figure(standard, _real(seen)), seen, rng)
-        found["brightness distance"] = estimate(brightness_distance(examples, self.classes), examples, rng)
-        found["profile distance"] = estimate(profile_distance(examples), examples, rng)
+            found["KID encoder"] = estimate(kernel_figure(standard, _real(seen)), seen, rng, resampled)
+        found["brightness distance"] = estimate(brightness_distance(examples, self.classes), examples, rng, resampled)
+        found["profile distance"] = estimate(profile_distance(examples), examples, rng, resampled)
         grain = [index for index, name in enumerate(self.names) if name.startswith(GRAIN)]
-        found["grain distance"] = estimate(_mean_difference(named[:, grain], real), examples, rng)
-        found["diversity"] = estimate(diversity(named, real), examples, rng)
-        found["nearest real"] = estimate(nearest_real(named, real), examples, rng)
+        found["grain distance"] = estimate(_mean_difference(named[:, grain], real), examples, rng, resampled)
+        found["diversity"] = estimate(diversity(named, real), examples, rng, resampled)
+        found["nearest real"] = estimate(nearest_real(named, real), examples, rng, resampled)
         return found
 
     def named(self, examples: Sequence[Example]) -> np.ndarray:
@@ -86,7 +98,7 @@ def real_against_real(eyes: Eyes, real: Sequence[Example]) -> dict[str, Estimate
     for half in range(HALVES):
         chosen = set(np.random.default_rng([eyes.seed, half]).permutation(people)[: len(people) // 2].tolist())
         relabelled = [_as(one, one.groups[0] not in chosen) for one in real]
-        for name, value in eyes.figures(relabelled, judges=1).items():
+        for name, value in eyes.figures(relabelled, int(half < JUDGED), resampled=0).items():
             found.setdefault(name, []).append(value.value)
     return {name: _over_halves(values) for name, values in found.items()}
 
@@ -95,7 +107,7 @@ def _over_halves(values: Sequence[float]) -> Estimate:
     known = [value for value in values if not np.isnan(value)]
     if not known:
         return Estimate(np.nan, np.nan, np.nan)
-    return Estimate(float(np.mean(known)), float(min(known)), float(max(known)))
+    return Estimate(float(np.mean(known)), *(float(value) for value in np.percentile(known, [2.5, 97.5])))
 
 
 def _as(one: Example, real: bool) -> Example:
@@ -103,7 +115,7 @@ def _as(one: Example, real: bool) -> Example:
 
 
 def _real(examples: Sequence[Example]) -> np.ndarray:
-    return np.array([one.real for one in examples])
+    return np.array([one.real for one in examples], bool)
 
 
 def _mean_difference(features: np.ndarray, real: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:

@@ -1,0 +1,131 @@
+"""Where do the methods stand: how real do their tumours look, and are they worth training on?
+
+    python -m benchmarks.starting_line FOLDER [-f 0] [-o docs/results/realism.csv] [--fits]
+
+FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, Dataset631 of healthy scans
+prepared for it, and baselines of two seeds (benchmarks/steer_nnunet.json): methods are fitted by the first and filtered
+by it, the second's encoder only looks. Makes 36 cases with each method by the commands (with --fits after fitting those
+that learn), measures them by nnUNetv2_tf_report --figures, and writes all figures into one table. Paints twelve real
+tumours and twelve of each method, on healthy hosts and on free sides.
+"""
+
+import argparse
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.commands import show
+from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.io.files import read_json, whole_file
+from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.report.measured_set import MeasuredSet
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.working_space.stored import OpenCase
+
+DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
+FITTED, JUDGE = "TFBaselineTrainer_8epochs_seed0_bf16", "TFBaselineTrainer_8epochs_seed1_bf16"
+METHODS = {"carvemix": "default", "tf_aug": "default", "tf_gan": "brief"}
+CASES, SHOWN, SEED = 36, 12, 0
+WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
+Row = tuple[str, int, str, str, str, float | None, float | None, float | None]
+
+
+def main() -> None:
+    """Make, measure, write the table and the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
+    parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
+    parser.add_argument("-o", type=Path, default=Path("docs/results/realism.csv"))
+    parser.add_argument("--fits", action="store_true", help="fit the methods that learn first")
+    arguments = parser.parse_args()
+    os.environ["nnUNet_n_proc_DA"] = "0"
+    for variable in VARIABLES:
+        os.environ[variable] = str(arguments.root.resolve() / variable)
+    rows: list[Row] = []
+    pictures: list[list[Panel]] = []
+    for method, preset in METHODS.items():
+        part = SetPart(DATASET, f"start{method.replace('_', '')}", arguments.f)
+        _make(part, method, preset, arguments.fits)
+        rows += _figures(part)
+        _write(rows, arguments.o)
+        pictures += _pictures(part, method, with_real=not pictures)
+    write_panels(pictures, arguments.o.with_suffix(".png"), inches=1.3)
+    print(f"{arguments.o}, {arguments.o.with_suffix('.png')}")
+
+
+def _make(part: SetPart, method: str, preset: str, fits: bool) -> None:
+    healthy = [] if method == "carvemix" else ["-healthy", HEALTHY]
+    where = [DATASET.name, "3d_fullres", str(part.fold), "-m", method, "-preset", preset, *healthy, "-p", PLANS]
+    commands = [
+        ["nnUNetv2_tf_fit", *where, "-tr", FITTED, "-device", "cpu"] if fits and healthy else [],
+        ["nnUNetv2_tf_synthesize", *where, "-s", part.set_name, "-num_cases", str(CASES), "-np", "1"],
+        [
+            *("nnUNetv2_tf_report", "-d", DATASET.name, "-s", part.set_name, "-f", str(part.fold), "--figures"),
+            *("-judge", JUDGE, "-tr", FITTED, "-num_free", str(CASES), "-np", "1"),
+        ],
+    ]
+    for command in commands:
+        if command and show(*command):
+            raise SystemExit(2)
+
+
+def _figures(part: SetPart) -> Iterator[Row]:
+    """Yield method, fold, kind, column, figure, value and interval."""
+    content: dict[str, Any] = read_json(part.folder / "figures.json", "")
+    for kind in ("realism", "usefulness"):
+        for column, figures in content[kind].items():
+            for name, (value, low, high) in figures.items():
+                yield content["method"], int(part.fold), kind, column, name, value, low, high
+    for column, found in content["recognition"].items():
+        kept = [0.7 < share <= 1 for share in found["shares"]]
+        dices = np.array(found["dices"])
+        figures = {"kept": float(np.mean(kept)), "Dice where kept": _mean(dices[kept])}
+        figures["Dice where rejected"] = _mean(dices[~np.array(kept)])
+        for name, value in figures.items():
+            yield content["method"], int(part.fold), "recognition", column, name, value, None, None
+    for name, seconds in content["seconds"].items():
+        yield content["method"], int(part.fold), "seconds", "", name, seconds, None, None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return round(float(values.mean()), 4) if len(values) else None
+
+
+def _write(rows: list[Row], path: Path) -> None:
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["method", "fold", "kind", "column", "figure", "value", "low", "high"])
+        writer.writerows(rows)
+
+
+def _pictures(part: SetPart, method: str, with_real: bool) -> Iterator[list[Panel]]:
+    """Yield rows of twelve tumours, each in the slice with most of it."""
+    measured = MeasuredSet.of(DATASET, part.set_name, part.fold, 1, "cpu")
+    if with_real:
+        real = [case.open() for case in list(measured.real.values())[:SHOWN]]
+        yield [_panel(case, case.tumour(), "real" if not index else "") for index, case in enumerate(real)]
+    kinds = {"free sides": list(measured.on_free_sides(CASES))}
+    if measured.config.healthy is not None:
+        kinds = {"healthy": list(measured.made()), **kinds}
+    for kind, made in kinds.items():
+        chosen = made[:SHOWN]
+        title = f"{method}, {kind}"
+        yield [_panel(one.case, one.tumour, title if not index else "") for index, one in enumerate(chosen)]
+
+
+def _panel(case: OpenCase, tumour: np.ndarray, title: str) -> Panel:
+    slice_ = int((tumour > 0).sum(axis=(1, 2)).argmax())
+    image = np.where(case.organ(), case.image()[0], SPAN[0])[slice_]
+    y, x = (int(places.mean()) for places in np.nonzero(tumour[slice_]))
+    half = WINDOW // 2
+    padded = np.pad(image, half, constant_values=SPAN[0])[y : y + WINDOW, x : x + WINDOW]
+    upright = padded[::-1] if case.grid.affine[1, 1] < 0 else padded
+    return Panel(upright, SPAN, None, title)
+
+
+if __name__ == "__main__":
+    main()
