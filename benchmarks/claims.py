@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.comparisons import Scores, findings
-from nnunetv2_tf.benchmark.matrix import Arm, Matrix
+from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.statistics import sentence
 
 CASES, HELPED, TRAINING, NOISE = 0.2, 0.05, 0.02, 0.05

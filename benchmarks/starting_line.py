@@ -2,11 +2,11 @@
 
     python -m benchmarks.starting_line FOLDER [-f 0] [-o docs/results/realism.csv] [--fits]
 
-FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, Dataset631 of healthy scans
-prepared for it, and baselines of two seeds (benchmarks/steer_nnunet.json): methods are fitted by the first and filtered
-by it, the second's encoder only looks. Makes 36 cases with each method by the commands (with --fits after fitting those
-that learn), measures them by nnUNetv2_tf_report --figures, and writes all figures into one table. Paints twelve real
-tumours and twelve of each method, on healthy hosts and on free sides.
+FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, Dataset631 of healthy
+scans prepared for it, and baselines of two seeds (benchmarks/steer_nnunet.json): methods are fitted by the first and
+filtered by it, the second's encoder only looks. Makes 36 cases with each method by the commands (with --fits after
+fitting those that learn), measures them by nnUNetv2_tf_report --figures, and writes all figures into one table. Paints
+twelve real tumours and twelve of each method, on healthy hosts and on free sides.
 """
 
 import argparse

@@ -19,6 +19,7 @@ above; rooms of one line do not import one another (tests/test_layers.py).
 * `synthesis`: recipes become cases: `host_pool`, `site_builder`, a method's edit, `compose`, `set_builder`; the only
   room that knows native images of hosts.
 * `benchmark`: did it help?
+* `report`: figures of a set: does it look real, is it worth training on?
 * `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`; beside this folder.
 * `commands`: one module per console command, from what users type to one request.
 * `_autoreg`, `_ext`: how nnU-Net finds the trainers.

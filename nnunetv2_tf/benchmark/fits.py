@@ -4,7 +4,7 @@ A fit is made once per fold, through the baseline that the matrix itself trains 
 of all seeds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.matrix import Training
@@ -92,17 +92,5 @@ def fits_of(training: Training) -> list[Fit]:
     method = find_method(arm.method, arm.preset)
     if not learns(method):
         return []
-    healthy, baseline = Dataset.find(str(arm.healthy)), baseline_of(training)
+    healthy, baseline = Dataset.find(str(arm.healthy)), training.baseline
     return [Fit(needed, healthy, baseline) for needed in (*needed_by(method), method)]
-
-
-def baseline_of(training: Training) -> Training:
-    """Return the training through whose encoder methods learn in its fold: without method, by the first seed."""
-    matrix = training.matrix
-    plain = next((arm for arm in matrix.arms if arm.method is None), None)
-    if plain is None:
-        raise UserError(
-            f"Arm {training.arm.name} learns through a baseline, and no arm of the matrix trains one; add "
-            '{"name": "nnunet", "method": null}.'
-        )
-    return replace(training, arm=plain, seed=matrix.seeds[0])

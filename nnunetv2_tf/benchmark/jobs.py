@@ -16,9 +16,10 @@ def last_job(training: Training) -> Job:
 
 
 def needs_of(job: Job) -> list[Job]:
-    """Return what has to be done before a job: fits before trainings, a baseline before fits."""
+    """Return what has to be done before a job: fits before trainings, a baseline before fits and filters."""
     if isinstance(job, Training):
-        return list(fits_of(job))
+        filtering = [job.baseline] if job.arm.filter else []
+        return [*filtering, *fits_of(job)]
     if isinstance(job, Postprocessing):
         return [job.training]
     if isinstance(job, Fit):

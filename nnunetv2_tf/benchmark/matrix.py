@@ -4,12 +4,12 @@ All arms train for the same number of epochs, on the same folds, with the same s
 synthetic cases; arms that differ only in how many of them they use share one set, of which they take the first cases.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.few_labels import FoldUse, drawn_folds
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
@@ -25,51 +25,6 @@ CURE = "correct it; nnUNetv2_tf_benchmark -h shows one."
 AGAIN = "delete the training's folder and run again."
 BEGINNING = "tf_pretrained_weights.json"  # in a training's folder, where it does not begin with random weights
 PROCESSED = "postprocessing"  # in a training's folder
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One of the ways to train that are compared, with or without synthetic cases."""
-
-    name: str
-    method: str | None = None  # None: real cases only
-    preset: str = "default"
-    healthy: int | str | None = None  # id or name of the dataset of healthy scans; None: hosts are real cases
-    num_cases: int | None = None  # synthetic cases that train
-    percent: int | None = None  # of the drawn training cases; None: all cases alike
-    filter: bool = False
-    set: str | None = None  # name of its sets, before the seed; None: the method's name
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
-            raise ValueError(f"an arm cannot be called {self.name!r}; use up to 40 letters, digits, _ . + and -")
-        if self.method is None:
-            extras = [key for key in self.given if key != "name"]
-            if extras:
-                raise ValueError(f"arm {self.name} has no method, so it cannot have {extras[0]}")
-            return
-        if self.num_cases is None or self.num_cases < 1:
-            raise ValueError(f"arm {self.name} needs num_cases, a number of at least 1")
-        if self.percent is not None and not 1 <= self.percent <= 100:
-            raise ValueError(f"arm {self.name}: percent goes from 1 to 100, not {self.percent}")
-        if self.filter:
-            raise ValueError(f"arm {self.name}: this version knows no filter yet")
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The settings that differ from the defaults."""
-        return {key: value for key, value in to_json(self).items() if key == "name" or value != getattr(Arm, key)}
-
-    @property
-    def made_by(self) -> tuple[Any, ...]:
-        """The settings that its synthetic cases are made by; arms with the same ones share a set."""
-        return (self.method, self.preset, self.healthy, self.filter, self.set)
-
-    def set_name(self, seed: int) -> str:
-        """Return the name of the set that a training seed of this arm uses."""
-        preset = "" if self.preset == "default" else self.preset
-        called = self.set or str(self.method).rpartition(":")[2] + preset
-        return f"{re.sub(r'[^a-z0-9]', '', called.lower())}seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -204,6 +159,17 @@ class Training:
         return f"{self.dataset.name}_fold{self.fold}_seed{self.seed}_{self.arm.name}"
 
     @property
+    def baseline(self) -> "Training":
+        """The training through which methods learn in its fold, and that filters: without method, by the first seed."""
+        plain = next((arm for arm in self.matrix.arms if arm.method is None), None)
+        if plain is None:
+            raise UserError(
+                f"Arm {self.arm.name} learns through a baseline, or filters by one, and no arm of the matrix trains "
+                'it; add {"name": "nnunet", "method": null}.'
+            )
+        return replace(self, arm=plain, seed=self.matrix.seeds[0])
+
+    @property
     def set_name(self) -> str | None:
         """The name of the set that it trains with; None: real cases only."""
         return None if self.arm.method is None else self.arm.set_name(self.seed)
@@ -288,6 +254,7 @@ class Training:
             return [train]
         cases = ["-num_cases", str(self.matrix.num_cases(self.arm)), "-seed", str(self.seed)]
         method = ["-m", str(self.arm.method), "-preset", self.arm.preset]
+        method += ["-filter", "-tr", self.baseline.trainer] if self.arm.filter else []
         synthesize = ["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans]
         if self.arm.healthy is None:
             return [synthesize, train]

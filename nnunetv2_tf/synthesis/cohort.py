@@ -7,6 +7,7 @@ import numpy as np
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Groups
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -30,6 +31,11 @@ class Cohort:
     def files(self) -> Mapping[str, CaseFiles]:
         """All real cases of the dataset; nnU-Net's fingerprint and plans are made of them."""
         return raw_cases(self.dataset)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The patients that real cases are of."""
+        return Groups.read(self.dataset)
 
     @cached_property
     def training(self) -> Mapping[str, Case]:

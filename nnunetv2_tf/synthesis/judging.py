@@ -63,6 +63,10 @@ class FilterRule:
         """Raise when the baseline's training has not ended, or knew other cases."""
         self.baseline.checkpoint()
 
+    def keeps(self, share: float) -> bool:
+        """Tell whether so large a share recognised is enough, and not too much."""
+        return self.keep[0] < share <= self.keep[1]
+
     @cached_property
     def record(self) -> Filter:
         """What config.json says of it."""
@@ -105,7 +109,7 @@ class Judge:
         if counting and self.rejects:
             name, text = counting[0]
             raise RejectedLineError(f"check {name}: {text}", figures)
-        if self.rule is not None and not self.rule.keep[0] < figures["recognised"] <= self.rule.keep[1]:
+        if self.rule is not None and not self.rule.keeps(figures["recognised"]):
             raise RejectedLineError(
                 f"filter: the baseline recognises {figures['recognised']:.2f} of the tumour, and what is kept lies "
                 f"above {self.rule.keep[0]:g} and up to {self.rule.keep[1]:g}",

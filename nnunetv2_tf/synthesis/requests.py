@@ -20,6 +20,7 @@ from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostP
 from nnunetv2_tf.synthesis.judging import FilterRule
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.quality_table import write_quality
+from nnunetv2_tf.synthesis.real_passes import real_passes
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.training.distributed import joined
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe
@@ -111,6 +112,8 @@ def synthesize(request: SynthesizeRequest) -> None:
         builder.check(request.overwrite)
     for builder in builders:
         builder.start(request.overwrite)
+        if builder.filter is not None and not request.recipe_only:
+            print(f"Fold {builder.part.fold}: {_real_passes(builder)}")
     for builder in builders:
         fold, share = builder.part.fold, request.share
         if request.recipe_only:
@@ -167,6 +170,11 @@ def usable_method(name: str, preset: str, healthy: str | None, asked: Mapping[st
     if (healthy is None and learns(method)) or (method.method_class.needs and not learns(method)):
         raise UserError(f"{method.name} learns what this version cannot fit yet; take another method.")
     return method
+
+
+def _real_passes(builder: SetBuilder) -> str:
+    assert builder.filter is not None
+    return real_passes(builder.hosts.cohort, builder.filter, builder.device).sentence(builder.filter)
 
 
 def _complete(builder: SetBuilder) -> None:

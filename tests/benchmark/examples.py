@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnunetv2_tf.benchmark.matrix import Arm, Matrix
+from nnunetv2_tf.benchmark.arm import Arm
+from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.scores import Row, Score
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.methods.base import Edited

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.comparisons import MEAN, METRICS, arrange, findings, left_out, paper_layout, scatter_of_seeds
-from nnunetv2_tf.benchmark.matrix import Arm
 from nnunetv2_tf.benchmark.scores import Row
 from nnunetv2_tf.benchmark.statistics import holm
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows

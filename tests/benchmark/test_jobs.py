@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from nnunetv2_tf.benchmark.fits import baseline_of, fits_of
+from nnunetv2_tf.benchmark.arm import Arm
+from nnunetv2_tf.benchmark.fits import fits_of
 from nnunetv2_tf.benchmark.jobs import last_job, needs_of, with_needs
-from nnunetv2_tf.benchmark.matrix import Arm, Matrix
+from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.postprocessing import Postprocessing
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
@@ -43,12 +44,25 @@ def test_a_baseline_comes_first_wherever_it_stands():
 def test_fits_go_through_the_matrix_own_baseline_of_the_first_seed():
     training = next(training for training in MATRIX.trainings() if training.seed == 4 and training.arm is GAN)
     coarse, refined = fits_of(training)
-    assert coarse.baseline == refined.baseline == baseline_of(training)
+    assert coarse.baseline == refined.baseline == training.baseline
     assert refined.baseline.trainer == "TFBaselineTrainer_1epochs_seed3"
     preprocess, fit = refined.commands("cpu")
     assert preprocess[0] == "nnUNetv2_tf_preprocess_healthy"
     assert fit[fit.index("-tr") + 1] == refined.baseline.trainer
     assert [job.key for job in needs_of(refined)] == [refined.baseline.key, coarse.key]
+
+
+def test_a_filter_asks_the_matrix_own_baseline_which_comes_first():
+    filtered = replace(CARVEMIX, name="filtered", filter=True)
+    matrix = replace(MATRIX, arms=(filtered, NNUNET), seeds=(3, 4))
+    assert keys(matrix) == ["seed3_nnunet", "seed3_filtered", "seed4_filtered", "seed4_nnunet"]
+    training = next(training for training in matrix.trainings() if training.seed == 4 and training.arm is filtered)
+    synthesize, train = training.commands("cpu")
+    assert synthesize[synthesize.index("-filter") :][:3] == ["-filter", "-tr", "TFBaselineTrainer_1epochs_seed3"]
+    assert synthesize[synthesize.index("-s") + 1] == "carvemixfilteredseed4"
+    assert "TFEnrichedTrainer_carvemixfilteredseed4" in train[train.index("-tr") + 1]
+    with pytest.raises(UserError, match="filters by one, and no arm"):
+        replace(training, matrix=replace(matrix, arms=(filtered,), baseline="filtered")).commands("cpu")
 
 
 def test_what_is_done_is_not_asked_for():
@@ -69,7 +83,7 @@ def test_a_fit_through_another_baseline_is_refused():
 
 def test_methods_that_learn_need_an_arm_that_is_a_baseline():
     alone = replace(MATRIX, arms=(AUG, CARVEMIX), baseline="carvemix")
-    with pytest.raises(UserError, match="no arm of the matrix trains one; add"):
+    with pytest.raises(UserError, match="no arm of the matrix trains it; add"):
         list(with_needs(alone.trainings()))
 
 

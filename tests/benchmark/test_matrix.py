@@ -1,6 +1,7 @@
 import pytest
 
-from nnunetv2_tf.benchmark.matrix import Arm, read_matrix
+from nnunetv2_tf.benchmark.arm import Arm
+from nnunetv2_tf.benchmark.matrix import read_matrix
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
@@ -28,7 +29,6 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
         ({"arms": [REAL, {**REAL, "name": "x", "num_cases": 0}]}, "arm x has no method, so it cannot have num_cases"),
         ({"arms": [REAL, {**REAL, "name": "x", "preset": "paper"}]}, "arm x has no method, so it cannot have preset"),
         ({"arms": [REAL, {**CARVE, "percent": 0}]}, "percent goes from 1 to 100, not 0"),
-        ({"arms": [REAL, {**CARVE, "filter": True}]}, "this version knows no filter"),
         ({"arms": [REAL, {**CARVE, "name": "a b"}]}, "an arm cannot be called 'a b'"),
         ({"arms": [REAL, REAL]}, "arms names one twice"),
         ({"arms": []}, "arms is empty"),

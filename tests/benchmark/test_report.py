@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from nnunetv2_tf.benchmark import paper
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.few_labels import append_draws
-from nnunetv2_tf.benchmark.matrix import Arm
 from nnunetv2_tf.benchmark.plots import curve_plot, forest_plot, scatter_plot
 from nnunetv2_tf.benchmark.report import METRICS_2026, Report, detectable, make_reports
 from nnunetv2_tf.benchmark.statistics import detectable_difference

@@ -1,0 +1,51 @@
+"""An arm of a benchmark: one of the ways to train that are compared."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from nnunetv2_tf.io.json_dataclass import to_json
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the ways to train that are compared, with or without synthetic cases."""
+
+    name: str
+    method: str | None = None  # None: real cases only
+    preset: str = "default"
+    healthy: int | str | None = None  # id or name of the dataset of healthy scans; None: hosts are real cases
+    num_cases: int | None = None  # synthetic cases that train
+    percent: int | None = None  # of the drawn training cases; None: all cases alike
+    filter: bool = False  # keep what the fold's baseline recognises
+    set: str | None = None  # name of its sets, before the seed; None: the method's name
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
+            raise ValueError(f"an arm cannot be called {self.name!r}; use up to 40 letters, digits, _ . + and -")
+        if self.method is None:
+            extras = [key for key in self.given if key != "name"]
+            if extras:
+                raise ValueError(f"arm {self.name} has no method, so it cannot have {extras[0]}")
+            return
+        if self.num_cases is None or self.num_cases < 1:
+            raise ValueError(f"arm {self.name} needs num_cases, a number of at least 1")
+        if self.percent is not None and not 1 <= self.percent <= 100:
+            raise ValueError(f"arm {self.name}: percent goes from 1 to 100, not {self.percent}")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that differ from the defaults."""
+        return {key: value for key, value in to_json(self).items() if key == "name" or value != getattr(Arm, key)}
+
+    @property
+    def made_by(self) -> tuple[Any, ...]:
+        """The settings that its synthetic cases are made by; arms with the same ones share a set."""
+        return (self.method, self.preset, self.healthy, self.filter, self.set)
+
+    def set_name(self, seed: int) -> str:
+        """Return the name of the set that a training seed of this arm uses."""
+        preset = "" if self.preset == "default" else self.preset
+        filtered = "filtered" if self.filter else ""
+        called = self.set or str(self.method).rpartition(":")[2] + preset + filtered
+        return f"{re.sub(r'[^a-z0-9]', '', called.lower())}seed{seed}"
