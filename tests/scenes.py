@@ -34,7 +34,7 @@ from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
 from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase, training_cases
-from tests.workspace import PLANNED, TINY, Workspace, write_test_plans
+from tests.workspace import PLANNED, TINY, TRAINER, Workspace, write_test_plans
 
 CPU = torch.device("cpu")
 
@@ -207,6 +207,15 @@ class Built:
                 validation.mkdir(parents=True)
                 (validation / f"{list(raw_cases(self.dataset))[-1]}.nii.gz").touch()
                 trainer.save_checkpoint(str(model.path))
+        return model
+
+    def trained_baseline(self) -> Baseline:
+        """A model that was trained for some steps; needs the environment of this scene."""
+        model = Baseline(self.dataset, TRAINER, TINY, "3d_fullres", 0)
+        with locked(self.workspace.root / "trained.lock", "the scene's trained baseline"):
+            if not model.path.exists():
+                write_test_plans(self.dataset)
+                self.workspace.trainer(TRAINER).run_training()
         return model
 
 
