@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from nnunetv2_tf.quality.examples import Example
 from nnunetv2_tf.training.judge import JudgeConfig, Shown, judged
@@ -25,7 +26,7 @@ def judged_pairs(
     others = sorted({person for example in examples for person in example.groups} - set(patients))
     rows, columns = np.flatnonzero(real), np.flatnonzero(~real)
     answers = []
-    for judge in range(judges):
+    for judge in tqdm(range(judges), "Fresh judges", unit="judge", disable=judges < 2):
         rng = np.random.default_rng([seed, judge])
         kept = {name for names in (patients, others) for name in _drawn(names, rng)}
         asked = np.array([bool(kept & set(example.groups)) for example in examples])

@@ -17,6 +17,7 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.provenance import versions
 from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.quality.two_samples import Estimate
@@ -107,14 +108,19 @@ class _Figures:
             made = list(measured.made())
             whole = real_examples(measured.real, whole=True)
             columns[HOSTS] = against_real(eyes, whole, made_examples(made, measured.real, whole=True))
-            columns[GAP] = eyes.figures(tumour_free_balls(measured.real, made, measured.real))
+            columns[GAP] = eyes.figures(tumour_free_balls(measured.real, made))
         return columns, hosts
 
     def _eyes(self) -> Eyes:
-        measured, cohort = self.measured, self.measured.cohort
-        encoder = None
-        if self.request.judge is not None:
-            encoder = Encoder.of(self._baseline(self.request.judge)).to(self.device)
+        measured, cohort, judge = self.measured, self.measured.cohort, self.request.judge
+        encoder, used = None, measured.config.baseline
+        if used is not None and used.trainer == judge:
+            raise UserError(
+                f"Set {measured.part.set_name} was made by a method that learnt through {judge}, which would find its "
+                "tumours too real; name a baseline of another seed with -judge."
+            )
+        if judge is not None:
+            encoder = Encoder.of(self._baseline(judge)).to(self.device)
         split = fold_split(cohort.dataset, cohort.fold, list(cohort.files))
         return Eyes(
             classes=cohort.roles.tumour,
@@ -145,7 +151,7 @@ def _print_realism(columns: Mapping[str, Mapping[str, Estimate]], hosts: int) ->
     for name in columns[REAL]:
         print(f"{name:24}" + "".join(f"{columns[which].get(name, NOT_MEASURED)!s:>24}" for which in order))
     few = "" if hosts >= FEWEST_HOSTS else f", and {FEWEST_HOSTS} are needed: {NOT_MEASURED}"
-    print(f"Patients with a free side: {hosts}{few}.")
+    print(f"Patients with a free side: {hosts}{few}. What lies on free sides is not filtered.")
 
 
 def _print_usefulness(table: Mapping[str, Mapping[str, Estimate]], cases: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """Examples for the yardsticks of realism. In: a measured set. Out: real and made tumours, and tumour-free balls."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -10,11 +10,11 @@ from nnunetv2_tf.quality.examples import Example, example
 from nnunetv2_tf.quality.voxel_classifier import sideways_axis
 from nnunetv2_tf.quality.whole_brain import asymmetry
 from nnunetv2_tf.report.measured_set import MadeCase
+from nnunetv2_tf.synthesis.free_sides import AWAY
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 BALL = 12.0  # mm, radius of a tumour-free ball
-AWAY = 10.0  # mm from a tumour on, a place is free of it
 
 
 def real_examples(cases: Mapping[str, Case], whole: bool) -> list[Example]:
@@ -33,31 +33,26 @@ def made_examples(made: Sequence[MadeCase], people: Mapping[str, Case], whole: b
     return found
 
 
-def tumour_free_balls(real: Mapping[str, Case], made: Sequence[MadeCase], people: Mapping[str, Case]) -> list[Example]:
-    """Return balls of tissue opposite the tumours, in patients and in made cases' hosts: what else tells them apart."""
-    balls = list(_balls((case.open(), None, True, (_person(case),)) for case in real.values()))
-    others = (
-        (one.case, one.tumour, False, [_person(people[name]) if name in people else name for name in (one.host,)])
-        for one in made
-    )
-    return balls + list(_balls(others))
-
-
-def _balls(cases) -> Iterator[Example]:
-    for case, tumour, real, groups in cases:
-        tumour = case.tumour() if tumour is None else tumour
-        ball = _opposite(case, tumour > 0)
+def tumour_free_balls(real: Mapping[str, Case], made: Sequence[MadeCase]) -> list[Example]:
+    """Return balls of tissue opposite the tumours, in patients and in healthy hosts: what else tells them apart."""
+    patients = ((case.open(), True, _person(case)) for case in real.values())
+    balls = []
+    for case, is_real, whose in (*patients, *((one.case, False, one.host) for one in made)):
+        ball = _opposite(case, case.tumour() > 0)
         if ball is not None:
-            yield example(case.identifier, real, groups, case.image(), ball, case.organ(), case.grid.spacing)
+            image, organ = case.image(), case.organ()
+            balls.append(example(case.identifier, is_real, (whose,), image, ball, organ, case.grid.spacing))
+    return balls
 
 
 def _opposite(case: OpenCase, tumour: np.ndarray) -> np.ndarray | None:
     """Return (Z, Y, X): 1 in a ball around the mirrored middle of a tumour, moved away from it; None without room."""
     organ, spacing = case.organ(), case.grid.spacing
-    everything = case.tumour() > 0
-    free = organ & (np.asarray(distance_transform_edt(~everything, sampling=spacing)) > AWAY)
+    if not tumour.any():
+        return None
+    free = organ & (np.asarray(distance_transform_edt(~tumour, sampling=spacing)) > AWAY)
     room = np.asarray(distance_transform_edt(np.pad(free, 1), sampling=spacing))[1:-1, 1:-1, 1:-1] >= BALL
-    if not room.any() or not tumour.any():
+    if not room.any():
         return None
     axis = sideways_axis(case.grid.affine)
     middle = np.argwhere(tumour).mean(axis=0)
@@ -66,7 +61,7 @@ def _opposite(case: OpenCase, tumour: np.ndarray) -> np.ndarray | None:
     candidates = np.argwhere(room)
     centre = candidates[np.argmin((((candidates - middle) * spacing) ** 2).sum(axis=1))]
     indices = np.indices(organ.shape).reshape(3, -1).T
-    inside = (((indices - centre) * spacing) ** 2).sum(axis=1) <= BALL**2
+    inside = (((indices - centre) * spacing) ** 2).sum(axis=1) < BALL**2
     return inside.reshape(organ.shape).astype(np.int16)
 
 

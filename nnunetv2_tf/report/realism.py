@@ -93,9 +93,11 @@ def against_real(eyes: Eyes, real: Sequence[Example], made: Sequence[Example]) -
 
 def real_against_real(eyes: Eyes, real: Sequence[Example]) -> dict[str, Estimate]:
     """Return the figures of real patients against others: what a perfect set would have, for samples half as large."""
+    from tqdm import tqdm
+
     people = sorted({one.groups[0] for one in real})
     found: dict[str, list[float]] = {}
-    for half in range(HALVES):
+    for half in tqdm(range(HALVES), "Real against real", unit="split"):
         chosen = set(np.random.default_rng([eyes.seed, half]).permutation(people)[: len(people) // 2].tolist())
         relabelled = [_as(one, one.groups[0] not in chosen) for one in real]
         for name, value in eyes.figures(relabelled, int(half < JUDGED), resampled=0).items():

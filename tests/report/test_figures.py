@@ -1,19 +1,22 @@
 """Figures of a set: every eye looks, what cannot be measured is said, and nothing of it reaches a training."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
+from nnunetv2_tf.dataset.provenance import BaselineUse
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.report import figures
 from nnunetv2_tf.report.figures import FREE, GAP, HOSTS, REAL, FiguresRequest, report_figures
+from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.report.realism import Eyes
 from nnunetv2_tf.synthesis import free_sides
 from nnunetv2_tf.training.judge import JudgeConfig
 from tests.synthesis.making import make_glowing, make_set
-from tests.workspace import TRAINER, Workspace
+from tests.workspace import TINY, TRAINER, Workspace
 
 SHORT = JudgeConfig(size=8, features=(4, 4, 4), steps=6, batch=4, asked=1)
 
@@ -85,3 +88,13 @@ def test_a_judge_that_does_not_exist(trained: Workspace):
     with pytest.raises(UserError, match="checkpoint_final.pth does not exist"):
         report(trained, "glow", judge="TFBaselineTrainer_seed7")
     assert not (trained.dataset.sets / "glow" / "fold_0" / "figures.json").exists()
+
+
+@pytest.mark.slow
+def test_nobody_judges_what_was_made_to_please_it(trained: Workspace, monkeypatch):
+    make_glowing(trained, num_cases=3)
+    used = BaselineUse(TRAINER, TINY, "3d_fullres", "0" * 64)
+    config = replace(MeasuredSet.of(trained.dataset, "glow", 0, 1, "cpu").config, baseline=used)
+    monkeypatch.setattr(MeasuredSet, "config", config)
+    with pytest.raises(UserError, match=f"learnt through {TRAINER}, .* another seed with -judge"):
+        report(trained, "glow", judge=TRAINER)
