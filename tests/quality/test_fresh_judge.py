@@ -7,7 +7,7 @@ from nnunetv2_tf.quality.fresh_judge import judged_pairs
 from nnunetv2_tf.training.judge import JudgeConfig
 from tests.quality.spots import both
 
-SHORT = JudgeConfig(size=12, features=(6, 8, 8), steps=40, batch=8, asked=4)
+SHORT = JudgeConfig(size=12, features=(6, 6), steps=40, batch=8, asked=4)
 
 
 def test_a_brighter_tumour_is_found():

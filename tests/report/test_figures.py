@@ -18,7 +18,7 @@ from nnunetv2_tf.training.judge import JudgeConfig
 from tests.synthesis.making import make_glowing, make_set
 from tests.workspace import TINY, TRAINER, Workspace
 
-SHORT = JudgeConfig(size=8, features=(4, 4, 4), steps=6, batch=4, asked=1)
+SHORT = JudgeConfig(size=8, features=(4, 4), steps=6, batch=4, asked=1)
 
 
 @pytest.fixture(autouse=True)
