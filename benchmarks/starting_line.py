@@ -14,6 +14,7 @@ import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def main() -> None:
     pictures: list[list[Panel]] = []
     for method, preset in METHODS.items():
         part = SetPart(DATASET, f"start{method.replace('_', '')}", arguments.f)
-        _make(part, method, preset, arguments.fits)
+        for command, seconds in _make(part, method, preset, arguments.fits).items():
+            rows.append((method, arguments.f, "seconds", "as a whole", command, seconds, None, None))
         rows += _figures(part)
         _write(rows, arguments.o)
         pictures += _pictures(part, method, with_real=not pictures)
@@ -57,7 +59,8 @@ def main() -> None:
     print(f"{arguments.o}, {arguments.o.with_suffix('.png')}")
 
 
-def _make(part: SetPart, method: str, preset: str, fits: bool) -> None:
+def _make(part: SetPart, method: str, preset: str, fits: bool) -> dict[str, float]:
+    """Run the commands; return how long each took, which says something only where nothing was there before."""
     healthy = [] if method == "carvemix" else ["-healthy", HEALTHY]
     where = [DATASET.name, "3d_fullres", str(part.fold), "-m", method, "-preset", preset, *healthy, "-p", PLANS]
     commands = [
@@ -68,9 +71,13 @@ def _make(part: SetPart, method: str, preset: str, fits: bool) -> None:
             *("-judge", JUDGE, "-tr", FITTED, "-num_free", str(CASES), "-np", "1"),
         ],
     ]
-    for command in commands:
-        if command and show(*command):
+    seconds = {}
+    for command in filter(None, commands):
+        start = perf_counter()
+        if show(*command):
             raise SystemExit(2)
+        seconds[command[0]] = round(perf_counter() - start, 1)
+    return seconds
 
 
 def _figures(part: SetPart) -> Iterator[Row]:
