@@ -1,15 +1,13 @@
 """A set as it is measured. In: its part of a fold. Out: its cases, the real ones, and cases made on free sides."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from nnunetv2_tf.dataset.cases import CaseFiles
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.provenance import CaseEntry
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -20,7 +18,7 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import learns
 from nnunetv2_tf.synthesis.fitting import find_fit
-from nnunetv2_tf.synthesis.free_sides import FreeSidePart, free_sides
+from nnunetv2_tf.synthesis.free_sides import FreeSidePart, FreeSidePool
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
@@ -81,14 +79,10 @@ class MeasuredSet:
         """The fold's cases."""
         return self.hosts.cohort
 
-    @cached_property
-    def real(self) -> dict[str, Case]:
+    @property
+    def real(self) -> Mapping[str, Case]:
         """All real cases with a tumour, training or validating."""
-        groups, example = Groups.read(self.part.dataset), next(iter(self.cohort.training.values()))
-        split = fold_split(self.part.dataset, self.part.fold, list(self.cohort.files))
-        files = {name: self.cohort.files[name] for name in sorted({*split.train, *split.val})}
-        cases = {name: _like(example, files[name], groups[name]) for name in files}
-        return {name: case for name, case in cases.items() if case.has_tumour()}
+        return self.cohort.labelled
 
     @cached_property
     def validating(self) -> tuple[str, ...]:
@@ -106,7 +100,7 @@ class MeasuredSet:
 
     def on_free_sides(self, number: int) -> Iterator[MadeCase]:
         """Make cases with patients as hosts, as far as that was not done before, and yield them."""
-        pool = free_sides(self.hosts)
+        pool = FreeSidePool(self.cohort, self.hosts.seed, self.hosts)
         lines = tuple(pool.lines(number))
         if not lines:
             return
@@ -135,14 +129,9 @@ class MeasuredSet:
     def _case(self, part: SetPart, entry: CaseEntry) -> OpenCase:
         example = next(iter(self.cohort.training.values()))
         files = part.files(entry, self.cohort.plan.dataset_json["file_ending"])
-        case = _like(example, files, ("case", entry.case), part.preprocessed(self.cohort.plan.data_identifier))
-        return case.open()
+        folder = part.preprocessed(self.cohort.plan.data_identifier)
+        return replace(example, files=files, group=("case", entry.case), folder=folder).open()
 
     def _who(self, part: SetPart, entry: CaseEntry) -> tuple[str, tuple[str, ...]]:
         sidecar = part.sidecar(entry.case)
         return str(sidecar.host), sidecar.donors
-
-
-def _like(example: Case, files: CaseFiles, group: tuple[str, str], folder: Path | None = None) -> Case:
-    """Return a case that lies where another one does, or in a folder."""
-    return Case(example.dataset, example.plan, files, group, example.roles, folder or example.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.dataset.cases import CaseFiles, channel_files
-from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folders import FIGURES, Dataset
 from nnunetv2_tf.dataset.provenance import CURE, CaseEntry, Manifest, Sidecar
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import file_digest
@@ -30,6 +30,11 @@ class SetPart:
     def folder(self) -> Path:
         """The folder nnUNet_raw/<dataset>/tf/<set>/fold_<k>."""
         return self.dataset.set_part(self.set_name, self.fold)
+
+    @property
+    def arrays(self) -> Path:
+        """The folder nnUNet_preprocessed/<dataset>/tf/<set>/fold_<k>."""
+        return self.dataset.preprocessed_set_part(self.set_name, self.fold)
 
     @property
     def manifest_path(self) -> Path:
@@ -93,7 +98,7 @@ class SetPart:
 
     def preprocessed(self, data_identifier: str) -> Path:
         """Return the folder of a configuration's arrays; it holds nothing else, as nnU-Net requires."""
-        return self.dataset.preprocessed_set_part(self.set_name, self.fold) / data_identifier
+        return self.arrays / data_identifier
 
     def stale(self, plan: Plan, entries: Sequence[CaseEntry]) -> list[CaseEntry]:
         """Return the cases that are not preprocessed, or were from other files or by other plans than now."""
@@ -118,19 +123,21 @@ class SetPart:
         if self.folder.exists():
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.folder.rename(self.scratch)  # if killed now, the files are not taken for cases
-        for folder in (self.scratch, self.dataset.preprocessed_set_part(self.set_name, self.fold)):
+        roots = (self.dataset.sets, self.dataset.preprocessed / "tf")
+        measured = (root / FIGURES / self.set_name / f"fold_{self.fold}" for root in roots)
+        for folder in (self.scratch, self.arrays, *measured):
             if folder.exists():
                 shutil.rmtree(folder)
 
     @property
     def scratch(self) -> Path:
         """Where cases are written before they are moved into the part."""
-        return self.dataset.sets / f".{self.set_name}.{self.folder.name}.adding"
+        return self.folder.parent.parent / f".{self.set_name}.{self.folder.name}.adding"
 
     @property
     def lock(self) -> AbstractContextManager[object]:
         """The lock to hold while writing to this part."""
-        path = self.dataset.sets / f".{self.set_name}.{self.folder.name}.lock"
+        path = self.folder.parent.parent / f".{self.set_name}.{self.folder.name}.lock"
         return locked(path, f"set {self.set_name}, fold {self.fold}")
 
     def _stored(self, plan: Plan) -> StampedFolder:

@@ -72,7 +72,10 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
     """Make the case in memory, and say what it descends from. Raises UnusableLineError."""
     line, host = task.line, task.host.open()
     built, edited = edited_site(task, host)
-    quality = {} if task.judge is None else {"quality": task.judge.figures(host, built, edited, task.device)}
+    ancestors, quality = built.ancestors, {}
+    if task.judge is not None:
+        ancestors |= task.judge.ancestors
+        quality = {"quality": task.judge.figures(host, built, edited, task.device)}
     composed = compose(host, built.site, edited, built.unharmonised)
     measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(
@@ -80,8 +83,8 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
         line=line.index,
         host=line.host,
         donors=line.donors,
-        ancestors=tuple(sorted(built.ancestors)),
-        geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in built.ancestors),
+        ancestors=tuple(sorted(ancestors)),
+        geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in ancestors),
         reach_mm=edited.reach_mm,
         sources={host.identifier: case_digest(host.files)},
         controls={**edited.controls, **built.controls, **measured, **quality},

@@ -1,13 +1,14 @@
 """What a fold may use: its real training cases and the healthy ones, read once and shared by all that asks for them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups
+from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -42,6 +43,14 @@ class Cohort:
         """The fold's training cases by identifier."""
         cases = training_cases(self.files, self.dataset, self.plan, self.fold)
         return {case.identifier: case for case in cases}
+
+    @cached_property
+    def labelled(self) -> Mapping[str, Case]:
+        """All real cases with a tumour, training or validating in the fold: for measuring, never for making a set."""
+        split, example = fold_split(self.dataset, self.fold, list(self.files)), next(iter(self.training.values()))
+        names = sorted({*split.train, *split.val})
+        cases = {name: replace(example, files=self.files[name], group=self.groups[name]) for name in names}
+        return {name: case for name, case in cases.items() if case.has_tumour()}
 
     @property
     def training_files(self) -> Mapping[str, CaseFiles]:

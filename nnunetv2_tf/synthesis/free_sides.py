@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.folders import FIGURES
 from nnunetv2_tf.io.digests import digest
-from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
+from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, SiteBuilder
 from nnunetv2_tf.tumours.donor_patch import patch_in_place
 from nnunetv2_tf.tumours.place import read_host
 from nnunetv2_tf.tumours.recipe import DONOR, DonorTumour, RecipeLine, in_turn, seed_of
@@ -29,7 +29,6 @@ from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 AWAY = 10.0  # mm from a patient's own tumour on, the brain counts as free
 LEAST_INSIDE = 0.9  # of a tumour that keeps its place must lie in the free part
-FIGURES = ".figures"  # where such cases lie; no set can be called so
 STREAM = 7  # of random numbers
 TRIES = 3  # per tumour
 
@@ -62,10 +61,10 @@ class FreeSidePart(SetPart):
         """The folder nnUNet_raw/<dataset>/tf/.figures/<set>/fold_<k>."""
         return self.dataset.sets / FIGURES / self.set_name / f"fold_{self.fold}"
 
-    def preprocessed(self, data_identifier: str) -> Path:
-        """Return the folder of a configuration's arrays."""
-        folder = self.dataset.preprocessed / "tf" / FIGURES / self.set_name / f"fold_{self.fold}"
-        return folder / data_identifier
+    @property
+    def arrays(self) -> Path:
+        """The folder nnUNet_preprocessed/<dataset>/tf/.figures/<set>/fold_<k>."""
+        return self.dataset.preprocessed / "tf" / FIGURES / self.set_name / f"fold_{self.fold}"
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,10 @@ class FreeSidePool(HostPool):
     @cached_property
     def cases(self) -> Mapping[str, Case]:
         """All patients with a tumour, training or not."""
-        cohort, names = self.cohort, [entry.name for entry in fields(Case)]
-        split = fold_split(cohort.dataset, cohort.fold, list(cohort.files))
-        groups, example = Groups.read(cohort.dataset), next(iter(cohort.training.values()))
-        found = {}
-        for name in sorted({*split.train, *split.val}):
-            case = replace(example, files=cohort.files[name], group=groups[name])
-            if case.has_tumour():
-                found[name] = FreeSide(*(getattr(case, entry) for entry in names))
-        return found
+        names = [entry.name for entry in fields(Case)]
+        return {
+            name: FreeSide(*(getattr(case, entry) for entry in names)) for name, case in self.cohort.labelled.items()
+        }
 
     def lines(self, number: int) -> list[RecipeLine]:
         """Return the first lines; fewer where the patients have no more room."""
@@ -101,10 +95,10 @@ class FreeSidePool(HostPool):
         path = self.cohort.dataset.preprocessed / "tf" / FIGURES / f"recipe_{source[:16]}.json"
         return list(kept(path, _Recipe, source, lambda: _Recipe(tuple(self._drawn(number)), source)).lines)
 
-    def site_builder(self, line: RecipeLine):
+    def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return the builder of the set's own method; hosts keep their looks, which are a patient's already."""
         builder = self.like.site_builder(line)
-        return replace(builder, appearance_source=None) if hasattr(builder, "appearance_source") else builder
+        return replace(builder, appearance_source=None) if isinstance(builder, HealthySiteBuilder) else builder
 
     @property
     def _source(self) -> str:
@@ -144,13 +138,6 @@ class FreeSidePool(HostPool):
                 donor = DonorTumour(others[place].identifier)
                 return RecipeLine(index, None, host.identifier, (donor,), seed_of(self.seed, index))
         return None
-
-
-def free_sides(hosts: HostPool) -> FreeSidePool:
-    """Return the free sides of all patients, for the method of these hosts."""
-    if not isinstance(hosts, (HealthyHostPool, RealHostPool)):
-        raise UserError("Free sides are known for healthy hosts and for real ones.")
-    return FreeSidePool(hosts.cohort, hosts.seed, hosts)
 
 
 def _without(sampler: TumourSampler, host: Case, cohort: Cohort) -> TumourSampler:

@@ -82,6 +82,9 @@ class Judge:
     rejects: bool = True  # else checks are reported, and reject nothing
     class_names: Mapping[int, str] = field(default_factory=dict)
     rule: FilterRule | None = None
+    ancestors: frozenset[str] = (
+        frozenset()
+    )  # real cases that the filter knows, and so whatever it lets pass descends from
 
     @classmethod
     def of(cls, cohort: Cohort, checked: CheckConfig, rule: FilterRule | None, num_processes: int) -> "Judge":
@@ -89,7 +92,8 @@ class Judge:
         cases = [case for case in cohort.training.values() if case.has_tumour()]
         measured = in_parallel(TumourMeasures.of, cases, num_processes, "Measuring real tumours")
         names = {value: name for name, value in cohort.class_values.items()}
-        return cls(Limits.of(list(measured)), checked.exempt, checked.rejects, names, rule)
+        known = frozenset(cohort.training) if rule is not None else frozenset()
+        return cls(Limits.of(list(measured)), checked.exempt, checked.rejects, names, rule, known)
 
     def figures(self, host: OpenCase, built: BuiltSite, edited: Edited, device: str) -> dict[str, Any]:
         """Measure a case; raise RejectedLineError when it is not good enough.

@@ -8,7 +8,7 @@ from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.sets.store import all_parts
 from nnunetv2_tf.synthesis import free_sides
-from nnunetv2_tf.synthesis.free_sides import FreeSide, FreeSidePart
+from nnunetv2_tf.synthesis.free_sides import FreeSide, FreeSidePart, FreeSidePool
 from tests.synthesis.making import healthy_hosts_of, make_glowing, make_set
 from tests.workspace import Workspace
 
@@ -21,12 +21,17 @@ def small_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_sides, "LEAST_INSIDE", 0.3)
 
 
+def pool_of(workspace: Workspace) -> FreeSidePool:
+    hosts = healthy_hosts_of(workspace)
+    return FreeSidePool(hosts.cohort, hosts.seed, hosts)
+
+
 def measured(workspace: Workspace, name: str) -> MeasuredSet:
     return MeasuredSet.of(workspace.dataset, name, 0, 1, "cpu")
 
 
 def test_all_patients_are_hosts_where_they_are_free(with_healthy: Workspace):
-    pool = free_sides.free_sides(healthy_hosts_of(with_healthy))
+    pool = pool_of(with_healthy)
     split = fold_split(with_healthy.dataset, 0, [f"case_{index:03d}" for index in range(10)])
     assert set(pool.cases) == {*split.train, *split.val}
     for case in pool.cases.values():
@@ -38,10 +43,10 @@ def test_all_patients_are_hosts_where_they_are_free(with_healthy: Workspace):
 
 
 def test_donors_are_training_cases_of_other_people(with_healthy: Workspace):
-    pool = free_sides.free_sides(healthy_hosts_of(with_healthy))
+    pool = pool_of(with_healthy)
     lines = pool.lines(6)
     assert [line.index for line in lines] == list(range(len(lines)))
-    assert lines == free_sides.free_sides(healthy_hosts_of(with_healthy)).lines(6)
+    assert lines == pool_of(with_healthy).lines(6)
     training = set(pool.cohort.training)
     for line in lines:
         assert line.real_host in pool.cases
@@ -69,3 +74,7 @@ def test_cases_lie_where_nobody_trains(with_healthy: Workspace, healthy):
     assert times == {path: path.stat().st_mtime_ns for path in free.folder.rglob("*.nii.gz")}
     list(measured(with_healthy, part.set_name).on_free_sides(2))  # another number is begun anew without asking
     assert len(list((free.folder / "labelsTr").iterdir())) <= 2
+    assert len(list(part.preprocessed("nnUNetPlans_3d_fullres").glob("*.b2nd"))) == 8  # the set itself is all there
+    part.remove()
+    assert not free.folder.exists()
+    assert not free.arrays.exists()

@@ -116,6 +116,9 @@ def test_the_filter_replaces_what_is_not_recognised_in_line_order(trained: Works
     )
     config = part.folder / "config.json"
     assert '"low": 0.9' in config.read_text()
+    training = {f"case_{index:03d}" for index in range(10)} - set(part.sidecar(cases_in(part)[0]).geometry_ancestors)
+    assert training == set(part.sidecar(cases_in(part)[0]).ancestors)
+    assert len(training) == 8  # whatever the filter lets pass descends from all that it was trained on
     with pytest.raises(UserError, match="begun with filter .*0.9.*, not None"):
         make_glowing(trained, "some", num_cases=3)
 
