@@ -172,7 +172,7 @@ def _rows(judge: str, recogniser: str) -> Iterator[Row]:
             yield from _usefulness(spoilt, validating, name, degree)
             yield from _checks(limits, spoilt, name, degree)
             seen = [_spoilt(patient, name, degree, faults, index) for index, patient in enumerate(validating)]
-            yield _recognition(baselines[recogniser], plan, seen, name, degree, roles.tumour)
+            yield _recognition(baselines[recogniser], seen, name, degree, roles.tumour)
 
 
 def _read(case: Case) -> Patient:
@@ -233,12 +233,10 @@ def _checks(limits: Limits, spoilt: Sequence[Patient], name: str, degree: float)
         yield (name, degree, f"rejected by {check}", share, share, share)
 
 
-def _recognition(
-    baseline: Baseline, plan: Plan, seen: Sequence[Patient], name: str, degree: float, values: Sequence[int]
-) -> Row:
+def _recognition(baseline: Baseline, seen: Sequence[Patient], name: str, degree: float, values: Sequence[int]) -> Row:
     segmentor, shares = ready_segmentor(baseline, "cpu"), []
     for patient in seen:
-        found = segmented_around(segmentor, patient.image, patient.tumour, plan.manager.patch_size)
+        found = segmented_around(segmentor, patient.image, patient.tumour)
         shares.append(recognised(found, patient.tumour, values).tumour)
     return (name, degree, "share recognised", float(np.mean(shares)), min(shares), max(shares))
 

@@ -29,6 +29,8 @@ class Segmentor:
         arguments, network = checkpoint["init_args"], baseline.network()
         network.decoder.deep_supervision = False  # type: ignore[union-attr]
         plans = PlansManager(arguments["plans"])
+        configuration = plans.get_configuration(arguments["configuration"])
+        self.patch: tuple[int, ...] = tuple(configuration.patch_size)  # that it works in
         self.labels = plans.get_label_manager(arguments["dataset_json"])
         on_gpu = device.type == "cuda"
         with redirect_stdout(None):  # on a CPU nnU-Net prints that it is no GPU, once for every process
@@ -38,7 +40,7 @@ class Segmentor:
         self.predictor.manual_initialization(
             network.requires_grad_(False),
             plans,
-            plans.get_configuration(arguments["configuration"]),
+            configuration,
             None,
             arguments["dataset_json"],
             baseline.trainer,

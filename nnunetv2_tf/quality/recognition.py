@@ -35,16 +35,15 @@ def recognised(segmentation: np.ndarray, tumour: np.ndarray, values: Sequence[in
     return Recognised(float(called.mean()), classes)
 
 
-def segmented_around(segmentor: Segmentor, image: np.ndarray, tumour: np.ndarray, patch: Sequence[int]) -> np.ndarray:
+def segmented_around(segmentor: Segmentor, image: np.ndarray, tumour: np.ndarray) -> np.ndarray:
     """Return the segmentation (Z, Y, X) of the box around a tumour; 0 elsewhere.
 
     Args:
         segmentor: the fold's
         image: (C, Z, Y, X), as nnU-Net normalises
         tumour: (Z, Y, X) the map, not empty
-        patch: the size that the segmentor works in
     """
-    box = shown(tumour, patch)
+    box = shown(tumour, segmentor.patch)
     segmentation = np.zeros(tumour.shape, np.int16)
     content = np.ascontiguousarray(image[(slice(None), *box)])
     segmentation[box] = segmentor.segmentation(torch.from_numpy(content)).numpy()

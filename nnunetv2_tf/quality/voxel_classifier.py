@@ -97,7 +97,7 @@ class VoxelClassifier:
         self.features = slice(-PLACE, None) if only_place else slice(None)
         self.trees = HistGradientBoostingClassifier(
             max_iter=80, learning_rate=0.15, max_leaf_nodes=31, min_samples_leaf=40, l2_regularization=1.0,
-            early_stopping=False, random_state=seed,
+            early_stopping=False, random_state=seed,  # pyright: ignore[reportArgumentType]
         )  # fmt: skip
 
     def fit(self, samples: Samples) -> "VoxelClassifier":

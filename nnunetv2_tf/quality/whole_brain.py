@@ -43,7 +43,8 @@ def asymmetry(
     far = np.asarray(
         distance_transform_edt(~sides(tumour), sampling=[*np.delete(spacing, sideways), spacing[sideways]])
     )
-    both = organ_ & organ_[..., ::-1] & (far[cut] > AWAY) & (far[cut][..., ::-1] > AWAY)
+    healthy = organ_ & (far[cut] > AWAY)
+    both = healthy & healthy[..., ::-1]
     sigma = [BLUR / step for step in (*np.delete(spacing, sideways), spacing[sideways])]
     figures = {}
     smooth = gaussian_filter(np.where(organ_, sides(image[0])[cut], 0), sigma)
@@ -54,7 +55,7 @@ def asymmetry(
     towards = float(np.sign((tumour_.sum(axis=(0, 1)) * offset).sum()) or 1.0)
     if fluid is None:
         return {**figures, "ventricles": np.nan, "midline": np.nan}
-    central = sides(fluid)[cut] & ~tumour_ & (np.abs(offset) <= CENTRAL)
+    central = np.asarray(sides(fluid)[cut] & ~tumour_ & (np.abs(offset) <= CENTRAL))
     here, there = (float(central[..., towards * offset * sign > 0].sum()) for sign in (1, -1))
     figures["ventricles"] = float(np.log((here + 20) / (there + 20)))  # below 0: smaller on the tumour's side
     slices = tumour_.any(axis=2)[..., None] & central

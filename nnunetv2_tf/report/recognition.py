@@ -50,12 +50,11 @@ def recognition(measured: MeasuredSet, baseline: Baseline, device: str) -> dict[
 
 def _recognition(cases: Iterable[tuple[OpenCase, np.ndarray]], baseline: Baseline, device: str) -> Recognition:
     segmentor = ready_segmentor(baseline, device)
-    patch = segmentor.predictor.configuration_manager.patch_size
     names, shares, dices = [], [], []
     for case, tumour in cases:
         if not tumour.any():
             continue
-        segmentation = segmented_around(segmentor, case.image(), tumour, patch)
+        segmentation = segmented_around(segmentor, case.image(), tumour)
         values = case.roles.tumour
         names.append(case.identifier)
         shares.append(recognised(segmentation, tumour, values).tumour)

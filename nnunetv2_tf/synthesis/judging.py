@@ -127,8 +127,7 @@ class Judge:
         if not finished.tumour.any():
             return {"recognised": 0.0}
         segmentor = ready_segmentor(self.rule.baseline, device)
-        patch = segmentor.predictor.configuration_manager.patch_size
-        segmentation = segmented_around(segmentor, finished.image, finished.tumour, patch)
+        segmentation = segmented_around(segmentor, finished.image, finished.tumour)
         found = recognised(segmentation, finished.tumour, tumour_values)
         by_class = {f"recognised_{self._name(value)}": round(share, 4) for value, share in found.classes.items()}
         return {"recognised": round(found.tumour, 4), **by_class}

@@ -72,6 +72,5 @@ def _unseeing(name: str, cohort: Cohort, baseline: Baseline) -> Iterator[Baselin
 def _share(case: Case, baseline: Baseline, device: str) -> float:
     opened = case.open()
     tumour, segmentor = opened.tumour(), ready_segmentor(baseline, device)
-    patch = segmentor.predictor.configuration_manager.patch_size
-    found = segmented_around(segmentor, opened.image(), tumour, patch)
+    found = segmented_around(segmentor, opened.image(), tumour)
     return round(recognised(found, tumour, opened.roles.tumour).tumour, 4)

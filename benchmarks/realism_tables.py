@@ -1,0 +1,70 @@
+"""The tables of docs/results/realism.md, out of the files that the measurements left.
+
+    python -m benchmarks.realism_tables [docs/results/realism.csv] [docs/results/planted_faults.csv]
+
+Prints Markdown: figures of realism by method and column, Dice of voxel classifiers, what a baseline recognises, seconds,
+and how every yardstick answers to planted faults. Methods share the columns "real against real" and, where hosts are
+healthy, "no tumour at all".
+"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("realism", nargs="?", type=Path, default=Path("docs/results/realism.csv"))
+    parser.add_argument("faults", nargs="?", type=Path, default=Path("docs/results/planted_faults.csv"))
+    arguments = parser.parse_args()
+    if arguments.faults.exists():
+        print_faults(arguments.faults)
+    if arguments.realism.exists():
+        for kind in ("realism", "usefulness", "recognition", "seconds"):
+            print_kind(arguments.realism, kind)
+
+
+def print_kind(path: Path, kind: str) -> None:
+    """Print one kind of figure: a line for each, a column for each method's column."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == kind]
+    values = {(row["method"], row["column"], row["figure"]): (row["value"], row["low"], row["high"]) for row in rows}
+    columns = list(dict.fromkeys((row["method"], row["column"]) for row in rows))
+    figures = list(dict.fromkeys(row["figure"] for row in rows))
+    print(f"\n{kind}\n")
+    _print_table([kind, *(f"{method}, {column}" if column else method for method, column in columns)])
+    for figure in figures:
+        cells = [_cell(values.get((method, column, figure))) for method, column in columns]
+        print(f"| {figure} | {' | '.join(cells)} |")
+
+
+def print_faults(path: Path) -> None:
+    """Print a line for each yardstick, and the degrees of every fault in a cell."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    faults = list(dict.fromkeys(row["fault"] for row in rows))
+    _print_table(["yardstick", *faults])
+    for yardstick in dict.fromkeys(row["yardstick"] for row in rows):
+        cells = []
+        for fault in faults:
+            found = [row for row in rows if (row["fault"], row["yardstick"]) == (fault, yardstick)]
+            cells.append(" → ".join(f"{float(row['mean']):.2f}" for row in found))
+        print(f"| {yardstick} | {' | '.join(cells)} |")
+
+
+def _print_table(head: Sequence[str]) -> None:
+    print(f"| {' | '.join(head)} |\n" + "|---" * len(head) + "|")
+
+
+def _cell(figure: tuple[str, str, str] | None) -> str:
+    if figure is None or not figure[0]:
+        return ""
+    value, low, high = figure
+    interval = f" ({float(low):.2f} to {float(high):.2f})" if low and high else ""
+    return f"{float(value):.2f}{interval}"
+
+
+if __name__ == "__main__":
+    main()
