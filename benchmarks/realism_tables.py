@@ -2,9 +2,8 @@
 
     python -m benchmarks.realism_tables [docs/results/realism.csv] [docs/results/planted_faults.csv]
 
-Prints Markdown: figures of realism by method and column, Dice of voxel classifiers, what a baseline recognises, seconds,
-and how every yardstick answers to planted faults. Methods share the columns "real against real" and, where hosts are
-healthy, "no tumour at all".
+Prints Markdown: figures of realism by method and column, Dice of voxel classifiers, what a baseline recognises, how
+long it took, and how every yardstick answers to planted faults.
 """
 
 import argparse

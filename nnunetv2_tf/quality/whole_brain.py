@@ -58,7 +58,7 @@ def asymmetry(
     central = np.asarray(sides(fluid)[cut] & ~tumour_ & (np.abs(offset) <= CENTRAL))
     here, there = (float(central[..., towards * offset * sign > 0].sum()) for sign in (1, -1))
     figures["ventricles"] = float(np.log((here + 20) / (there + 20)))  # below 0: smaller on the tumour's side
-    slices = tumour_.any(axis=2)[..., None] & central
+    slices = np.asarray(tumour_.any(axis=2))[..., None] & central
     share = slices.sum(axis=(0, 1))
     figures["midline"] = float(-towards * (share * offset).sum() / share.sum()) if share.sum() > 20 else np.nan
     return figures

@@ -58,6 +58,7 @@ def with_unknown(edited: Edited, built: BuiltSite) -> Edited:
 
 
 def brighter(edited: Edited, built: BuiltSite) -> Edited:
+    assert edited.region is not None
     return replace(edited, image=torch.where(edited.region, edited.image + 9, edited.image))
 
 
