@@ -28,7 +28,7 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.working_space.stored import OpenCase
 
 DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
-FITTED, JUDGE = "TFBaselineTrainer_8epochs_seed0_bf16", "TFBaselineTrainer_8epochs_seed1_bf16"
+FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
 METHODS = {"carvemix": "default", "tf_aug": "default", "tf_gan": "brief"}
 CASES, SHOWN, SEED = 36, 12, 0
 WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
