@@ -6,7 +6,8 @@ FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUN
 scans prepared for it, and baselines of two seeds (benchmarks/steer_nnunet.json): methods are fitted by the first and
 filtered by it, the second's encoder only looks. Makes 36 cases with each method by the commands (with --fits after
 fitting those that learn), measures them by nnUNetv2_tf_report --figures, and writes all figures into one table. Paints
-twelve real tumours and twelve of each method, on healthy hosts and on free sides.
+twelve real tumours and twelve of each method, on healthy hosts and on free sides. Run again, it goes on with the method
+that it was at.
 """
 
 import argparse
@@ -32,7 +33,8 @@ FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epoc
 METHODS = {"carvemix": "default", "tf_aug": "default", "tf_gan": "brief"}
 CASES, SHOWN, SEED = 36, 12, 0
 WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
-Row = tuple[str, int, str, str, str, float | None, float | None, float | None]
+HEADER = ["method", "fold", "kind", "column", "figure", "value", "low", "high"]
+Row = tuple[Any, ...]  # as HEADER says
 
 
 def main() -> None:
@@ -46,14 +48,15 @@ def main() -> None:
     os.environ["nnUNet_n_proc_DA"] = "0"
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)
-    rows: list[Row] = []
+    rows = _read(arguments.o)
     pictures: list[list[Panel]] = []
     for method, preset in METHODS.items():
         part = SetPart(DATASET, f"start{method.replace('_', '')}", arguments.f)
-        for command, seconds in _make(part, method, preset, arguments.fits).items():
-            rows.append((method, arguments.f, "seconds", "as a whole", command, seconds, None, None))
-        rows += _figures(part)
-        _write(rows, arguments.o)
+        if not any(row[0] == method for row in rows):
+            for command, seconds in _make(part, method, preset, arguments.fits).items():
+                rows.append((method, part.fold, "seconds", "as a whole", command, seconds, None, None))
+            rows += _figures(part)
+            _write(rows, arguments.o)
         pictures += _pictures(part, method, with_real=not pictures)
     write_panels(pictures, arguments.o.with_suffix(".png"), inches=1.3)
     print(f"{arguments.o}, {arguments.o.with_suffix('.png')}")
@@ -102,10 +105,17 @@ def _mean(values: np.ndarray) -> float | None:
     return round(float(values.mean()), 4) if len(values) else None
 
 
+def _read(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [tuple(row.values()) for row in csv.DictReader(file)]
+
+
 def _write(rows: list[Row], path: Path) -> None:
     with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["method", "fold", "kind", "column", "figure", "value", "low", "high"])
+        writer.writerow(HEADER)
         writer.writerows(rows)
 
 
