@@ -3,8 +3,8 @@
     python -m benchmarks.planted_faults FOLDER -judge TRAINER [-tr TRAINER] [-o docs/results/planted_faults.csv]
 
 FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm. Real tumours of half of
-the patients are spoilt by a known amount and play the made ones; those of the other half are the real ones; twelve
-splits into halves (fresh judges: the first four). Degree 0 is real against real: its figures are false alarms. Faults:
+the patients are spoilt by a known amount and play the made ones; those of the other half are the real ones; eight
+splits into halves (fresh judges: the first three). Degree 0 is real against real: its figures are false alarms. Faults:
 the map shifted by 2, 5, 10 mm; every class brighter by 1, 2, 3 standard deviations of its mean over patients; detail
 taken out by thirds until the classes are flat; the surface hardened by thirds until tissue within 3 mm of it is even on
 either side; by thirds copies of one tumour of the other half. The same faults in all training cases of fold 0: what a
@@ -37,6 +37,7 @@ from nnunetv2_tf.quality.examples import Example, example
 from nnunetv2_tf.quality.limits import Limits
 from nnunetv2_tf.quality.measures import measure
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
+from nnunetv2_tf.quality.two_samples import Estimate
 from nnunetv2_tf.quality.voxel_classifier import Samples, Scan, VoxelClassifier, sampled, sideways_axis, voxel_features
 from nnunetv2_tf.report.realism import Eyes
 from nnunetv2_tf.synthesis.judging import ready_segmentor
@@ -44,7 +45,7 @@ from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case
 
 DATASET, PLANS, CONFIGURATION, FOLD = Dataset("Dataset531_AfricaSteer"), "nnUNetPlans_25mm", "3d_fullres", 0
-SPLITS, JUDGED, SEED = 12, 4, 0
+SPLITS, JUDGED, SEED = 8, 3, 0
 NEAR = 3.0  # mm on either side of the surface that a hard edge evens
 DEGREES = {
     "shifted map": (2.0, 5.0, 10.0),
@@ -163,16 +164,21 @@ def _rows(judge: str, recogniser: str) -> Iterator[Row]:
     baselines = {name: Baseline(DATASET, name, PLANS, CONFIGURATION, FOLD) for name in (judge, recogniser)}
     encoder = Encoder.of(baselines[judge])
     eyes = Eyes(roles.tumour, channel_names(DATASET), encoder, frozenset(), torch.device("cpu"), SEED)
-    for name, degrees in DEGREES.items():
-        for degree in (0.0, *degrees):
-            yield from _realism(eyes, list(patients.values()), name, degree, faults)
-            if name == "copies":
-                continue
+
+    def measured(name: str, degree: float) -> Iterator[Row]:
+        yield from _realism(eyes, list(patients.values()), name, degree, faults)
+        if name != "copies":
             spoilt = [_spoilt(patient, name, degree, faults, index) for index, patient in enumerate(training)]
             yield from _usefulness(spoilt, validating, name, degree)
             yield from _checks(limits, spoilt, name, degree)
             seen = [_spoilt(patient, name, degree, faults, index) for index, patient in enumerate(validating)]
             yield _recognition(baselines[recogniser], seen, name, degree, roles.tumour)
+
+    nothing = list(measured("", 0.0))
+    for name, degrees in DEGREES.items():
+        yield from ((name, *row[1:]) for row in nothing)
+        for degree in degrees:
+            yield from measured(name, degree)
 
 
 def _read(case: Case) -> Patient:
@@ -206,10 +212,14 @@ def _realism(
         made = [_spoilt(patients[index], name, degree, faults, index).as_example(False) for index in order[half:]]
         if name == "copies":
             made = copied(made, real[0], degree, np.random.default_rng([SEED, split]))
-        for yardstick, found in eyes.figures([*real, *made], int(split < JUDGED), resampled=0).items():
+        for yardstick, found in _looked_at(eyes, [*real, *made], split < JUDGED).items():
             values.setdefault(yardstick, []).append(found.value)
     for yardstick, row in values.items():
         yield (name, degree, yardstick, float(np.nanmean(row)), float(np.nanmin(row)), float(np.nanmax(row)))
+
+
+def _looked_at(eyes: Eyes, examples: Sequence[Example], judged: bool) -> dict[str, Estimate]:
+    return {**eyes.figures(examples, int(judged), resampled=0), **eyes.encoded(examples, resampled=0)}
 
 
 def _usefulness(spoilt: Sequence[Patient], validating: Sequence[Patient], name: str, degree: float) -> Iterator[Row]:

@@ -11,6 +11,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+KEY = ("method", "kind", "column", "figure")
+
 
 def main() -> None:
     """Print all tables."""
@@ -29,6 +31,9 @@ def print_kind(path: Path, kind: str) -> None:
     """Print one kind of figure: a line for each, a column for each method's column."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == kind]
+    folds = {row["fold"] for row in rows}
+    if len(folds) > 1:
+        rows = _over_folds(rows)
     values = {(row["method"], row["column"], row["figure"]): (row["value"], row["low"], row["high"]) for row in rows}
     columns = list(dict.fromkeys((row["method"], row["column"]) for row in rows))
     figures = list(dict.fromkeys(row["figure"] for row in rows))
@@ -51,6 +56,23 @@ def print_faults(path: Path) -> None:
             found = [row for row in rows if (row["fault"], row["yardstick"]) == (fault, yardstick)]
             cells.append(" → ".join(f"{float(row['mean']):.2f}" for row in found))
         print(f"| {yardstick} | {' | '.join(cells)} |")
+
+
+def _over_folds(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the means over folds, with the folds' least and largest values."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        if row["value"]:
+            found.setdefault(tuple(row[name] for name in KEY), []).append(float(row["value"]))
+    return [
+        {
+            **dict(zip(KEY, key, strict=True)),
+            "value": str(sum(values) / len(values)),
+            "low": str(min(values)),
+            "high": str(max(values)),
+        }
+        for key, values in found.items()
+    ]
 
 
 def _print_table(head: Sequence[str]) -> None:

@@ -6,6 +6,8 @@ import sys
 from nnunetv2_tf.io.arguments import command_parser, parse_fold, positive
 from nnunetv2_tf.io.errors import UserError, run_command
 
+FEWEST_FREE = 8  # as many patients are needed
+
 DESCRIPTION = """\
 Figures of a set: do its tumours look real, is it worth training on, and what does a trained nnU-Net recognise of it?
 
@@ -48,8 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         help="baseline that is asked what it recognises (default: the one that the set's method was fitted by)",
     )  # fmt: skip
     parser.add_argument(
-        "-num_free", type=positive, default=24, metavar="N", help="cases made on free sides (default: 24)"
-    )
+        "-num_free", type=int, default=24, metavar="N",
+        help="cases made on free sides, 8 or more; 0: none are made (default: 24)",
+    )  # fmt: skip
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="of all that is drawn (default: 0)")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     parser.add_argument("-device", default="cpu", choices=["cuda", "cpu"], help="where networks work (default: cpu)")
@@ -61,6 +64,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError("Say what to report: --figures.")
     if arguments.seed < 0:
         raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    if arguments.num_free != 0 and arguments.num_free < FEWEST_FREE:
+        raise UserError(f"-num_free takes {FEWEST_FREE} or more, fewer cannot be measured; or 0 for none.")
     from nnunetv2_tf.report.figures import FiguresRequest, report_figures
 
     report_figures(

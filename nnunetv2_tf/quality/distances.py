@@ -14,8 +14,9 @@ from nnunetv2_tf.quality.realism import kernel
 from nnunetv2_tf.quality.two_samples import filled
 
 Figure = Callable[[np.ndarray, np.ndarray], float]
-BINS = np.linspace(-8, 8, 321)  # of z
+BINS = np.linspace(-8, 8, 321)  # in standard deviations of all that is in view of real cases
 FEWEST = 10  # voxels of a class
+EVEN = 1e-6  # a standard deviation below which all are alike
 
 
 def brightness_distance(examples: Sequence[Example], classes: Sequence[int]) -> Figure:
@@ -24,7 +25,8 @@ def brightness_distance(examples: Sequence[Example], classes: Sequence[int]) -> 
     Each example's histogram counts the same, whatever the tumour's size.
     """
     real = np.array([example.real for example in examples])
-    histograms = np.array([[_histograms(example, value) for value in classes] for example in examples])
+    mean, sd = _in_view(examples)
+    histograms = np.array([[_histograms(example, value, mean, sd) for value in classes] for example in examples])
     there = histograms.sum(axis=-1) > 0  # (N, K, C)
 
     def figure(of_real: np.ndarray, of_made: np.ndarray) -> float:
@@ -44,7 +46,7 @@ def profile_distance(examples: Sequence[Example]) -> Figure:
     """Return the mean difference of the profiles of brightness across the surface, in sd, each less its outermost."""
     real = np.array([example.real for example in examples])
     profiles = np.array([[profile(channel, example) for channel in example.image] for example in examples])
-    profiles = profiles - profiles[..., -1:]
+    profiles = (profiles - profiles[..., -1:]) / _in_view(examples)[1][:, None]
 
     def figure(of_real: np.ndarray, of_made: np.ndarray) -> float:
         means = [_mean(profiles[side], weight) for side, weight in ((real, of_real), (~real, of_made))]
@@ -102,12 +104,21 @@ def kernel_figure(features: np.ndarray, real: np.ndarray) -> Figure:
     return figure
 
 
-def _histograms(example: Example, value: int) -> np.ndarray:
+def _in_view(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (C,) means and standard deviations of what is in view of real examples: normalisations differ."""
+    rows = [
+        [(channel[one.organ].mean(), channel[one.organ].std()) for channel in one.image] for one in examples if one.real
+    ]
+    mean, sd = np.moveaxis(np.array(rows, float), -1, 0).mean(axis=1)
+    return mean, np.maximum(sd, 1e-9)
+
+
+def _histograms(example: Example, value: int, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """Return (C, B): the share of a class's voxels by brightness, for each channel; 0 where there are few."""
     inside = (example.tumour == value) & example.organ
     if inside.sum() < FEWEST:
         return np.zeros((len(example.image), len(BINS) - 1))
-    limited = np.clip(example.image[:, inside], BINS[0], BINS[-1])
+    limited = np.clip((example.image[:, inside] - mean[:, None]) / sd[:, None], BINS[0], BINS[-1])
     return np.array([np.histogram(channel, BINS)[0] / inside.sum() for channel in limited])
 
 
@@ -120,9 +131,10 @@ def _mean(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _standardised(features: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Return features in real examples' standard deviations; what is missing is at their median."""
+    """Return features in real examples' standard deviations; what is missing is at their median, what is even at 0."""
     known = filled(features, real)
-    return (known - known[real].mean(axis=0)) / np.maximum(known[real].std(axis=0), 1e-6)
+    sd = known[real].std(axis=0)
+    return np.where(sd > EVEN, (known - known[real].mean(axis=0)) / np.maximum(sd, EVEN), 0.0)
 
 
 def _distances(features: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from nnunetv2_tf.training.judge import JudgeConfig, Shown, judged
 
 JUDGES = 5
 USUAL = JudgeConfig()
-UNSEEN = 1 / 3  # of the people are kept from a judge, and it is asked about their tumours
+UNSEEN = 1 / 2  # of the people are kept from a judge, and it is asked about tumours all of whose people are
 
 
 def judged_pairs(
@@ -18,7 +18,8 @@ def judged_pairs(
 ) -> np.ndarray:
     """Return (R, M): the share of judges that found a made example to be made rather than a real one; nan: not asked.
 
-    A judge learns from examples none of whose people are kept from it, and is asked about all others.
+    A judge learns from examples none of whose people are kept from it, and is asked about those all of whose people
+    are: had it been taught a host by the tumours of other donors, it would know the host again, and so what is made.
     """
     real = np.array([example.real for example in examples])
     shown = [Shown(example.image, example.tumour > 0, example.organ) for example in examples]
@@ -29,10 +30,11 @@ def judged_pairs(
     for judge in tqdm(range(judges), "Fresh judges", unit="judge", disable=judges < 2):
         rng = np.random.default_rng([seed, judge])
         kept = {name for names in (patients, others) for name in _drawn(names, rng)}
-        asked = np.array([bool(kept & set(example.groups)) for example in examples])
+        asked = np.array([kept >= set(example.groups) for example in examples])
+        taught = np.array([not (kept & set(example.groups)) for example in examples])
         found = np.full((len(rows), len(columns)), np.nan)
-        if min((~asked & real).sum(), (~asked & ~real).sum()) >= 2:
-            seen, unseen = np.flatnonzero(~asked), np.flatnonzero(asked)
+        if min((taught & real).sum(), (taught & ~real).sum()) >= 2:
+            seen, unseen = np.flatnonzero(taught), np.flatnonzero(asked)
             scores = np.full(len(examples), np.nan)
             scores[unseen] = judged(
                 [shown[index] for index in seen],

@@ -88,6 +88,7 @@ def estimate(
     examples: Sequence[Example],
     rng: np.random.Generator,
     resampled: int = RESAMPLED,
+    distance: bool = False,
 ) -> Estimate:
     """Return a figure with its interval, over people drawn with replacement.
 
@@ -99,6 +100,8 @@ def estimate(
         examples: R + M of them, in any order
         rng: draws
         resampled: how often; 0: no interval
+        distance: a figure that cannot be below 0, and that samples drawn anew make larger: the interval is mirrored at
+            the figure (the basic bootstrap), and begins at 0 or above
     """
     people = sorted({person for example in examples for person in example.groups})
     place = {person: index for index, person in enumerate(people)}
@@ -112,8 +115,11 @@ def estimate(
         if weights[real].any() and weights[~real].any():
             values.append(figure(weights[real], weights[~real]))
     values = [value for value in values if not np.isnan(value)]
+    value = figure(ones[real], ones[~real])
     low, high = np.percentile(values, [2.5, 97.5]) if values else (np.nan, np.nan)
-    return Estimate(figure(ones[real], ones[~real]), float(low), float(high))
+    if distance:
+        low, high = max(2 * value - high, 0.0), max(2 * value - low, 0.0)
+    return Estimate(value, float(low), float(high))
 
 
 def filled(features: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -3,8 +3,9 @@
 They read the fold's validation cases, so that nothing they chose may be reported on the same fold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -21,9 +22,9 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.quality.two_samples import Estimate
-from nnunetv2_tf.report.looks import made_examples, real_examples, tumour_free_balls
-from nnunetv2_tf.report.measured_set import MeasuredSet
-from nnunetv2_tf.report.realism import Eyes, against_real, real_against_real
+from nnunetv2_tf.report.looks import made_examples, person, real_examples, tumour_free_balls
+from nnunetv2_tf.report.measured_set import MadeCase, MeasuredSet
+from nnunetv2_tf.report.realism import MOST, Eyes, against_real, real_against_real
 from nnunetv2_tf.report.recognition import Recognition, recognition
 from nnunetv2_tf.report.usefulness import usefulness
 from nnunetv2_tf.sets.store import parts_of
@@ -56,9 +57,9 @@ def report_figures(request: FiguresRequest) -> None:
     for part in parts_of(dataset, request.set_name, request.folds):
         measured = MeasuredSet.of(dataset, part.set_name, part.fold, request.num_processes, request.device)
         print(WARNING.format(part.fold))
-        content = _Figures(measured, request, device).all()
         path = part.folder / "figures.json"
-        write_json(path, content)
+        for content in _Figures(measured, request, device).measure():
+            write_json(path, content)
         print(f"All figures: {path}")
 
 
@@ -70,88 +71,112 @@ class _Figures:
     request: FiguresRequest
     device: torch.device
 
-    def all(self) -> dict[str, Any]:
-        """Measure, print, and return all figures with what they were made by."""
-        start = perf_counter()
-        seconds: dict[str, float] = {}
-        realism, hosts = self._realism()
-        seconds["realism"] = perf_counter() - start
-        _print_realism(realism, hosts)
-        start = perf_counter()
-        useful = usefulness(self.measured, self.request.seed)
-        seconds["usefulness"] = perf_counter() - start
-        table = useful.table(self.request.seed)
-        _print_usefulness(table, useful.cases)
-        start = perf_counter()
-        found = self._recognition()
-        seconds["recognition"] = perf_counter() - start
-        _print_recognition(found)
+    def measure(self) -> Iterator[dict[str, Any]]:
+        """Measure one kind of figure after the other, print it, and yield all so far with what they were made by."""
         part, config = self.measured.part, self.measured.config
-        return {
+        seconds: dict[str, float] = {}
+        content: dict[str, Any] = {
             "set": part.set_name, "dataset": part.dataset.name, "fold": part.fold, "method": config.method,
             "preset": config.preset, "cases": len(part.manifest().accepted), "judge": self.request.judge,
-            "hosts_with_free_sides": hosts, "realism": _plain(realism), "usefulness": _plain(table),
-            "usefulness_by_case": to_json(useful), "recognition": to_json(found),
-            "seconds": {name: round(value, 1) for name, value in seconds.items()}, "versions": dict(versions()),
+            "seconds": seconds, "versions": dict(versions()),
         }  # fmt: skip
+        eyes, asked = self._eyes(), self._asked()  # what is wrong with a baseline is said before hours of work
+        for name, stage in (
+            ("realism", lambda: self._realism(eyes)),
+            ("usefulness", self._usefulness),
+            ("recognition", lambda: self._recognition(asked)),
+        ):
+            start = perf_counter()
+            content |= stage()
+            seconds[name] = round(perf_counter() - start, 1)
+            yield content
 
-    def _realism(self) -> tuple[dict[str, dict[str, Estimate]], int]:
+    def _realism(self, eyes: Eyes) -> dict[str, Any]:
         """Return columns of figures, and how many patients had a free side."""
-        measured, eyes = self.measured, self._eyes()
-        real = real_examples(measured.real, whole=False)
+        measured, healthy = self.measured, self.measured.config.healthy is not None
+        real = real_examples(measured.real, whole=healthy)
         columns = {REAL: real_against_real(eyes, real)}
-        free = list(measured.on_free_sides(self.request.num_free))
+        free, reason = self._free_sides()
         hosts = len({one.host for one in free})
         if hosts >= FEWEST_HOSTS:
             columns[FREE] = against_real(eyes, real, made_examples(free, measured.real, whole=False))
-        if measured.config.healthy is not None:
-            made = list(measured.made())
-            whole = real_examples(measured.real, whole=True)
-            columns[HOSTS] = against_real(eyes, whole, made_examples(made, measured.real, whole=True))
-            columns[GAP] = eyes.figures(tumour_free_balls(measured.real, made))
-        return columns, hosts
+        if healthy:
+            made = list(islice(measured.made(), MOST))
+            columns[HOSTS] = against_real(eyes, real, made_examples(made, measured.real, whole=True))
+            balls = tumour_free_balls(measured.real, made)
+            columns[GAP] = {**eyes.figures(balls), **eyes.encoded(balls)}
+        few = f"{hosts}, and {FEWEST_HOSTS} are needed: {NOT_MEASURED}" if hosts < FEWEST_HOSTS else str(hosts)
+        _print_realism(columns, reason or few)
+        return {"hosts_with_free_sides": hosts, "realism": _plain(columns)}
+
+    def _free_sides(self) -> tuple[list[MadeCase], str]:
+        """Return cases on free sides, or none and why."""
+        if not self.request.num_free:
+            return [], f"{NOT_MEASURED}, as asked"
+        try:
+            return list(self.measured.on_free_sides(self.request.num_free)), ""
+        except UserError as error:
+            return [], f"{NOT_MEASURED} ({error})"
+
+    def _usefulness(self) -> dict[str, Any]:
+        useful = usefulness(self.measured, self.request.seed)
+        table = useful.table(self.request.seed)
+        _print_usefulness(table, useful.cases)
+        return {"usefulness": _plain(table), "usefulness_by_case": to_json(useful)}
 
     def _eyes(self) -> Eyes:
         measured, cohort, judge = self.measured, self.measured.cohort, self.request.judge
-        encoder, used = None, measured.config.baseline
-        if used is not None and used.trainer == judge:
+        if judge is not None and judge in self._known_trainers():
             raise UserError(
-                f"Set {measured.part.set_name} was made by a method that learnt through {judge}, which would find its "
-                "tumours too real; name a baseline of another seed with -judge."
+                f"Set {measured.part.set_name} was made or filtered through {judge}, which would find its tumours too "
+                "real; name a baseline of another seed with -judge."
             )
-        if judge is not None:
-            encoder = Encoder.of(self._baseline(judge)).to(self.device)
+        encoder = None if judge is None else Encoder.of(self._baseline(judge)).to(self.device)
         split = fold_split(cohort.dataset, cohort.fold, list(cohort.files))
         return Eyes(
             classes=cohort.roles.tumour,
             channels=channel_names(measured.part.dataset),
             encoder=encoder,
-            trained=frozenset(split.train),
+            trained=frozenset(person(measured.real[name]) for name in split.train if name in measured.real),
             device=self.device,
             seed=self.request.seed,
         )
 
-    def _recognition(self) -> dict[str, Recognition]:
-        trainer, used = self.request.trainer, self.measured.config.baseline
+    def _known_trainers(self) -> list[str]:
+        """Return the trainers whose baselines decided what the set is like, the filter's first."""
+        config = self.measured.config
+        filters = None if config.filter is None else config.filter.baseline
+        return [used.trainer for used in (filters, config.baseline) if used is not None]
+
+    def _asked(self) -> Baseline | None:
+        """Return the baseline that is asked what it recognises, where there is one."""
+        trainer = self.request.trainer or next(iter(self._known_trainers()), None)
         if trainer is None:
-            trainer = None if used is None else used.trainer
-        if trainer is None:
-            return {}
-        return recognition(self.measured, self._baseline(trainer), self.request.device)
+            return None
+        baseline = self._baseline(trainer)
+        baseline.checkpoint()
+        return baseline
+
+    def _recognition(self, asked: Baseline | None) -> dict[str, Any]:
+        found = {} if asked is None else recognition(self.measured, asked, self.request.device)
+        _print_recognition(found)
+        return {"recognition": to_json(found)}
 
     def _baseline(self, trainer: str) -> Baseline:
         config, part = self.measured.config, self.measured.part
         return Baseline(part.dataset, trainer, config.plans, config.configuration, part.fold)
 
 
-def _print_realism(columns: Mapping[str, Mapping[str, Estimate]], hosts: int) -> None:
+def _print_realism(columns: Mapping[str, Mapping[str, Estimate]], free: str) -> None:
     order = [name for name in (REAL, FREE, HOSTS, GAP) if name in columns]
-    print("\nRealism. AUC 0.5: not told apart; distances: 0 is alike; intervals over patients, hosts and donors.")
+    print(
+        "\nRealism. AUC 0.5: not told apart; distances: 0 is alike. Intervals: over patients, hosts and donors; of real"
+    )
+    print("against real: over splits into halves, which are samples half as large.")
     print(f"{'':24}" + "".join(f"{name:>24}" for name in order))
-    for name in columns[REAL]:
+    for name in dict.fromkeys(name for column in order for name in columns[column]):
         print(f"{name:24}" + "".join(f"{columns[which].get(name, NOT_MEASURED)!s:>24}" for which in order))
-    few = "" if hosts >= FEWEST_HOSTS else f", and {FEWEST_HOSTS} are needed: {NOT_MEASURED}"
-    print(f"Patients with a free side: {hosts}{few}. What lies on free sides is not filtered.")
+    print(f"Patients with a free side: {free}. What lies on free sides is not filtered.")
 
 
 def _print_usefulness(table: Mapping[str, Mapping[str, Estimate]], cases: tuple[str, ...]) -> None:

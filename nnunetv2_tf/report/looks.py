@@ -1,6 +1,7 @@
 """Examples for the yardsticks of realism. In: a measured set. Out: real and made tumours, and tumour-free balls."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -20,7 +21,7 @@ BALL = 12.0  # mm, radius of a tumour-free ball
 def real_examples(cases: Mapping[str, Case], whole: bool) -> list[Example]:
     """Return the real tumours of some cases; `whole`: with figures of the whole brain."""
     opened = (case.open() for case in cases.values())
-    return [_example(case, case.tumour(), True, (_person(case),), whole) for case in opened]
+    return [_example(case, case.tumour(), True, (person(case),), whole) for case in opened]
 
 
 def made_examples(made: Sequence[MadeCase], people: Mapping[str, Case], whole: bool) -> list[Example]:
@@ -28,16 +29,16 @@ def made_examples(made: Sequence[MadeCase], people: Mapping[str, Case], whole: b
     found = []
     for one in made:
         if (one.tumour > 0).any():
-            groups = [_person(people[name]) if name in people else name for name in (one.host, *one.donors)]
+            groups = [person(people[name]) if name in people else name for name in (one.host, *one.donors)]
             found.append(_example(one.case, one.tumour, False, groups, whole))
     return found
 
 
 def tumour_free_balls(real: Mapping[str, Case], made: Sequence[MadeCase]) -> list[Example]:
     """Return balls of tissue opposite the tumours, in patients and in healthy hosts: what else tells them apart."""
-    patients = ((case.open(), True, _person(case)) for case in real.values())
+    patients = ((case.open(), True, person(case)) for case in real.values())
     balls = []
-    for case, is_real, whose in (*patients, *((one.case, False, one.host) for one in made)):
+    for case, is_real, whose in chain(patients, ((one.case, False, one.host) for one in made)):
         ball = _opposite(case, case.tumour() > 0)
         if ball is not None:
             image, organ = case.image(), case.organ()
@@ -74,5 +75,6 @@ def _example(case: OpenCase, tumour: np.ndarray, real: bool, groups: Sequence[st
     return example(case.identifier, real, groups, image, tumour, organ, spacing, further)
 
 
-def _person(case: Case) -> str:
+def person(case: Case) -> str:
+    """Return whom a real case is of."""
     return " ".join(case.group)

@@ -14,6 +14,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.io.parallel import Share
 from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.registration.affines import ways_to_scans
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import learns
@@ -95,11 +96,15 @@ class MeasuredSet:
         plan = self.cohort.plan
         self.part.preprocess(plan, self.num_processes)
         for entry in self.part.manifest().accepted:
-            case = self._case(self.part, entry)
-            yield MadeCase(case, case.tumour(), *self._who(self.part, entry))
+            case, (host, donors) = self._case(self.part, entry), self._who(self.part, entry)
+            yield MadeCase(case, self._put_in(case, host), host, donors)
 
     def on_free_sides(self, number: int) -> Iterator[MadeCase]:
         """Make cases with patients as hosts, as far as that was not done before, and yield them."""
+        healthy, real = self.cohort.healthy, self.cohort.training_files
+        ways = {} if healthy is None else ways_to_scans(self.part.dataset, healthy, real)
+        if not all(np.allclose(way, np.eye(4)) for way in ways.values()):
+            raise UserError("patients do not lie in the healthy scans' space, in which tumours are placed")
         pool = FreeSidePool(self.cohort, self.hosts.seed, self.hosts)
         lines = tuple(pool.lines(number))
         if not lines:
@@ -123,8 +128,17 @@ class MeasuredSet:
         free.preprocess(self.cohort.plan, self.num_processes)
         for entry in free.manifest().accepted:
             case, (host, donors) = self._case(free, entry), self._who(free, entry)
-            before = self.real[host].open().tumour() > 0
-            yield MadeCase(case, np.where(before, 0, case.tumour()).astype(np.int16), host, donors)
+            yield MadeCase(case, self._put_in(case, host), host, donors)
+
+    def _put_in(self, case: OpenCase, host: str) -> np.ndarray:
+        """Return a case's tumour map (Z, Y, X) without what its host, a patient, had there before."""
+        tumour = case.tumour()
+        if host not in self.real:
+            return tumour
+        before = self.real[host].open().tumour()
+        if before.shape != tumour.shape:  # nnU-Net cropped the made case in another way
+            return tumour
+        return np.where(tumour == before, 0, tumour).astype(np.int16)
 
     def _case(self, part: SetPart, entry: CaseEntry) -> OpenCase:
         example = next(iter(self.cohort.training.values()))

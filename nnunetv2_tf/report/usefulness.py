@@ -59,7 +59,8 @@ def usefulness(measured: MeasuredSet, seed: int) -> Usefulness:
         name: [VoxelClassifier(seed + index, name == "place alone").fit(samples[name]) for index in range(SEEDS)]
         for name in TRAININGS
     }
-    regions = read_regions(part.dataset)
+    tumour = set(measured.cohort.roles.tumour)
+    regions = {name: values for name, values in read_regions(part.dataset).items() if tumour.issuperset(values)}
     scores: dict[str, dict[str, list[float]]] = {name: {region: [] for region in regions} for name in TRAININGS}
     for case in in_parallel(_read, [measured.real[name] for name in measured.validating], 1, "Scoring", "case"):
         features = voxel_features(case)

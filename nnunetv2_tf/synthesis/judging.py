@@ -7,7 +7,7 @@ and runs when asked for: it keeps what the fold's own nnU-Net recognises as tumo
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from nnunetv2_tf.working_space.stored import OpenCase
 KEPT = (0.7, 1.0)  # shares of a tumour that the filter lets pass, as published
 LEAST_PLACED = 0.5  # of the placed map must be tumour in the end
 COPY = 0.97  # correlation with the donor
+NO_NUMBERS = "the method made values that are no numbers"
 SHOWN = 3  # kinds of reasons in one message
 
 
@@ -104,6 +105,8 @@ class Judge:
             edited: what the method made of it
             device: where the filter's segmentor works
         """
+        if not bool(torch.isfinite(edited.image).all()):  # nothing can be measured of it, and no file could hold it
+            raise RejectedLineError(f"check region: {NO_NUMBERS}", {"objections": [f"region: {NO_NUMBERS}"]})
         finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.manager.normalization_schemes)
         found = self._recognised(finished, host.roles.tumour, device)
         figures, objections = _Checks(self, host, built.site, edited, finished).run()
@@ -145,9 +148,9 @@ def frequent(reasons: Sequence[str]) -> str:
     return "; ".join(f"{examples[kind]} ({number} so)" if number > 1 else examples[kind] for kind, number in counted)
 
 
-@cache
+@lru_cache(maxsize=2)
 def ready_segmentor(baseline: Baseline, device: str) -> Segmentor:
-    """Return a baseline's segmentor; kept, since reading weights for every case takes long."""
+    """Return a baseline's segmentor; the last ones are kept, since reading weights for every case takes long."""
     return Segmentor(baseline, torch.device(device))
 
 
@@ -175,12 +178,8 @@ class _Checks:
         return figures, objections
 
     def _region(self) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-        """Look for values that are none, and for change outside the organ."""
-        image = self.edited.image
-        if not bool(torch.isfinite(image).all()):
-            yield "region", {}, "the method made values that are no numbers"
-            return
-        outside = int(((image != self.site.image).any(dim=0) & ~self.site.organ).sum())
+        """Look for change outside the organ."""
+        outside = int(((self.edited.image != self.site.image).any(dim=0) & ~self.site.organ).sum())
         yield "region", {}, f"{outside} voxels outside the organ are changed" if outside else None
 
     def _tumour(self) -> Iterator[tuple[str, dict[str, Any], str | None]]:

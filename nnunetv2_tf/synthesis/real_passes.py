@@ -13,6 +13,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.folders import QUALITY
 from nnunetv2_tf.dataset.folds import ensure_splits
 from nnunetv2_tf.io.digests import digest, file_digest
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
@@ -44,7 +45,8 @@ def real_passes(cohort: Cohort, rule: FilterRule, device: str) -> RealPasses:
     names = sorted(np.random.default_rng(0).permutation(sorted(cases))[:MOST].tolist())
     judges = {name: baseline for name in names for baseline in _unseeing(name, cohort, rule.baseline)}
     unseen = bool(judges)
-    asked = [(cases[name], judges[name]) for name in judges] or [(cases[name], rule.baseline) for name in names]
+    asked = [(cases[name], judges[name]) for name in sorted(judges, key=lambda name: str(judges[name].fold))]
+    asked = asked or [(cases[name], rule.baseline) for name in names]
     used = sorted({(str(judge.fold), file_digest(judge.path)) for _, judge in asked})
     source = digest([used, [(case.identifier, case.stamp()) for case, _ in asked]])
     folder = cohort.dataset.preprocessed / "tf" / QUALITY / cohort.plan.data_identifier
@@ -64,9 +66,18 @@ def _unseeing(name: str, cohort: Cohort, baseline: Baseline) -> Iterator[Baselin
     splits = ensure_splits(cohort.dataset, sorted(cohort.files), cohort.groups)
     for fold, split in enumerate(splits):
         other = replace(baseline, fold=fold)
-        if name in split.val and fold != cohort.fold and other.path.exists():
+        if name in split.val and fold != cohort.fold and _usable(other):
             yield other
             return
+
+
+def _usable(baseline: Baseline) -> bool:
+    """Tell whether another fold's baseline can be asked; what is wrong with it is that fold's affair."""
+    try:
+        baseline.checkpoint()
+    except UserError:
+        return False
+    return True
 
 
 def _share(case: Case, baseline: Baseline, device: str) -> float:

@@ -231,13 +231,16 @@ class SetBuilder:
         description = f"Making {self.part.set_name}, fold {self.part.fold}"
         self.remade.update(task.identifier for task in tasks)
         if tasks:
+            self._check_hope()
             for _ in in_parallel(make_case, tasks, self.num_processes, description):
-                self._check_hope(lines)
+                self._check_hope()
 
-    def _check_hope(self, lines: Sequence[RecipeLine]) -> None:
-        """Raise when none of the recipe's first lines can be used: that of later ones many could is not likely."""
-        first = [line for line in lines if line.index < HOPELESS]
-        reasons = self.skipped(first)
+    def _check_hope(self) -> None:
+        """Raise when none of the recipe's first lines can be used, whoever tried them: hardly any other one could."""
+        done = (self.part.skipped_path(case_name(self.part, index)) for index in range(HOPELESS))
+        if not all(path.exists() for path in done):
+            return
+        reasons = self.skipped(self._first_lines(HOPELESS))
         if len(reasons) == HOPELESS:
             raise UserError(
                 f"None of the first {HOPELESS} lines of the recipe can be used for set {self.part.set_name}, fold "

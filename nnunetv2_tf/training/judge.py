@@ -5,11 +5,14 @@ What a method was trained against it may have learnt to please; a judge that beg
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits, leaky_relu
+
+from nnunetv2_tf.geometry.boxes import overlap
 
 SLOPE = 0.1  # of the leaky rectifiers
 
@@ -35,6 +38,11 @@ class Shown:
     image: np.ndarray  # (C, z, y, x), 0 out of view
     tumour: np.ndarray  # (z, y, x) bool
     view: np.ndarray  # (z, y, x) bool
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """(n, 3): the tumour's voxels."""
+        return np.argwhere(self.tumour)
 
 
 class Judge(nn.Module):
@@ -121,13 +129,11 @@ def _batch(drawn: Sequence[Shown], size: int, rng: np.random.Generator) -> tuple
 
 def _patch(one: Shown, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Cut a patch around a random voxel of the tumour, turned left to right in half of the cases."""
-    stacked = np.concatenate([one.image, one.tumour[None], one.view[None]]).astype(np.float32)
-    inside = np.argwhere(one.tumour)
-    corner = inside[rng.integers(len(inside))]  # of the padded volume: the voxel comes to lie in the patch's middle
-    half = size // 2
-    padded = np.pad(stacked, [(0, 0), *[(half, size - half)] * 3])
-    z, y, x = (int(start) for start in corner)
-    patch = padded[:, z : z + size, y : y + size, x : x + size]
+    start = one.places[rng.integers(len(one.places))] - size // 2
+    in_volume, in_patch = overlap(start, (size,) * 3, one.tumour.shape)
+    patch = np.zeros((len(one.image) + 2, size, size, size), np.float32)
+    for channel, volume in enumerate([*one.image, one.tumour, one.view]):
+        patch[(channel, *in_patch)] = volume[in_volume]
     if rng.random() < 0.5:
         patch = patch[..., ::-1]
     return np.ascontiguousarray(patch[:-1]), np.ascontiguousarray(patch[-1:])

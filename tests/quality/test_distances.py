@@ -1,5 +1,7 @@
 """Distances against independent references, and in the right direction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
@@ -21,7 +23,15 @@ def test_brightness_is_wassersteins_distance():
     pair = [spot(0, True, ("a",), classes=1), spot(1, False, ("b",), classes=1, depth=-2.0)]
     values = [one.image[0][(one.tumour == 1) & one.organ] for one in pair]
     found = brightness_distance(pair, (1,))(np.ones(1), np.ones(1))
-    assert found == pytest.approx(wasserstein_distance(*values), abs=0.05)
+    sd = pair[0].image[0][pair[0].organ].std()  # in standard deviations of what is in view of real cases
+    assert found == pytest.approx(wasserstein_distance(*values) / sd, abs=0.05)
+
+
+@pytest.mark.parametrize("figure", [lambda ones: brightness_distance(ones, (1, 2)), profile_distance])
+def test_distances_are_the_same_however_scans_are_normalised(figure):
+    ones = both(depth=-2.0)
+    others = [replace(one, image=one.image * 300 + 500) for one in ones]
+    assert figure(others)(*ONES) == pytest.approx(figure(ones)(*ONES), rel=1e-3)
 
 
 @pytest.mark.parametrize("figure", [lambda ones: brightness_distance(ones, (1, 2)), profile_distance])
@@ -58,6 +68,8 @@ def test_diversity_and_the_nearest_real_one():
     rng = np.random.default_rng(0)
     features, real = rng.normal(size=(24, 6)), np.arange(24) < 12
     assert diversity(features, real)(*ONES) == pytest.approx(1.0, abs=0.2)
+    even = np.where(real[:, None] & (np.arange(6) == 0), 0.0, features)  # what no real case varies in is left out
+    assert diversity(even, real)(*ONES) == pytest.approx(1.0, abs=0.3)
     assert nearest_real(features, real)(*ONES) == pytest.approx(1.0, abs=0.3)
     copies = features.copy()
     copies[~real] = features[real][[0, 1] * 6] + 1e-4

@@ -76,6 +76,19 @@ def test_pairs_that_nobody_was_asked_about_do_not_count():
     assert interval(found, EXAMPLES, np.random.default_rng(0), 50).value == 1.0
 
 
+def test_intervals_of_distances_are_around_their_figure_and_not_above_it():
+    """Samples drawn anew are further apart than the first ones: without a difference the interval must reach 0."""
+    for seed in range(4):
+        values = np.random.default_rng(seed).normal(size=(len(EXAMPLES), 6))
+
+        def figure(real: np.ndarray, made: np.ndarray, values: np.ndarray = values) -> float:
+            means = [np.average(values[side], axis=0, weights=w) for side, w in ((REAL, real), (~REAL, made))]
+            return float(np.abs(means[0] - means[1]).mean())
+
+        found = estimate(figure, EXAMPLES, np.random.default_rng(0), 200, distance=True)
+        assert 0 <= found.low <= found.value <= found.high
+
+
 def test_a_figure_gets_weights_of_people_drawn_again():
     seen = []
 

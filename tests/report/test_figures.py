@@ -96,5 +96,5 @@ def test_nobody_judges_what_was_made_to_please_it(trained: Workspace, monkeypatc
     used = BaselineUse(TRAINER, TINY, "3d_fullres", "0" * 64)
     config = replace(MeasuredSet.of(trained.dataset, "glow", 0, 1, "cpu").config, baseline=used)
     monkeypatch.setattr(MeasuredSet, "config", config)
-    with pytest.raises(UserError, match=f"learnt through {TRAINER}, .* another seed with -judge"):
+    with pytest.raises(UserError, match=f"made or filtered through {TRAINER}, .* another seed with -judge"):
         report(trained, "glow", judge=TRAINER)

@@ -1,5 +1,6 @@
 """Finished cases are checked, filtered where that is asked for, and told of in quality.csv."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -63,7 +64,6 @@ def brighter(edited: Edited, built: BuiltSite) -> Edited:
 
 
 FAULTS = {
-    "region: the method made values that are no numbers": spoilt(float("nan")),
     "region: 1 voxels outside the organ are changed": spoilt(5.0),
     "tumour: only 0% of the placed tumour is in the label": without_tumour,
     "labels: the label has 9, which is no class of tumours here": with_unknown,
@@ -80,6 +80,14 @@ def test_a_planted_fault_is_found(scene: Built, case, objection):
     assert any(text.startswith(objection) for text in found), found
     with pytest.raises(RejectedLineError, match="^check "):
         replace(reports, rejects=True).figures(host, built, FAULTS[objection](edited, built), "cpu")
+
+
+@pytest.mark.parametrize("rejects", [True, False])
+def test_values_that_are_no_numbers_are_rejected_whatever_a_preset_says(scene: Built, case, rejects):
+    host, built, edited = case
+    with pytest.raises(RejectedLineError, match="check region: the method made values that are no numbers") as rejected:
+        Judge(limits_of(scene), rejects=rejects).figures(host, built, spoilt(float("nan"))(edited, built), "cpu")
+    json.dumps(rejected.value.figures, allow_nan=False)  # for the note of why
 
 
 def test_a_pasted_tumour_is_a_copy_unless_the_method_says_that_it_pastes(scene: Built, case):
@@ -144,6 +152,17 @@ def test_a_filter_that_rejects_everything_ends_with_a_sentence(trained: Workspac
     assert not part.exists()
     assert len(read_recipe(part.folder / "recipe.jsonl")) == 30
     assert not (part.folder / "imagesTr").exists()
+
+
+@pytest.mark.slow
+def test_it_is_given_up_after_as_many_lines_however_few_cases_are_asked_for_in_however_many_parts(trained: Workspace):
+    with pytest.raises(UserError, match="None of the first 20 lines .*given up."):
+        make_glowing(trained, "few", num_cases=2, keep=(0.9999, 1.0), trainer=TRAINER)
+    part = SetPart(trained.dataset, "few", 0)
+    assert len(list(part.skipped_path("few_00000").parent.glob("few_*.json"))) == 20
+    with pytest.raises(UserError, match="given up"):
+        for part_id in range(3):
+            make_glowing(trained, "many", num_cases=30, keep=(0.9999, 1.0), trainer=TRAINER, share=Share(3, part_id))
 
 
 @pytest.mark.slow
