@@ -101,7 +101,7 @@ def estimate(
         rng: draws
         resampled: how often; 0: no interval
         distance: a figure that cannot be below 0, and that samples drawn anew make larger: the interval is mirrored at
-            the figure (the basic bootstrap), and begins at 0 or above
+            the figure (the basic bootstrap), as far as 0, and holds the figure itself
     """
     people = sorted({person for example in examples for person in example.groups})
     place = {person: index for index, person in enumerate(people)}
@@ -118,7 +118,7 @@ def estimate(
     value = figure(ones[real], ones[~real])
     low, high = np.percentile(values, [2.5, 97.5]) if values else (np.nan, np.nan)
     if distance:
-        low, high = max(2 * value - high, 0.0), max(2 * value - low, 0.0)
+        low, high = min(max(2 * value - high, 0.0), value), max(2 * value - low, value)
     return Estimate(value, float(low), float(high))
 
 

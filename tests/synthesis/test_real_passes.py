@@ -31,6 +31,7 @@ def test_other_folds_baselines_are_asked_about_their_validation_cases(trained: W
     rule = FilterRule(baseline(trained))
     other = replace(rule.baseline, fold=1)
     shutil.copytree(rule.baseline.folder, other.folder)
+    monkeypatch.setattr(module, "_usable", lambda judge: judge.path.exists())  # it says that it is of fold 0
     asked = {}
     monkeypatch.setattr(module, "_share", lambda case, judge, _: asked.setdefault(case.identifier, judge.fold) * 0.5)
     found = real_passes(cohort_of(trained), rule, "cpu")
@@ -38,3 +39,10 @@ def test_other_folds_baselines_are_asked_about_their_validation_cases(trained: W
     assert asked == dict.fromkeys(validating, 1)
     assert found.sentence(rule).startswith(f"Of {len(validating)} real training cases 0 would pass")
     assert "had not seen them" in found.sentence(rule)
+
+
+@pytest.mark.slow
+def test_another_folds_baseline_that_cannot_be_used_is_passed_over(trained: Workspace):
+    rule = FilterRule(baseline(trained))
+    shutil.copytree(rule.baseline.folder, replace(rule.baseline, fold=1).folder)
+    assert not real_passes(cohort_of(trained), rule, "cpu").unseen

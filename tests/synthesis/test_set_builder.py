@@ -139,11 +139,24 @@ def test_unusable_lines_are_replaced_by_further_ones(workspace: Workspace, some_
 
 def test_a_set_that_cannot_be_made_gives_up(workspace: Workspace, monkeypatch):
     monkeypatch.setattr(case_maker, "synthesize_case", lambda task: (_ for _ in ()).throw(UnusableLineError("no room")))
-    with pytest.raises(
-        UserError, match="Only 0 of the 100 lines .* 2 cases were asked for; ask for fewer.*Reasons: no room"
-    ):
+    with pytest.raises(UserError, match=r"None of the first 20 lines .* given up. Reasons: no room \(20 so\)"):
         make_set(workspace, num_cases=2)
     assert not list(workspace.dataset.sets.rglob("manifest.json"))
+
+
+def test_a_set_of_which_too_little_can_be_made_gives_up(workspace: Workspace, monkeypatch):
+    make = case_maker.synthesize_case
+
+    def seldom(task):
+        if task.line.index:
+            raise UnusableLineError("no room")
+        return make(task)
+
+    monkeypatch.setattr(case_maker, "synthesize_case", seldom)
+    with pytest.raises(
+        UserError, match="Only 1 of the 100 lines .* 2 cases were asked for; ask for fewer.*Reasons: no room"
+    ):
+        make_set(workspace, num_cases=2)
 
 
 def test_a_given_recipe_is_followed(workspace: Workspace, tmp_path):
