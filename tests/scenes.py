@@ -31,6 +31,7 @@ from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuild
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase, training_cases
@@ -149,7 +150,7 @@ class Built:
             return CaseTask(receiver, RealSiteBuilder(line, donors), selected, part, ())
         line = RecipeLine(0, receiver.identifier, None, tumours, seed)
         builder = HealthySiteBuilder(
-            line, bank_from_cases([giver], {}), donors, model, False, (giver.identifier,), {}, {}
+            line, bank_from_cases([giver], {}), donors, model, AS_PUBLISHED, (giver.identifier,), {}, {}
         )  # fmt: skip
         return CaseTask(receiver, builder, selected, part, (), self.fit(selected))
 

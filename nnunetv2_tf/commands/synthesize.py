@@ -78,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     tumours.add_argument("-radius", type=float, metavar="MM", help="how far from -center it may lie")
     tumours.add_argument("-components", type=positive, nargs=2, metavar=("MIN", "MAX"), help="separate pieces")
     tumours.add_argument(
+        "-mass_effect", type=float, nargs=2, metavar=("MIN", "MAX"),
+        help="how strongly cores push tissue aside, 0 to 1.5: what is in one had exp(-E) of its volume before",
+    )  # fmt: skip
+    tumours.add_argument(
         "-class_fraction", action="append", nargs=3, metavar=("CLASS", "MIN", "MAX"),
         help="a class's share of the volume, 0 to 1; may be given for several classes",
     )  # fmt: skip
@@ -161,7 +165,7 @@ def _kept_band(arguments: argparse.Namespace) -> tuple[float, float] | None:
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what the tumours are to be like, by the fields of TumourConstraints."""
     asked: dict[str, Any] = {}
-    for name in ("volume_ml", "side", "center", "radius", "components"):
+    for name in ("volume_ml", "side", "center", "radius", "components", "mass_effect"):
         value = getattr(arguments, name)
         if value is not None:
             asked[name] = value

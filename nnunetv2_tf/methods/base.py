@@ -23,8 +23,9 @@ from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case
 
-__all__ = ["CHECKS", "CheckConfig", "Donor", "Edited", "FitData", "HostKind", "Learner", "Method", "Site"]
+__all__ = ["CHECKS", "CheckConfig", "Donor", "Edited", "FitData", "Growth", "HostKind", "Learner", "Method", "Site"]
 HostKind = Literal["healthy", "real"]
+Growth = Literal["all", "mass", "none"]  # mass: tissue is pushed aside, and the map stays the donor's
 CHECKS = ("region", "tumour", "labels", "background", "copy", "brightness", "edge")  # of every finished case
 
 
@@ -101,6 +102,7 @@ class Method(Learner, ABC):
     """One way to make a synthetic case."""
 
     hosts: tuple[HostKind, ...] = ("healthy",)  # the kinds it can serve; -healthy chooses
+    growth: Growth = "all"  # what may happen to a healthy host and its tumour map before
     reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
 
     @property

@@ -3,14 +3,14 @@
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, get_args
 
 from nnunetv2_tf import methods
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import to_json
-from nnunetv2_tf.methods.base import CheckConfig, HostKind, Method
+from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Method
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 
 HELPERS = ("base", "lookup")
@@ -61,7 +61,7 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
         ) from None
     if not (isinstance(kind, type) and issubclass(kind, Method)) or inspect.isabstract(kind):
         raise UserError(f"-m {name} is no method; derive it from nnunetv2_tf.methods.base.Method and write its edit.")
-    _check_hosts(name, kind)
+    _check_declared(name, kind)
     if not isinstance(presets, dict):
         raise UserError(f"-m {name}: PRESETS of its module must be a dictionary, not {presets!r}.")
     if preset not in presets:
@@ -72,16 +72,25 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
     sampling = _declared(name, module, preset, "SAMPLING", SamplingConfig())
     checked = _declared(name, module, preset, "CHECKED", CheckConfig())
-    return SelectedMethod(name, kind, preset, presets[preset], sampling, checked, tuple(presets))
+    return SelectedMethod(name, kind, preset, presets[preset], _bearable(sampling, kind), checked, tuple(presets))
 
 
-def _check_hosts(name: str, kind: type[Method]) -> None:
+def _check_declared(name: str, kind: type[Method]) -> None:
     known = get_args(HostKind)
     if not isinstance(kind.hosts, tuple) or not kind.hosts or not set(kind.hosts) <= set(known):
         raise UserError(
             f'-m {name}: hosts must be a tuple of {" and ".join(map(repr, known))}, such as ("healthy",), not '
             f"{kind.hosts!r}."
         )
+    if kind.growth not in get_args(Growth):
+        raise UserError(f"-m {name}: growth must be one of {', '.join(get_args(Growth))}, not {kind.growth!r}.")
+
+
+def _bearable(sampling: SamplingConfig, kind: type[Method]) -> SamplingConfig:
+    """Return the sampling with no more growth than a method can bear."""
+    if kind.growth == "all":
+        return sampling
+    return replace(sampling, rounded=False, front=False, mass_effect=sampling.mass_effect and kind.growth == "mass")
 
 
 def _declared(name: str, module: Any, preset: str, what: str, default: Config) -> Config:

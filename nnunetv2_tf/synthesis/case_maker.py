@@ -76,7 +76,7 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
     if task.judge is not None:
         ancestors |= task.judge.ancestors
         quality = {"quality": task.judge.figures(host, built, edited, task.device)}
-    composed = compose(host, built.site, edited, built.unharmonised)
+    composed = compose(host, built.site, edited, built.unharmonised, built.displacement)
     measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(
         case=task.identifier,

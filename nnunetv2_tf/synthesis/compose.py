@@ -1,9 +1,10 @@
 """An edited site becomes a native case: native = host + sd_host * w * resample(z_edited - z_host).
 
-Together with `native_volume`, the only place that knows native images of hosts. w says where the edit counts: 1 in a
-method's region and 0 elsewhere; else, with d = distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm,
-1))) / 2; and without a reach 1 in the organ. Where w is 0 images keep the file's values bit for bit, but for harmonised
-hosts, which are written in all of the organ; labels of healthy hosts are renumbered.
+`host` is the file's own voxels, displaced as the site's host is. Together with `native_volume`, the only place that
+knows native images of hosts. w says where the edit counts: 1 in a method's region and 0 elsewhere; else, with d =
+distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm, 1))) / 2; and without a reach 1 in the organ.
+Where w is 0 images keep the file's (displaced) values bit for bit, but for harmonised hosts, which are written in all
+of the organ; labels of healthy hosts are renumbered.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from nnunetv2_tf.dataset.cases import channel_files
 from nnunetv2_tf.geometry.boxes import Box, bounds, box_from, shape_of, starting_at, union, within
+from nnunetv2_tf.geometry.displacement import Displacement, displaced
 from nnunetv2_tf.geometry.feather import feather_around
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.io.errors import UserError
@@ -82,23 +84,32 @@ class _Channel:
         return cls(index, host.intensity.sd[index], limits, host.has_background)
 
 
-def compose(host: OpenCase, site: Site, edited: Edited, unharmonised: Tensor | None = None) -> Composed:
+def compose(
+    host: OpenCase,
+    site: Site,
+    edited: Edited,
+    unharmonised: Tensor | None = None,
+    displacement: Displacement | None = None,
+) -> Composed:
     """Put the edit of a whole case into the host's files. Raises UnusableLineError when no tumour is left of it.
 
-    Where the site shows its host harmonised, `unharmonised` (C, Z, Y, X) is the host as it is stored: all of its organ
+    Where the site shows its host displaced, the files are displaced, too, and the edit counts from there on. Where it
+    shows it harmonised, `unharmonised` (C, Z, Y, X) is the host before that, displaced like the site: all of its organ
     is written then, and the edit counts from the harmonised host on.
     """
     images = tuple(_read(path, host) for path in host.files.images)
     label = _read(host.files.label, host)
-    _check_not_replaced(host, site.image if unharmonised is None else unharmonised, images, label)
+    _check_not_replaced(host, images, label)
     _renumber(label, host)
+    content = _content(host, images) if host.has_background else None
+    if displacement is not None:
+        _displace(host, images, label, displacement)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
     if box is not None:
         edit = _on_native_grid(host, site, edited, box)
         painted, where = (edit, box) if unharmonised is None else _harmonised(host, site, unharmonised, edit, box)
-        if host.has_background:
-            content = _content(host, images)
+        if content is not None:
             edit, painted = edit.within(content, box, host), painted.within(content, where, host)
         for channel, image in enumerate(images):
             _write_image(image, _turned(image, host)[where], painted, _Channel.of(host, channel))
@@ -208,7 +219,24 @@ def _content(host: OpenCase, images: Sequence[Volume]) -> np.ndarray:
     return np.asarray(create_nonzero_mask(filled[_crop(host)][None]))
 
 
-def _check_not_replaced(host: OpenCase, unharmonised: Tensor, images: Sequence[Volume], label: Volume) -> None:
+def _displace(host: OpenCase, images: Sequence[Volume], label: Volume, displacement: Displacement) -> None:
+    """Displace the files' voxels. What does not move keeps its value bit for bit, and background stays where it is."""
+    moving = displacement.on(np.linalg.inv(host.grid.to_native), host.grid.native_shape)
+    if moving is None:
+        return
+    box, shift = moving
+    for index, volume in enumerate(images):
+        channel, part = _Channel.of(host, index), _turned(volume, host)[box]
+        moved = displaced(volume.to_native(_turned(volume, host)), box, shift, host.grid.native_spacing, 3)
+        where = shift.any(axis=0)
+        if channel.background:
+            where &= volume.to_native(part) != 0
+        part[where] = _in_file(volume, moved[where], channel)
+    turned = _turned(label, host)
+    turned[box] = displaced(turned, box, shift, host.grid.native_spacing, 0)
+
+
+def _check_not_replaced(host: OpenCase, images: Sequence[Volume], label: Volume) -> None:
     """Raise when a file is not what was preprocessed. Voxel by voxel, so only where nothing was resampled."""
     if host.grid.resampled:
         return
@@ -216,10 +244,11 @@ def _check_not_replaced(host: OpenCase, unharmonised: Tensor, images: Sequence[V
     if not np.array_equal(np.maximum(expected, 0), label.to_native(_turned(label, host)[crop])):
         raise _replaced(host.files.label, "its labels are others")
     some = (slice(None, None, 4),) * 3
+    stored = host.image()
     for index, image in enumerate(images):
         if _Channel.of(host, index).limits is None:
             mean, sd = host.intensity.mean[index], host.intensity.sd[index]
-            before = unharmonised[index].numpy()[some] * sd + mean
+            before = stored[index][some] * sd + mean
             difference = image.to_native(_turned(image, host)[crop][some]) - before
             if np.abs(difference[expected[some] >= 0]).max(initial=0) > TINY * sd + 1e-5 * abs(mean):
                 raise _replaced(host.files.images[index], "its values are others")
@@ -236,7 +265,7 @@ def _replaced(path: Path, how: str) -> UserError:
 
 
 def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: _Channel) -> None:
-    """Add the edit to a part of a volume. With a background of 0 no voxel becomes 0, or darker than all others."""
+    """Add the edit to a part of a volume."""
     change = channel.sd * edit.weight * edit.delta[channel.index]
     where = change != 0
     if channel.background and edit.spared is not None:
@@ -245,13 +274,17 @@ def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: _Channe
     if channel.limits is not None:
         native += edit.weight[where] * (np.clip(native, *channel.limits) - native)
     native += change[where]
-    if channel.background:
-        smallest, darkest = volume.step or TINY * channel.sd, float(volume.to_native(volume.file_voxels.min()))
-        fitting = volume.to_file_values(np.maximum(native, darkest if darkest < 0 else smallest))
-        fitting[volume.to_native(fitting) == 0] = volume.to_file_values(np.array(smallest))
-    else:
-        fitting = volume.to_file_values(native)
-    part[where] = fitting
+    part[where] = _in_file(volume, native, channel)
+
+
+def _in_file(volume: Volume, native: np.ndarray, channel: _Channel) -> np.ndarray:
+    """Return values as a file stores them. With a background of 0 none becomes 0, or darker than all that is there."""
+    if not channel.background:
+        return volume.to_file_values(native)
+    smallest, darkest = volume.step or TINY * channel.sd, float(volume.to_native(volume.file_voxels.min()))
+    fitting = volume.to_file_values(np.maximum(native, darkest if darkest < 0 else smallest))
+    fitting[volume.to_native(fitting) == 0] = volume.to_file_values(np.array(smallest))
+    return fitting
 
 
 def _write_label(volume: Volume, part: np.ndarray, edit: _Edit) -> np.ndarray:

@@ -23,7 +23,7 @@ from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, SiteBuilder
 from nnunetv2_tf.tumours.donor_patch import patch_in_place
 from nnunetv2_tf.tumours.place import read_host
-from nnunetv2_tf.tumours.recipe import DONOR, DonorTumour, RecipeLine, in_turn, seed_of
+from nnunetv2_tf.tumours.recipe import DONOR, STRENGTH, DonorTumour, RecipeLine, in_turn, seed_of
 from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
@@ -124,7 +124,8 @@ class FreeSidePool(HostPool):
             placed = sampler.sample(anatomy, np.random.default_rng([self.seed, STREAM, DONOR, index]))
         except PlacementError:
             return None
-        return RecipeLine(index, None, host.identifier, placed.tumours, seed_of(self.seed, index))
+        strength = sampler.strength(np.random.default_rng([self.seed, STREAM, STRENGTH, index]))
+        return RecipeLine(index, None, host.identifier, placed.tumours, seed_of(self.seed, index), strength)
 
     def _in_place(self, index: int) -> RecipeLine | None:
         """Draw one of the donors whose tumour, where it is, lies in the free part of the host; None without any."""

@@ -12,6 +12,7 @@ import numpy as np
 from nnunetv2_tf.dataset.folders import RECIPES
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.growth import GROWING, grow
 from nnunetv2_tf.synthesis.harmonise import RULES
 from nnunetv2_tf.synthesis.site_builder import (
     HealthySiteBuilder,
@@ -106,7 +107,7 @@ class HealthyHostPool(HostPool):
             bank=self.cohort.bank.restricted_to(line.donors),
             donors={name: training[name] for name in line.donors},
             appearance_source=self._appearance_source(np.random.default_rng([line.seed, APPEARANCE])),
-            around_fluid=self.sampling.around_fluid,
+            sampling=self.sampling,
             training=tuple(training),
             asked=self.asked,
             class_names={value: name for name, value in self.cohort.class_values.items()},
@@ -125,7 +126,8 @@ class HealthyHostPool(HostPool):
             else:
                 source = self._appearance_source(rng)
                 site = healthy_site(case, host, placed, self.cohort.training if with_donors else None)
-                return site if source is None else with_appearance(site, case, source)[0]
+                site = site if source is None else with_appearance(site, case, source)[0]
+                return grow(site, host, self.cohort.bank, self.sampling, self.sampler.strength(rng)).site
         raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
 
     @property
@@ -135,6 +137,7 @@ class HealthyHostPool(HostPool):
         return {
             "healthy": self.cohort.healthy.name,
             "harmonised": RULES if self._harmonises else None,
+            "growth": self._growth,
             "controls": dict(self.asked),
             "tumours": self._recipe.digest,
         }
@@ -149,6 +152,12 @@ class HealthyHostPool(HostPool):
             return None
         training = self.cohort.training
         return training[sorted(training)[rng.integers(len(training))]]
+
+    @property
+    def _growth(self) -> dict[str, Any] | None:
+        """By which rules tumours grow, and which of them apply; None where they are put in as they are."""
+        rules = {name: getattr(self.sampling, name) for name in ("rounded", "mass_effect", "front")}
+        return {"rules": GROWING, **rules} if any(rules.values()) else None
 
     @property
     def _harmonises(self) -> bool:

@@ -42,6 +42,8 @@ class SetConfig:
     harmonised: int | None = field(
         default=None, metadata={DIFFERS: "hosts harmonised by rules {}, not {} (None: as they are)"}
     )
+    # by which rules their tumours grow
+    growth: Any = field(default=None, metadata={DIFFERS: "growth {}, not {} (None: tumours are put in as they are)"})
     # what was asked of their tumours
     controls: Any = field(default=None, metadata={DIFFERS: "controls {}, not {}"})
     # digest of what they are drawn from
@@ -98,10 +100,11 @@ class SetConfig:
 
     @property
     def hash(self) -> str:
-        """The manifest's config_hash; the same as before there were filters where there is none."""
+        """The manifest's config_hash; the same as before there were filters and growth where there is none."""
         content = to_json(self)
-        if self.filter is None:
-            del content["filter"]
+        for name in ("filter", "growth"):
+            if content[name] is None:
+                del content[name]
         return digest(content)
 
     def write_or_check(self, path: Path, what: str) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnunetv2_tf.geometry.displacement import Displacement
 from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.synthesis.growth import grow
 from nnunetv2_tf.synthesis.harmonise import Appearance, harmonise
 from nnunetv2_tf.tumours.bank import Bank, cut_out
 from nnunetv2_tf.tumours.donor_patch import DonorPatch, patch_in_place, warped_patch
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import RecipeLine
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
@@ -29,7 +32,8 @@ class BuiltSite:
     site: Site
     ancestors: frozenset[str]  # the real cases that it descends from
     controls: Mapping[str, Any] = field(default_factory=dict)  # for the sidecar
-    unharmonised: torch.Tensor | None = None  # (C, Z, Y, X) the host as stored, where the site shows it harmonised
+    unharmonised: torch.Tensor | None = None  # (C, Z, Y, X) the host before that, where the site shows it harmonised
+    displacement: Displacement | None = None  # of the host by its tumour; None: it is as it is stored
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,14 @@ class HealthySiteBuilder(SiteBuilder):
     bank: Bank  # the line's donors
     donors: Mapping[str, Case]  # theirs
     appearance_source: Case | None  # a training case whose appearance the host takes over
-    around_fluid: bool
+    sampling: SamplingConfig
     training: tuple[str, ...]  # the tumours of all of these say where tumours lie, and how large they are
     asked: Mapping[str, Any]
     class_names: Mapping[int, str]
 
     def build(self, host: OpenCase, with_donors: bool) -> BuiltSite:
         """Place the tumours as the line transforms them."""
-        anatomy = read_host(host, self.around_fluid)
+        anatomy = read_host(host, self.sampling.around_fluid)
         placed = place_tumours(self.line.tumours, self.bank, anatomy)
         if placed is None:
             raise UnusableLineError(f"nothing of the tumour falls into the organ of {host.identifier}")
@@ -126,7 +130,10 @@ class HealthySiteBuilder(SiteBuilder):
             unharmonised = site.image
             site, blurred = with_appearance(site, host, self.appearance_source)
             record["harmonised"] = {"to": self.appearance_source.identifier, "blurred_mm": blurred}
-        return BuiltSite(site, frozenset(self.training), record, unharmonised)
+        grown = grow(site, anatomy, self.bank, self.sampling, self.line.mass_effect)
+        unharmonised = None if unharmonised is None else grown.moved(unharmonised)
+        record |= grown.record
+        return BuiltSite(grown.site, frozenset(self.training), record, unharmonised, grown.displacement)
 
     def view(self, host: OpenCase) -> TumourView:
         """Show the host with its tumour map."""

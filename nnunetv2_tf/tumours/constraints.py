@@ -8,6 +8,7 @@ import numpy as np
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.tumours.bank import Bank, Lesion
+from nnunetv2_tf.tumours.recipe import STRONGEST
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig, Span
 
 NARROWEST = 1.1  # the most over the least volume
@@ -23,6 +24,7 @@ class TumourConstraints:
     radius: float | None = None  # mm around it, for the tumour's own centre
     components: tuple[int, ...] | None = None
     fractions: Mapping[int, Span] = field(default_factory=dict)  # by class, of the tumour's volume
+    mass_effect: Span | None = None  # how strong
 
     def check_possible(self, bank: Bank, sampling: SamplingConfig, names: Mapping[int, str]) -> None:
         """Raise when no donor can meet what is asked, before any work begins."""
@@ -34,6 +36,7 @@ class TumourConstraints:
                 f"-volume_ml {self.volume_ml[0]:g} {self.volume_ml[1]:g} leaves no room; allow a tenth more."
             )
         self._check_centre(bank)
+        self._check_mass_effect(sampling)
         for value, span in self.fractions.items():
             if not 0 <= span[0] <= span[1] <= 1:
                 raise UserError(f"-class_fraction {names[value]} takes shares between 0 and 1, the smaller first.")
@@ -75,6 +78,18 @@ class TumourConstraints:
         towards = self.radius if self.side == "left" else -self.radius
         if self.side is not None and bool(self.center[0] + towards > bank.midline) != (self.side == "left"):
             raise UserError(f"-center {where} with -radius {self.radius:g} has nothing on the {self.side} side.")
+
+    def _check_mass_effect(self, sampling: SamplingConfig) -> None:
+        """Raise when a mass effect is asked for that cannot be, or of a preset that has none."""
+        if self.mass_effect is None:
+            return
+        low, high = self.mass_effect
+        if not 0 <= low <= high <= STRONGEST:
+            raise UserError(f"-mass_effect takes the least and the most, 0 to {STRONGEST:g}, not {low:g} {high:g}.")
+        if not sampling.mass_effect:
+            raise UserError(
+                "-mass_effect asks for what this method or preset leaves out; take another, or leave it out."
+            )
 
     def reachable(self, lesion: Lesion, sampling: SamplingConfig) -> bool:
         """Tell whether a donor, scaled as far as is allowed, can have the volume asked for."""

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from nnunetv2_tf.dataset.modalities import known_names, plain
+from nnunetv2_tf.dataset.modalities import first_known
 
 DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
 SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
@@ -28,11 +28,11 @@ def find_fluid(
         channels: their names
         spacing: in mm
     """
-    for modality in (*DARK, *BRIGHT):
-        for index, channel in enumerate(channels):
-            if plain(channel) in known_names(modality):
-                return _extreme(image[index], organ, modality in DARK, spacing)
-    return None
+    known = first_known((*DARK, *BRIGHT), channels)
+    if known is None:
+        return None
+    modality, index = known
+    return _extreme(image[index], organ, modality in DARK, spacing)
 
 
 def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequence[float]) -> np.ndarray:

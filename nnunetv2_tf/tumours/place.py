@@ -29,6 +29,7 @@ class HostAnatomy:
     organ: np.ndarray  # (Z, Y, X) bool: where tumour may be
     fluid: np.ndarray | None  # (Z, Y, X) bool: where diffuse classes may not be
     grid: np.ndarray  # 4x4, voxel (Z, Y, X) to mm (x, y, z) of the common space
+    channels: tuple[str, ...] = ()  # what the scan's are called
 
     @cached_property
     def organ_voxels(self) -> np.ndarray:
@@ -38,11 +39,9 @@ class HostAnatomy:
 
 def read_host(case: OpenCase, around_fluid: bool) -> HostAnatomy:
     """Read a case as host, in its own millimetres: healthy cases lie in the common space."""
-    organ = case.organ()
-    fluid = None
-    if around_fluid:
-        fluid = find_fluid(case.image(), organ, channel_names(case.dataset), case.grid.spacing)
-    return HostAnatomy(case.identifier, organ, fluid, case.grid.affine)
+    organ, channels = case.organ(), tuple(channel_names(case.dataset))
+    fluid = find_fluid(case.image(), organ, channels, case.grid.spacing) if around_fluid else None
+    return HostAnatomy(case.identifier, organ, fluid, case.grid.affine, channels)
 
 
 @dataclass(frozen=True)

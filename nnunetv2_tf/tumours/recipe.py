@@ -18,7 +18,8 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 
-REAL, HEALTHY, DONOR, SEED, SPARE = range(5)  # streams of random numbers
+REAL, HEALTHY, DONOR, SEED, SPARE, STRENGTH = range(6)  # streams of random numbers
+STRONGEST = 1.5  # mass effect: tissue that is pressed to 22 % of its volume
 CURE = "write one JSON object per line, as --recipe_only does."
 SIZES = (0.1, 10.0)  # scales that can be meant
 
@@ -58,10 +59,15 @@ class RecipeLine:
     real_host: str | None
     tumours: tuple[DonorTumour, ...]
     seed: int
+    mass_effect: float = (
+        0.0  # what is in a core had exp(-mass_effect) of its volume before; 0: nothing was pushed aside
+    )
 
     def __post_init__(self) -> None:
         if self.seed < 0 or not self.tumours:
             raise ValueError("a line has a seed of 0 or more, and at least one tumour")
+        if not 0 <= self.mass_effect <= STRONGEST:
+            raise ValueError(f"mass_effect goes from 0 to {STRONGEST:g}, not {self.mass_effect:g}")
         if (self.healthy_host is None) is (self.real_host is None):
             raise ValueError("a line has a healthy_host or a real_host, and the other one is null")
 

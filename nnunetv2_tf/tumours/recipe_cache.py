@@ -18,11 +18,11 @@ from nnunetv2_tf.io.files import locked, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.tumours.place import HostAnatomy, read_host
-from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, RecipeLine, in_turn, seed_of
+from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, STRENGTH, RecipeLine, in_turn, seed_of
 from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
 from nnunetv2_tf.working_space.stored import Case
 
-MAKING = 3  # counts up when lines come to be drawn in another way
+MAKING = 4  # counts up when lines come to be drawn in another way
 AGAIN = "delete it, its lines are drawn anew."
 SPARES = 4  # hosts that are tried when nothing fits into the one whose turn it is
 
@@ -62,7 +62,8 @@ class RecipeCache:
         """The same for what draws the same lines, but for the seed."""
         sampler = self.sampler
         config = to_json(sampler.config)
-        del config["harmonised"]  # changes hosts, and no line
+        for name in ("harmonised", "rounded", "front"):  # change hosts, and no line
+            del config[name]
         return digest([MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)])
 
     @property
@@ -111,7 +112,8 @@ def _draw_line(
             reasons.append(str(reason))
             tried.append(host.name)
         else:
-            return RecipeLine(index, host.name, None, placed.tumours, seed_of(seed, index))
+            strength = sampler.strength(np.random.default_rng([seed, STRENGTH, index]))
+            return RecipeLine(index, host.name, None, placed.tumours, seed_of(seed, index), strength)
     raise UserError(
         f"No tumour could be placed as asked for in {len(tried)} healthy scans, {', '.join(tried)}: "
         f"{'; '.join(dict.fromkeys(reasons))}. Ask for less."

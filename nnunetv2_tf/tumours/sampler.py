@@ -32,6 +32,7 @@ UNMET = (
 MIDLINE = "more of it crosses the midline than of its donor's"
 PAIR_SPLIT, TRIES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
 VOLUME_MARGIN = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
+USUAL_MASS_EFFECT = (0.2, 1.2)  # cores are 18 to 70 % new volume; a range, since no estimator is proven yet
 NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
 
@@ -83,6 +84,13 @@ class TumourSampler:
                 reasons[reason] += 1
         unmet = Counter({reason: number for reason, number in reasons.items() if reason in UNMET})
         raise PlacementError((unmet or reasons).most_common(1)[0][0])  # constraints, before what any draw meets
+
+    def strength(self, rng: np.random.Generator) -> float:
+        """Draw how strong a tumour's mass effect is: as asked for, else within USUAL_MASS_EFFECT; 0 without one."""
+        if not self.config.mass_effect:
+            return 0.0
+        low, high = self.constraints.mass_effect or USUAL_MASS_EFFECT
+        return round(float(rng.uniform(low, high)), 4)
 
     def _donors(self, rng: np.random.Generator) -> list[tuple[Lesion, float]]:
         """Draw one donor or two, each with its scale."""

@@ -31,9 +31,10 @@ class Tint(Stamp):
 
 
 class Glow(Stamp):
-    """In healthy scans."""
+    """In healthy scans, which stay as they are."""
 
     hosts = ("healthy",)
+    growth = "none"
 
 
 class Liar(Glow):

@@ -9,15 +9,15 @@ import torch
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.growth import GROWING
 from nnunetv2_tf.synthesis.harmonise import RULES
 from nnunetv2_tf.synthesis.host_pool import RealHostPool
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, draw_line, read_recipe
 from nnunetv2_tf.tumours.sampler import TumourSampler
-from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 from tests.scenes import Built
-from tests.synthesis.making import PEOPLE, cases_in, healthy_hosts_of, make_glowing, without_organ
+from tests.synthesis.making import PEOPLE, UNGROWN, cases_in, healthy_hosts_of, make_glowing, without_organ
 from tests.workspace import HEALTHY, Workspace
 
 
@@ -64,7 +64,7 @@ def test_a_healthy_host_is_given_what_its_line_asks_for(with_healthy: Workspace)
         assert builder.line == line
         assert [lesion.donor for lesion in builder.bank.lesions] == list(builder.donors) == [training[1], training[4]]
         assert list(builder.training) == training
-        assert (builder.asked, builder.around_fluid) == (asked, True)
+        assert (builder.asked, builder.sampling) == (asked, UNGROWN)
         assert builder.class_names == {1: "NCR", 2: "ED", 3: "ET"}
         assert builder.appearance_source is not None
         models.add(builder.appearance_source.identifier)
@@ -76,8 +76,7 @@ def test_a_healthy_host_is_given_what_its_line_asks_for(with_healthy: Workspace)
 
 
 def test_sites_to_learn_from_depend_on_nothing_but_the_random_numbers(with_healthy: Workspace):
-    plain = SamplingConfig(harmonised=False)
-    pool = replace(healthy_hosts_of(with_healthy), sampling=plain)
+    pool = replace(healthy_hosts_of(with_healthy), sampling=replace(UNGROWN, harmonised=False))
     scans = {name: case.open() for name, case in pool.cases.items()}
     hosts = set()
     for seed in range(5):
@@ -98,7 +97,7 @@ def test_sites_to_learn_from_depend_on_nothing_but_the_random_numbers(with_healt
 
 def test_a_site_to_learn_from_is_harmonised_and_has_donors_where_wanted(with_healthy: Workspace):
     pool = healthy_hosts_of(with_healthy)
-    plain = replace(pool, sampling=replace(pool.sampling, harmonised=False))
+    plain = replace(pool, sampling=replace(UNGROWN, harmonised=False))
     for seed in range(3):
         site, as_stored = (hosts.sample_site(True, np.random.default_rng(seed)) for hosts in (pool, plain))
         assert torch.equal(site.tumour, as_stored.tumour)
@@ -126,10 +125,14 @@ def test_fits_are_not_made_for_what_a_user_asks_of_a_set(with_healthy: Workspace
     assert asking.settings == {
         "healthy": HEALTHY.name,
         "harmonised": RULES,
+        "growth": None,
         "controls": {"side": "left"},
         "tumours": asking.settings["tumours"],
     }
     assert asking.settings["tumours"] != pool.settings["tumours"]
+    growing = replace(pool, sampling=replace(UNGROWN, front=True))
+    assert growing.settings["growth"] == {"rules": GROWING, "rounded": False, "mass_effect": False, "front": True}
+    assert growing.settings["tumours"] == pool.settings["tumours"]  # the same tumours, grown
     fitting = asking.for_fitting(7)
     assert fitting.seed == 7
     assert fitting.cohort is pool.cohort

@@ -14,6 +14,7 @@ from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, read_recipe
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 from tests.scenes import Built
 from tests.synthesis.making import crop_of, healthy_hosts_of, make_glowing, on_scan, tumour_there, volume, without_organ
 from tests.workspace import Workspace
@@ -39,7 +40,7 @@ def healthy_site_builder(scene: Built, host: int, *tumours: DonorTumour, **chang
         bank=bank_from_cases(list(donors.values()), {}),
         donors=donors,
         appearance_source=None,
-        around_fluid=False,
+        sampling=AS_PUBLISHED,
         training=tuple(donors),
         asked={},
         class_names=NAMES,
@@ -122,7 +123,7 @@ def test_diffuse_classes_leave_out_the_fluid_and_it_is_recorded(scene: Built):
     before = plain.build(host, with_donors=False).site.tumour.numpy()
     left_out = fluid & np.isin(before, diffuse)
     assert left_out.any()
-    built = replace(plain, around_fluid=True).build(host, with_donors=False)
+    built = replace(plain, sampling=replace(AS_PUBLISHED, around_fluid=True)).build(host, with_donors=False)
     np.testing.assert_array_equal(built.site.tumour, np.where(left_out, 0, before))
     assert built.controls["left_out_for_fluid"] == round(left_out.sum() / (before > 0).sum(), 4)
 

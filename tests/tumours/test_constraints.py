@@ -8,7 +8,7 @@ import pytest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.tumours.bank import cut_out
 from nnunetv2_tf.tumours.constraints import TumourConstraints
-from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
 from tests.tumours.hosts import GRID, SHAPE, ball, bank, bank_of, lesion_map
 
 NAMES = {1: "NCR", 2: "ED", 3: "ET"}
@@ -41,12 +41,21 @@ FREE, DEFAULT = TumourConstraints(), SamplingConfig()
             TumourConstraints(center=(-25.0, 6.0, 3.0), radius=8.0, side="left"),
             "-radius 8 has nothing on the left side",
         ),
+        (TumourConstraints(mass_effect=(0.5, 2.0)), "-mass_effect takes the least and the most, 0 to 1.5, not 0.5 2"),
+        (TumourConstraints(mass_effect=(0.5, 0.2)), "-mass_effect takes the least and the most, 0 to 1.5, not 0.5 0.2"),
         (TumourConstraints(volume_ml=(20.0, 20.0)), "-volume_ml 20 20 leaves no room; allow a tenth more"),
     ],
 )
 def test_what_no_donor_can_be_is_refused_before_work_begins(controls, sentence):
     with pytest.raises(UserError, match=sentence):
         controls.check_possible(BANK, DEFAULT, NAMES)
+
+
+def test_a_mass_effect_is_refused_where_there_is_none():
+    asked = TumourConstraints(mass_effect=(0.0, 1.0))
+    asked.check_possible(BANK, DEFAULT, NAMES)
+    with pytest.raises(UserError, match="-mass_effect asks for what this method or preset leaves out"):
+        asked.check_possible(BANK, AS_PUBLISHED, NAMES)
 
 
 def test_of_one_donor_no_two_pieces_are_made():

@@ -1,0 +1,128 @@
+"""Growth of a tumour in its host: the site's map, the host around it, and the same in the files."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nnunetv2_tf.geometry.displacement import displaced
+from nnunetv2_tf.methods.base import Edited, Site
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.standin.brains import Brains
+from nnunetv2_tf.standin.livers import Livers
+from nnunetv2_tf.synthesis.compose import compose
+from nnunetv2_tf.synthesis.growth import Grown, grow
+from nnunetv2_tf.synthesis.native_volume import read_volume
+from nnunetv2_tf.synthesis.site_builder import healthy_site
+from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
+from nnunetv2_tf.tumours.place import HostAnatomy, place_tumours, read_host
+from nnunetv2_tf.tumours.recipe import DonorTumour
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
+from nnunetv2_tf.working_space.stored import OpenCase
+from tests.conftest import enter
+from tests.scenes import Builder, Scene
+from tests.tumours.hosts import GRID, SHAPE, bank, lesion_map, organ
+from tests.tumours.test_fluid import head
+
+SPACING = (3.0, 3.0, 3.0)
+ALL = SamplingConfig()
+
+
+def site() -> tuple[Site, HostAnatomy]:
+    """A lesion beside the ventricle of a brain of 3 mm."""
+    image, ventricle = head(dark=True)
+    tumour = np.where(ventricle, 0, lesion_map((20, 24, 33), 8)).astype(np.int16)
+    arrays = [torch.from_numpy(array) for array in (image[None], np.zeros(SHAPE, np.int16), organ(), tumour)]
+    made = Site(*arrays[:4], donors=(), spacing=SPACING, body=torch.from_numpy(organ()), n_norm=int(organ().sum()))
+    return made, HostAnatomy("host", organ(), ventricle, GRID, ("t1n",))
+
+
+def test_a_tumour_grows_and_its_classes_stay_as_large_as_they_were():
+    before, anatomy = site()
+    grown = grow(before, anatomy, bank(), ALL, 0.8)
+    for value in (1, 2, 3):
+        sizes = [int((one.tumour == value).sum()) for one in (before, grown.site)]
+        assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
+    assert grown.displacement is not None
+    assert not torch.equal(grown.site.image, before.image)
+    assert torch.equal(grown.site.image[:, ~before.organ], before.image[:, ~before.organ])
+    assert not (grown.site.tumour > 0)[~before.organ].any()
+    assert grown.record["mass_effect"]["largest_mm"] > 1
+
+
+def test_each_part_of_it_can_be_left_out_and_without_any_nothing_changes():
+    before, anatomy = site()
+    off = grow(before, anatomy, bank(), AS_PUBLISHED, 0.8)
+    assert torch.equal(off.site.image, before.image)
+    assert torch.equal(off.site.tumour, before.tumour)
+    assert (off.displacement, off.record) == (None, {})
+    assert grow(before, anatomy, bank(), replace(AS_PUBLISHED, mass_effect=True), 0.0).displacement is None
+    pushed = grow(before, anatomy, bank(), replace(AS_PUBLISHED, mass_effect=True), 0.8)
+    assert torch.equal(pushed.site.tumour, before.tumour)
+    assert not torch.equal(pushed.site.image, before.image)
+    front = grow(before, anatomy, bank(), replace(AS_PUBLISHED, front=True), 0.8)
+    assert torch.equal(front.site.image, before.image)
+    assert torch.equal((front.site.tumour == 2).sum(), (before.tumour == 2).sum())
+    assert torch.equal(front.site.tumour == 1, before.tumour == 1)
+
+
+def test_another_image_of_the_host_moves_alike():
+    before, anatomy = site()
+    grown = grow(before, anatomy, bank(), ALL, 0.8)
+    assert torch.equal(grown.moved(before.image), grown.site.image)
+
+
+SCENES = {
+    "native": Scene(Brains(shape=(40, 48, 44), spacing=(3.0, 3.0, 3.0)), spacing=(3.0, 3.0, 3.0), num_cases=3),
+    "resampled": Scene(Brains(shape=(40, 48, 44), spacing=(3.0, 3.0, 3.0)), spacing=(4.0, 4.0, 4.0), num_cases=3),
+    "thick slices": Scene(Brains(shape=(24, 48, 44), spacing=(6.0, 3.0, 3.0)), spacing=(6.0, 3.0, 3.0), num_cases=3),
+    "CT": Scene(
+        Livers(shape=(40, 48, 44), spacing=(3.0, 3.0, 3.0)),
+        (3.0, 3.0, 3.0),
+        "CTNormalization",
+        masked=False,
+        num_cases=3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_files_are_displaced_as_the_site_is(name, build_scene: Builder, monkeypatch):
+    """What does not move keeps its values bit for bit; the rest is the file's own voxels, moved."""
+    built = build_scene(SCENES[name])
+    enter(built.workspace, monkeypatch)
+    case, known = built.cases[0], bank_from_cases(built.cases, {})
+    grown, before = _grown(case, known)
+    assert grown.displacement is not None
+    label = torch.where(grown.site.tumour > 0, grown.site.tumour, grown.site.label)
+    composed = compose(case, grown.site, Edited(grown.site.image, label, 3.0), displacement=grown.displacement)
+    reader, axes = case.plan.plans["image_reader_writer"], case.plan.plans_manager.transpose_forward
+    stored = read_volume(case.files.images[0], reader).file_voxels.transpose(axes)
+    made = composed.images[0].file_voxels.transpose(axes)
+    moving = grown.displacement.on(np.linalg.inv(case.grid.to_native), case.grid.native_shape)
+    assert moving is not None
+    box, shift = moving
+    expected = stored.astype(float)
+    expected[box] = displaced(stored, box, shift, case.grid.native_spacing, 3)
+    still = np.ones(stored.shape, bool)
+    still[box] = ~shift.any(axis=0)
+    np.testing.assert_array_equal(made[still], stored[still])
+    assert np.abs(made - expected)[~still & (stored != 0)].max() <= 1
+    if case.has_background:
+        np.testing.assert_array_equal(made == 0, stored == 0)
+    assert before.spacing == pytest.approx(grown.displacement.spacing)
+
+
+def _grown(case: OpenCase, known: Bank) -> tuple[Grown, Site]:
+    anatomy = read_host(case, around_fluid=True)
+    placed = place_tumours((DonorTumour("case_001"),), known, anatomy)
+    assert placed is not None
+    before = healthy_site(case, anatomy, placed, None)
+    return grow(before, anatomy, known, ALL, 1.0), before
+
+
+def test_a_method_that_bears_less_gets_less():
+    assert find_method("tf_aug").sampling == ALL
+    none = find_method("tests.methods.examples:Glow").sampling
+    assert (none.rounded, none.mass_effect, none.front) == (False, False, False)
