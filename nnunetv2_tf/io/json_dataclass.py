@@ -17,18 +17,25 @@ from nnunetv2_tf.io.files import read_json
 
 Record = TypeVar("Record")
 
+ONLY_IF_SET = "only if set"  # metadata of a field that is written only where it differs from its default
+
 _PLAIN = {str: "text", bool: "true or false", int: "a whole number", type(None): "null"}
 
 
 def to_json(record: Any) -> Any:
     """Return the JSON value of a dataclass (or of anything inside one)."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {entry.name: to_json(getattr(record, entry.name)) for entry in dataclasses.fields(record)}
+        values = {entry: getattr(record, entry.name) for entry in dataclasses.fields(record)}
+        return {entry.name: to_json(value) for entry, value in values.items() if not _left_out(entry, value)}
     if isinstance(record, Mapping):
         return {key: to_json(value) for key, value in record.items()}
     if isinstance(record, (list, tuple)):
         return [to_json(value) for value in record]
     return record
+
+
+def _left_out(entry: dataclasses.Field, value: Any) -> bool:
+    return entry.metadata.get(ONLY_IF_SET, False) and value == entry.default
 
 
 def from_json(kind: type[Record], value: Any) -> Record:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 from nnunetv2_tf.tumours.recipe import STRONGEST
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig, Span
@@ -24,7 +25,7 @@ class TumourConstraints:
     radius: float | None = None  # mm around it, for the tumour's own centre
     components: tuple[int, ...] | None = None
     fractions: Mapping[int, Span] = field(default_factory=dict)  # by class, of the tumour's volume
-    mass_effect: Span | None = None  # how strong
+    mass_effect: Span | None = field(default=None, metadata={ONLY_IF_SET: True})  # how strong
 
     def check_possible(self, bank: Bank, sampling: SamplingConfig, names: Mapping[int, str]) -> None:
         """Raise when no donor can meet what is asked, before any work begins."""

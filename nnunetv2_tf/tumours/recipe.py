@@ -8,7 +8,7 @@ one seeded permutation after the other, so that none comes twice before all came
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
-from nnunetv2_tf.io.json_dataclass import from_json, to_json
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, from_json, to_json
 
 REAL, HEALTHY, DONOR, SEED, SPARE, STRENGTH = range(6)  # streams of random numbers
 STRONGEST = 1.5  # mass effect: tissue that is pressed to 22 % of its volume
@@ -59,9 +59,8 @@ class RecipeLine:
     real_host: str | None
     tumours: tuple[DonorTumour, ...]
     seed: int
-    mass_effect: float = (
-        0.0  # what is in a core had exp(-mass_effect) of its volume before; 0: nothing was pushed aside
-    )
+    # what is in a core had exp(-mass_effect) of its volume before; 0: nothing was pushed aside
+    mass_effect: float = field(default=0.0, metadata={ONLY_IF_SET: True})
 
     def __post_init__(self) -> None:
         if self.seed < 0 or not self.tumours:

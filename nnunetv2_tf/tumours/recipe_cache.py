@@ -22,7 +22,7 @@ from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, STRENGTH, RecipeLi
 from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
 from nnunetv2_tf.working_space.stored import Case
 
-MAKING = 4  # counts up when lines come to be drawn in another way
+MAKING = 3  # counts up when lines come to be drawn in another way
 AGAIN = "delete it, its lines are drawn anew."
 SPARES = 4  # hosts that are tried when nothing fits into the one whose turn it is
 
@@ -64,6 +64,8 @@ class RecipeCache:
         config = to_json(sampler.config)
         for name in ("harmonised", "rounded", "front"):  # change hosts, and no line
             del config[name]
+        if not sampler.config.mass_effect:  # as before there was any
+            del config["mass_effect"]
         return digest([MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)])
 
     @property

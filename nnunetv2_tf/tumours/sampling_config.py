@@ -18,12 +18,12 @@ class SamplingConfig:
     matched: bool = True  # volumes and places are drawn from the cohort's, else uniformly
     around_fluid: bool = True  # diffuse classes leave out the host's fluid
     harmonised: bool = True  # hosts take over the appearance of a training case
-    rounded: bool = True  # cores have smooth surfaces
-    mass_effect: bool = True  # cores push the tissue around them aside
-    front: bool = True  # edema spreads from the cores anew, through white matter first
+    rounded: bool = False  # cores have smooth surfaces
+    mass_effect: bool = False  # cores push the tissue around them aside
+    front: bool = False  # edema spreads from the cores anew, through white matter first
 
 
 AS_PUBLISHED = SamplingConfig(
-    uneven=0.0, turn=0.0, elastic=False, matched=False, around_fluid=False, harmonised=False,
-    rounded=False, mass_effect=False, front=False,
+    uneven=0.0, turn=0.0, elastic=False, matched=False, around_fluid=False, harmonised=False
 )  # fmt: skip
+GROWN = SamplingConfig(rounded=True, mass_effect=True, front=True)

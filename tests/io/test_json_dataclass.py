@@ -70,3 +70,14 @@ def test_a_file_is_named_with_its_cure(tmp_path):
     (tmp_path / "r.json").write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match=r"r\.json: Inner must be an object, not \[\]; make it again\."):
         read_record(Inner, tmp_path / "r.json", "make it again.")
+
+
+def test_a_field_that_came_later_is_written_only_where_it_says_something():
+    @dataclasses.dataclass(frozen=True)
+    class Grown:
+        name: str
+        strength: float = dataclasses.field(default=0.0, metadata={ONLY_IF_SET: True})
+
+    assert to_json(Grown("as before")) == {"name": "as before"}
+    assert to_json(Grown("new", 0.5)) == {"name": "new", "strength": 0.5}
+    assert from_json(Grown, {"name": "as before"}) == Grown("as before")

@@ -31,10 +31,9 @@ class Tint(Stamp):
 
 
 class Glow(Stamp):
-    """In healthy scans, which stay as they are."""
+    """In healthy scans."""
 
     hosts = ("healthy",)
-    growth = "none"
 
 
 class Liar(Glow):

@@ -45,9 +45,6 @@ def temporary_files(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in root.rglob(".*") if path.suffix in (".tmp", ".lock")]
 
 
-UNGROWN = SamplingConfig(rounded=False, mass_effect=False, front=False)
-
-
 def make_glowing(workspace: Workspace, name: str = "glow", **changes: Any) -> SetPart:
     """Makes a set with healthy hosts."""
     settings = {"method": "tests.methods.examples:Glow", "healthy": "601", "num_cases": 4, **changes}
@@ -61,7 +58,7 @@ def cohort_of(workspace: Workspace) -> Cohort:
 
 def healthy_hosts_of(workspace: Workspace) -> HealthyHostPool:
     """Of fold 0."""
-    return HealthyHostPool(cohort_of(workspace), 0, UNGROWN)
+    return HealthyHostPool(cohort_of(workspace), 0, SamplingConfig())
 
 
 def preprocess_people(number: str = "601") -> None:

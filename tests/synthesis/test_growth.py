@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nnunetv2_tf.geometry.displacement import displaced
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.base import Edited, Site
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.standin.brains import Brains
@@ -17,16 +18,19 @@ from nnunetv2_tf.synthesis.native_volume import read_volume
 from nnunetv2_tf.synthesis.site_builder import healthy_site
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
 from nnunetv2_tf.tumours.place import HostAnatomy, place_tumours, read_host
-from nnunetv2_tf.tumours.recipe import DonorTumour
-from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
+from nnunetv2_tf.tumours.recipe import DonorTumour, read_recipe
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, GROWN
 from nnunetv2_tf.working_space.stored import OpenCase
 from tests.conftest import enter
+from tests.methods import examples
 from tests.scenes import Builder, Scene
+from tests.synthesis.making import make_glowing, written
 from tests.tumours.hosts import GRID, SHAPE, bank, lesion_map, organ
 from tests.tumours.test_fluid import head
+from tests.workspace import Workspace
 
 SPACING = (3.0, 3.0, 3.0)
-ALL = SamplingConfig()
+ALL = GROWN
 
 
 def site() -> tuple[Site, HostAnatomy]:
@@ -122,7 +126,32 @@ def _grown(case: OpenCase, known: Bank) -> tuple[Grown, Site]:
     return grow(before, anatomy, known, ALL, 1.0), before
 
 
-def test_a_method_that_bears_less_gets_less():
-    assert find_method("tf_aug").sampling == ALL
-    none = find_method("tests.methods.examples:Glow").sampling
-    assert (none.rounded, none.mass_effect, none.front) == (False, False, False)
+def test_a_method_that_bears_less_gets_less(monkeypatch):
+    monkeypatch.setattr(examples, "SAMPLING", {"default": GROWN})
+    name = "tests.methods.examples:Glow"
+    assert find_method(name).sampling == find_method("tf_aug", "grown").sampling == GROWN
+    monkeypatch.setattr(examples.Glow, "growth", "mass")
+    assert find_method(name).sampling == replace(GROWN, rounded=False, front=False)
+    monkeypatch.setattr(examples.Glow, "growth", "none")
+    assert find_method(name).sampling == replace(GROWN, rounded=False, front=False, mass_effect=False)
+    monkeypatch.setattr(examples.Glow, "growth", "some")
+    with pytest.raises(UserError, match="growth must be one of all, mass, none, not 'some'"):
+        find_method(name)
+
+
+@pytest.mark.slow
+def test_sets_are_the_same_for_any_workers_and_say_how_far_tissue_moved(with_healthy: Workspace, monkeypatch):
+    monkeypatch.setattr(examples, "SAMPLING", {"default": GROWN})
+    part = make_glowing(with_healthy, "grown", num_cases=4, asked={"mass_effect": [1.0, 1.5]})
+    alone = written(part)
+    part.remove()
+    together = written(
+        make_glowing(with_healthy, "grown", num_cases=4, asked={"mass_effect": [1.0, 1.5]}, num_processes=2)
+    )
+    names = {name for name in alone if name.startswith(("imagesTr", "labelsTr", "manifest", "recipe", "sidecars"))}
+    assert {name: together[name] for name in names} == {name: alone[name] for name in names}
+    for line in read_recipe(part.folder / "recipe.jsonl"):
+        assert 1.0 <= line.mass_effect <= 1.5
+        found = part.sidecar(f"grown_{line.index:05d}").controls["mass_effect"]
+        assert found["strength"] == line.mass_effect
+        assert found["largest_mm"] >= 0

@@ -15,9 +15,10 @@ from nnunetv2_tf.synthesis.host_pool import RealHostPool
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, draw_line, read_recipe
 from nnunetv2_tf.tumours.sampler import TumourSampler
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 from tests.scenes import Built
-from tests.synthesis.making import PEOPLE, UNGROWN, cases_in, healthy_hosts_of, make_glowing, without_organ
+from tests.synthesis.making import PEOPLE, cases_in, healthy_hosts_of, make_glowing, without_organ
 from tests.workspace import HEALTHY, Workspace
 
 
@@ -64,7 +65,7 @@ def test_a_healthy_host_is_given_what_its_line_asks_for(with_healthy: Workspace)
         assert builder.line == line
         assert [lesion.donor for lesion in builder.bank.lesions] == list(builder.donors) == [training[1], training[4]]
         assert list(builder.training) == training
-        assert (builder.asked, builder.sampling) == (asked, UNGROWN)
+        assert (builder.asked, builder.sampling) == (asked, SamplingConfig())
         assert builder.class_names == {1: "NCR", 2: "ED", 3: "ET"}
         assert builder.appearance_source is not None
         models.add(builder.appearance_source.identifier)
@@ -76,7 +77,7 @@ def test_a_healthy_host_is_given_what_its_line_asks_for(with_healthy: Workspace)
 
 
 def test_sites_to_learn_from_depend_on_nothing_but_the_random_numbers(with_healthy: Workspace):
-    pool = replace(healthy_hosts_of(with_healthy), sampling=replace(UNGROWN, harmonised=False))
+    pool = replace(healthy_hosts_of(with_healthy), sampling=SamplingConfig(harmonised=False))
     scans = {name: case.open() for name, case in pool.cases.items()}
     hosts = set()
     for seed in range(5):
@@ -97,7 +98,7 @@ def test_sites_to_learn_from_depend_on_nothing_but_the_random_numbers(with_healt
 
 def test_a_site_to_learn_from_is_harmonised_and_has_donors_where_wanted(with_healthy: Workspace):
     pool = healthy_hosts_of(with_healthy)
-    plain = replace(pool, sampling=replace(UNGROWN, harmonised=False))
+    plain = replace(pool, sampling=SamplingConfig(harmonised=False))
     for seed in range(3):
         site, as_stored = (hosts.sample_site(True, np.random.default_rng(seed)) for hosts in (pool, plain))
         assert torch.equal(site.tumour, as_stored.tumour)
@@ -130,7 +131,7 @@ def test_fits_are_not_made_for_what_a_user_asks_of_a_set(with_healthy: Workspace
         "tumours": asking.settings["tumours"],
     }
     assert asking.settings["tumours"] != pool.settings["tumours"]
-    growing = replace(pool, sampling=replace(UNGROWN, front=True))
+    growing = replace(pool, sampling=SamplingConfig(front=True))
     assert growing.settings["growth"] == {"rules": GROWING, "rounded": False, "mass_effect": False, "front": True}
     assert growing.settings["tumours"] == pool.settings["tumours"]  # the same tumours, grown
     fitting = asking.for_fitting(7)

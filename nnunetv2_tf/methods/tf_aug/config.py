@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nnunetv2_tf.methods.base import CheckConfig
-from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, GROWN
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class TFAugConfig:
 
 PRESETS = {
     "default": TFAugConfig(),
+    "grown": TFAugConfig(),
     "paper": TFAugConfig(
         in_voxels=True,
         within_organ=False,
@@ -51,5 +52,5 @@ PRESETS = {
         jitter_b=0.0,
     ),
 }
-SAMPLING = {"paper": AS_PUBLISHED}
+SAMPLING = {"paper": AS_PUBLISHED, "grown": GROWN}
 CHECKED = {"paper": CheckConfig(rejects=False)}
