@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.json_dataclass import from_json, read_record, to_json
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, from_json, read_record, to_json
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ def test_a_file_is_named_with_its_cure(tmp_path):
 
 
 def test_a_field_that_came_later_is_written_only_where_it_says_something():
-    @dataclasses.dataclass(frozen=True)
+    @dataclass(frozen=True)
     class Grown:
         name: str
-        strength: float = dataclasses.field(default=0.0, metadata={ONLY_IF_SET: True})
+        strength: float = field(default=0.0, metadata={ONLY_IF_SET: True})
 
     assert to_json(Grown("as before")) == {"name": "as before"}
     assert to_json(Grown("new", 0.5)) == {"name": "new", "strength": 0.5}
