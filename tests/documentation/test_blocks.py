@@ -16,6 +16,8 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("guide/methods/tf_aug", "TF-Aug: from maps to images"): "test_tumor_fabrication",
     ("guide/methods/your_own", "A method of your own"): "test_tumor_fabrication",
     ("guide/where_tumours_go", "Where tumours go"): "test_tumor_fabrication",
+    ("guide/quality", "The filter, if you ask for it"): "test_quality",
+    ("guide/quality", "Figures compare methods"): "test_quality",
     ("guide/sets", "Make one"): "test_sets_and_benchmark",
     ("guide/sets", "Bring your own cases"): "test_sets_and_benchmark",
     ("guide/sets", "Use it"): "test_sets_and_benchmark",
