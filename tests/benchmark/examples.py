@@ -9,9 +9,9 @@ from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.scores import Row, Score
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.methods.base import Edited
-from tests.methods.examples import PRESETS, Glow, Stamp
+from tests.methods.examples import CHECKED, PRESETS, Glow, Stamp
 
-__all__ = ["PRESETS"]
+__all__ = ["CHECKED", "PRESETS"]
 
 DATASET = "Dataset501_StandIns"
 NNUNET = Arm("nnunet")
