@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "-tr", metavar="TRAINER",
-        help="baseline that is asked what it recognises (default: the one that the set's method was fitted by)",
+        help="baseline that is asked what it recognises (default: that of the set's filter, else of its method's fit)",
     )  # fmt: skip
     parser.add_argument(
         "-num_free", type=int, default=24, metavar="N",

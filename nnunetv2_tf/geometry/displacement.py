@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -31,6 +32,11 @@ class Displacement:
     def largest(self) -> float:
         """How far tissue moved at the most, in mm."""
         return float(np.sqrt((self.shift**2).sum(axis=0)).max())
+
+    @cached_property
+    def on_case(self) -> tuple[Box, np.ndarray] | None:
+        """The same on the case's own grid, as `on` returns it; kept, since all volumes of a case move alike."""
+        return self.on(np.eye(4), self.organ.shape)
 
     def on(self, to_case: np.ndarray, shape: Sequence[int]) -> tuple[Box, np.ndarray] | None:
         """Return the box of a grid in which anything moves, and (3, *box) shifts there in mm; None where all is still.

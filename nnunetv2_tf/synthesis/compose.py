@@ -99,7 +99,8 @@ def compose(
     """
     images = tuple(_read(path, host) for path in host.files.images)
     label = _read(host.files.label, host)
-    _check_not_replaced(host, images, label)
+    shown = site.image if unharmonised is None else unharmonised
+    _check_not_replaced(host, shown.numpy() if displacement is None else host.image(), images, label)
     _renumber(label, host)
     content = _content(host, images) if host.has_background else None
     if displacement is not None:
@@ -236,7 +237,7 @@ def _displace(host: OpenCase, images: Sequence[Volume], label: Volume, displacem
     turned[box] = displaced(turned, box, shift, host.grid.native_spacing, 0)
 
 
-def _check_not_replaced(host: OpenCase, images: Sequence[Volume], label: Volume) -> None:
+def _check_not_replaced(host: OpenCase, stored: np.ndarray, images: Sequence[Volume], label: Volume) -> None:
     """Raise when a file is not what was preprocessed. Voxel by voxel, so only where nothing was resampled."""
     if host.grid.resampled:
         return
@@ -244,7 +245,6 @@ def _check_not_replaced(host: OpenCase, images: Sequence[Volume], label: Volume)
     if not np.array_equal(np.maximum(expected, 0), label.to_native(_turned(label, host)[crop])):
         raise _replaced(host.files.label, "its labels are others")
     some = (slice(None, None, 4),) * 3
-    stored = host.image()
     for index, image in enumerate(images):
         if _Channel.of(host, index).limits is None:
             mean, sd = host.intensity.mean[index], host.intensity.sd[index]

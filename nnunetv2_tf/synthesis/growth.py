@@ -86,10 +86,9 @@ def _parts(tumour: np.ndarray, diffuse: Sequence[int]) -> tuple[np.ndarray, np.n
 
 def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.ndarray:
     """Return volumes (C, Z, Y, X) of the case after its tissue moved."""
-    moving = displacement.on(np.eye(4), volumes.shape[1:])
     result = volumes.copy()
-    if moving is not None:
-        box, shift = moving
+    if displacement.on_case is not None:
+        box, shift = displacement.on_case
         for volume, target in zip(volumes, result, strict=True):
             target[box] = displaced(volume, box, shift, displacement.spacing, order)
     return result
