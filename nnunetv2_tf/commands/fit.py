@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from nnunetv2_tf.io.arguments import add_method_arguments, command_parser, positive
-from nnunetv2_tf.io.errors import UserError, run_command
+from nnunetv2_tf.io.arguments import add_method_arguments, check_seed, command_parser, positive
+from nnunetv2_tf.io.errors import run_command
 
 DESCRIPTION = """\
 Lets a method learn what it needs for making synthetic cases: from a fold's training cases (never its validation cases),
@@ -58,8 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int | None:
-    if arguments.seed < 0:
-        raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    check_seed(arguments.seed)
     from nnunetv2_tf.training.distributed import check_gpus, is_member, launch
 
     if arguments.num_gpus > 1 and not is_member():

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nnunetv2_tf.io.arguments import command_parser, parse_fold, positive
+from nnunetv2_tf.io.arguments import check_seed, command_parser, parse_fold, positive
 from nnunetv2_tf.io.errors import UserError, run_command
 
 FEWEST_FREE = 8  # as many patients are needed
@@ -62,8 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> None:
     if not arguments.figures:
         raise UserError("Say what to report: --figures.")
-    if arguments.seed < 0:
-        raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    check_seed(arguments.seed)
     if arguments.num_free != 0 and arguments.num_free < FEWEST_FREE:
         raise UserError(f"-num_free takes {FEWEST_FREE} or more, fewer cannot be measured; or 0 for none.")
     from nnunetv2_tf.report.figures import FiguresRequest, report_figures

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.io.arguments import add_method_arguments, command_parser, positive
+from nnunetv2_tf.io.arguments import add_method_arguments, check_seed, command_parser, positive
 from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -118,8 +118,7 @@ def _run(arguments: argparse.Namespace) -> None:
     asked = _asked(arguments)
     if asked and arguments.recipe is not None:
         raise UserError(f"A recipe says what tumours are like; give -{next(iter(asked))} or -recipe.")
-    if arguments.seed is not None and arguments.seed < 0:
-        raise UserError(f"A seed is 0 or more, not {arguments.seed}.")
+    check_seed(arguments.seed)
     keep = _kept_band(arguments)
     from nnunetv2_tf.io.parallel import Share
     from nnunetv2_tf.synthesis.requests import SynthesizeRequest, synthesize

@@ -35,6 +35,12 @@ def feather_around(tumour: np.ndarray, reach_mm: float, spacing: Sequence[float]
     return feather(np.asarray(distance_transform_edt(~tumour, sampling=spacing)), reach_mm).astype(np.float32)
 
 
+def signed_distance(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Return (Z, Y, X) float32: mm to the surface of a mask of bool, below 0 within it."""
+    outside, inside = (np.asarray(distance_transform_edt(part, sampling=spacing)) for part in (~mask, mask))
+    return (outside - inside).astype(np.float32)
+
+
 def distance_to(tumour: np.ndarray, spacing: Sequence[float], limit: float) -> np.ndarray:
     """Return (Z, Y, X) float32: the distance in mm to a tumour map; 0 in it, clipped at `limit`."""
     distance = np.full(tumour.shape, limit, np.float32)

@@ -5,6 +5,8 @@ Nothing heavy is imported here, since `-h` of every command imports this module.
 
 import argparse
 
+from nnunetv2_tf.io.errors import UserError
+
 Fold = int | str  # a number, or "all"
 
 
@@ -32,6 +34,12 @@ def command_parser(command: str, description: str, examples: str) -> argparse.Ar
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def check_seed(seed: int | None) -> None:
+    """Raise when a seed is none; None: it was not given."""
+    if seed is not None and seed < 0:
+        raise UserError(f"A seed is 0 or more, not {seed}.")
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,17 @@ def profile_distance(examples: Sequence[Example]) -> Figure:
     return figure
 
 
+def mean_difference(features: np.ndarray, real: np.ndarray) -> Figure:
+    """Return the mean distance between means of features (N, F), in real examples' standard deviations."""
+    sd = np.maximum(np.nanstd(features[real], axis=0), EVEN)
+
+    def figure(of_real: np.ndarray, of_made: np.ndarray) -> float:
+        means = [_mean(features[side], weight) for side, weight in ((real, of_real), (~real, of_made))]
+        return float(np.nanmean(np.abs(means[0] - means[1]) / sd))
+
+    return figure
+
+
 def diversity(features: np.ndarray, real: np.ndarray) -> Figure:
     """Return how much made examples differ from one another, over how much real ones do; 1 is as varied as real."""
     distances = _distances(_standardised(features, real))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.geometry.boxes import box_around
+from nnunetv2_tf.geometry.feather import signed_distance
 
 VIEW = 10.0  # mm around a tumour
 
@@ -55,9 +55,8 @@ def example(
     """
     box = box_around(tumour > 0, [int(VIEW / step) + 2 for step in spacing])
     inside = tumour[box] > 0
-    outside = np.asarray(distance_transform_edt(~inside, sampling=spacing))
-    depth = (outside - np.asarray(distance_transform_edt(inside, sampling=spacing))).astype(np.float32)
-    seen = organ[box] & (outside <= VIEW)
+    depth = signed_distance(inside, spacing)
+    seen = organ[box] & (depth <= VIEW)
     z, y, x = (float(step) for step in spacing)
     return Example(
         name=name,

@@ -1,6 +1,6 @@
 """Realism of one fold's part of a set, by every eye. In: real and made examples. Out: figures with intervals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from nnunetv2_tf.quality.distances import (
     brightness_distance,
     diversity,
     kernel_figure,
+    mean_difference,
     nearest_real,
     profile_distance,
 )
@@ -53,7 +54,7 @@ class Eyes:
         real = _real(examples)
         if min(real.sum(), (~real).sum()) < FEWEST:
             return {}
-        named = self.named(examples)
+        names, named = self.named(examples)
         found = {"AUC named features": told_apart(named, examples, rng, resampled)}
         if all(one.further for one in examples):
             whole = np.array([list(one.further.values()) for one in examples], float)
@@ -64,7 +65,7 @@ class Eyes:
         for name, figure in (
             ("brightness", brightness_distance(examples, self.classes)),
             ("profile", profile_distance(examples)),
-            ("grain", _mean_difference(named[:, [name.startswith(GRAIN) for name in self.names]], real)),
+            ("grain", mean_difference(named[:, [name.startswith(GRAIN) for name in names]], real)),
         ):
             found[f"{name} distance"] = estimate(figure, examples, rng, resampled, distance=True)
         found["diversity"] = estimate(diversity(named, real), examples, rng, resampled)
@@ -89,17 +90,10 @@ class Eyes:
         found["KID encoder"] = estimate(kernel_figure(standard, real), unseen, rng, resampled)
         return found
 
-    def named(self, examples: Sequence[Example]) -> np.ndarray:
-        """Return (N, F): the named figures."""
+    def named(self, examples: Sequence[Example]) -> tuple[list[str], np.ndarray]:
+        """Return the names of the named figures, and (N, F) their values."""
         rows = [named_features(one, self.classes, self.channels) for one in examples]
-        return np.array([list(row.values()) for row in rows], float)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of figures of a tumour, without those of the whole brain."""
-        z = np.zeros((1, 1, 1))
-        probe = Example("", True, (), np.zeros((len(self.channels), 1, 1, 1)), z, z > 0, z, (1.0, 1.0, 1.0), 1.0)
-        return list(named_features(probe, self.classes, self.channels))
+        return list(rows[0]), np.array([list(row.values()) for row in rows], float)
 
 
 def against_real(eyes: Eyes, real: Sequence[Example], made: Sequence[Example]) -> dict[str, Estimate]:
@@ -144,18 +138,3 @@ def _at_most(examples: Sequence[Example], rng: np.random.Generator) -> list[Exam
 
 def _real(examples: Sequence[Example]) -> np.ndarray:
     return np.array([one.real for one in examples], bool)
-
-
-def _mean_difference(features: np.ndarray, real: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Return the mean distance between means, in real examples' standard deviations."""
-    sd = np.maximum(np.nanstd(features[real], axis=0), 1e-6)
-
-    def figure(of_real: np.ndarray, of_made: np.ndarray) -> float:
-        means = []
-        for side, weight in ((real, of_real), (~real, of_made)):
-            rows = features[side]
-            known = ~np.isnan(rows)
-            means.append((weight[:, None] * np.nan_to_num(rows)).sum(axis=0) / (weight[:, None] * known).sum(axis=0))
-        return float(np.nanmean(np.abs(means[0] - means[1]) / sd))
-
-    return figure

@@ -83,9 +83,8 @@ class Judge:
     rejects: bool = True  # else checks are reported, and reject nothing
     class_names: Mapping[int, str] = field(default_factory=dict)
     rule: FilterRule | None = None
-    ancestors: frozenset[str] = (
-        frozenset()
-    )  # real cases that the filter knows, and so whatever it lets pass descends from
+    # real cases that the filter knows, and so whatever it lets pass descends from
+    ancestors: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, cohort: Cohort, checked: CheckConfig, rule: FilterRule | None, num_processes: int) -> "Judge":

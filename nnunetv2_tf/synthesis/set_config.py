@@ -9,7 +9,7 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
-from nnunetv2_tf.io.json_dataclass import read_record, to_json
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, read_record, to_json
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.judging import Filter
@@ -43,7 +43,10 @@ class SetConfig:
         default=None, metadata={DIFFERS: "hosts harmonised by rules {}, not {} (None: as they are)"}
     )
     # by which rules their tumours grow
-    growth: Any = field(default=None, metadata={DIFFERS: "growth {}, not {} (None: tumours are put in as they are)"})
+    growth: Any = field(
+        default=None,
+        metadata={DIFFERS: "growth {}, not {} (None: tumours are put in as they are)", ONLY_IF_SET: True},
+    )
     # what was asked of their tumours
     controls: Any = field(default=None, metadata={DIFFERS: "controls {}, not {}"})
     # digest of what they are drawn from
@@ -60,9 +63,10 @@ class SetConfig:
     learnt_from: str | None = field(
         default=None, metadata={DIFFERS: "other training scans, or another patch size (learnt_from), than now"}
     )
-
     # which of the finished cases are kept, and by whom
-    filter: Filter | None = field(default=None, metadata={DIFFERS: "filter {}, not {} (None: no filter)"})
+    filter: Filter | None = field(
+        default=None, metadata={DIFFERS: "filter {}, not {} (None: no filter)", ONLY_IF_SET: True}
+    )
 
     @classmethod
     def of(
@@ -100,12 +104,8 @@ class SetConfig:
 
     @property
     def hash(self) -> str:
-        """The manifest's config_hash; the same as before there were filters and growth where there is none."""
-        content = to_json(self)
-        for name in ("filter", "growth"):
-            if content[name] is None:
-                del content[name]
-        return digest(content)
+        """The manifest's config_hash."""
+        return digest(to_json(self))
 
     def write_or_check(self, path: Path, what: str) -> None:
         """Write config.json, or compare with the one there and refuse what differs."""
@@ -118,6 +118,7 @@ class SetConfig:
         """Raise when config.json says that `what` is, or was, made in another way."""
         before, now = to_json(read_record(SetConfig, path, CURE)), to_json(self)
         for entry in fields(SetConfig):
-            if before[entry.name] != now[entry.name]:
-                difference = entry.metadata[DIFFERS].format(before[entry.name], now[entry.name])
+            earlier, current = before.get(entry.name), now.get(entry.name)
+            if earlier != current:
+                difference = entry.metadata[DIFFERS].format(earlier, current)
                 raise UserError(f"{what} of fold {self.fold} was begun with {difference} ({path}); {cure}")

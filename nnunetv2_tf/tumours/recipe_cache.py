@@ -63,9 +63,7 @@ class RecipeCache:
         sampler = self.sampler
         config = to_json(sampler.config)
         for name in ("harmonised", "rounded", "front"):  # change hosts, and no line
-            del config[name]
-        if not sampler.config.mass_effect:  # as before there was any
-            del config["mass_effect"]
+            config.pop(name, None)
         return digest([MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)])
 
     @property

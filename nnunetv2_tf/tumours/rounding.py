@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
 from nnunetv2_tf.geometry.boxes import box_around
+from nnunetv2_tf.geometry.feather import signed_distance
 
 WIDTH = 1.5  # mm, standard deviation
 ROUNDS, NEAR = 30, 0.02  # of matching the classes' sizes; how near is near enough
@@ -28,7 +29,7 @@ def rounded(tumour: np.ndarray, allowed: np.ndarray, spacing: Sequence[float]) -
     box = box_around(tumour > 0, [int(np.ceil(3 * WIDTH / step)) + 1 for step in spacing])
     part, allowed_ = tumour[box], allowed[box]
     sigma = [WIDTH / step for step in spacing]
-    levels = np.stack([gaussian_filter(_signed_distance(part == value, spacing), sigma) for value in [0, *classes]])
+    levels = np.stack([-gaussian_filter(signed_distance(part == value, spacing), sigma) for value in [0, *classes]])
     wanted = np.array([(part == value).sum() for value in classes])
     radius = (0.75 / np.pi * wanted * np.prod(spacing)) ** (1 / 3)
     offset = np.zeros(len(levels))
@@ -45,9 +46,3 @@ def rounded(tumour: np.ndarray, allowed: np.ndarray, spacing: Sequence[float]) -
     result = tumour.copy()
     result[box] = label
     return result
-
-
-def _signed_distance(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Return mm to the surface, above 0 within the mask."""
-    inside, outside = (np.asarray(distance_transform_edt(part, sampling=spacing)) for part in (mask, ~mask))
-    return (inside - outside).astype(np.float32)

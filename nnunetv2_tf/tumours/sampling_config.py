@@ -1,6 +1,8 @@
 """How tumours are sampled, and what is done to their hosts: what each preset of a method chooses, in its SAMPLING."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 
 Span = tuple[float, ...]  # least and most
 
@@ -18,9 +20,10 @@ class SamplingConfig:
     matched: bool = True  # volumes and places are drawn from the cohort's, else uniformly
     around_fluid: bool = True  # diffuse classes leave out the host's fluid
     harmonised: bool = True  # hosts take over the appearance of a training case
-    rounded: bool = False  # cores have smooth surfaces
-    mass_effect: bool = False  # cores push the tissue around them aside
-    front: bool = False  # edema spreads from the cores anew, through white matter first
+    # cores have smooth surfaces; they push the tissue around them aside; edema spreads from them anew
+    rounded: bool = field(default=False, metadata={ONLY_IF_SET: True})
+    mass_effect: bool = field(default=False, metadata={ONLY_IF_SET: True})
+    front: bool = field(default=False, metadata={ONLY_IF_SET: True})
 
 
 AS_PUBLISHED = SamplingConfig(

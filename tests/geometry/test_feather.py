@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.geometry.feather import distance_to, feather, feather_around
+from nnunetv2_tf.geometry.feather import distance_to, feather, feather_around, signed_distance
 from tests.scenes import Built
 
 
@@ -30,3 +30,9 @@ def test_distances(scene: Built):
     spacing = (2.0, 1.0, 0.5)
     expected = np.minimum(np.asarray(distance_transform_edt(tumour == 0, sampling=spacing)), 5.0)
     np.testing.assert_allclose(distance_to(tumour, spacing, 5.0), expected, rtol=1e-6)
+
+
+def test_signed_distances_are_below_zero_inside():
+    mask = np.zeros((9, 3, 3), bool)
+    mask[3:6] = True
+    np.testing.assert_array_equal(signed_distance(mask, (2.0, 1.0, 1.0))[:, 1, 1], [6, 4, 2, -2, -4, -2, 2, 4, 6])
