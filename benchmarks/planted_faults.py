@@ -39,8 +39,8 @@ from nnunetv2_tf.quality.measures import measure
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
 from nnunetv2_tf.quality.two_samples import Estimate
 from nnunetv2_tf.quality.voxel_classifier import Samples, Scan, VoxelClassifier, sampled, sideways_axis, voxel_features
-from nnunetv2_tf.report.realism import Eyes
-from nnunetv2_tf.synthesis.judging import ready_segmentor
+from nnunetv2_tf.report.realism import Yardsticks
+from nnunetv2_tf.synthesis.acceptance import ready_segmentor
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case
 
@@ -163,10 +163,10 @@ def _rows(judge: str, recogniser: str) -> Iterator[Row]:
     limits = Limits.of([measure(p.image, p.tumour, p.organ, p.spacing) for p in training])
     baselines = {name: Baseline(DATASET, name, PLANS, CONFIGURATION, FOLD) for name in (judge, recogniser)}
     encoder = Encoder.of(baselines[judge])
-    eyes = Eyes(roles.tumour, channel_names(DATASET), encoder, frozenset(), torch.device("cpu"), SEED)
+    yardsticks = Yardsticks(roles.tumour, channel_names(DATASET), encoder, frozenset(), torch.device("cpu"), SEED)
 
     def measured(name: str, degree: float) -> Iterator[Row]:
-        yield from _realism(eyes, list(patients.values()), name, degree, faults)
+        yield from _realism(yardsticks, list(patients.values()), name, degree, faults)
         if name != "copies":
             spoilt = [_spoilt(patient, name, degree, faults, index) for index, patient in enumerate(training)]
             yield from _usefulness(spoilt, validating, name, degree)
@@ -202,7 +202,7 @@ def _spoilt(patient: Patient, name: str, degree: float, faults: dict[str, Fault]
 
 
 def _realism(
-    eyes: Eyes, patients: Sequence[Patient], name: str, degree: float, faults: dict[str, Fault]
+    yardsticks: Yardsticks, patients: Sequence[Patient], name: str, degree: float, faults: dict[str, Fault]
 ) -> Iterator[Row]:
     values: dict[str, list[float]] = {}
     for split in range(SPLITS):
@@ -212,14 +212,14 @@ def _realism(
         made = [_spoilt(patients[index], name, degree, faults, index).as_example(False) for index in order[half:]]
         if name == "copies":
             made = copied(made, real[0], degree, np.random.default_rng([SEED, split]))
-        for yardstick, found in _looked_at(eyes, [*real, *made], split < JUDGED).items():
+        for yardstick, found in _looked_at(yardsticks, [*real, *made], split < JUDGED).items():
             values.setdefault(yardstick, []).append(found.value)
     for yardstick, row in values.items():
         yield (name, degree, yardstick, float(np.nanmean(row)), float(np.nanmin(row)), float(np.nanmax(row)))
 
 
-def _looked_at(eyes: Eyes, examples: Sequence[Example], judged: bool) -> dict[str, Estimate]:
-    return {**eyes.figures(examples, int(judged), resampled=0), **eyes.encoded(examples, resampled=0)}
+def _looked_at(yardsticks: Yardsticks, examples: Sequence[Example], judged: bool) -> dict[str, Estimate]:
+    return {**yardsticks.figures(examples, int(judged), resampled=0), **yardsticks.encoded(examples, resampled=0)}
 
 
 def _usefulness(spoilt: Sequence[Patient], validating: Sequence[Patient], name: str, degree: float) -> Iterator[Row]:

@@ -1,9 +1,9 @@
 """Where do the methods stand: how real do their tumours look, and are they worth training on?
 
-    python -m benchmarks.starting_line FOLDER [-f 0] [-o docs/results/realism.csv] [--fits]
+    python -m benchmarks.starting_line FOLDER [-f 0] [-m METHOD:PRESET ...] [-o docs/results/realism.csv] [--fits]
 
 FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, Dataset631 of healthy
-scans prepared for it, and baselines of two seeds (benchmarks/steer_nnunet.json): methods are fitted by the first and
+scans prepared for it, and baselines of two seeds, FITTED and JUDGE below: methods are fitted by the first and
 filtered by it, the second's encoder only looks. Makes 24 cases with each method by the commands (with --fits after
 fitting those that learn), measures them by nnUNetv2_tf_report --figures, and writes all figures into one table. Paints
 twelve real tumours and twelve of each method, on healthy hosts and on free sides. Run again, it goes on with the method
@@ -30,7 +30,7 @@ from nnunetv2_tf.working_space.stored import OpenCase
 
 DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
 FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
-METHODS = {"carvemix": "default", "tf_aug": "default", "tf_gan": "brief"}
+METHODS = ("carvemix:default", "tf_aug:default", "tf_gan:brief")
 CASES, SHOWN, SEED = 24, 12, 0
 WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
 HEADER = ["method", "fold", "kind", "column", "figure", "value", "low", "high"]
@@ -42,6 +42,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
+    chosen = ", ".join(METHODS)
+    parser.add_argument("-m", nargs="+", default=METHODS, metavar="METHOD:PRESET", help=f"(default: {chosen})")
     parser.add_argument("-o", type=Path, default=Path("docs/results/realism.csv"))
     parser.add_argument("--fits", action="store_true", help="fit the methods that learn first")
     arguments = parser.parse_args()
@@ -50,8 +52,8 @@ def main() -> None:
         os.environ[variable] = str(arguments.root.resolve() / variable)
     rows = _read(arguments.o)
     pictures: list[list[Panel]] = []
-    for method, preset in METHODS.items():
-        part = SetPart(DATASET, f"start{method.replace('_', '')}", arguments.f)
+    for method, preset in (name.split(":") for name in arguments.m):
+        part = SetPart(DATASET, "start" + method.replace("_", "") + ("grown" if preset == "grown" else ""), arguments.f)
         if not any((row[0], str(row[1])) == (method, str(part.fold)) for row in rows):
             for command, seconds in _make(part, method, preset, arguments.fits).items():
                 rows.append((method, part.fold, "seconds", "as a whole", command, seconds, None, None))

@@ -1,4 +1,4 @@
-"""What flows between neighbouring voxels. In: how easily each is passed. Out: the links of a graph of voxels."""
+"""Diffusion operators on voxels. In: a conductivity by voxel. Out: weights between neighbours, a sparse matrix."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from scipy import sparse
 
 
 def face_conductivity(conductivity: np.ndarray, axis: int) -> np.ndarray:
-    """Return what passes the faces between neighbours along an axis: the harmonic mean, 0 where nothing passes one."""
+    """Return conductivities of the faces between neighbours along an axis: harmonic means, 0 beside a closed voxel."""
     size = conductivity.shape[axis]
     before, after = conductivity.take(range(size - 1), axis), conductivity.take(range(1, size), axis)
     return 2 * before * after / np.maximum(before + after, 1e-12)

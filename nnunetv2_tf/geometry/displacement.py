@@ -1,4 +1,4 @@
-"""Displaced tissue. In: where what is now in a place came from. Out: volumes as they look after tissue moved."""
+"""Displacement fields of tissue, and volumes warped by them: cubic for images, nearest for labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How tissue gives way to what grows in it. In: where it grows, what can move, what gives way. Out: a displacement.
+"""Potential flow, and the displacement it leads to. In: sources, sinks and a conductivity. Out: where points move.
 
 Tissue flows through its own body as through a porous one: velocity v = k grad(phi) with div v = sources - sinks, and
 nothing through the surface. Followed for one unit of time, such a flow cannot fold.
@@ -58,7 +58,7 @@ def velocity(rates: np.ndarray, conductivity: np.ndarray, spacing: Sequence[floa
 
 
 def followed(speed: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Return (3, Z, Y, X): where points are after a unit of time, minus where they were, in mm.
+    """Return (3, Z, Y, X) mm: the displacement that a stationary velocity field comes to, its exponential.
 
     Doubled steps (scaling and squaring): the first is so short that it cannot fold.
 

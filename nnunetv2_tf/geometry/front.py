@@ -1,4 +1,4 @@
-"""What spreads from a core. In: the core, how easily each place is passed. Out: how much gets there.
+"""Steady diffusion from a core, with uptake. In: the core, a diffusivity by voxel. Out: a concentration.
 
 It diffuses from the core, where there is 1 of it, and is taken up everywhere alike: div(D grad c) = c / length^2.
 Surfaces of equal c are round where all is alike, and have fingers where some places are passed more easily.

@@ -22,9 +22,9 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.quality.two_samples import Estimate
-from nnunetv2_tf.report.looks import made_examples, person, real_examples, tumour_free_balls
+from nnunetv2_tf.report.measured_examples import made_examples, person, real_examples, tumour_free_balls
 from nnunetv2_tf.report.measured_set import MadeCase, MeasuredSet
-from nnunetv2_tf.report.realism import MOST, Eyes, against_real, real_against_real
+from nnunetv2_tf.report.realism import MOST, Yardsticks, against_real, real_against_real
 from nnunetv2_tf.report.recognition import Recognition, recognition
 from nnunetv2_tf.report.usefulness import usefulness
 from nnunetv2_tf.sets.store import parts_of
@@ -80,9 +80,12 @@ class _Figures:
             "preset": config.preset, "cases": len(part.manifest().accepted), "judge": self.request.judge,
             "seconds": seconds, "versions": dict(versions()),
         }  # fmt: skip
-        eyes, asked = self._eyes(), self._asked()  # what is wrong with a baseline is said before hours of work
+        yardsticks, asked = (
+            self._yardsticks(),
+            self._asked(),
+        )  # what is wrong with a baseline is said before hours of work
         for name, stage in (
-            ("realism", lambda: self._realism(eyes)),
+            ("realism", lambda: self._realism(yardsticks)),
             ("usefulness", self._usefulness),
             ("recognition", lambda: self._recognition(asked)),
         ):
@@ -91,20 +94,20 @@ class _Figures:
             seconds[name] = round(perf_counter() - start, 1)
             yield content
 
-    def _realism(self, eyes: Eyes) -> dict[str, Any]:
+    def _realism(self, yardsticks: Yardsticks) -> dict[str, Any]:
         """Return columns of figures, and how many patients had a free side."""
         measured, healthy = self.measured, self.measured.config.healthy is not None
         real = real_examples(measured.real, whole=healthy)
-        columns = {REAL: real_against_real(eyes, real)}
+        columns = {REAL: real_against_real(yardsticks, real)}
         free, reason = self._free_sides()
         hosts = len({one.host for one in free})
         if hosts >= FEWEST_HOSTS:
-            columns[FREE] = against_real(eyes, real, made_examples(free, measured.real, whole=False))
+            columns[FREE] = against_real(yardsticks, real, made_examples(free, measured.real, whole=False))
         if healthy:
             made = list(islice(measured.made(), MOST))
-            columns[HOSTS] = against_real(eyes, real, made_examples(made, measured.real, whole=True))
+            columns[HOSTS] = against_real(yardsticks, real, made_examples(made, measured.real, whole=True))
             balls = tumour_free_balls(measured.real, made)
-            columns[GAP] = {**eyes.figures(balls), **eyes.encoded(balls)}
+            columns[GAP] = {**yardsticks.figures(balls), **yardsticks.encoded(balls)}
         few = f"{hosts}, and {FEWEST_HOSTS} are needed: {NOT_MEASURED}" if hosts < FEWEST_HOSTS else str(hosts)
         _print_realism(columns, reason or few)
         return {"hosts_with_free_sides": hosts, "realism": _plain(columns)}
@@ -124,7 +127,7 @@ class _Figures:
         _print_usefulness(table, useful.cases)
         return {"usefulness": _plain(table), "usefulness_by_case": to_json(useful)}
 
-    def _eyes(self) -> Eyes:
+    def _yardsticks(self) -> Yardsticks:
         measured, cohort, judge = self.measured, self.measured.cohort, self.request.judge
         if judge is not None and judge in self._known_trainers():
             raise UserError(
@@ -133,7 +136,7 @@ class _Figures:
             )
         encoder = None if judge is None else Encoder.of(self._baseline(judge)).to(self.device)
         split = fold_split(cohort.dataset, cohort.fold, list(cohort.files))
-        return Eyes(
+        return Yardsticks(
             classes=cohort.roles.tumour,
             channels=channel_names(measured.part.dataset),
             encoder=encoder,

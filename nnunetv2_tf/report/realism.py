@@ -28,8 +28,8 @@ GRAIN = ("grain", "texture")  # the named figures that the spectrum is
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """What looks at tumours."""
+class Yardsticks:
+    """What compares real with made tumours: named figures, an encoder, fresh judges, distances."""
 
     classes: tuple[int, ...]
     channels: tuple[str, ...]
@@ -96,21 +96,24 @@ class Eyes:
         return list(rows[0]), np.array([list(row.values()) for row in rows], float)
 
 
-def against_real(eyes: Eyes, real: Sequence[Example], made: Sequence[Example]) -> dict[str, Estimate]:
+def against_real(yardsticks: Yardsticks, real: Sequence[Example], made: Sequence[Example]) -> dict[str, Estimate]:
     """Return the figures of made examples, as far as their volumes are like real ones'."""
     examples = [*real, *matched_by_volume(real, made)]
-    return {**eyes.figures(examples), **eyes.encoded(examples)}
+    return {**yardsticks.figures(examples), **yardsticks.encoded(examples)}
 
 
-def real_against_real(eyes: Eyes, real: Sequence[Example]) -> dict[str, Estimate]:
+def real_against_real(yardsticks: Yardsticks, real: Sequence[Example]) -> dict[str, Estimate]:
     """Return the figures of real patients against others: what a perfect set would have, for samples half as large."""
     from tqdm import tqdm
 
     found: dict[str, list[float]] = {}
-    unseen = [one for one in real if one.groups[0] not in eyes.trained]
+    unseen = [one for one in real if one.groups[0] not in yardsticks.trained]
     for half in tqdm(range(HALVES), "Real against real", unit="split"):
-        figures = eyes.figures(_halved(real, eyes.seed, half), int(half < JUDGED), resampled=0)
-        for name, value in {**figures, **eyes.encoded(_halved(unseen, eyes.seed, half), resampled=0)}.items():
+        figures = yardsticks.figures(_halved(real, yardsticks.seed, half), int(half < JUDGED), resampled=0)
+        for name, value in {
+            **figures,
+            **yardsticks.encoded(_halved(unseen, yardsticks.seed, half), resampled=0),
+        }.items():
             found.setdefault(name, []).append(value.value)
     return {name: _over_halves(values) for name, values in found.items()}
 

@@ -13,7 +13,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.benchmark.metrics import dice
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
 from nnunetv2_tf.report.measured_set import MeasuredSet
-from nnunetv2_tf.synthesis.judging import KEPT, ready_segmentor
+from nnunetv2_tf.synthesis.acceptance import KEPT, ready_segmentor
 from nnunetv2_tf.working_space.stored import OpenCase
 
 

@@ -16,9 +16,9 @@ from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.methods.base import Edited, Method
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.acceptance import Acceptance, RejectedLineError
 from nnunetv2_tf.synthesis.compose import Composed, compose
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
-from nnunetv2_tf.synthesis.judging import Judge, RejectedLineError
 from nnunetv2_tf.synthesis.site_builder import BuiltSite, SiteBuilder, UnusableLineError
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.working_space.stored import Case, OpenCase
@@ -34,7 +34,7 @@ class CaseTask:
     part: SetPart
     geometry_ancestors: tuple[str, ...]
     fit: FitResult | None = None  # None: a method that learns nothing
-    judge: Judge | None = None  # None: the case is taken as it is
+    acceptance: Acceptance | None = None  # None: the case is taken as it is
     device: str = "cpu"
 
     @property
@@ -73,9 +73,9 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
     line, host = task.line, task.host.open()
     built, edited = edited_site(task, host)
     ancestors, quality = built.ancestors, {}
-    if task.judge is not None:
-        ancestors |= task.judge.ancestors
-        quality = {"quality": task.judge.figures(host, built, edited, task.device)}
+    if task.acceptance is not None:
+        ancestors |= task.acceptance.ancestors
+        quality = {"quality": task.acceptance.figures(host, built, edited, task.device)}
     composed = compose(host, built.site, edited, built.unharmonised, built.displacement)
     measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
     sidecar = Sidecar(

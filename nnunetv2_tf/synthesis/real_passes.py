@@ -17,8 +17,8 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
+from nnunetv2_tf.synthesis.acceptance import FilterRule, ready_segmentor
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.judging import FilterRule, ready_segmentor
 from nnunetv2_tf.working_space.stored import Case
 
 MOST = 24  # cases that are asked about

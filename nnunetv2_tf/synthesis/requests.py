@@ -13,11 +13,11 @@ from nnunetv2_tf.io.parallel import Share
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
 from nnunetv2_tf.sets.names import BASELINE, check_set_name
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.acceptance import FilterRule
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import FitResult, learns
 from nnunetv2_tf.synthesis.fitting import FitJob, find_fit, usable_device
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
-from nnunetv2_tf.synthesis.judging import FilterRule
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.quality_table import write_quality
 from nnunetv2_tf.synthesis.real_passes import real_passes

@@ -20,10 +20,10 @@ from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.io.parallel import Share, in_parallel
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.acceptance import Acceptance, FilterRule, frequent
 from nnunetv2_tf.synthesis.case_maker import CaseTask, case_name, make_case
 from nnunetv2_tf.synthesis.fit_result import FitResult
 from nnunetv2_tf.synthesis.host_pool import HostPool
-from nnunetv2_tf.synthesis.judging import FilterRule, Judge, frequent
 from nnunetv2_tf.synthesis.set_config import SetConfig
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe, write_recipe
 from nnunetv2_tf.working_space.stored import Case
@@ -149,9 +149,9 @@ class SetBuilder:
         return SetConfig.of(self.hosts, self.method, seed, **learnt, filter_=self.filter and self.filter.record)
 
     @cached_property
-    def judge(self) -> Judge:
+    def acceptance(self) -> Acceptance:
         """What finished cases are held against."""
-        return Judge.of(self.hosts.cohort, self.method.checked, self.filter, self.num_processes)
+        return Acceptance.of(self.hosts.cohort, self.method.checked, self.filter, self.num_processes)
 
     @property
     def _called(self) -> str:
@@ -257,7 +257,7 @@ class SetBuilder:
             part=self.part,
             geometry_ancestors=tuple(hosts.cohort.files),
             fit=self.fit,
-            judge=self.judge,
+            acceptance=self.acceptance,
             device=self.device,
         )
 

@@ -11,8 +11,8 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, read_record, to_json
 from nnunetv2_tf.methods.lookup import SelectedMethod
+from nnunetv2_tf.synthesis.acceptance import Filter
 from nnunetv2_tf.synthesis.host_pool import HostPool
-from nnunetv2_tf.synthesis.judging import Filter
 
 CURE = "make it anew with --overwrite."
 DIFFERS = "differs"  # what is said, of before and of now, where two configs differ in a field

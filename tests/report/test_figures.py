@@ -12,7 +12,7 @@ from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.report import figures
 from nnunetv2_tf.report.figures import FREE, GAP, HOSTS, REAL, FiguresRequest, report_figures
 from nnunetv2_tf.report.measured_set import MeasuredSet
-from nnunetv2_tf.report.realism import Eyes
+from nnunetv2_tf.report.realism import Yardsticks
 from nnunetv2_tf.synthesis import free_sides
 from nnunetv2_tf.training.judge import JudgeConfig
 from tests.synthesis.making import make_glowing, make_set
@@ -23,7 +23,7 @@ SHORT = JudgeConfig(size=8, features=(4, 4), steps=6, batch=4, asked=1)
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "Eyes", partial(Eyes, config=SHORT))
+    monkeypatch.setattr(figures, "Yardsticks", partial(Yardsticks, config=SHORT))
 
 
 def report(workspace: Workspace, name: str, **changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.synthesis import real_passes as module
-from nnunetv2_tf.synthesis.judging import FilterRule
+from nnunetv2_tf.synthesis.acceptance import FilterRule
 from nnunetv2_tf.synthesis.real_passes import real_passes
 from tests.baseline.models import baseline
 from tests.synthesis.making import cohort_of

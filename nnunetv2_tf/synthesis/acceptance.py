@@ -75,7 +75,7 @@ class FilterRule:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Acceptance:
     """What finished cases of a fold are held against."""
 
     limits: Limits
@@ -87,7 +87,7 @@ class Judge:
     ancestors: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, cohort: Cohort, checked: CheckConfig, rule: FilterRule | None, num_processes: int) -> "Judge":
+    def of(cls, cohort: Cohort, checked: CheckConfig, rule: FilterRule | None, num_processes: int) -> "Acceptance":
         """Measure a fold's training cases, and take over what a method says of its checks."""
         cases = [case for case in cohort.training.values() if case.has_tumour()]
         measured = in_parallel(TumourMeasures.of, cases, num_processes, "Measuring real tumours")
@@ -157,7 +157,7 @@ def ready_segmentor(baseline: Baseline, device: str) -> Segmentor:
 class _Checks:
     """The checks of one case. Each yields figures, and an objection or none."""
 
-    judge: Judge
+    acceptance: Acceptance
     host: OpenCase
     site: Site
     edited: Edited
@@ -215,15 +215,15 @@ class _Checks:
 
     def _cohort(self) -> Iterator[tuple[str, dict[str, Any], str | None]]:
         """Compare brightness and surface with the training cases'."""
-        finished, judge = self.finished, self.judge
+        finished, acceptance = self.finished, self.acceptance
         measured = measure(finished.image, finished.tumour, self.site.organ.numpy(), self.site.spacing)
         channels: Sequence[str] = channel_names(self.host.dataset)
-        names = {str(value): name for value, name in judge.class_names.items()}
+        names = {str(value): name for value, name in acceptance.class_names.items()}
         means = {
             f"mean_{names.get(value, value)}_{channel}": round(mean, 4)
             for value, row in measured.means.items()
             for channel, mean in zip(channels, row, strict=True)
         }
         edges = {f"edge_{channel}": round(edge, 4) for channel, edge in zip(channels, measured.edges, strict=False)}
-        yield "brightness", means, judge.limits.brightness_beyond(measured, names, channels)
-        yield "edge", edges, judge.limits.edge_beyond(measured, channels)
+        yield "brightness", means, acceptance.limits.brightness_beyond(measured, names, channels)
+        yield "edge", edges, acceptance.limits.edge_beyond(measured, channels)

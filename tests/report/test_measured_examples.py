@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.report import looks
-from nnunetv2_tf.report.looks import made_examples, real_examples, tumour_free_balls
+from nnunetv2_tf.report import measured_examples
+from nnunetv2_tf.report.measured_examples import made_examples, real_examples, tumour_free_balls
 from nnunetv2_tf.report.measured_set import MadeCase
 from tests.scenes import Built
 
@@ -16,8 +16,8 @@ def made_of(scene: Built, index: int) -> MadeCase:
 
 
 def test_balls_are_free_of_tumour(scene: Built, monkeypatch):
-    monkeypatch.setattr(looks, "BALL", 3.0)
-    monkeypatch.setattr(looks, "AWAY", 2.0)
+    monkeypatch.setattr(measured_examples, "BALL", 3.0)
+    monkeypatch.setattr(measured_examples, "AWAY", 2.0)
     cases = {case.identifier: case for case in scene.cases}
     balls = tumour_free_balls(cases, [made_of(scene, 0)])
     assert [ball.real for ball in balls] == [True] * (len(balls) - 1) + [False]
@@ -26,7 +26,7 @@ def test_balls_are_free_of_tumour(scene: Built, monkeypatch):
         assert ball.volume_ml == pytest.approx(4 / 3 * np.pi * 27 / 1000, rel=0.2)
         case = cases[ball.name]
         away = np.asarray(distance_transform_edt(case.tumour() == 0))
-        place = looks._opposite(case, case.tumour() > 0)
+        place = measured_examples._opposite(case, case.tumour() > 0)
         assert place is not None
         assert away[place > 0].min() > 2.0
         assert case.organ()[place > 0].all()

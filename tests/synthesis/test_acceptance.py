@@ -14,8 +14,8 @@ from nnunetv2_tf.methods.base import CHECKS, CheckConfig, Edited
 from nnunetv2_tf.quality.limits import Limits
 from nnunetv2_tf.quality.measures import TumourMeasures
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.acceptance import Acceptance, RejectedLineError, frequent
 from nnunetv2_tf.synthesis.case_maker import edited_site
-from nnunetv2_tf.synthesis.judging import Judge, RejectedLineError, frequent
 from nnunetv2_tf.synthesis.site_builder import BuiltSite
 from nnunetv2_tf.tumours.recipe import read_recipe
 from nnunetv2_tf.working_space.stored import OpenCase
@@ -75,7 +75,7 @@ FAULTS = {
 @pytest.mark.parametrize("objection", FAULTS)
 def test_a_planted_fault_is_found(scene: Built, case, objection):
     host, built, edited = case
-    reports = Judge(limits_of(scene), rejects=False, exempt=("copy",))
+    reports = Acceptance(limits_of(scene), rejects=False, exempt=("copy",))
     found = reports.figures(host, built, FAULTS[objection](edited, built), "cpu")["objections"]
     assert any(text.startswith(objection) for text in found), found
     with pytest.raises(RejectedLineError, match="^check "):
@@ -86,16 +86,16 @@ def test_a_planted_fault_is_found(scene: Built, case, objection):
 def test_values_that_are_no_numbers_are_rejected_whatever_a_preset_says(scene: Built, case, rejects):
     host, built, edited = case
     with pytest.raises(RejectedLineError, match="check region: the method made values that are no numbers") as rejected:
-        Judge(limits_of(scene), rejects=rejects).figures(host, built, spoilt(float("nan"))(edited, built), "cpu")
+        Acceptance(limits_of(scene), rejects=rejects).figures(host, built, spoilt(float("nan"))(edited, built), "cpu")
     json.dumps(rejected.value.figures, allow_nan=False)  # for the note of why
 
 
 def test_a_pasted_tumour_is_a_copy_unless_the_method_says_that_it_pastes(scene: Built, case):
     host, built, edited = case
-    figures = Judge(limits_of(scene), rejects=False).figures(host, built, edited, "cpu")
+    figures = Acceptance(limits_of(scene), rejects=False).figures(host, built, edited, "cpu")
     assert figures["likeness"] > 0.999
     assert [text.split(":")[0] for text in figures["objections"]] == ["copy"]
-    assert not Judge(limits_of(scene), exempt=("copy",)).figures(host, built, edited, "cpu")["objections"]
+    assert not Acceptance(limits_of(scene), exempt=("copy",)).figures(host, built, edited, "cpu")["objections"]
 
 
 def test_only_known_checks_can_be_exempt():
