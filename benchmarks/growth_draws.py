@@ -32,7 +32,7 @@ from nnunetv2_tf.synthesis.site_builder import healthy_site
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import HostAnatomy, place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import RecipeLine
-from nnunetv2_tf.tumours.sampling_config import GROWN
+from nnunetv2_tf.tumours.sampling_config import USUAL
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import OpenCase
@@ -54,7 +54,7 @@ def main() -> None:
         os.environ[variable] = str(arguments.root.resolve() / variable)
     torch.set_num_threads(1)
     cohort = Cohort(DATASET, Plan.read(DATASET, PLANS, "3d_fullres"), 0, HEALTHY)
-    pool = HealthyHostPool(cohort, 0, GROWN, {"mass_effect": STRONGEST})
+    pool = HealthyHostPool(cohort, 0, USUAL, {"mass_effect": STRONGEST})
     rows = [_measured(pool, line, arguments.native) for line in tqdm(pool.lines(arguments.n), unit="line")]
     with whole_file(arguments.o) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -31,6 +31,7 @@ from nnunetv2_tf.working_space.stored import OpenCase
 DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
 FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
 METHODS = ("carvemix:default", "tf_aug:default", "tf_gan:brief")
+USUAL = ("default", "brief")
 CASES, SHOWN, SEED = 24, 12, 0
 WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
 HEADER = ["method", "fold", "kind", "column", "figure", "value", "low", "high"]
@@ -53,7 +54,7 @@ def main() -> None:
     rows = _read(arguments.o)
     pictures: list[list[Panel]] = []
     for method, preset in (name.split(":") for name in arguments.m):
-        part = SetPart(DATASET, "start" + method.replace("_", "") + ("grown" if preset == "grown" else ""), arguments.f)
+        part = SetPart(DATASET, "start" + method.replace("_", "") + ("" if preset in USUAL else preset), arguments.f)
         if not any((row[0], str(row[1])) == (method, str(part.fold)) for row in rows):
             for command, seconds in _make(part, method, preset, arguments.fits).items():
                 rows.append((method, part.fold, "seconds", "as a whole", command, seconds, None, None))

@@ -11,7 +11,7 @@ from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Method
-from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 
 HELPERS = ("base", "lookup")
 Config = TypeVar("Config", SamplingConfig, CheckConfig)
@@ -70,7 +70,7 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
         digest(to_json(presets[preset]))
     except TypeError as error:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
-    sampling = _declared(name, module, preset, "SAMPLING", SamplingConfig())
+    sampling = _declared(name, module, preset, "SAMPLING", USUAL)
     checked = _declared(name, module, preset, "CHECKED", CheckConfig())
     return SelectedMethod(name, kind, preset, presets[preset], _bearable(sampling, kind), checked, tuple(presets))
 

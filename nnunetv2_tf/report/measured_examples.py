@@ -67,12 +67,23 @@ def _opposite(case: OpenCase, tumour: np.ndarray) -> np.ndarray | None:
 
 
 def _example(case: OpenCase, tumour: np.ndarray, real: bool, groups: Sequence[str], whole: bool) -> Example:
-    image, organ, spacing = case.image(), case.organ(), case.grid.spacing
-    further = {}
-    if whole:
-        fluid = find_fluid(image, organ, channel_names(case.dataset), spacing)
-        further = asymmetry(image, tumour > 0, organ, fluid, spacing, sideways_axis(case.grid.affine))
-    return example(case.identifier, real, groups, image, tumour, organ, spacing, further)
+    image, organ = case.image(), case.organ()
+    further = surroundings(image, tumour > 0, organ, case) if whole else {}
+    return example(case.identifier, real, groups, image, tumour, organ, case.grid.spacing, further)
+
+
+def surroundings(image: np.ndarray, tumour: np.ndarray, organ: np.ndarray, case: OpenCase) -> dict[str, float]:
+    """Return figures of the brain around a tumour.
+
+    Args:
+        image: (C, Z, Y, X)
+        tumour: (Z, Y, X) bool
+        organ: (Z, Y, X) bool
+        case: on whose grid they lie
+    """
+    spacing = case.grid.spacing
+    fluid = find_fluid(image, organ, channel_names(case.dataset), spacing)
+    return asymmetry(image, tumour, organ, fluid, spacing, sideways_axis(case.grid.affine))
 
 
 def person(case: Case) -> str:

@@ -1,6 +1,7 @@
 """What a tumour does to its host before any method paints it. In: a site with a placed tumour. Out: the site, grown.
 
-Cores are rounded, they push the tissue around them aside, and edema (classes that are diffuse) spreads from them anew.
+It pushes the tissue around it aside, edema (classes that are diffuse) spreads from the cores anew, and the map's
+surfaces are rounded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,17 +13,20 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.geometry.blocks import Blocks
+from nnunetv2_tf.geometry.boxes import box_around
 from nnunetv2_tf.geometry.displacement import Displacement, displaced
 from nnunetv2_tf.tumours.bank import Bank
 from nnunetv2_tf.tumours.edema import edema_front
+from nnunetv2_tf.tumours.fluid import wide
 from nnunetv2_tf.tumours.mass_effect import FLOW_GRID, mass_effect
 from nnunetv2_tf.tumours.place import HostAnatomy
-from nnunetv2_tf.tumours.rounding import rounded
+from nnunetv2_tf.tumours.rounding import closed, rounded
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.tumours.tissue import white_share
 from nnunetv2_tf.working_space.site import Site
 
-GROWING = 1  # counts up when the same tumour comes to grow in another way
+GROWING = 2  # counts up when the same tumour comes to grow in another way
+NEAR = 20.0  # mm around a tumour, as far as rounding may look
 ALIKE = 0.85  # Dice of an organ and its mirror image: one that has two halves, and something between them
 
 
@@ -57,9 +61,6 @@ def grow(
     """
     organ, fluid, tumour = site.organ.numpy(), anatomy.fluid, site.tumour.numpy()
     core, edema = _parts(tumour, bank.diffuse)
-    if config.rounded:
-        core = rounded(core, organ, site.spacing)
-        edema = np.where(core > 0, 0, edema)
     displacement, record = None, {}
     if config.mass_effect and strength > 0:
         middle = _off_the_middle(anatomy, bank.midline, site.spacing)
@@ -75,13 +76,30 @@ def grow(
         white = white_share(site.image.numpy(), organ, fluid, anatomy.channels)
         allowed = organ if fluid is None else organ & ~fluid
         edema = edema_front(core > 0, edema, allowed & (core == 0), white, site.spacing)
-    return Grown(replace(site, tumour=torch.from_numpy(np.where(core > 0, core, edema))), displacement, record)
+    tumour = np.where(core > 0, core, edema)
+    if config.rounded:
+        tumour = _rounded(tumour, organ, fluid, bank.diffuse, site.spacing)
+    return Grown(replace(site, tumour=torch.from_numpy(tumour)), displacement, record)
 
 
 def _parts(tumour: np.ndarray, diffuse: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the map of what is not diffuse, and that of what is."""
     spreading = np.isin(tumour, diffuse)
     return np.where(spreading, 0, tumour), np.where(spreading, tumour, 0)
+
+
+def _rounded(
+    tumour: np.ndarray, organ: np.ndarray, fluid: np.ndarray | None, diffuse: Sequence[int], spacing: Sequence[float]
+) -> np.ndarray:
+    """Return the map with smooth surfaces, closed over narrow fluid, and outside what is wide of it."""
+    if fluid is None or not (tumour > 0).any():
+        return rounded(tumour, organ, spacing)
+    near = box_around(tumour > 0, [int(NEAR / step) + 1 for step in spacing])
+    part, allowed, ventricles = tumour[near], organ.copy(), wide(fluid[near], spacing)
+    allowed[near] &= ~ventricles
+    whole = tumour.copy()
+    whole[near] = closed(part, fluid[near] & ~ventricles, diffuse, spacing)
+    return rounded(whole, allowed, spacing, as_large_as=tumour)
 
 
 def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.ndarray:

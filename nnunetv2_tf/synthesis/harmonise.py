@@ -19,7 +19,7 @@ from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.working_space.blurring import blur
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
-QUANTILES = (0.5, 2, *range(5, 100, 5), 98, 99.5)  # the landmarks, in percent
+QUANTILES = (0.5, 2, *range(5, 100, 5), 98)  # the landmarks, in percent; above are vessels, fat and rims of skull
 AWAY = 4.0  # mm from a tumour on, tissue counts as healthy
 LENGTH, EVERY = 16, 8  # voxels of a stretch whose spectrum is taken, and from one stretch to the next
 FREQUENCIES = LENGTH // 2 + 1
@@ -29,7 +29,7 @@ WIDEST = 4.0  # voxels, standard deviation
 ROUNDS, LITTLE = 5, 0.15  # of measuring blur; voxels that do not matter
 HALVINGS = 12  # of the span that a width lies in
 FAR = 1e9  # beyond any value
-RULES = 1  # goes up when appearance, or the way hosts take it over, changes
+RULES = 2  # goes up when appearance, or the way hosts take it over, changes
 ABSOLUTE = ("CTNormalization", "NoNormalization")  # brightness means something; others rescale each case by itself
 Z_SCORED = "ZScoreNormalization"
 

@@ -30,7 +30,6 @@ from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case
 
-APPEARANCE = 1  # stream of a line's random numbers
 TRIED = 20  # hosts for one site
 
 
@@ -106,7 +105,7 @@ class HealthyHostPool(HostPool):
             line=line,
             bank=self.cohort.bank.restricted_to(line.donors),
             donors={name: training[name] for name in line.donors},
-            appearance_source=self._appearance_source(np.random.default_rng([line.seed, APPEARANCE])),
+            appearance_source=self._appearance_source(line.donors[0]),
             sampling=self.sampling,
             training=tuple(training),
             asked=self.asked,
@@ -124,7 +123,7 @@ class HealthyHostPool(HostPool):
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")
             else:
-                source = self._appearance_source(rng)
+                source = self._appearance_source(placed.tumours[0].donor)
                 site = healthy_site(case, host, placed, self.cohort.training if with_donors else None)
                 site = site if source is None else with_appearance(site, case, source)[0]
                 return grow(site, host, self.cohort.bank, self.sampling, self.sampler.strength(rng)).site
@@ -146,12 +145,9 @@ class HealthyHostPool(HostPool):
         """Copy for fitting: no constraints of a user, a seed of its own; shares what was read."""
         return replace(self, seed=seed, asked={})
 
-    def _appearance_source(self, rng: np.random.Generator) -> Case | None:
-        """Draw the training case that a host is to look like."""
-        if not self._harmonises:
-            return None
-        training = self.cohort.training
-        return training[sorted(training)[rng.integers(len(training))]]
+    def _appearance_source(self, donor: str) -> Case | None:
+        """Return the case that a host is to look like: the first donor, so that both are of one scanner."""
+        return self.cohort.training[donor] if self._harmonises else None
 
     @property
     def _growth(self) -> dict[str, Any] | None:

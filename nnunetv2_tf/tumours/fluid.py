@@ -9,6 +9,7 @@ from scipy import ndimage
 from nnunetv2_tf.dataset.modalities import first_known
 
 DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
+WIDE_MM = 6.0  # sulci that are narrower close in swollen tissue
 SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
 
 
@@ -33,6 +34,18 @@ def find_fluid(
         return None
     modality, index = known
     return _extreme(image[index], organ, modality in DARK, spacing)
+
+
+def wide(fluid: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Return (Z, Y, X) bool: fluid that is wide, as ventricles are, without narrow sulci.
+
+    Args:
+        fluid: (Z, Y, X) bool
+        spacing: in mm
+    """
+    half = (WIDE_MM + min(spacing)) / 2  # distances count from the middle of the nearest voxel outside
+    inside = np.asarray(ndimage.distance_transform_edt(fluid, sampling=spacing)) >= half
+    return fluid & (np.asarray(ndimage.distance_transform_edt(~inside, sampling=spacing)) <= half)
 
 
 def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequence[float]) -> np.ndarray:

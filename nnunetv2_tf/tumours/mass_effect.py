@@ -1,7 +1,8 @@
 """Mass effect. In: a host with a core in it. Out: how the tissue around it gives way.
 
 Tissue flows away from what grows in it, into what can be pressed: fluid first, then the sulci at the surface, more so
-where they are near. The surface itself is still, and little crosses the falx.
+where they are near. The surface itself is still, and little crosses the falx, which ends above the deep structures in
+the middle: these shift.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from nnunetv2_tf.geometry.displacement import Displacement
 from nnunetv2_tf.geometry.flow import balanced, followed, least_jacobian, velocity
 
 FLOW_GRID = 4.0  # mm
-IN_EDEMA = 0.1  # of the push in cores
+IN_EDEMA = 0.5  # of the push in cores
 FLUID, RIM = 6.0, 1.0  # how readily they give way
 FADES = 40.0  # mm within which giving way falls to 1/e
-FALX = 0.15  # of what passes elsewhere
+FALX, FALX_DEEP = 0.15, 25.0  # of what passes elsewhere; mm from the organ's surface, as far as it reaches
 STILL, FREE = 1.5, 4.0  # blocks from the organ's surface: nothing moves; everything moves
 SMOOTH = 0.7  # blocks, standard deviation
 LEAST_JACOBIAN, WEAKER = 0.1, 0.85  # where tissue were pressed harder the push is weakened, step by step
@@ -36,7 +37,7 @@ def mass_effect(
 
     Args:
         core: (Z, Y, X) bool: where the tumour pushes
-        edema: (Z, Y, X) bool: where it pushes a little
+        edema: (Z, Y, X) bool: where it pushes less
         organ: (Z, Y, X) bool
         fluid: (Z, Y, X) bool, if known
         spacing: mm between voxels
@@ -55,7 +56,7 @@ def mass_effect(
     rates, _ = balanced(pushing, np.where(inside & (pushing == 0), ways * np.exp(-away / FADES), 0))
     passed = inside.astype(np.float64)
     if middle is not None:
-        passed[inside & (middle <= max(blocks.spacing) / 2)] = FALX
+        passed[inside & (middle <= max(blocks.spacing) / 2) & (depth <= FALX_DEEP)] = FALX
     speed = velocity(rates, passed, blocks.spacing)
     step = np.clip((depth / max(blocks.spacing) - STILL) / (FREE - STILL), 0, 1)
     speed = np.stack([gaussian_filter(part, SMOOTH) for part in speed]) * step**2 * (3 - 2 * step)

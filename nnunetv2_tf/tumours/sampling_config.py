@@ -1,6 +1,6 @@
 """How tumours are sampled, and what is done to their hosts: what each preset of a method chooses, in its SAMPLING."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 
@@ -20,7 +20,7 @@ class SamplingConfig:
     matched: bool = True  # volumes and places are drawn from the cohort's, else uniformly
     around_fluid: bool = True  # diffuse classes leave out the host's fluid
     harmonised: bool = True  # hosts take over the appearance of a training case
-    # cores have smooth surfaces; they push the tissue around them aside; edema spreads from them anew
+    # maps have smooth surfaces; tumours push the tissue around them aside; edema spreads from cores anew
     rounded: bool = field(default=False, metadata={ONLY_IF_SET: True})
     mass_effect: bool = field(default=False, metadata={ONLY_IF_SET: True})
     front: bool = field(default=False, metadata={ONLY_IF_SET: True})
@@ -29,4 +29,5 @@ class SamplingConfig:
 AS_PUBLISHED = SamplingConfig(
     uneven=0.0, turn=0.0, elastic=False, matched=False, around_fluid=False, harmonised=False
 )  # fmt: skip
-GROWN = SamplingConfig(rounded=True, mass_effect=True, front=True)
+USUAL = SamplingConfig(rounded=True, mass_effect=True)  # of presets that choose nothing
+FRONT = replace(USUAL, front=True)

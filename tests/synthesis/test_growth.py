@@ -17,9 +17,10 @@ from nnunetv2_tf.synthesis.growth import Grown, grow
 from nnunetv2_tf.synthesis.native_volume import read_volume
 from nnunetv2_tf.synthesis.site_builder import healthy_site
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
+from nnunetv2_tf.tumours.fluid import wide
 from nnunetv2_tf.tumours.place import HostAnatomy, place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import DonorTumour, read_recipe
-from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, GROWN
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT, USUAL
 from nnunetv2_tf.working_space.stored import OpenCase
 from tests.conftest import enter
 from tests.methods import examples
@@ -30,7 +31,7 @@ from tests.tumours.test_fluid import head
 from tests.workspace import Workspace
 
 SPACING = (3.0, 3.0, 3.0)
-ALL = GROWN
+ALL = FRONT
 
 
 def site() -> tuple[Site, HostAnatomy]:
@@ -65,10 +66,31 @@ def test_each_part_of_it_can_be_left_out_and_without_any_nothing_changes():
     pushed = grow(before, anatomy, bank(), replace(AS_PUBLISHED, mass_effect=True), 0.8)
     assert torch.equal(pushed.site.tumour, before.tumour)
     assert not torch.equal(pushed.site.image, before.image)
+    smooth = grow(before, anatomy, bank(), replace(AS_PUBLISHED, rounded=True), 0.8)
+    assert torch.equal(smooth.site.image, before.image)
     front = grow(before, anatomy, bank(), replace(AS_PUBLISHED, front=True), 0.8)
     assert torch.equal(front.site.image, before.image)
     assert torch.equal((front.site.tumour == 2).sum(), (before.tumour == 2).sum())
     assert torch.equal(front.site.tumour == 1, before.tumour == 1)
+
+
+def test_edema_closes_over_narrow_sulci_and_stays_out_of_ventricles():
+    before, anatomy = site()
+    assert anatomy.fluid is not None
+    narrow = np.zeros(SHAPE, bool)
+    narrow[20, :, 30:38] = True  # one voxel of 3 mm
+    tumour = np.where(narrow & (before.tumour.numpy() == 2), 0, before.tumour.numpy())
+    cut = replace(before, tumour=torch.from_numpy(tumour))
+    grown = grow(cut, replace(anatomy, fluid=anatomy.fluid | narrow), bank(), replace(AS_PUBLISHED, rounded=True), 0.0)
+    closed = (grown.site.tumour.numpy() > 0) & narrow & (before.tumour.numpy() == 2)
+    assert closed.sum() > 0.5 * (narrow & (before.tumour.numpy() == 2)).sum()
+    assert not (grown.site.tumour.numpy() > 0)[wide(anatomy.fluid, SPACING)].any()
+
+
+def test_presets_that_choose_nothing_are_rounded_and_push():
+    assert find_method("tf_aug").sampling == find_method("tf_gan", "brief").sampling == USUAL
+    assert find_method("tf_aug", "paper").sampling == AS_PUBLISHED
+    assert (USUAL.rounded, USUAL.mass_effect, USUAL.front) == (True, True, False)
 
 
 def test_another_image_of_the_host_moves_alike():
@@ -127,13 +149,13 @@ def _grown(case: OpenCase, known: Bank) -> tuple[Grown, Site]:
 
 
 def test_a_method_that_bears_less_gets_less(monkeypatch):
-    monkeypatch.setattr(examples, "SAMPLING", {"default": GROWN})
+    monkeypatch.setattr(examples, "SAMPLING", {"default": FRONT})
     name = "tests.methods.examples:Glow"
-    assert find_method(name).sampling == find_method("tf_aug", "grown").sampling == GROWN
+    assert find_method(name).sampling == find_method("tf_aug", "front").sampling == FRONT
     monkeypatch.setattr(examples.Glow, "growth", "mass")
-    assert find_method(name).sampling == replace(GROWN, rounded=False, front=False)
+    assert find_method(name).sampling == replace(FRONT, rounded=False, front=False)
     monkeypatch.setattr(examples.Glow, "growth", "none")
-    assert find_method(name).sampling == replace(GROWN, rounded=False, front=False, mass_effect=False)
+    assert find_method(name).sampling == replace(FRONT, rounded=False, front=False, mass_effect=False)
     monkeypatch.setattr(examples.Glow, "growth", "some")
     with pytest.raises(UserError, match="growth must be one of all, mass, none, not 'some'"):
         find_method(name)
@@ -141,7 +163,7 @@ def test_a_method_that_bears_less_gets_less(monkeypatch):
 
 @pytest.mark.slow
 def test_sets_are_the_same_for_any_workers_and_say_how_far_tissue_moved(with_healthy: Workspace, monkeypatch):
-    monkeypatch.setattr(examples, "SAMPLING", {"default": GROWN})
+    monkeypatch.setattr(examples, "SAMPLING", {"default": FRONT})
     part = make_glowing(with_healthy, "grown", num_cases=4, asked={"mass_effect": [1.0, 1.5]})
     alone = written(part)
     part.remove()

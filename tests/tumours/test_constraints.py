@@ -8,7 +8,7 @@ import pytest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.tumours.bank import cut_out
 from nnunetv2_tf.tumours.constraints import TumourConstraints
-from nnunetv2_tf.tumours.sampling_config import GROWN, SamplingConfig
+from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 from tests.tumours.hosts import GRID, SHAPE, ball, bank, bank_of, lesion_map
 
 NAMES = {1: "NCR", 2: "ED", 3: "ET"}
@@ -53,7 +53,7 @@ def test_what_no_donor_can_be_is_refused_before_work_begins(controls, sentence):
 
 def test_a_mass_effect_is_refused_where_there_is_none():
     asked = TumourConstraints(mass_effect=(0.0, 1.0))
-    asked.check_possible(BANK, GROWN, NAMES)
+    asked.check_possible(BANK, USUAL, NAMES)
     with pytest.raises(UserError, match="-mass_effect asks for what this method or preset leaves out"):
         asked.check_possible(BANK, DEFAULT, NAMES)
 
@@ -66,7 +66,7 @@ def test_of_one_donor_no_two_pieces_are_made():
 
 def test_two_pieces_are_possible_only_where_donors_are_combined():
     asked = TumourConstraints(components=(2, 2))
-    asked.check_possible(BANK, GROWN, NAMES)
+    asked.check_possible(BANK, USUAL, NAMES)
     with pytest.raises(UserError, match=r"-components 2 2 cannot be made of tumours of 1 to 1 pieces\."):
         asked.check_possible(BANK, replace(DEFAULT, combine=0.0), NAMES)
 
@@ -139,7 +139,7 @@ def test_a_centre_lies_on_its_side_of_the_midline_and_within_the_radius(constrai
 
 def test_a_radius_that_crosses_the_midline_leaves_room_on_the_other_side():
     asked = TumourConstraints(center=(-5.0, 6.0, 3.0), radius=8.0, side="left")
-    asked.check_possible(BANK, GROWN, NAMES)
+    asked.check_possible(BANK, USUAL, NAMES)
     with pytest.raises(UserError, match="-center -5 6 3 with -radius 4 has nothing on the left side"):
         replace(asked, radius=4.0).check_possible(BANK, DEFAULT, NAMES)
     with pytest.raises(UserError, match="-center 5 6 3 with -radius 4 has nothing on the right side"):

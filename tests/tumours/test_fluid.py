@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnunetv2_tf.tumours.fluid import find_fluid
+from nnunetv2_tf.tumours.fluid import find_fluid, wide
 from tests.tumours.hosts import SHAPE, ball, organ
 
 SPACING = (3.0, 3.0, 3.0)
@@ -49,3 +49,14 @@ def test_nothing_to_see_is_no_fluid():
         fluid = find_fluid(image[None], where, ["t1n"], SPACING)
         assert fluid is not None
         assert not fluid.any()
+
+
+def test_wide_fluid_is_kept_whole_and_narrow_is_left_out():
+    slab = np.zeros((30, 30, 30), bool)
+    slab[3:27, 3:27, 5:13] = True  # 8 mm
+    sulcus = np.zeros_like(slab)
+    sulcus[3:27, 3:27, 20:24] = True  # 4 mm
+    found = wide(slab | sulcus, (1.0, 1.0, 1.0))
+    assert not found[sulcus].any()
+    assert found[slab].mean() > 0.85  # but for its edges
+    assert not found[~slab].any()

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.geometry.blocks import Blocks
 from nnunetv2_tf.geometry.displacement import Displacement
 from nnunetv2_tf.geometry.flow import least_jacobian
-from nnunetv2_tf.tumours.mass_effect import FLOW_GRID, LEAST_JACOBIAN, mass_effect
+from nnunetv2_tf.tumours.mass_effect import FALX_DEEP, FLOW_GRID, LEAST_JACOBIAN, mass_effect
 from tests.tumours.hosts import SHAPE, ball, organ
 
 SPACING = (3.0, 3.0, 3.0)
@@ -59,9 +60,15 @@ def test_fluid_gives_way_first():
     assert abs(with_fluid[beyond][2]) < with_fluid[place][2]
 
 
-def test_little_crosses_the_falx():
-    free, damped = (np.abs(on_grid(pushed(1.0, fluid=None, falx=falx))[2][:, :, 21]).sum() for falx in (False, True))
-    assert damped < 0.9 * free
+def test_little_crosses_the_falx_and_what_is_deeper_shifts():
+    depth = np.asarray(distance_transform_edt(organ(), sampling=SPACING))[:, :, 21]
+    core = ball((20, 14, 29), 5)
+    free, damped = (
+        np.abs(on_grid(pushed(1.0, fluid=None, falx=falx, core=core))[2][:, :, 21]) for falx in (False, True)
+    )
+    there, deeper = (depth > 8) & (depth < FALX_DEEP - 6), depth > FALX_DEEP + 4
+    assert damped[there].mean() < 0.85 * free[there].mean()
+    assert damped[deeper].mean() > free[deeper].mean()
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.5])
@@ -74,7 +81,8 @@ def test_it_never_folds(strength):
         assert least_jacobian(on_grid(moved), SPACING) > 0
 
 
-def test_edema_pushes_a_little():
+def test_edema_pushes_less_than_a_core_of_its_size():
     edema = ball((20, 24, 32), 8) & ~CORE
     alone = mass_effect(np.zeros_like(CORE), edema, organ(), VENTRICLE, SPACING, 1.0, None).largest
-    assert 0 < alone < 0.5 * pushed(1.0).largest
+    as_core = pushed(1.0, core=edema).largest
+    assert 0.3 * as_core < alone < 0.8 * as_core

@@ -2,7 +2,8 @@
 
 B blurs; I(x) = a x + b, with a and b for each class and channel. The map may be soft: a voxel then belongs in part to a
 class, in part to another, in part to the host. Volumes are (C, Z, Y, X), as nnU-Net normalises; classes come as shares
-(K, Z, Y, X). Beyond the paper, detail may be added in a tumour: some of the host's, and its donor's texture.
+(K, Z, Y, X). Beyond the paper, detail may be added in a tumour: some of the host's, and its donor's texture; and b may
+be another in each case, so that its classes are as bright as its donor's.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
+from nnunetv2_tf.working_space.blurring import TRUNCATE
 
 
 def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, detail: Tensor | None = None) -> Tensor:
@@ -23,14 +24,27 @@ def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, d
         blurred: (..., C, Z, Y, X) B(x_h)
         shares: (..., K, Z, Y, X) m_s, how much of each voxel is which class
         a: (K, C)
-        b: (K, C)
+        b: (..., K, C), or (K, C) for all of them
         detail: (..., C, Z, Y, X) what is added in the tumour; nothing in the paper
     """
     inside = shares.sum(dim=-4, keepdim=True)
     slope = torch.einsum("...kzyx,kc->...czyx", shares, a)
-    offset = torch.einsum("...kzyx,kc->...czyx", shares, b)
+    offset = torch.einsum("...kzyx,...kc->...czyx", shares, b)
     tumour = slope * blurred + offset
     return x_h * (1 - inside) + (tumour if detail is None else tumour + inside * detail)
+
+
+def anchored(a: Tensor, b: Tensor, anchors: Tensor) -> Tensor:
+    """Return (..., K, C): b of cases whose classes are to be as bright as asked for; b itself where nothing is asked.
+
+    Args:
+        a: (K, C)
+        b: (K, C)
+        anchors: (..., K, C, 2) the mean of B(x_h) in the class, and what a of it and b are to come to; nan: nothing
+    """
+    given, wanted = anchors.unbind(dim=-1)
+    asked = ~(given + wanted).isnan()
+    return torch.where(asked, wanted.nan_to_num() - a * given.nan_to_num(), b)
 
 
 def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
@@ -47,18 +61,3 @@ def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sig
         return masks * organ
     inside = np.maximum(gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE), 1e-6)
     return np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE) for mask in masks]) / inside * organ
-
-
-def texture(image: np.ndarray, tumour: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
-    """Return (C, Z, Y, X) float32: how much lighter or darker a tumour is than its class's mean, blurred; 0 elsewhere.
-
-    Args:
-        image: (C, Z, Y, X)
-        tumour: (Z, Y, X) the map, on the same grid
-        sigma: standard deviation in voxels, by axis, of the blur, which removes noise
-    """
-    differs = np.zeros_like(image)
-    for value in np.unique(tumour[tumour > 0]):
-        mask = tumour == value
-        differs[:, mask] = image[:, mask] - image[:, mask].mean(axis=1, keepdims=True)
-    return np.where(tumour > 0, blur(differs, tumour > 0, sigma), 0)

@@ -3,21 +3,24 @@
 from dataclasses import dataclass
 
 from nnunetv2_tf.methods.base import CheckConfig
-from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, GROWN
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT
 
 
 @dataclass(frozen=True)
 class TFAugConfig:
     """How coarse images are made, and how their intensities are fitted."""
 
-    sigma: float = 2.0  # standard deviation of the blur B, in mm or voxels
+    sigma: float = 4.0  # standard deviation of the blur B, in mm or voxels
     in_voxels: bool = False  # sigma is in voxels, whatever their spacing
     within_organ: bool = True  # B averages over the organ only
-    edge_mm: float = 1.0  # standard deviation of the map's soft edge; less in small tumours. 0: hard
+    edge_mm: float = 3.0  # standard deviation of the map's soft edge; less in small tumours. 0: hard
     edge_voxels: float = 0.5  # standard deviation of a further blur of the edge, in voxels, as by partial volumes
-    grain: float = 0.5  # share of the host's detail, x_h - B(x_h), that stays in the tumour
+    grain: float = 0.0  # share of the host's detail, x_h - B(x_h), that stays in the tumour
     texture: float = 1.0  # weight of the donor's texture: where its tumour is lighter and darker
-    texture_mm: float = 2.0  # standard deviation of the blur of that texture
+    texture_mm: float = 0.0  # standard deviation of a blur of that texture; 0: at all scales
+    anchored: bool = (
+        True  # b of a case is such that each class is as bright as in its donor; b itself where it lacks it
+    )
     moments: bool = True  # start with the mean and sd of real tumours, else at a = 1, b = 0
     positive: bool = True  # a > 0, so that bright stays bright
     prototypes: bool = True  # fit to the mean features of all real cases, else to a random case's
@@ -33,14 +36,16 @@ class TFAugConfig:
 
 PRESETS = {
     "default": TFAugConfig(),
-    "grown": TFAugConfig(),
+    "front": TFAugConfig(),
     "paper": TFAugConfig(
+        sigma=2.0,
         in_voxels=True,
         within_organ=False,
         edge_mm=0.0,
         edge_voxels=0.0,
         grain=0.0,
         texture=0.0,
+        anchored=False,
         moments=False,
         positive=False,
         prototypes=False,
@@ -52,5 +57,5 @@ PRESETS = {
         jitter_b=0.0,
     ),
 }
-SAMPLING = {"paper": AS_PUBLISHED, "grown": GROWN}
+SAMPLING = {"paper": AS_PUBLISHED, "front": FRONT}
 CHECKED = {"paper": CheckConfig(rejects=False)}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
+from nnunetv2_tf.methods.tf_aug.coarse import anchored
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.fitting import CURE, FINAL, IntensityMap, IntensityMapFit
 from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
@@ -23,8 +24,8 @@ class TFAug(Method):
 
     @property
     def pastes(self) -> bool:
-        """Whether sites carry their donors, whose texture the tumours get."""
-        return self.config.texture > 0
+        """Whether sites carry their donors, whose texture and brightness the tumours get."""
+        return self.config.texture > 0 or self.config.anchored
 
     def fit(self, data: FitData, folder: Path) -> None:
         """Fit a and b."""
@@ -39,8 +40,8 @@ class TFAug(Method):
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
 
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
-        a, b = self._jittered(rng)
         box, parts = coarse_parts(site, self.config, self.fitted_to.classes)
+        a, b = self._jittered(torch.from_numpy(parts.anchors).double(), rng)
         image = site.image.clone()
         image[(slice(None), *box)] = assemble(parts, a, b)
         label = torch.where(site.tumour > 0, site.tumour, site.label)
@@ -48,8 +49,7 @@ class TFAug(Method):
         reach = self.reach_mm if soft else 0.0  # a hard edge changes nothing outside the map
         return Edited(image, label, reach, controls={"a": a.tolist(), "b": b.tolist()})
 
-    def _jittered(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        a, b = np.array(self.fitted_to.a), np.array(self.fitted_to.b)
-        a = a * (1 + self.config.jitter_a * rng.normal(size=a.shape))
-        b = b + self.config.jitter_b * rng.normal(size=b.shape)
-        return torch.from_numpy(a), torch.from_numpy(b)
+    def _jittered(self, anchors: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        a, b = (torch.tensor(values, dtype=torch.float64) for values in (self.fitted_to.a, self.fitted_to.b))
+        a = a * (1 + self.config.jitter_a * torch.from_numpy(rng.normal(size=a.shape)))
+        return a, anchored(a, b, anchors) + self.config.jitter_b * torch.from_numpy(rng.normal(size=b.shape))

@@ -12,8 +12,9 @@ from nnunetv2_tf.baseline.class_features import Features, class_means, features_
 from nnunetv2_tf.baseline.encoder import Encoder, new_moments, renormalised
 from nnunetv2_tf.geometry.boxes import Box, box_around, centre_of, cut, within
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
+from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse, shares_of
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
+from nnunetv2_tf.methods.tf_aug.donors import anchors, donors_texture
 from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
 from nnunetv2_tf.working_space.stored import Case
 
@@ -28,6 +29,7 @@ class CoarseParts:
     blurred: np.ndarray  # (C, Z, Y, X)
     shares: np.ndarray  # (K, Z, Y, X)
     detail: np.ndarray  # (C, Z, Y, X)
+    anchors: np.ndarray  # (K, C, 2), as `anchored` takes them
 
 
 def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[Box, CoarseParts]:
@@ -46,8 +48,11 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     x_h, blurred = image[(slice(None), *here)], blurred[(slice(None), *here)]
     detail = config.grain * (x_h - blurred)
     if config.texture:
-        detail += config.texture * _texture(site, inner, config.texture_mm / spacing)
-    return inner, CoarseParts(x_h, blurred, shares, detail)
+        detail += config.texture * donors_texture(site, inner, (config.texture_mm / spacing).tolist())
+    fixed = np.full((len(classes), len(x_h), 2), np.nan, np.float32)
+    if config.anchored:
+        fixed = anchors(site, inner, classes, blurred, detail)
+    return inner, CoarseParts(x_h, blurred, shares, detail, fixed)
 
 
 def _depth(tumour: np.ndarray, spacing: Sequence[float]) -> float:
@@ -56,22 +61,8 @@ def _depth(tumour: np.ndarray, spacing: Sequence[float]) -> float:
     return float(np.asarray(distance_transform_edt(inside, sampling=spacing)).max())
 
 
-def _texture(site: Site, box: Box, sigma: np.ndarray) -> np.ndarray:
-    """Return (C, Z, Y, X): the donors' texture in a box; where two overlap, the first whose class was placed there."""
-    textures = np.zeros(site.image[(slice(None), *box)].shape, np.float32)
-    waiting = site.tumour.numpy()[box] > 0
-    for donor in site.donors:
-        tumour = np.where(donor.organ[box], donor.tumour[box], 0)
-        if tumour.any():
-            of_donor = texture(donor.image[(slice(None), *box)].numpy(), tumour, sigma.tolist())
-            here = waiting & (tumour == site.tumour.numpy()[box])
-            np.copyto(textures, of_donor, where=here)
-            waiting &= ~here
-    return textures
-
-
 def assemble(parts: CoarseParts, a: Tensor, b: Tensor) -> Tensor:
-    """Return the coarse image by Eq. 1, (C, Z, Y, X)."""
+    """Return the coarse image by Eq. 1, (C, Z, Y, X); b as it is for this case."""
     x_h, blurred, shares, detail = map(torch.from_numpy, (parts.x_h, parts.blurred, parts.shares, parts.detail))
     return coarse(x_h, blurred, shares, a.to(x_h.dtype), b.to(x_h.dtype), detail)
 
@@ -86,6 +77,7 @@ class Sample:
     detail: Tensor  # (C, z, y, x)
     label: Tensor  # (z, y, x)
     body: Tensor  # (z, y, x) bool
+    anchors: Tensor  # (K, C, 2)
     n_norm: int  # voxels that the whole case is normalised over
 
 
@@ -98,7 +90,8 @@ def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Seq
     for whole, part in ((blurred, parts.blurred), (shares, parts.shares), (detail, parts.detail)):
         whole[(slice(None), *box)] = part
     arrays, centre = (image, blurred, shares, detail, tumour, site.body.numpy()), centre_of(tumour)
-    return Sample(*(torch.from_numpy(cut(array, centre, size)) for array in arrays), n_norm=site.n_norm)
+    cropped = (torch.from_numpy(cut(array, centre, size)) for array in arrays)
+    return Sample(*cropped, anchors=torch.from_numpy(parts.anchors), n_norm=site.n_norm)
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,8 @@ class FeatureExtractor:
 
     def _coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Tensor:
         x_h, blurred, shares, detail = (self._stacked(samples, name) for name in ("x_h", "blurred", "shares", "detail"))
-        return coarse(x_h, blurred, shares, a.to(self.device), b.to(self.device), detail)
+        a, b = a.to(self.device), b.to(self.device)
+        return coarse(x_h, blurred, shares, a, anchored(a, b, self._stacked(samples, "anchors")), detail)
 
     def _stacked(self, samples: Sequence[Sample], name: str) -> Tensor:
         return torch.stack([getattr(sample, name) for sample in samples]).to(self.device)

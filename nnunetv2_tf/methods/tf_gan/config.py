@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nnunetv2_tf.methods.base import CheckConfig
-from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, GROWN
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT
 
 DEFAULT_CLIP_MM = 30.0  # mm; where distance maps are clipped when no limit is set
 
@@ -56,7 +56,7 @@ class TFGANConfig:
 
 PRESETS = {
     "default": TFGANConfig(),
-    "grown": TFGANConfig(),
+    "front": TFGANConfig(),
     "paper": TFGANConfig(
         features=(32, 64, 128, 256, 320, 320),
         discriminator_features=(64, 128, 256, 512, 512),
@@ -79,5 +79,5 @@ PRESETS = {
     ),
     "brief": TFGANConfig(epochs=20),
 }
-SAMPLING = {"paper": AS_PUBLISHED, "grown": GROWN}
+SAMPLING = {"paper": AS_PUBLISHED, "front": FRONT}
 CHECKED = {"paper": CheckConfig(rejects=False)}

@@ -8,8 +8,9 @@ import torch
 from scipy.ndimage import convolve1d, distance_transform_edt
 
 from nnunetv2_tf.methods.base import Donor, Site
-from nnunetv2_tf.methods.tf_aug.coarse import coarse, shares_of, texture
+from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse, shares_of
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
+from nnunetv2_tf.methods.tf_aug.donors import FILL
 from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
 from nnunetv2_tf.working_space.blurring import blur
 
@@ -69,9 +70,10 @@ def test_the_papers_equation():
     assert torch.equal(found[:, outside], one.image[:, outside])
 
 
+@pytest.mark.parametrize("changes", [{}, {"grain": 0.5, "texture_mm": 2.0, "sigma": 2.0, "edge_mm": 1.0}])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0)])
-def test_the_default_is_soft_and_stays_in_the_organ(spacing):
-    one, config = donated(site(spacing=spacing)), PRESETS["default"]
+def test_the_default_is_soft_and_stays_in_the_organ(spacing, changes):
+    one, config = donated(site(spacing=spacing)), replace(PRESETS["default"], **changes)
     a, b = np.full((3, 2), 0.8), np.array([[1.0, 2.0], [0.5, 0.2], [-0.5, 1.0]])
     box, parts = coarse_parts(one, config, CLASSES)
     found = one.image.clone()
@@ -81,7 +83,7 @@ def test_the_default_is_soft_and_stays_in_the_organ(spacing):
     def smooth(volume: np.ndarray, mm: float, voxels: float = 0.0) -> np.ndarray:
         volume = volume.astype(np.float64)
         for axis, step in enumerate(spacing):
-            sigma = float(np.sqrt((mm / step) ** 2 + voxels**2))
+            sigma = max(float(np.sqrt((mm / step) ** 2 + voxels**2)), 1e-9)
             reach = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
             kernel = np.exp(-(reach**2) / (2 * sigma**2))
             volume = convolve1d(volume, kernel / kernel.sum(), axis=axis, mode="reflect")
@@ -89,8 +91,12 @@ def test_the_default_is_soft_and_stays_in_the_organ(spacing):
 
     weight = smooth(organ, config.sigma)
     edge = config.edge_mm, config.edge_voxels
+    tumour = one.tumour.numpy()
+    depth = np.asarray(distance_transform_edt(tumour > 0, sampling=spacing)).max()
+    steepest = max(float(np.sqrt(edge[0] ** 2 + (edge[1] * step) ** 2)) for step in spacing)
+    edge = tuple(width * min(1.0, depth / 3 / steepest) for width in edge)  # less in small tumours
     inside = np.maximum(smooth(organ, *edge), 1e-6)
-    shares = [smooth(one.tumour.numpy() == value, *edge) * organ / inside for value in CLASSES]
+    shares = [smooth(tumour == value, *edge) * organ / inside for value in CLASSES]
     (donor,) = one.donors
     known = np.where(donor.organ.numpy(), donor.tumour.numpy(), 0)
     for channel in range(2):
@@ -103,7 +109,10 @@ def test_the_default_is_soft_and_stays_in_the_organ(spacing):
             theirs[known == value] -= theirs[known == value].mean()
         theirs = np.where(known > 0, theirs, 0)
         differs = smooth(theirs, config.texture_mm) / np.maximum(smooth(known > 0, config.texture_mm), 1e-6)
-        detail = config.grain * (image[channel] - blurred) + config.texture * np.where(known > 0, differs, 0)
+        differs = np.where(known > 0, differs, 0)
+        near = smooth(differs, FILL) / np.maximum(smooth(known > 0, FILL), 1e-3)
+        differs = np.where((tumour > 0) & (known == 0), near, differs)
+        detail = config.grain * (image[channel] - blurred) + config.texture * differs
         for index, share in enumerate(shares):
             expected = expected + share * (a[index, channel] * blurred + b[index, channel] + detail)
         np.testing.assert_allclose(found[channel].numpy(), expected, atol=2e-3)
@@ -143,13 +152,16 @@ def test_gradients_of_a_and_b():
     assert torch.autograd.gradcheck(lambda a, b: coarse(x_h, blurred, shares, a, b, detail), (a, b.requires_grad_()))
 
 
-def test_texture_is_what_a_tumour_differs_from_its_classes_means():
-    """A slope in one class, and a step between two, of which only the slope is texture."""
-    tumour = np.zeros(SHAPE, np.int16)
-    tumour[4:16, 6:18, 4:11], tumour[4:16, 6:18, 11:18] = 1, 2
-    slope = np.arange(SHAPE[1], dtype=np.float32)[:, None] - 11.5
-    image = np.where(tumour == 2, 100, np.broadcast_to(slope, SHAPE))[None].astype(np.float32)
-    found = texture(image, tumour, (0.5, 0.5, 0.5))[0]
-    assert not found[tumour == 0].any()
-    np.testing.assert_allclose(found[8:12, 8:16, 6:9], np.broadcast_to(slope[8:16], (4, 8, 3)), atol=0.01)
-    np.testing.assert_allclose(found[8:12, 8:16, 13:16], 0, atol=0.01)
+def test_an_anchored_class_is_as_bright_as_asked_for_and_others_keep_b():
+    torch.manual_seed(0)
+    a, b = torch.rand(2, 1, dtype=torch.float64) + 0.5, torch.randn(2, 1, dtype=torch.float64)
+    anchors = torch.tensor([[[[0.3, -1.2]], [[torch.nan, torch.nan]]], [[[2.0, 0.5]], [[-1.0, 4.0]]]]).double()
+    found = anchored(a, b, anchors)
+    assert float(a[0, 0] * 0.3 + found[0, 0, 0]) == pytest.approx(-1.2)
+    assert float(a[1, 0] * -1.0 + found[1, 1, 0]) == pytest.approx(4.0)
+    assert found[0, 1, 0] == b[1, 0]
+    assert torch.autograd.gradcheck(lambda a, b: anchored(a, b, anchors), (a.requires_grad_(), b.requires_grad_()))
+    x_h, shares = torch.randn(2, 1, 3, 3, 3).double(), torch.rand(2, 2, 3, 3, 3).double() / 2
+    together = coarse(x_h, x_h, shares, a, found)
+    for index in range(2):
+        assert torch.allclose(together[index], coarse(x_h[index], x_h[index], shares[index], a, found[index]))

@@ -37,7 +37,7 @@ def test_the_papers_edit_is_the_equation_in_a_hard_map():
 
 
 def test_numbers_scatter_around_those_that_were_fitted():
-    made, host = method(PRESETS["default"]), donated(site())
+    made, host = method(replace(PRESETS["default"], anchored=False)), donated(site())
     several = [made.edit([host], [np.random.default_rng(seed)])[0] for seed in range(200)]
     slopes = np.array([edited.controls["a"] for edited in several])
     offsets = np.array([edited.controls["b"] for edited in several])
@@ -47,6 +47,24 @@ def test_numbers_scatter_around_those_that_were_fitted():
     assert {edited.reach_mm for edited in several} == {TFAug.reach_mm}
 
 
-@pytest.mark.parametrize(("texture", "pastes"), [(1.0, True), (0.0, False)])
-def test_donors_are_wanted_for_their_texture_only(texture, pastes):
-    assert method(replace(PRESETS["default"], texture=texture)).pastes is pastes
+def test_each_class_is_as_bright_as_in_its_donor():
+    """In a hard map without jitter; a class that the donor lacks has the fitted b."""
+    config = replace(PRESETS["default"], edge_mm=0.0, edge_voxels=0.0, jitter_a=0.0, jitter_b=0.0)
+    host = donated(site())
+    (donor,) = host.donors
+    without = torch.where(donor.tumour == 1, 0, donor.tumour)
+    host = replace(host, donors=(replace(donor, tumour=without, image=donor.image + 2),))
+    (edited,) = method(config).edit([host], [np.random.default_rng(0)])
+    placed, there = host.tumour, donor.organ
+    for value in (2, 3):
+        wanted = (donor.image + 2)[:, (without == value) & there].mean(dim=1)
+        torch.testing.assert_close(edited.image[:, placed == value].mean(dim=1), wanted, atol=1e-4, rtol=1e-4)
+    assert edited.controls["b"][0] == list(B[0])
+    assert edited.controls["a"] == [list(row) for row in A]
+
+
+@pytest.mark.parametrize(
+    ("texture", "anchored", "pastes"), [(1.0, False, True), (0.0, True, True), (0.0, False, False)]
+)
+def test_donors_are_wanted_for_their_texture_and_brightness_only(texture, anchored, pastes):
+    assert method(replace(PRESETS["default"], texture=texture, anchored=anchored)).pastes is pastes

@@ -1,0 +1,178 @@
+"""What does each ingredient of TF-Aug's default do for how real its tumours look?
+
+    python -m benchmarks.ablation FOLDER [-n 24] [-f 0] [--judges 3] [-m VARIANT ...] [-o docs/results/ablation.csv]
+
+FOLDER is what benchmarks.starting_line worked in, with tf_aug's default fitted. Makes the same lines of the recipe once
+for each variant, in memory, on healthy hosts and on patients' free sides, and measures them against all real tumours:
+AUC of named features, of fresh judges and of whole brains, and how steep edges are (1: as steep as real ones). All
+variants have the default's fit. Run again, it goes on where it was.
+"""
+
+import argparse
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from benchmarks.starting_line import DATASET, HEALTHY, PLANS
+from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.tf_aug.method import TFAug
+from nnunetv2_tf.quality.examples import Example, example, matched_by_volume
+from nnunetv2_tf.quality.two_samples import Estimate
+from nnunetv2_tf.report.measured_examples import person, real_examples, surroundings
+from nnunetv2_tf.report.realism import Yardsticks
+from nnunetv2_tf.synthesis.cohort import Cohort
+from nnunetv2_tf.synthesis.finished import Finished
+from nnunetv2_tf.synthesis.fitting import find_fit
+from nnunetv2_tf.synthesis.free_sides import FreeSidePool
+from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
+from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder
+from nnunetv2_tf.tumours.recipe import RecipeLine
+from nnunetv2_tf.tumours.sampling_config import FRONT, USUAL, SamplingConfig
+from nnunetv2_tf.working_space.preprocess import Plan
+
+SEED = 0
+FIGURES = ("AUC named features", "AUC fresh judges", "AUC whole brain")
+EDGE = "edge gradient"
+HEADER = ["variant", "hosts", "cases", "figure", "value", "low", "high"]
+OTHER_LOOKS = 11  # stream of random numbers
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The default with something changed."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)  # of TFAugConfig
+    sampling: SamplingConfig = USUAL
+    own_looks: bool = True  # hosts look like their donor, else like any training case
+
+
+BEFORE = {"sigma": 2.0, "edge_mm": 1.0, "grain": 0.5, "texture_mm": 2.0, "anchored": False}
+VARIANTS = {
+    "none of it": Variant(BEFORE, SamplingConfig(), own_looks=False),
+    "default": Variant(),
+    "without brightness of the donor": Variant({"anchored": False}),
+    "without fine texture of the donor": Variant({"texture_mm": 2.0}),
+    "half of the host's grain, too": Variant({"grain": 0.5}),
+    "the host's grain instead of the donor's texture": Variant({"grain": 1.0, "texture": 0.0}),
+    "blur B of 2 mm": Variant({"sigma": 2.0}),
+    "edges of 1 mm": Variant({"edge_mm": 1.0}),
+    "looks of any case": Variant(own_looks=False),
+    "without rounding": Variant(sampling=replace(USUAL, rounded=False)),
+    "without mass effect": Variant(sampling=replace(USUAL, mass_effect=False)),
+    "with the front of edema": Variant(sampling=FRONT),
+}
+
+
+def main() -> None:
+    """Make and measure, variant by variant, and write the table after each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
+    parser.add_argument("-n", type=int, default=24, help="cases of a variant and kind of host")
+    parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
+    parser.add_argument("--judges", type=int, default=3, help="fresh judges that learn for each variant")
+    parser.add_argument("-m", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("-o", type=Path, default=Path("docs/results/ablation.csv"))
+    arguments = parser.parse_args()
+    for variable in VARIABLES:
+        os.environ[variable] = str(arguments.root.resolve() / variable)
+    torch.set_num_threads(1)
+    ablation = Ablation.of(arguments.f)
+    rows = _read(arguments.o)
+    for name in arguments.m:
+        if name in [row[0] for row in rows]:
+            continue
+        for hosts, pool in (("healthy hosts", ablation.healthy), ("free sides", ablation.free)):
+            made = ablation.made(VARIANTS[name], pool, pool.lines(arguments.n))
+            for figure, found in ablation.figures(made, arguments.judges).items():
+                print(f"{name}, {hosts}, {len(made)} cases: {figure} {found}", flush=True)
+                rows.append([name, hosts, len(made), figure, found.value, found.low, found.high])
+        _write(rows, arguments.o)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A fold with its real tumours, and TF-Aug as it was fitted there."""
+
+    healthy: HealthyHostPool
+    free: FreeSidePool
+    real: Sequence[Example]
+    fitted: TFAug
+
+    @classmethod
+    def of(cls, fold: int) -> "Ablation":
+        """Open a fold."""
+        healthy_scans = Dataset.find(HEALTHY)
+        cohort = Cohort(DATASET, Plan.read(DATASET, PLANS, "3d_fullres"), fold, healthy_scans)
+        pool = HealthyHostPool(cohort, SEED, USUAL)
+        fitted = find_fit(pool, find_method("tf_aug")).load(torch.device("cpu"))
+        assert isinstance(fitted, TFAug)
+        return cls(pool, FreeSidePool(cohort, SEED, pool), real_examples(cohort.labelled, whole=True), fitted)
+
+    def made(self, variant: Variant, pool: HostPool, lines: Sequence[RecipeLine]) -> list[Example]:
+        """Make a case of each line, as nnU-Net will see it."""
+        config = replace(self.fitted.config, **variant.config)
+        method = TFAug(config, self.fitted.device, self.fitted.fitted)
+        method.fitted_to = self.fitted.fitted_to
+        return [self._example(variant, method, pool, line) for line in tqdm(lines, "Making", unit="case")]
+
+    def figures(self, made: Sequence[Example], judges: int) -> dict[str, Estimate]:
+        """Return the figures of made examples against all real ones."""
+        cohort = self.healthy.cohort
+        channels = tuple(channel_names(cohort.dataset))
+        yardsticks = Yardsticks(cohort.roles.tumour, channels, None, frozenset(), torch.device("cpu"), SEED)
+        examples = [*self.real, *matched_by_volume(self.real, made)]
+        found = yardsticks.figures(examples, judges)
+        names, named = yardsticks.named(examples)
+        real = np.array([one.real for one in examples])
+        steep = named[:, names.index(EDGE)]
+        ratio = float(np.nanmedian(steep[~real]) / np.nanmedian(steep[real]))
+        return {**{name: found[name] for name in FIGURES if name in found}, EDGE: Estimate(ratio, np.nan, np.nan)}
+
+    def _example(self, variant: Variant, method: TFAug, pool: HostPool, line: RecipeLine) -> Example:
+        cohort, host = self.healthy.cohort, pool.cases[line.host].open()
+        builder = pool.site_builder(line)
+        assert isinstance(builder, HealthySiteBuilder)
+        builder = replace(builder, sampling=variant.sampling)
+        if builder.appearance_source is not None and not variant.own_looks:
+            names = sorted(cohort.training)
+            drawn = int(np.random.default_rng([line.seed, OTHER_LOOKS]).integers(len(names)))
+            builder = replace(builder, appearance_source=cohort.training[names[drawn]])
+        site = builder.build(host, with_donors=method.pastes).site
+        (edited,) = method.edit([site], [np.random.default_rng(line.seed)])
+        schemes = cohort.plan.manager.normalization_schemes
+        case = Finished.of(site, edited, cohort.roles.tumour, schemes)
+        patient = cohort.labelled.get(line.host)
+        organ = site.organ.numpy() if patient is None else patient.open().organ()  # a free side is part of it
+        further = surroundings(case.image, case.tumour > 0, organ, host) if patient is None else {}
+        people = [
+            person(cohort.labelled[name]) if name in cohort.labelled else name for name in (line.host, *line.donors)
+        ]
+        return example(str(line.index), False, people, case.image, case.tumour, organ, site.spacing, further)
+
+
+def _read(path: Path) -> list[list[Any]]:
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]
+
+
+def _write(rows: Sequence[Sequence[Any]], path: Path) -> None:
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

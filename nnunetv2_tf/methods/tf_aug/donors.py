@@ -1,0 +1,98 @@
+"""What tumours take over from their donors. In: a site with its donors. Out: texture, and how bright classes are.
+
+Donors lie on the site's grid, under their tumours' transforms, but a placed map may differ from a donor's: it was cut,
+rounded, put together from two, or spread anew.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from nnunetv2_tf.geometry.boxes import Box
+from nnunetv2_tf.methods.base import Donor, Site
+from nnunetv2_tf.working_space.blurring import blur
+
+FILL = 2.0  # mm, standard deviation: texture goes on so far where the map is larger than the donor's tumour
+FEWEST = 10  # voxels of a class, in the donors or the map, for its brightness to count
+
+
+def texture(image: np.ndarray, tumour: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
+    """Return (C, Z, Y, X) float32: how much lighter or darker a tumour is than its class's mean; 0 elsewhere.
+
+    Args:
+        image: (C, Z, Y, X)
+        tumour: (Z, Y, X) the map, on the same grid
+        sigma: standard deviation in voxels, by axis, of a blur; 0: none
+    """
+    differs = np.zeros_like(image)
+    for value in np.unique(tumour[tumour > 0]):
+        mask = tumour == value
+        differs[:, mask] = image[:, mask] - image[:, mask].mean(axis=1, keepdims=True)
+    return np.where(tumour > 0, blur(differs, tumour > 0, sigma), 0) if any(sigma) else differs
+
+
+def donors_texture(site: Site, box: Box, sigma: Sequence[float]) -> np.ndarray:
+    """Return (C, Z, Y, X) float32: the donors' texture in a box of the site.
+
+    Where two donors overlap, the first whose class was placed there counts, else the first. Where the map is larger
+    than their tumours, what is near goes on, fading.
+
+    Args:
+        site: whose donors are asked
+        box: of the site
+        sigma: as of `texture`
+    """
+    placed = site.tumour.numpy()[box]
+    whole = np.zeros(site.image[(slice(None), *box)].shape, np.float32)
+    known = np.zeros(placed.shape, bool)
+    found = []
+    for donor in site.donors:
+        tumour = _tumour(donor, box)
+        if tumour.any():
+            found.append((tumour, texture(donor.image[(slice(None), *box)].numpy(), tumour, sigma)))
+    for alike in (True, False):
+        for tumour, of_donor in found:
+            here = ~known & (tumour > 0) & ((tumour == placed) if alike else True)
+            np.copyto(whole, of_donor, where=here)
+            known |= here
+    return _filled(whole, known, (placed > 0) & ~known, site.spacing)
+
+
+def anchors(site: Site, box: Box, classes: Sequence[int], blurred: np.ndarray, detail: np.ndarray) -> np.ndarray:
+    """Return (K, C, 2) float32: by class the mean of B(x_h), and what I of it is to be for the donors' brightness.
+
+    Both are nan for a class that the donors, or the map, have too little of.
+
+    Args:
+        site: whose donors are asked
+        box: of the site, around its tumour
+        classes: values of the map, K of them
+        blurred: (C, Z, Y, X) B(x_h) in the box
+        detail: (C, Z, Y, X) what is added to I(B(x_h))
+    """
+    placed = site.tumour.numpy()[box]
+    result = np.full((len(classes), len(blurred), 2), np.nan, np.float32)
+    tumours = [(_tumour(donor, box), donor.image[(slice(None), *box)].numpy()) for donor in site.donors]
+    for index, value in enumerate(classes):
+        here = placed == value
+        there = [image[:, tumour == value] for tumour, image in tumours]
+        if here.sum() >= FEWEST and sum(values.shape[1] for values in there) >= FEWEST:
+            wanted = np.concatenate(there, axis=1).mean(axis=1) - detail[:, here].mean(axis=1)
+            result[index] = np.stack([blurred[:, here].mean(axis=1), wanted], axis=1)
+    return result
+
+
+def _tumour(donor: Donor, box: Box) -> np.ndarray:
+    """Return the donor's tumour in a box, where its image means something."""
+    return np.where(donor.organ.numpy()[box], donor.tumour.numpy()[box], 0)
+
+
+def _filled(values: np.ndarray, known: np.ndarray, lacking: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Return values (C, Z, Y, X), and where they are lacking means of known ones near by."""
+    if not (lacking.any() and known.any()):
+        return values
+    sigma = [FILL / step for step in spacing]
+    weight = np.maximum(gaussian_filter(known.astype(np.float32), sigma), 1e-3)
+    near = np.stack([gaussian_filter(channel * known, sigma) for channel in values]) / weight
+    return np.where(lacking, near, values)
