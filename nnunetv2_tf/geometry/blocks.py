@@ -42,9 +42,20 @@ class Blocks:
             (0, blocks * count - size)
             for blocks, count, size in zip(self.shape, self.factor, self.fine, strict=True)
         ]  # fmt: skip
-        padded = np.pad(volume, padding) if any(after for _, after in padding) else volume
-        split = [number for pair in zip(self.shape, self.factor, strict=True) for number in pair]
-        return padded.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
+        summed = np.pad(volume, padding) if any(after for _, after in padding) else volume
+        for axis, count in enumerate(self.factor):  # several times as fast as a mean over three axes
+            first = (slice(None),) * axis
+            total = summed[(*first, slice(0, None, count))].astype(np.float32)
+            for start in range(1, count):
+                total += summed[(*first, slice(start, None, count))]
+            summed = total
+        return summed / np.float32(np.prod(self.factor))
+
+    def repeated(self, values: np.ndarray) -> np.ndarray:
+        """Return what each voxel of the finer grid has of its block."""
+        for axis, count in enumerate(self.factor):
+            values = np.repeat(values, count, axis=axis)
+        return values[tuple(slice(size) for size in self.fine)]
 
     def spread(self, values: np.ndarray, box: Box) -> np.ndarray:
         """Return values of blocks, interpolated linearly on a box of the finer grid."""

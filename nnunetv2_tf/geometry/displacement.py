@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 
 from nnunetv2_tf.geometry.blocks import Blocks
 from nnunetv2_tf.geometry.boxes import Box, box_around, box_from, shape_of, starting_at, widened, within
-from nnunetv2_tf.geometry.resampling import resample
+from nnunetv2_tf.geometry.resampling import resample, stretched
 
 NOTHING = 0.1  # mm: shorter displacements are none
 SPLINE = 8  # voxels around a box that cubic interpolation in it needs
@@ -57,7 +57,7 @@ class Displacement:
         size = shape_of(box)
         inside = resample(self.organ.astype(np.float32), here, size, 1, 0.0) >= 0.5
         to_blocks = np.linalg.inv(self.blocks.to_fine) @ here
-        shift = np.stack([resample(part.astype(np.float32), to_blocks, size, 1, 0.0) for part in self.shift])
+        shift = np.stack([stretched(part.astype(np.float32), to_blocks, size) for part in self.shift])
         length = np.sqrt((shift**2).sum(axis=0))
         shift *= inside * np.maximum(1 - NOTHING / np.maximum(length, NOTHING), 0)  # no step at the edge of what moves
         return box, shift

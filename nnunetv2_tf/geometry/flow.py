@@ -94,8 +94,8 @@ def least_jacobian(displacement: np.ndarray, spacing: Sequence[float]) -> float:
             slope = (ahead - behind) / spacing[axis]
             slope[axis] += 1
             edges.append(slope)
-        matrix = np.stack(edges, axis=1)
-        least = min(least, float(np.linalg.det(np.moveaxis(matrix, (0, 1), (-2, -1))).min()))
+        (a, b, c), (d, e, f), (g, h, i) = edges
+        least = min(least, float((a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)).min()))
     return least
 
 

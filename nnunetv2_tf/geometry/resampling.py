@@ -39,6 +39,28 @@ def resample(volume: np.ndarray, affine: np.ndarray, shape: Sequence[int], order
     return result
 
 
+def stretched(volume: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return a volume (Z, Y, X) float32, interpolated linearly on a grid with the same axes; 0 beyond the old one.
+
+    As `resample` of order 1 does, axis by axis, which is several times as fast where the new grid is much finer.
+
+    Args:
+        volume: float32
+        affine: voxel of the new grid to voxel of the old one, 4x4, without rotation
+        shape: of the new grid
+    """
+    for axis, (size, old) in enumerate(zip(shape, volume.shape, strict=True)):
+        place = affine[axis, axis] * np.arange(size) + affine[axis, 3]
+        within = np.clip(place, 0, old - 1)
+        first = np.minimum(within.astype(int), max(old - 2, 0))
+        weight = np.zeros((old, size), np.float32)
+        weight[first, np.arange(size)] = 1 - (within - first)
+        weight[np.minimum(first + 1, old - 1), np.arange(size)] += within - first
+        weight[:, (place <= -0.5 - NEARLY) | (place >= old - 0.5 + NEARLY)] = 0
+        volume = np.moveaxis(np.tensordot(volume, weight, (axis, 0)), -1, axis)
+    return np.ascontiguousarray(volume)
+
+
 def resample_label(label: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Return a label map on another grid, by linear interpolation; 0 beyond the old grid.
 

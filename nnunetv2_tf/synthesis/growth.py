@@ -26,7 +26,7 @@ from nnunetv2_tf.tumours.tissue import white_share
 from nnunetv2_tf.working_space.site import Site
 
 GROWING = 2  # counts up when the same tumour comes to grow in another way
-NEAR = 20.0  # mm around a tumour, as far as rounding may look
+NEAR = 12.0  # mm around a tumour, as far as rounding may look
 ALIKE = 0.85  # Dice of an organ and its mirror image: one that has two halves, and something between them
 
 
@@ -95,10 +95,10 @@ def _rounded(
     if fluid is None or not (tumour > 0).any():
         return rounded(tumour, organ, spacing)
     near = box_around(tumour > 0, [int(NEAR / step) + 1 for step in spacing])
-    part, allowed, ventricles = tumour[near], organ.copy(), wide(fluid[near], spacing)
+    part, inside, allowed, ventricles = tumour[near], organ[near], organ.copy(), wide(fluid[near], spacing)
     allowed[near] &= ~ventricles
     whole = tumour.copy()
-    whole[near] = closed(part, fluid[near] & ~ventricles, diffuse, spacing)
+    whole[near] = closed(part, inside, fluid[near] & ~ventricles, diffuse, spacing)
     return rounded(whole, allowed, spacing, as_large_as=tumour)
 
 
@@ -108,7 +108,8 @@ def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.nd
     if displacement.on_case is not None:
         box, shift = displacement.on_case
         for volume, target in zip(volumes, result, strict=True):
-            target[box] = displaced(volume, box, shift, displacement.spacing, order)
+            if volume.min() < volume.max():
+                target[box] = displaced(volume, box, shift, displacement.spacing, order)
     return result
 
 

@@ -7,9 +7,10 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from nnunetv2_tf.dataset.modalities import first_known
+from nnunetv2_tf.geometry.blocks import Blocks
 
 DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
-WIDE_MM = 6.0  # sulci that are narrower close in swollen tissue
+WIDE_MM, WIDE_GRID = 6.0, 2.0  # sulci that are narrower close in swollen tissue; mm at which this is looked at
 SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
 
 
@@ -43,9 +44,12 @@ def wide(fluid: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
         fluid: (Z, Y, X) bool
         spacing: in mm
     """
-    half = (WIDE_MM + min(spacing)) / 2  # distances count from the middle of the nearest voxel outside
-    inside = np.asarray(ndimage.distance_transform_edt(fluid, sampling=spacing)) >= half
-    return fluid & (np.asarray(ndimage.distance_transform_edt(~inside, sampling=spacing)) <= half)
+    blocks = Blocks.near(WIDE_GRID, spacing, fluid.shape)
+    coarse = blocks.mean(fluid) > 0.5
+    half = (WIDE_MM + min(blocks.spacing)) / 2  # distances count from the middle of the nearest block outside
+    inside = np.asarray(ndimage.distance_transform_edt(coarse, sampling=blocks.spacing)) >= half
+    near = np.asarray(ndimage.distance_transform_edt(~inside, sampling=blocks.spacing)) <= half
+    return fluid & blocks.repeated(near)
 
 
 def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequence[float]) -> np.ndarray:

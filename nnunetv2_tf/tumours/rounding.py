@@ -6,43 +6,41 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.geometry.feather import signed_distance
+from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
 
 WIDTH = 1.5  # mm, standard deviation
+SLIT = 3.0  # mm, standard deviation: slits up to about so wide are closed
 ROUNDS, NEAR = 10, 0.02  # of matching the classes' sizes; how near is near enough
 DAMPING = 0.7  # of a round's change, since classes share surfaces
-CLOSES = 3.0  # mm on either side of a slit
+SLOPE = 1 / (np.sqrt(2 * np.pi) * WIDTH)  # per mm, of a blurred mask at its surface
 
 
-def closed(tumour: np.ndarray, slits: np.ndarray, diffuse: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
-    """Return the map (Z, Y, X), closed over slits by the diffuse class that is nearest.
+def closed(
+    tumour: np.ndarray, organ: np.ndarray, slits: np.ndarray, diffuse: Sequence[int], spacing: Sequence[float]
+) -> np.ndarray:
+    """Return the map (Z, Y, X), closed over slits that have more of it around them than not.
 
     Args:
         tumour: (Z, Y, X) classes, 0: none
+        organ: (Z, Y, X) bool
         slits: (Z, Y, X) bool: what may be closed over
-        diffuse: the classes that do
+        diffuse: the classes that do so, the nearest one
         spacing: mm between voxels
     """
     spreading = np.isin(tumour, diffuse)
     if not (spreading.any() and slits.any()):
         return tumour
-    box = box_around(spreading, [int(2 * CLOSES / step) + 2 for step in spacing])
-    part = tumour[box]
-    near = np.asarray(distance_transform_edt(part == 0, sampling=spacing)) <= CLOSES
-    within = np.asarray(distance_transform_edt(near, sampling=spacing)) > CLOSES
-    filled = within & slits[box] & (part == 0)
+    around = blur((tumour > 0).astype(np.float32)[None], organ, [SLIT / step for step in spacing])[0]
     nearest = np.asarray(
-        distance_transform_edt(~spreading[box], sampling=spacing, return_distances=False, return_indices=True)
+        distance_transform_edt(~spreading, sampling=spacing, return_distances=False, return_indices=True)
     )
-    result = tumour.copy()
-    result[box] = np.where(filled, part[tuple(nearest)], part)
-    return result
+    return np.where(slits & organ & (tumour == 0) & (around > 0.5), tumour[tuple(nearest)], tumour)
 
 
 def rounded(
     tumour: np.ndarray, allowed: np.ndarray, spacing: Sequence[float], as_large_as: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return (Z, Y, X): the map by blurred signed distances, the largest wins; nothing where it is not allowed.
+    """Return (Z, Y, X): the map by its classes' blurred masks, the largest wins; nothing where it is not allowed.
 
     Each class has as many voxels as before, or fewer where there is no room.
 
@@ -55,32 +53,36 @@ def rounded(
     classes = [int(value) for value in np.unique(tumour[tumour > 0])]
     if not classes:
         return tumour
-    box = box_around(tumour > 0, [int(np.ceil(3 * WIDTH / step)) + 1 for step in spacing])
+    sigma = [WIDTH / step for step in spacing]
+    box = box_around(tumour > 0, [int(np.ceil(TRUNCATE * width)) + 1 for width in sigma])
     part, places = tumour[box], np.flatnonzero(allowed[box])
     model = tumour if as_large_as is None else as_large_as
     wanted = np.array([(model == value).sum() for value in classes])
-    sigma = [WIDTH / step for step in spacing]
-
-    def inwards(mask: np.ndarray) -> np.ndarray:
-        """Return (n,) mm into a mask at the places, blurred."""
-        return -gaussian_filter(signed_distance(mask, spacing), sigma).ravel()[places]
-
-    inside = np.stack([inwards(part == value) for value in classes])
-    outside, offset = inwards(part == 0), np.zeros((len(classes), 1))
+    masks = ((part == value).astype(np.float32) for value in classes)
+    share = np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE).ravel()[places] for mask in masks])
+    outside, offset = 1 - share.sum(axis=0), np.zeros((len(classes), 1), np.float32)
     radius = (0.75 / np.pi * wanted * np.prod(spacing)) ** (1 / 3)
     for _ in range(ROUNDS):
-        level = inside + offset
-        chosen = np.argsort(outside - level.max(axis=0), kind="stable")[: wanted.sum()]
+        level = share + offset
+        chosen = _lowest(outside - level.max(axis=0), int(wanted.sum()))
         sizes = np.bincount(level[:, chosen].argmax(axis=0), minlength=len(classes))
         if np.abs(sizes / wanted - 1).max() <= NEAR:
             break
-        offset[:, 0] += (
-            DAMPING * np.clip(1 - sizes / wanted, -1, 1) * radius / 3
-        )  # a ball of this volume would fit then
+        change = np.clip(1 - sizes / wanted, -1, 1) * radius / 3  # mm: a ball of this volume would fit then
+        offset[:, 0] += DAMPING * SLOPE * change
     label, result = np.zeros_like(part), tumour.copy()
     label.ravel()[places[chosen]] = np.array(classes, tumour.dtype)[_apportioned(level[:, chosen], wanted)]
     result[box] = label
     return result
+
+
+def _lowest(values: np.ndarray, count: int) -> np.ndarray:
+    """Return where the lowest values are, so many or all, in order of place."""
+    if count >= len(values):
+        return np.arange(len(values))
+    limit = np.partition(values, count)[count]
+    below, at = np.flatnonzero(values < limit), np.flatnonzero(values == limit)
+    return np.sort(np.concatenate([below, at[: count - len(below)]]))
 
 
 def _apportioned(level: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -25,3 +25,12 @@ def test_even_slopes_survive_the_way_there_and_back():
     slope = np.indices((12, 12, 12)).sum(axis=0).astype(np.float32)
     box = box_from((2, 3, 4), (9, 10, 9))
     np.testing.assert_allclose(blocks.spread(blocks.mean(slope), box), slope[box], atol=1e-4)
+
+
+def test_repeated_blocks_are_the_values_of_their_voxels():
+    blocks = Blocks.near(2.0, (1.0, 1.0, 2.0), (5, 4, 3))
+    values = np.arange(np.prod(blocks.shape)).reshape(blocks.shape)
+    found = blocks.repeated(values)
+    assert found.shape == (5, 4, 3)
+    for place in np.ndindex(5, 4, 3):
+        assert found[place] == values[place[0] // 2, place[1] // 2, place[2]]

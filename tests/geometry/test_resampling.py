@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from nnunetv2_tf.geometry.resampling import resample, resample_label
+from nnunetv2_tf.geometry.resampling import resample, resample_label, stretched
 
 RNG = np.random.default_rng(0)
 VOLUME = RNG.normal(size=(12, 15, 14)).astype(np.float32)
@@ -73,3 +73,12 @@ def test_classes_that_meet_do_not_shrink_where_they_do():
     np.testing.assert_array_equal(fine > 0, whole > 0.5)
     for value in (1, 2, 3):
         assert (fine == value).sum() * 0.4**3 / (label == value).sum() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("scale", [(1.3, 0.8, 1.1), (0.25, 0.3, 0.2), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("offset", [(0.0, 0.0, 0.0), (0.4, -0.7, 2.2), (-3.0, 5.0, 1.5)])
+def test_stretched_is_resampled_linearly(scale, offset):
+    way = affine(np.diag(scale), offset)
+    np.testing.assert_allclose(stretched(VOLUME, way, SHAPE), resample(VOLUME, way, SHAPE, 1, 0.0), atol=1e-5)
+    flat = VOLUME[:1]
+    np.testing.assert_allclose(stretched(flat, way, SHAPE), resample(flat, way, SHAPE, 1, 0.0), atol=1e-5)
