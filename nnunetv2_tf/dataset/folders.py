@@ -11,6 +11,7 @@ from nnunetv2_tf.io.errors import UserError
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 # subfolders of nnUNet_preprocessed/<dataset>/tf, beside the sets
 INTENSITY, REFERENCE, RECIPES, LOOKS, QUALITY = "intensity", "reference", "recipes", "looks", "quality"
+MASS_EFFECTS = "mass_effects"
 FIGURES = ".figures"  # among the sets: cases that were made for measuring them; no set can be called so
 PREPARATION = "preparation.json"  # in a healthy dataset: how it was made
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from nnunetv2_tf.geometry.symmetry import middle_shift
+
 AWAY = 10.0  # mm from the tumour on
 CENTRAL = 20.0  # mm on either side of the middle, where ventricles and the gap between hemispheres are
 BLUR = 5.0  # mm
@@ -53,12 +55,10 @@ def asymmetry(
     middle = (last - first - 1) / 2
     offset = (np.arange(last - first) - middle) * spacing[sideways]
     towards = float(np.sign((tumour_.sum(axis=(0, 1)) * offset).sum()) or 1.0)
+    figures["midline"] = -towards * middle_shift(image[0], organ, tumour, spacing, sideways)  # above 0: pushed away
     if fluid is None:
-        return {**figures, "ventricles": np.nan, "midline": np.nan}
+        return {**figures, "ventricles": np.nan}
     central = np.asarray(sides(fluid)[cut] & ~tumour_ & (np.abs(offset) <= CENTRAL))
     here, there = (float(central[..., towards * offset * sign > 0].sum()) for sign in (1, -1))
     figures["ventricles"] = float(np.log((here + 20) / (there + 20)))  # below 0: smaller on the tumour's side
-    slices = np.asarray(tumour_.any(axis=2))[..., None] & central
-    share = slices.sum(axis=(0, 1))
-    figures["midline"] = float(-towards * (share * offset).sum() / share.sum()) if share.sum() > 20 else np.nan
     return figures

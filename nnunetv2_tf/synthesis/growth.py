@@ -63,7 +63,7 @@ def grow(
     core, edema = _parts(tumour, bank.diffuse)
     displacement, record = None, {}
     if config.mass_effect and strength > 0:
-        middle = _off_the_middle(anatomy, bank.midline, site.spacing)
+        middle = off_the_middle(anatomy, bank.midline, site.spacing)
         displacement = mass_effect(core > 0, edema > 0, organ, fluid, site.spacing, strength, middle)
         site = replace(
             site,
@@ -113,7 +113,7 @@ def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.nd
     return result
 
 
-def _off_the_middle(anatomy: HostAnatomy, midline: float, spacing: Sequence[float]) -> np.ndarray | None:
+def off_the_middle(anatomy: HostAnatomy, midline: float, spacing: Sequence[float]) -> np.ndarray | None:
     """Return mm to the sagittal plane in the middle, by blocks; None for an organ whose two sides are not alike."""
     blocks = Blocks.near(FLOW_GRID, spacing, anatomy.organ.shape)
     row = (anatomy.grid @ blocks.to_fine)[0]

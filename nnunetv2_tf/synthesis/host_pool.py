@@ -14,6 +14,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import GROWING, grow
 from nnunetv2_tf.synthesis.harmonise import RULES
+from nnunetv2_tf.synthesis.patients import observed_strengths
 from nnunetv2_tf.synthesis.site_builder import (
     HealthySiteBuilder,
     RealSiteBuilder,
@@ -166,7 +167,10 @@ class HealthyHostPool(HostPool):
         cohort, constraints = self.cohort, self._constraints()
         names = {value: name for name, value in cohort.class_values.items()}
         constraints.check_possible(cohort.bank, self.sampling, names)
-        return TumourSampler(cohort.bank, self.sampling, constraints)
+        observed: tuple[float, ...] = ()
+        if self.sampling.mass_effect and constraints.mass_effect is None:
+            observed = observed_strengths(list(cohort.training.values()), cohort.bank.diffuse, self.num_processes)
+        return TumourSampler(cohort.bank, self.sampling, constraints, observed)
 
     @cached_property
     def _recipe(self) -> RecipeCache:

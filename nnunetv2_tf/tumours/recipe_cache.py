@@ -64,7 +64,8 @@ class RecipeCache:
         config = to_json(sampler.config)
         for name in ("harmonised", "rounded", "front"):  # change hosts, and no line
             config.pop(name, None)
-        return digest([MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)])
+        drawn_from = [MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)]
+        return digest([*drawn_from, sampler.observed] if sampler.observed else drawn_from)
 
     @property
     def path(self) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 from nnunetv2_tf.tumours.constraints import TumourConstraints
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
-from nnunetv2_tf.tumours.recipe import DonorTumour
+from nnunetv2_tf.tumours.recipe import STRONGEST, DonorTumour
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.tumours.warp import forward
 
@@ -32,7 +32,8 @@ UNMET = (
 MIDLINE = "more of it crosses the midline than of its donor's"
 PAIR_SPLIT, TRIES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
 VOLUME_MARGIN = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
-USUAL_MASS_EFFECT = (0.2, 1.2)  # cores are 18 to 70 % new volume; a range, since no estimator is proven yet
+USUAL_MASS_EFFECT = (0.0, 1.0)  # where patients do not tell: cores are up to 63 % new volume
+SPREAD = 0.25  # of the logarithm, standard deviation: how much lines differ from the patient whose strength they have
 NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
 
@@ -55,6 +56,7 @@ class TumourSampler:
     bank: Bank
     config: SamplingConfig
     constraints: TumourConstraints
+    observed: tuple[float, ...] = ()  # strengths of patients' mass effects
 
     def sample(self, host: HostAnatomy, rng: np.random.Generator) -> PlacedTumour:
         """Draw tumours for a host until they can be placed in it. Raises PlacementError."""
@@ -86,9 +88,12 @@ class TumourSampler:
         raise PlacementError((unmet or reasons).most_common(1)[0][0])  # constraints, before what any draw meets
 
     def strength(self, rng: np.random.Generator) -> float:
-        """Draw how strong a tumour's mass effect is: as asked for, else within USUAL_MASS_EFFECT; 0 without one."""
+        """Draw how strong a mass effect is: as asked for, like a patient's, or within USUAL_MASS_EFFECT; 0 for none."""
         if not self.config.mass_effect:
             return 0.0
+        if self.constraints.mass_effect is None and self.observed:
+            chosen = self.observed[rng.integers(len(self.observed))]
+            return round(min(chosen * float(np.exp(rng.normal(0, SPREAD))), STRONGEST), 4)
         low, high = self.constraints.mass_effect or USUAL_MASS_EFFECT
         return round(float(rng.uniform(low, high)), 4)
 

@@ -10,7 +10,8 @@ import pytest
 from nnunetv2_tf.tumours.bank import Lesion, cut_out
 from nnunetv2_tf.tumours.constraints import TumourConstraints
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
-from nnunetv2_tf.tumours.sampler import CROSSES, PlacementError, TumourSampler
+from nnunetv2_tf.tumours.recipe import STRONGEST
+from nnunetv2_tf.tumours.sampler import CROSSES, SPREAD, USUAL_MASS_EFFECT, PlacementError, TumourSampler
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
 from nnunetv2_tf.tumours.warp import forward
 from tests.tumours.hosts import GRID, MIDLINE, SHAPE, ball, bank, bank_of, host, lesion_map, organ
@@ -190,3 +191,19 @@ def apart(lesions: Sequence[Lesion], cohort: Sequence[Lesion]) -> float:
         return np.percentile(rows, [10, 50, 90], axis=0)
 
     return float(np.abs(measured(lesions) / measured(cohort) - 1).max())
+
+
+def test_mass_effects_are_as_asked_for_or_like_patients_or_usual():
+    rng = np.random.default_rng(0)
+    growing = replace(DEFAULT, mass_effect=True)
+    assert TumourSampler(BANK, DEFAULT, FREE, (0.5,)).strength(rng) == 0
+    like = np.array([TumourSampler(BANK, growing, FREE, (0.0, 0.4)).strength(rng) for _ in range(400)])
+    assert (like == 0).mean() == pytest.approx(0.5, abs=0.08)
+    assert np.median(like[like > 0]) == pytest.approx(0.4, rel=0.08)
+    assert np.log(like[like > 0]).std() == pytest.approx(SPREAD, rel=0.15)
+    assert TumourSampler(BANK, growing, FREE, (STRONGEST,)).strength(rng) <= STRONGEST
+    usual = [TumourSampler(BANK, growing, FREE).strength(rng) for _ in range(200)]
+    assert min(usual) >= USUAL_MASS_EFFECT[0]
+    assert USUAL_MASS_EFFECT[1] * 0.9 < max(usual) <= USUAL_MASS_EFFECT[1]
+    asked = TumourSampler(BANK, growing, TumourConstraints(mass_effect=(1.0, 1.2)), (0.1,))
+    assert 1.0 <= asked.strength(rng) <= 1.2

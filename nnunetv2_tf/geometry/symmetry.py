@@ -1,0 +1,89 @@
+"""Where the middle of what is deep in a volume lies. In: an image of an organ with two halves. Out: mm off its middle.
+
+Deep structures are mirrored at planes beside the organ's own middle, and the plane at which both sides agree best is
+theirs: in a brain what radiologists call the midline shift.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+DEEP = 25.0  # mm from the surface: what is deep
+HALF, SPAN, STEP = 12.0, 12.0, 0.5  # mm: compared on either side; looked for on either side; from plane to plane
+SMOOTH, EVERY = 1.5, 2.5  # mm, standard deviation; from one line that is compared to the next
+FEWEST = 20  # lines
+LEAST_SEEN = 0.3  # of what is compared must be in view
+ALIKE = 0.3  # correlation of both sides
+
+
+def middle_shift(
+    image: np.ndarray, organ: np.ndarray, left_out: np.ndarray, spacing: Sequence[float], sideways: int
+) -> float:
+    """Return mm from the organ's middle to that of its deep structures, towards higher indices; nan if unclear.
+
+    Args:
+        image: (Z, Y, X)
+        organ: (Z, Y, X) bool
+        left_out: (Z, Y, X) bool: what has no mirror image, such as a tumour
+        spacing: mm between voxels
+        sideways: the axis from one half to the other
+    """
+    image, organ, left_out = (np.moveaxis(volume, sideways, -1) for volume in (image, organ, left_out))
+    steps = [*np.delete(spacing, sideways), spacing[sideways]]
+    columns = np.flatnonzero(organ.any(axis=(0, 1)))
+    if not len(columns):
+        return np.nan
+    middle = (columns[0] + columns[-1]) / 2
+    lines = _deep(organ, steps)[..., round(middle)]
+    lines &= _grid(lines.shape, steps)
+    if lines.sum() < FEWEST:
+        return np.nan
+    smooth = gaussian_filter(np.where(organ, image, image[organ].mean()), [SMOOTH / step for step in steps])
+    values, hidden = smooth[lines], left_out[lines].astype(np.float32)
+    away = np.arange(1.0, HALF + 0.1) / steps[2]
+    planes = np.arange(-SPAN, SPAN + STEP / 2, STEP)
+    found = [_agreement(values, hidden, middle + plane / steps[2], away) for plane in planes]
+    best = int(np.argmax(found))
+    if not 0 < best < len(planes) - 1 or found[best] < ALIKE:
+        return np.nan
+    before, here, after = found[best - 1 : best + 2]
+    return float(planes[best] + STEP / 2 * (before - after) / (before - 2 * here + after))  # top of a parabola
+
+
+def deep_middle(organ: np.ndarray, spacing: Sequence[float], sideways: int) -> np.ndarray:
+    """Return (Z, Y, X) bool: the plane in the middle, as far as it is deep in the organ."""
+    turned = np.moveaxis(organ, sideways, -1)
+    columns = np.flatnonzero(turned.any(axis=(0, 1)))
+    result = np.zeros(turned.shape, bool)
+    if len(columns):
+        here = round((columns[0] + columns[-1]) / 2)
+        result[..., here] = _deep(turned, [*np.delete(spacing, sideways), spacing[sideways]])[..., here]
+    return np.moveaxis(result, -1, sideways)
+
+
+def _deep(organ: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    return np.asarray(distance_transform_edt(np.pad(organ, 1), sampling=spacing))[1:-1, 1:-1, 1:-1] > DEEP
+
+
+def _grid(shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
+    """Return (Z, Y) bool: lines that are about EVERY mm apart."""
+    chosen = np.zeros(tuple(shape), bool)
+    chosen[tuple(slice(None, None, max(1, round(EVERY / step))) for step in spacing[:2])] = True
+    return chosen
+
+
+def _agreement(values: np.ndarray, hidden: np.ndarray, plane: float, away: np.ndarray) -> float:
+    """Return the correlation of both sides of a plane, along lines; -1 where too little of them is in view."""
+    (one, no), (other, nor) = ((_at(values, place), _at(hidden, place)) for place in (plane + away, plane - away))
+    seen = no + nor < 0.01
+    if seen.mean() < LEAST_SEEN or min(one[seen].std(), other[seen].std()) == 0:
+        return -1.0
+    return float(np.corrcoef(one[seen], other[seen])[0, 1])
+
+
+def _at(lines: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return lines (n, X) at places (m,) by linear interpolation."""
+    within = np.clip(places, 0, lines.shape[1] - 1)
+    first = np.minimum(within.astype(int), lines.shape[1] - 2)
+    return lines[:, first] * (1 - (within - first)) + lines[:, first + 1] * (within - first)
