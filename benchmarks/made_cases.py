@@ -153,12 +153,13 @@ def shuffle(folder: Path, answers: Path, real: Sequence[Case], made: Sequence[Ma
         z, y, x = (int((tumour > 0).sum(axis=others).argmax()) for others in ((1, 2), (0, 2), (0, 1)))
         cuts = (image[z, ::-1], image[::-1, y], image[::-1, :, x])
         size = max(max(cut.shape) for cut in cuts)
-        write_panels([[Panel(_square(cut, size), SPAN) for cut in cuts]], folder / f"{number:02d}.png", inches=4.0)
+        write_panels([[Panel(square(cut, size), SPAN) for cut in cuts]], folder / f"{number:02d}.png", inches=4.0)
         key[f"{number:02d}"] = {"kind": kind, "case": case.identifier}
     write_json(answers, key)
 
 
-def _square(cut: np.ndarray, size: int) -> np.ndarray:
+def square(cut: np.ndarray, size: int) -> np.ndarray:
+    """Return a cut in the middle of a black square."""
     more = [((size - side) // 2, size - side - (size - side) // 2) for side in cut.shape]
     return np.pad(cut, more, constant_values=SPAN[0])
 

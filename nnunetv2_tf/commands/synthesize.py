@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     tumours.add_argument("-components", type=positive, nargs=2, metavar=("MIN", "MAX"), help="separate pieces")
     tumours.add_argument(
         "-mass_effect", type=float, nargs=2, metavar=("MIN", "MAX"),
-        help="how strongly cores push tissue aside, 0 to 1.5: what is in one had exp(-E) of its volume before",
+        help="how strongly tumours push tissue aside, 0 to 1.5: what is in a core had exp(-E) of its volume before "
+        "(default: as the fold's training patients show)",
     )  # fmt: skip
     tumours.add_argument(
         "-class_fraction", action="append", nargs=3, metavar=("CLASS", "MIN", "MAX"),
