@@ -1,6 +1,6 @@
 """What does each ingredient of TF-Aug's default do for how real its tumours look?
 
-    python -m benchmarks.ablation FOLDER [-n 24] [-f 0] [--judges 3] [-m VARIANT ...] [-o docs/results/ablation.csv]
+    python -m benchmarks.ablation FOLDER [-n 24] [-f 0] [--judges 3] [-m VARIANT ...] [-o TABLE.csv]
 
 FOLDER is what benchmarks.starting_line worked in, with tf_aug's default fitted. Makes the same lines of the recipe once
 for each variant, in memory, on healthy hosts and on patients' free sides, and measures them against all real tumours:
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
     parser.add_argument("--judges", type=int, default=3, help="fresh judges that learn for each variant")
     parser.add_argument("-m", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
-    parser.add_argument("-o", type=Path, default=Path("docs/results/ablation.csv"))
+    parser.add_argument("-o", type=Path, default=Path("docs/results/realism/ablation.csv"))
     arguments = parser.parse_args()
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)

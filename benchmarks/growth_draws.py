@@ -1,6 +1,6 @@
 """Does growth keep what it promises, and what does it cost?
 
-    python -m benchmarks.growth_draws FOLDER [-n 500] [--native] [-o docs/results/growth_draws.csv]
+    python -m benchmarks.growth_draws FOLDER [-n 500] [--native] [-o docs/results/realism/growth_draws.csv]
 
 FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, and Dataset631 of healthy
 scans prepared for it. Draws lines of fold 0 as nnUNetv2_tf_synthesize does, with mass effects from 0 to 1.5, and grows
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-n", type=int, default=500, help="draws")
     parser.add_argument("--native", action="store_true", help="at the scans' own spacing")
-    parser.add_argument("-o", type=Path, default=Path("docs/results/growth_draws.csv"))
+    parser.add_argument("-o", type=Path, default=Path("docs/results/realism/growth_draws.csv"))
     arguments = parser.parse_args()
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)

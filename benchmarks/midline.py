@@ -1,6 +1,6 @@
 """Is the middle of brains found where it is, and do tumours shift it as far as patients' do?
 
-    python -m benchmarks.midline FOLDER [-n 24] [-f 0] [-o docs/results/midline.csv]
+    python -m benchmarks.midline FOLDER [-n 24] [-f 0] [-o docs/results/realism/midline.csv]
 
 FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, and Dataset631 of healthy
 scans prepared for it. First pushes healthy brains by known displacements and asks how far off their middle is found;
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-n", type=int, default=24, help="lines of the recipe")
     parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
-    parser.add_argument("-o", type=Path, default=Path("docs/results/midline.csv"))
+    parser.add_argument("-o", type=Path, default=Path("docs/results/realism/midline.csv"))
     arguments = parser.parse_args()
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)

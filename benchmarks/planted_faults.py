@@ -1,6 +1,6 @@
 """Do yardsticks answer to faults, and more to larger ones?
 
-    python -m benchmarks.planted_faults FOLDER -judge TRAINER [-tr TRAINER] [-o docs/results/planted_faults.csv]
+    python -m benchmarks.planted_faults FOLDER -judge TRAINER [-tr TRAINER] [-o docs/results/realism/planted_faults.csv]
 
 FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm. Real tumours of half of
 the patients are spoilt by a known amount and play the made ones; those of the other half are the real ones; eight
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-judge", required=True, metavar="TRAINER", help="baseline whose encoder looks")
     parser.add_argument("-tr", required=True, metavar="TRAINER", help="baseline that recognises")
-    parser.add_argument("-o", type=Path, default=Path("docs/results/planted_faults.csv"))
+    parser.add_argument("-o", type=Path, default=Path("docs/results/realism/planted_faults.csv"))
     arguments = parser.parse_args()
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)

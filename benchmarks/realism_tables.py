@@ -1,9 +1,10 @@
 """The tables of docs/results/realism.md, out of the files that the measurements left.
 
-    python -m benchmarks.realism_tables [docs/results/realism.csv] [docs/results/planted_faults.csv]
+    python -m benchmarks.realism_tables [REALISM.csv] [PLANTED_FAULTS.csv] [ABLATION.csv]
 
 Prints Markdown: figures of realism by method and column, Dice of voxel classifiers, what a baseline recognises, how
-long it took, and how every yardstick answers to planted faults.
+long it took, how every yardstick answers to planted faults, and what each ingredient of TF-Aug does. The files are
+those of docs/results where none are given.
 """
 
 import argparse
@@ -17,14 +18,17 @@ KEY = ("method", "kind", "column", "figure")
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("realism", nargs="?", type=Path, default=Path("docs/results/realism.csv"))
-    parser.add_argument("faults", nargs="?", type=Path, default=Path("docs/results/planted_faults.csv"))
+    parser.add_argument("realism", nargs="?", type=Path, default=Path("docs/results/realism/realism.csv"))
+    parser.add_argument("faults", nargs="?", type=Path, default=Path("docs/results/realism/planted_faults.csv"))
+    parser.add_argument("ablation", nargs="?", type=Path, default=Path("docs/results/realism/ablation.csv"))
     arguments = parser.parse_args()
     if arguments.faults.exists():
         print_faults(arguments.faults)
     if arguments.realism.exists():
         for kind in ("realism", "usefulness", "recognition", "seconds"):
             print_kind(arguments.realism, kind)
+    if arguments.ablation.exists():
+        print_ablation(arguments.ablation)
 
 
 def print_kind(path: Path, kind: str) -> None:
@@ -56,6 +60,19 @@ def print_faults(path: Path) -> None:
             found = [row for row in rows if (row["fault"], row["yardstick"]) == (fault, yardstick)]
             cells.append(" → ".join(f"{float(row['mean']):.2f}" for row in found))
         print(f"| {yardstick} | {' | '.join(cells)} |")
+
+
+def print_ablation(path: Path) -> None:
+    """Print a line for each variant, a column for each figure and kind of host."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    values = {(row["variant"], row["hosts"], row["figure"]): (row["value"], "", "") for row in rows}
+    columns = list(dict.fromkeys((row["figure"], row["hosts"]) for row in sorted(rows, key=lambda row: row["figure"])))
+    print()
+    _print_table(["variant", *(f"{figure}, {hosts}" for figure, hosts in columns)])
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        cells = [_cell(values.get((variant, hosts, figure))) for figure, hosts in columns]
+        print(f"| {variant} | {' | '.join(cells)} |")
 
 
 def _over_folds(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:

@@ -1,6 +1,6 @@
 """Where do the methods stand: how real do their tumours look, and are they worth training on?
 
-    python -m benchmarks.starting_line FOLDER [-f 0] [-m METHOD:PRESET ...] [-o docs/results/realism.csv] [--fits]
+    python -m benchmarks.starting_line FOLDER [-f 0] [-m METHOD:PRESET ...] [-o TABLE.csv] [--fits]
 
 FOLDER holds nnU-Net's folders with Dataset531_AfricaSteer, preprocessed by nnUNetPlans_25mm, Dataset631 of healthy
 scans prepared for it, and baselines of two seeds, FITTED and JUDGE below: methods are fitted by the first and
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
     chosen = ", ".join(METHODS)
     parser.add_argument("-m", nargs="+", default=METHODS, metavar="METHOD:PRESET", help=f"(default: {chosen})")
-    parser.add_argument("-o", type=Path, default=Path("docs/results/realism.csv"))
+    parser.add_argument("-o", type=Path, default=Path("docs/results/realism/realism.csv"))
     parser.add_argument("--fits", action="store_true", help="fit the methods that learn first")
     arguments = parser.parse_args()
     os.environ["nnUNet_n_proc_DA"] = "0"

@@ -126,8 +126,10 @@ class FeatureExtractor:
 
     def _coarse(self, samples: Sequence[Sample], a: Tensor, b: Tensor) -> Tensor:
         x_h, blurred, shares, detail = (self._stacked(samples, name) for name in ("x_h", "blurred", "shares", "detail"))
-        a, b = a.to(self.device), b.to(self.device)
-        return coarse(x_h, blurred, shares, a, anchored(a, b, self._stacked(samples, "anchors")), detail)
+        a, b, fixed = a.to(self.device), b.to(self.device), self._stacked(samples, "anchors")
+        if not fixed.isnan().all():
+            b = anchored(a, b, fixed)
+        return coarse(x_h, blurred, shares, a, b, detail)
 
     def _stacked(self, samples: Sequence[Sample], name: str) -> Tensor:
         return torch.stack([getattr(sample, name) for sample in samples]).to(self.device)
