@@ -37,7 +37,7 @@ def patches_of(hosts: HealthyHostPool, folder: Path, size: int) -> Patches:
     stage1 = typed_in(hosts.cohort.dataset, folder).load(torch.device("cpu"))
     donors = [case for case in hosts.cohort.training.values() if case.has_tumour()]
     return Patches(
-        partial(hosts.sample_site, stage1.pastes), stage1, donors, (size,) * 3, config.reach_mm,
+        partial(hosts.sample_site, stage1.pastes), stage1, donors, (size,) * 3,
         config.distance_clip_mm, config.centred, range(config.batch), 0,
     )  # fmt: skip
 

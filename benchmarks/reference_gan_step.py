@@ -57,9 +57,9 @@ class PlainStep:
         share = feather(one["distance"], design.reach_mm) * one["organ"]
         m_s, m_r = (one_hot(one[name], design.classes) for name in ("tumour", "real_tumour"))
         added = self.generator(domain.normalise(one["coarse"], one["body"]), m_s)
-        z_s_ = blended(one["host"], one["coarse"], share)
+        z_s_ = one["coarse"]
         deep = depth_weight_of(one["organ"], design.rim_mm, design.spacing)
-        z_s = blended(one["host"], one["coarse"] + domain.denormalise_difference(added) * deep[:, None], share)
+        z_s = blended(z_s_, z_s_ + domain.denormalise_difference(added) * deep[:, None], share)
         seen = renormalised(z_s, one["host"], one["n_norm"], one["body"], self.z_scored, one["beyond"])
         x_s = self.in_view(domain.normalise(seen, one["body"]), one["distance"], one["organ"])
         x_r = self.in_view(

@@ -17,7 +17,7 @@ class TFGANConfig:
     features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
     discriminator_features: tuple[int, ...] | None = None  # of the discriminator's stages; None: twice the generator's
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
-    reach_mm: float | None = 6.0  # how far around the tumour the image may change; None: all of the organ
+    reach_mm: float | None = 3.0  # how far around the tumour the generator may change; None: all of the organ
     view_mm: float | None = 10.0  # how far around the tumour the discriminator sees; None: everything
     rim_mm: float = 8.0  # depth of the organ's rim, which D does not see and G does not change; 0: no rim
     tap: int = 4  # stage of the discriminator after which its patch head branches off

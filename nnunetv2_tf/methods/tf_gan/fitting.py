@@ -77,7 +77,7 @@ class MonitoredGAN(GANTrainer):
                 added = generator(domain.normalise(coarse, batch["body"]), m_s)
                 refined = generator.refined(coarse, added, generator.depth_weight(batch["organ"]))
             share = feather(batch["distance"], self.design.reach_mm) * batch["organ"]
-            images = (host, blended(host, coarse, share), blended(host, refined, share))
+            images = (host, coarse, blended(coarse, refined, share))
             x_h, x_s_, x_s = (domain.normalise(image, batch["body"]) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
@@ -129,7 +129,7 @@ class GANFit:
         )  # fmt: skip
         organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
         self.patches = Patches(
-            data.sample_site, stage1, donors, levels.patch, config.reach_mm, config.distance_clip_mm,
+            data.sample_site, stage1, donors, levels.patch, config.distance_clip_mm,
             config.centred if organ_known else 1.0, range(self.team.rank, config.batch, self.team.size), self.seed,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)

@@ -136,7 +136,7 @@ class GANTrainer:
             added = self.generate(domain.normalise(fake.coarse, fake.body), m_s)
         fake_depth, real_depth = (self.generator.depth_weight(side.organ) for side in (fake, real))
         refined = self.generator.refined(fake.coarse, added, fake_depth)
-        z_s_, z_s = (blended(fake.host, image, share) for image in (fake.coarse, refined))
+        z_s_, z_s = fake.coarse, blended(fake.coarse, refined, share)
         seen = renormalised(z_s, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
         contrast, brightness = (np.random.default_rng(seed).normal(size=2) * self.config.shake).tolist()
         x_s, x_r = (

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.fitting import GANFit, check
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, read_generator
-from nnunetv2_tf.methods.tf_gan.refinement import refine
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, blended, read_generator
+from nnunetv2_tf.methods.tf_gan.refinement import in_host, refine, weight_of
 from nnunetv2_tf.working_space.preprocess import Plan
 
 STAGE1 = "tf_aug"
+LEAST = 1e-3  # weight of an edit, below which the generator changes nothing
 
 
 class TFGAN(Method):
@@ -52,16 +52,17 @@ class TFGAN(Method):
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
 
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
-        design = self.generator.design
-        (coarse,) = self.fitted[STAGE1].edit([site], [rng])
-        if design.reach_mm is None:
-            where = site.organ
-        else:
-            tumour, where = site.tumour.numpy(), torch.zeros_like(site.organ)
-            around = box_around(tumour > 0, [int(design.reach_mm / step) + 1 for step in site.spacing])
-            near = distance_to(tumour[around], site.spacing, design.reach_mm) < design.reach_mm
-            where[around] = site.organ[around] & torch.from_numpy(near)
-        box = box_around(where.numpy())
-        image, inside = coarse.image.clone(), (slice(None), *box)
-        image[inside] = torch.where(where[box], refine(self.generator, coarse.image, site, box), image[inside])
-        return Edited(image, coarse.label, design.reach_mm, controls=coarse.controls)
+        own = self.generator.design.reach_mm
+        (edited,) = self.fitted[STAGE1].edit([site], [rng])
+        coarse, share = in_host(edited, site), weight_of(own, site)
+        box = box_around(share.numpy() > 0)
+        wanted, inside = coarse.clone(), (slice(None), *box)
+        wanted[inside] = blended(
+            coarse[inside][None], refine(self.generator, coarse, site, box)[None], share[box][None]
+        )[0]
+        reach = None if own is None or edited.reach_mm is None else max(own, edited.reach_mm)
+        if reach is None:
+            return Edited(wanted, edited.label, reach, controls=edited.controls)
+        weight = weight_of(reach, site)  # what compose will multiply by
+        image = site.image + (wanted - site.image) / weight.clamp_min(LEAST)
+        return Edited(torch.where(weight > LEAST, image, edited.image), edited.label, reach, controls=edited.controls)

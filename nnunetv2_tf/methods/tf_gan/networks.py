@@ -82,15 +82,15 @@ class Generator(nn.Module):
         return coarse + self.design.domain.denormalise_difference(added) * depth[:, None]
 
 
-def blended(host: Tensor, image: Tensor, share: Tensor) -> Tensor:
-    """Return an image blended into its host, as it will be written. All are (B, C, Z, Y, X), z.
+def blended(coarse: Tensor, refined: Tensor, share: Tensor) -> Tensor:
+    """Return the refined image as far as it counts, as it will be written. Both are (B, C, Z, Y, X), z.
 
     Args:
-        host: the image without the new tumour
-        image: the coarse or the refined image
-        share: (B, Z, Y, X) weight of the image: 1 in the tumour, 0 outside the organ
+        coarse: the coarse image, in its host
+        refined: what the generator made of it
+        share: (B, Z, Y, X) weight of the refined image: 1 in the tumour, 0 beyond the generator's reach and the organ
     """
-    return host + share[:, None] * (image - host)
+    return coarse + share[:, None] * (refined - coarse)
 
 
 def depth_weight_of(organ: Tensor, rim_mm: float, spacing: Sequence[float]) -> Tensor:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from nnunetv2_tf.geometry.boxes import centre_of, cut
-from nnunetv2_tf.geometry.feather import distance_to, feather
+from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.methods.base import Method, Site
+from nnunetv2_tf.methods.tf_gan.refinement import in_host
 from nnunetv2_tf.working_space.stored import Case
 
 JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
@@ -26,7 +26,6 @@ class Patches:
     stage1: Method
     donors: Sequence[Case]
     size: Sequence[int]
-    reach_mm: float | None  # how far around the tumour the generator's image counts
     distance_clip_mm: float  # mm; distance maps are clipped here
     centred: float  # share of patches that lie around the tumour
     places: range  # in the whole batch, which this process fills
@@ -51,11 +50,11 @@ class Patches:
         site = self.sample_site(rng)
         (edited,) = self.stage1.edit([site], [rng])
         tumour, body = site.tumour.numpy(), site.body.numpy()
-        organ, host, coarse = site.organ.numpy(), site.image.numpy(), edited.image.numpy()
+        organ, host = site.organ.numpy(), site.image.numpy()
+        coarse = in_host(edited, site).numpy()
         centre = self._centre(tumour, organ, rng)
         distance = distance_to(tumour, site.spacing, self.distance_clip_mm)
-        share = feather(torch.from_numpy(distance), self.reach_mm).numpy() * organ
-        change = share * (coarse - host)
+        change = coarse - host
         volumes = {
             "host": host, "coarse": coarse, "tumour": tumour, "body": body, "organ": organ, "distance": distance,
         }  # fmt: skip

@@ -9,7 +9,6 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.baseline.class_features import Features
-from nnunetv2_tf.geometry.feather import feather
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
@@ -56,9 +55,7 @@ def test_the_record_is_what_the_equations_say():
     found, one = game(config, goal=some_goal()), batch()
     untouched = game(config, goal=some_goal())
     record = found.step(one, 0, 0)
-    share = feather(one["distance"], 6.0)[:, None]
-    mixed = one["host"] + share * (one["coarse"] - one["host"])
-    z_s = torch.stack([_renormalised(*three) for three in zip(mixed, one["host"], one["body"], strict=True)])
+    z_s = torch.stack([_renormalised(*three) for three in zip(one["coarse"], one["host"], one["body"], strict=True)])
     x_s = torch.where(one["body"][:, None], z_s / 2, torch.tensor(-1.0))
     x_r = torch.where(one["real_body"][:, None], one["real_image"] / 2, torch.tensor(-1.0))
     maps = [torch.stack([one[name] == value for value in (1, 2, 3)], 1).float() for name in ("tumour", "real_tumour")]

@@ -1,5 +1,7 @@
 """What TF-GAN makes of a site: stage 1, refined as far as the generator reaches, and not further."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.method import STAGE1, TFGAN
+from nnunetv2_tf.synthesis.finished import Finished
 from tests.scenes import CPU, Built
 
 
@@ -26,6 +29,27 @@ def test_it_refines_stage_1_within_its_reach(scene: Built):
     assert changed[site.tumour.numpy() > 0].mean() > 0.9
     assert distance[changed].max() < 6.0
     assert not changed[~site.organ.numpy()].any()
+
+
+def test_beyond_its_reach_the_finished_case_is_stage_1s(scene: Built):
+    """With less reach than stage 1, whose soft edge must not be cut."""
+    site = scene.site(0, 1, "tf_gan")
+    stage1, refining = scene.ready("tf_aug"), scene.ready("tf_gan")
+    assert isinstance(refining, TFGAN)
+    made = TFGAN(refining.config, CPU, {STAGE1: stage1})
+    made.generator = copy.copy(refining.generator)
+    made.generator.design = replace(refining.generator.design, reach_mm=3.0)
+    schemes = scene.cases[0].plan.manager.normalization_schemes
+    tumour = scene.cases[0].roles.tumour
+    coarse, refined = (
+        Finished.of(site, method.edit([site], [np.random.default_rng(3)])[0], tumour, schemes).image
+        for method in (stage1, made)
+    )
+    distance = np.asarray(distance_transform_edt(site.tumour.numpy() == 0, sampling=site.spacing))
+    changed = np.abs(refined - coarse).max(axis=0)
+    assert changed[site.tumour.numpy() > 0].max() > 10 * changed[distance >= 3.0].max()
+    (edited,) = made.edit([site], [np.random.default_rng(3)])
+    assert edited.reach_mm == 6.0
 
 
 def test_donors_are_wanted_where_stage_1_wants_them(scene: Built):
