@@ -70,8 +70,10 @@ def test_a_fit_is_finished_by_the_same_digests(method):
     assert files == {name: file_digest(folder / name) for name in files}
     short = {"epochs", "iterations", "features", "discriminator_features", "levels"}
     presets = {"tf_aug": TF_AUG, "tf_gan": TF_GAN}[method]
-    now = {key: value for key, value in to_json(presets["default"]).items() if key not in short}
-    assert {key: value for key, value in config.config.items() if key not in short} == now
+    now, kept = to_json(presets["default"]), config.config
+    changed = {"tf_aug": {"sigma", "edge_mm", "grain", "texture_mm", "anchored"}, "tf_gan": set()}[method]
+    assert {key for key in now.keys() | kept.keys() if now.get(key) != kept.get(key)} - short == changed
+    assert set(to_json(presets["paper"])) == set(kept)  # a preset that has not changed goes on
 
 
 def test_what_was_learnt_makes_tumours():
@@ -131,9 +133,10 @@ def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
 
     def grow(number: int) -> None:
         call("nnUNetv2_tf_synthesize", *where, "-m", "carvemix", "-s", "cm", "-num_cases", str(number))
-        call("nnUNetv2_tf_synthesize", *where, "-m", "tf_aug", "-healthy", "601", "-s", "ta", "-num_cases", str(number))
+        call("nnUNetv2_tf_synthesize", *where, *coarse, "-s", "ta", "-num_cases", str(number))
 
-    fit = ("nnUNetv2_tf_fit", *where, "-m", "tf_aug", "-healthy", "601", "-tr", "TFBaselineTrainer_1epochs_seed0")
+    coarse = ("-m", "tf_aug", "-preset", "paper", "-healthy", "601")  # its default has changed since
+    fit = ("nnUNetv2_tf_fit", *where, *coarse, "-tr", "TFBaselineTrainer_1epochs_seed0")
     for name, *options in (("Dataset501_StandIns",), ("Dataset601_Healthy", "--healthy")):
         shape = ("-shape", "40", "48", "40")
         call("python", "-m", "nnunetv2_tf.standin", "dataset", "-name", name, *shape, *options)

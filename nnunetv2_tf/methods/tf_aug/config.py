@@ -1,7 +1,8 @@
 """Settings of TF-Aug, and its presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT
 
@@ -18,9 +19,6 @@ class TFAugConfig:
     grain: float = 0.0  # share of the host's detail, x_h - B(x_h), that stays in the tumour
     texture: float = 1.0  # weight of the donor's texture: where its tumour is lighter and darker
     texture_mm: float = 0.0  # standard deviation of a blur of that texture; 0: at all scales
-    anchored: bool = (
-        True  # b of a case is such that each class is as bright as in its donor; b itself where it lacks it
-    )
     moments: bool = True  # start with the mean and sd of real tumours, else at a = 1, b = 0
     positive: bool = True  # a > 0, so that bright stays bright
     prototypes: bool = True  # fit to the mean features of all real cases, else to a random case's
@@ -32,11 +30,13 @@ class TFAugConfig:
     falling: bool = True  # the learning rate falls evenly to 0 over the epochs
     jitter_a: float = 0.05  # per case, relative standard deviation
     jitter_b: float = 0.02  # per case, standard deviation
+    # b of a case is such that each class is as bright as in its donor; b itself where it lacks it
+    anchored: bool = field(default=False, metadata={ONLY_IF_SET: True})
 
 
 PRESETS = {
-    "default": TFAugConfig(),
-    "front": TFAugConfig(),
+    "default": TFAugConfig(anchored=True),
+    "front": TFAugConfig(anchored=True),
     "paper": TFAugConfig(
         sigma=2.0,
         in_voxels=True,
@@ -45,7 +45,6 @@ PRESETS = {
         edge_voxels=0.0,
         grain=0.0,
         texture=0.0,
-        anchored=False,
         moments=False,
         positive=False,
         prototypes=False,
