@@ -32,7 +32,10 @@ def feather_around(tumour: np.ndarray, reach_mm: float, spacing: Sequence[float]
         return np.zeros(tumour.shape, np.float32)
     if reach_mm <= 0:
         return tumour.astype(np.float32)
-    return feather(np.asarray(distance_transform_edt(~tumour, sampling=spacing)), reach_mm).astype(np.float32)
+    near = box_around(tumour, [int(reach_mm / step) + 1 for step in spacing])
+    weight = np.zeros(tumour.shape, np.float32)
+    weight[near] = feather(np.asarray(distance_transform_edt(~tumour[near], sampling=spacing)), reach_mm)
+    return weight
 
 
 def signed_distance(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:

@@ -14,7 +14,7 @@ HALF, SPAN, STEP = 12.0, 12.0, 0.5  # mm: compared on either side; looked for on
 SMOOTH, EVERY = 1.5, 2.5  # mm, standard deviation; from one line that is compared to the next
 FEWEST = 20  # lines
 LEAST_SEEN = 0.3  # of what is compared must be in view
-ALIKE = 0.3  # correlation of both sides
+ALIKE, OUT_OF_VIEW = 0.3, -1.0  # correlation of both sides; in its place, where it cannot be told
 
 
 def middle_shift(
@@ -48,6 +48,8 @@ def middle_shift(
     if not 0 < best < len(planes) - 1 or found[best] < ALIKE:
         return np.nan
     before, here, after = found[best - 1 : best + 2]
+    if min(before, after) == OUT_OF_VIEW:
+        return np.nan
     return float(planes[best] + STEP / 2 * (before - after) / (before - 2 * here + after))  # top of a parabola
 
 
@@ -74,11 +76,11 @@ def _grid(shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
 
 
 def _agreement(values: np.ndarray, hidden: np.ndarray, plane: float, away: np.ndarray) -> float:
-    """Return the correlation of both sides of a plane, along lines; -1 where too little of them is in view."""
+    """Return the correlation of both sides of a plane, along lines; OUT_OF_VIEW where too little of them is seen."""
     (one, no), (other, nor) = ((_at(values, place), _at(hidden, place)) for place in (plane + away, plane - away))
     seen = no + nor < 0.01
     if seen.mean() < LEAST_SEEN or min(one[seen].std(), other[seen].std()) == 0:
-        return -1.0
+        return OUT_OF_VIEW
     return float(np.corrcoef(one[seen], other[seen])[0, 1])
 
 

@@ -13,6 +13,7 @@ from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.registration.affines import ways_to_scans
+from nnunetv2_tf.synthesis.patients import observed_strengths
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
 from nnunetv2_tf.tumours.recipe import CohortNames
 from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps
@@ -27,6 +28,7 @@ class Cohort:
 
     def __init__(self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None) -> None:
         self.dataset, self.plan, self.fold, self.healthy = dataset, plan, fold, healthy
+        self._strengths: tuple[float, ...] | None = None
 
     @cached_property
     def files(self) -> Mapping[str, CaseFiles]:
@@ -102,6 +104,12 @@ class Cohort:
         if self.healthy is not None:
             self._check_same_space(bank, self.healthy)
         return bank
+
+    def observed_strengths(self, num_processes: int) -> tuple[float, ...]:
+        """How strong the training patients' mass effects are; measured once."""
+        if self._strengths is None:
+            self._strengths = observed_strengths(list(self.training.values()), self.bank.diffuse, num_processes)
+        return self._strengths
 
     def _check_same_space(self, bank: Bank, healthy: Dataset) -> None:
         """Raise when the healthy brains lie elsewhere than the real ones."""

@@ -91,15 +91,16 @@ def _parts(tumour: np.ndarray, diffuse: Sequence[int]) -> tuple[np.ndarray, np.n
 def _rounded(
     tumour: np.ndarray, organ: np.ndarray, fluid: np.ndarray | None, diffuse: Sequence[int], spacing: Sequence[float]
 ) -> np.ndarray:
-    """Return the map with smooth surfaces, closed over narrow fluid, and outside what is wide of it."""
+    """Return the map with smooth surfaces, closed over narrow fluid; diffuse classes stay outside wide fluid."""
     if fluid is None or not (tumour > 0).any():
         return rounded(tumour, organ, spacing)
     near = box_around(tumour > 0, [int(NEAR / step) + 1 for step in spacing])
     part, inside, allowed, ventricles = tumour[near], organ[near], organ.copy(), wide(fluid[near], spacing)
-    allowed[near] &= ~ventricles
+    allowed[near] &= ~ventricles | ((part > 0) & ~np.isin(part, diffuse))
     whole = tumour.copy()
     whole[near] = closed(part, inside, fluid[near] & ~ventricles, diffuse, spacing)
-    return rounded(whole, allowed, spacing, as_large_as=tumour)
+    result = rounded(whole, allowed, spacing, as_large_as=tumour)
+    return result if result.any() else tumour
 
 
 def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.ndarray:
@@ -108,7 +109,7 @@ def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.nd
     if displacement.on_case is not None:
         box, shift = displacement.on_case
         for volume, target in zip(volumes, result, strict=True):
-            if volume.min() < volume.max():
+            if volume.min() != volume.max():
                 target[box] = displaced(volume, box, shift, displacement.spacing, order)
     return result
 

@@ -14,7 +14,6 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import GROWING, grow
 from nnunetv2_tf.synthesis.harmonise import RULES
-from nnunetv2_tf.synthesis.patients import observed_strengths
 from nnunetv2_tf.synthesis.site_builder import (
     HealthySiteBuilder,
     RealSiteBuilder,
@@ -168,8 +167,8 @@ class HealthyHostPool(HostPool):
         names = {value: name for name, value in cohort.class_values.items()}
         constraints.check_possible(cohort.bank, self.sampling, names)
         observed: tuple[float, ...] = ()
-        if self.sampling.mass_effect and constraints.mass_effect is None:
-            observed = observed_strengths(list(cohort.training.values()), cohort.bank.diffuse, self.num_processes)
+        if self.sampling.mass_effect and constraints.mass_effect is None and cohort.knows_organ:
+            observed = cohort.observed_strengths(self.num_processes)
         return TumourSampler(cohort.bank, self.sampling, constraints, observed)
 
     @cached_property

@@ -14,7 +14,7 @@ from nnunetv2_tf.geometry.symmetry import deep_middle, middle_shift
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.parallel import in_parallel
-from nnunetv2_tf.synthesis.growth import off_the_middle
+from nnunetv2_tf.synthesis.growth import GROWING, off_the_middle
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.mass_effect import mass_effect
 from nnunetv2_tf.tumours.place import HostAnatomy
@@ -46,7 +46,7 @@ class Observed:
     @classmethod
     def of(cls, case: Case, diffuse: Sequence[int]) -> "Observed":
         """Measure a preprocessed case, once: until its arrays, or what its labels stand for, change."""
-        source = digest([*case.stamp(), list(diffuse), MEASURING])
+        source = digest([*case.stamp(), list(diffuse), channel_names(case.dataset), MEASURING, GROWING])
         folder = case.dataset.preprocessed / "tf" / MASS_EFFECTS / case.plan.data_identifier
         return kept(folder / f"{case.identifier}.json", cls, source, lambda: _observed(case.open(), diffuse, source))
 

@@ -48,6 +48,8 @@ def wide(fluid: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     coarse = blocks.mean(fluid) > 0.5
     half = (WIDE_MM + min(blocks.spacing)) / 2  # distances count from the middle of the nearest block outside
     inside = np.asarray(ndimage.distance_transform_edt(coarse, sampling=blocks.spacing)) >= half
+    if not inside.any():
+        return np.zeros_like(fluid)
     near = np.asarray(ndimage.distance_transform_edt(~inside, sampling=blocks.spacing)) <= half
     return fluid & blocks.repeated(near)
 

@@ -46,6 +46,8 @@ def mass_effect(
     """
     blocks = Blocks.near(FLOW_GRID, spacing, organ.shape)
     share = {name: blocks.mean(mask) for name, mask in (("core", core), ("edema", edema), ("organ", organ))}
+    if min(blocks.shape) < 2:  # too thin to flow in
+        return Displacement(np.zeros((3, *blocks.shape), np.float32), blocks, organ)
     inside = share["organ"] > 0.5
     pushing = np.where(inside, strength * (share["core"] + IN_EDEMA * share["edema"]), 0)
     depth = np.asarray(distance_transform_edt(np.pad(inside, 1), sampling=blocks.spacing))[1:-1, 1:-1, 1:-1]

@@ -19,7 +19,7 @@ from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.tumours.place import HostAnatomy, read_host
 from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, STRENGTH, RecipeLine, in_turn, seed_of
-from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
+from nnunetv2_tf.tumours.sampler import SPREAD, USUAL_MASS_EFFECT, PlacementError, TumourSampler
 from nnunetv2_tf.working_space.stored import Case
 
 MAKING = 3  # counts up when lines come to be drawn in another way
@@ -65,7 +65,9 @@ class RecipeCache:
         for name in ("harmonised", "rounded", "front"):  # change hosts, and no line
             config.pop(name, None)
         drawn_from = [MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)]
-        return digest([*drawn_from, sampler.observed] if sampler.observed else drawn_from)
+        if sampler.config.mass_effect:
+            drawn_from += [sampler.observed, SPREAD, USUAL_MASS_EFFECT]
+        return digest(drawn_from)
 
     @property
     def path(self) -> Path:

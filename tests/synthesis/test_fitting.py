@@ -171,7 +171,7 @@ def test_other_settings_do_not_continue_a_fit_nor_use_it(trained: Workspace, mon
         fitted(trained, seed=3)
     assert read_json(folder / CONFIG, "")["seed"] == 0
     monkeypatch.setitem(tf_aug.PRESETS, "default", replace(tf_aug.PRESETS["default"], sigma=3.0))
-    with pytest.raises(UserError, match=r"The fit of tf_aug of fold 0 was begun with config .*'sigma': 2.0"):
+    with pytest.raises(UserError, match=r"The fit of tf_aug of fold 0 was begun with config .*'sigma': 4.0"):
         make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
     assert not SetPart(trained.dataset, "ta", 0).folder.exists()
 

@@ -87,6 +87,18 @@ def test_edema_closes_over_narrow_sulci_and_stays_out_of_ventricles():
     assert not (grown.site.tumour.numpy() > 0)[wide(anatomy.fluid, SPACING)].any()
 
 
+def test_cores_may_lie_in_ventricles_and_edema_that_has_no_room_stays():
+    before, anatomy = site()
+    assert anatomy.fluid is not None
+    inside = np.where(anatomy.fluid, 1, 0).astype(np.int16)
+    rounding = replace(AS_PUBLISHED, rounded=True)
+    core = grow(replace(before, tumour=torch.from_numpy(inside)), anatomy, bank(), rounding, 0.0).site.tumour.numpy()
+    assert 2 * ((core > 0) & anatomy.fluid).sum() / ((core > 0).sum() + anatomy.fluid.sum()) > 0.9
+    flooded = replace(anatomy, fluid=anatomy.organ)
+    edema = grow(replace(before, tumour=torch.from_numpy(2 * inside)), flooded, bank(), rounding, 0.0).site.tumour
+    assert (edema > 0).any()
+
+
 def test_presets_that_choose_nothing_are_rounded_and_push():
     assert find_method("tf_aug").sampling == find_method("tf_gan", "brief").sampling == USUAL
     assert find_method("tf_aug", "paper").sampling == AS_PUBLISHED

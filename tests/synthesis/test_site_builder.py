@@ -14,7 +14,8 @@ from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, read_recipe
-from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
+from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
+from tests.methods import examples
 from tests.scenes import Built
 from tests.synthesis.making import crop_of, healthy_hosts_of, make_glowing, on_scan, tumour_there, volume, without_organ
 from tests.workspace import Workspace
@@ -188,7 +189,8 @@ def test_a_finished_tumour_is_measured_in_the_terms_it_is_asked_for(scene: Built
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "default"])
 def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: Workspace, preset, monkeypatch):
-    """As they are, or as they are harmonised."""
+    """As they are, or as they are harmonised; without growth."""
+    monkeypatch.setattr(examples, "SAMPLING", {"paper": AS_PUBLISHED, "default": SamplingConfig()}, raising=False)
     part, hosts = make_glowing(with_healthy, num_cases=6, preset=preset), healthy_hosts_of(with_healthy)
     for line in read_recipe(part.folder / "recipe.jsonl"):
         name, case = f"glow_{line.index:05d}", hosts.cases[line.host].open()

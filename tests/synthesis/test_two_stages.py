@@ -62,7 +62,7 @@ def test_both_stages_and_a_set(trained: Workspace, preset, capsys):
     for refined, before in zip(cases_in(part), cases_in(coarse), strict=True):
         sidecar = part.sidecar(refined)
         assert set(sidecar.ancestors) == set(train)
-        assert sidecar.reach_mm == (None if preset == "paper" else 3.0)
+        assert sidecar.reach_mm == (None if preset == "paper" else 6.0)
         assert sidecar.controls["a"] == coarse.sidecar(before).controls["a"]
     assert "Set tf, fold 0: 2 cases" in capsys.readouterr().out
 

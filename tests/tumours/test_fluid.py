@@ -61,3 +61,4 @@ def test_wide_fluid_is_kept_whole_and_narrow_is_left_out():
     assert found[slab].mean() > 0.75  # but for its edges
     assert found[8:22, 8:22, 6:12].all()
     assert not found[~slab].any()
+    assert not wide(sulcus, (1.0, 1.0, 1.0)).any()

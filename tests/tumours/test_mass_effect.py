@@ -86,3 +86,9 @@ def test_edema_pushes_less_than_a_core_of_its_size():
     alone = mass_effect(np.zeros_like(CORE), edema, organ(), VENTRICLE, SPACING, 1.0, None).largest
     as_core = pushed(1.0, core=edema).largest
     assert 0.3 * as_core < alone < 0.8 * as_core
+
+
+def test_a_slice_is_too_thin_to_flow_in():
+    flat = (slice(20, 21),)
+    moved = mass_effect(CORE[flat], np.zeros_like(CORE[flat]), organ()[flat], None, SPACING, 1.0, None)
+    assert (moved.largest, moved.on_case) == (0.0, None)
