@@ -58,7 +58,8 @@ def test_from_matrix_to_tables(with_healthy: Workspace, monkeypatch, capsys):
 
     kill_while_training(workspace, nnunet)
     said = workspace.run(*RUN, expect=1, **EXTRA).stdout
-    assert f"Waiting: another process works on {nnunet.key}." in said  # the training outlived the killed run
+    # the training outlived the killed run: it is waited for, or has ended before anybody looked
+    assert f"Waiting: another process works on {nnunet.key}." in said or "1 done, 2 missing" in said
     assert len(list(nnunet.folder.glob("training_log_*.txt"))) == 1  # and was not begun again
     assert "1 training failed" in said
     assert (
