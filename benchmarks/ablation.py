@@ -9,7 +9,6 @@ variants have the default's fit. Run again, it goes on where it was.
 """
 
 import argparse
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,9 +20,9 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.starting_line import DATASET, HEALTHY, PLANS
+from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
-from nnunetv2_tf.io.files import whole_file
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_aug.method import TFAug
 from nnunetv2_tf.quality.examples import Example, example, matched_by_volume
@@ -87,7 +86,7 @@ def main() -> None:
         os.environ[variable] = str(arguments.root.resolve() / variable)
     torch.set_num_threads(1)
     ablation = Ablation.of(arguments.f)
-    rows = _read(arguments.o)
+    rows: list[Sequence[Any]] = [*read_rows(arguments.o)]
     for name in arguments.m:
         if name in [row[0] for row in rows]:
             continue
@@ -96,7 +95,7 @@ def main() -> None:
             for figure, found in ablation.figures(made, arguments.judges).items():
                 print(f"{name}, {hosts}, {len(made)} cases: {figure} {found}", flush=True)
                 rows.append([name, hosts, len(made), figure, found.value, found.low, found.high])
-        _write(rows, arguments.o)
+        write_rows(HEADER, rows, arguments.o)
 
 
 @dataclass(frozen=True)
@@ -158,20 +157,6 @@ class Ablation:
             person(cohort.labelled[name]) if name in cohort.labelled else name for name in (line.host, *line.donors)
         ]
         return example(str(line.index), False, people, case.image, case.tumour, organ, site.spacing, further)
-
-
-def _read(path: Path) -> list[list[Any]]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))[1:]
-
-
-def _write(rows: Sequence[Sequence[Any]], path: Path) -> None:
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

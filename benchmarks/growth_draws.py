@@ -10,7 +10,6 @@ case costs most.
 """
 
 import argparse
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +20,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.tables import write_rows
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.geometry.flow import least_jacobian
-from nnunetv2_tf.io.files import whole_file
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import Grown, grow
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
@@ -56,9 +55,7 @@ def main() -> None:
     cohort = Cohort(DATASET, Plan.read(DATASET, PLANS, "3d_fullres"), 0, HEALTHY)
     pool = HealthyHostPool(cohort, 0, USUAL, {"mass_effect": STRONGEST})
     rows = [_measured(pool, line, arguments.native) for line in tqdm(pool.lines(arguments.n), unit="line")]
-    with whole_file(arguments.o) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([HEADER, *rows])
+    write_rows(HEADER, rows, arguments.o)
     worst = np.array(rows, float)
     print(
         f"{len(rows)} draws: least Jacobian {worst[:, 3].min():.3f}, changed outside the organ {worst[:, 4].sum():.0f} "

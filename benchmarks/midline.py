@@ -8,7 +8,6 @@ then compares the shift by volume of the tumour: patients', and that of made tum
 """
 
 import argparse
-import csv
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,14 +18,13 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.starting_line import DATASET, HEALTHY, PLANS
+from benchmarks.tables import write_rows
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
-from nnunetv2_tf.geometry.displacement import Displacement
+from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.geometry.symmetry import deep_middle, middle_shift
-from nnunetv2_tf.io.files import whole_file
-from nnunetv2_tf.quality.voxel_classifier import sideways_axis
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
-from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder
+from nnunetv2_tf.synthesis.site_builder import BuiltSite
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.tumours.sampling_config import USUAL
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -54,51 +52,51 @@ def main() -> None:
     pool = HealthyHostPool(cohort, 0, USUAL)
     rows: list[Row] = []
     for line in tqdm(pool.lines(arguments.n), unit="line"):
-        before = _found(pool, replace(line, mass_effect=0.0))
-        rows += [_known(pool, replace(line, mass_effect=strength), before[5]) for strength in STRENGTHS]
-        rows.append(_found(pool, line))
+        before = _made(pool, replace(line, mass_effect=0.0))[-1]
+        rows += [_known(pool, replace(line, mass_effect=strength), before) for strength in STRENGTHS]
+        rows.append(_made(pool, line))
     for name, case in cohort.training.items():
         opened = case.open()
-        rows.append(("patient", name, None, *_measured(opened.image()[0], opened.organ(), opened.tumour() > 0, opened)))
-    with whole_file(arguments.o) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([HEADER, *rows])
+        volume, found = _measured(opened.image()[0], opened.organ(), opened.tumour() > 0, opened)
+        rows.append(("patient", name, None, volume, None, found))
+    write_rows(HEADER, rows, arguments.o)
     _say(rows)
 
 
 def _known(pool: HealthyHostPool, line: RecipeLine, before: float) -> Row:
     """Return how far the middle of what is deep was moved, and how much further off it is found than before."""
-    row, (host, displacement, organ) = _found(pool, line), _built(pool, line)[1:]
-    if displacement is None:
-        return ("known", line.host, line.mass_effect, row[3], 0.0, row[5] - before)
-    sideways = sideways_axis(host.grid.affine)
-    there = deep_middle(displacement.blocks.mean(organ) > 0.5, displacement.blocks.spacing, sideways)
-    moved = -float(displacement.shift[sideways][there].mean())
-    return ("known", row[1], line.mass_effect, row[3], moved, row[5] - before)
+    host, built = _built(pool, line)
+    volume, found = _of_site(built.site, host)
+    moved, displacement = 0.0, built.displacement
+    if displacement is not None:
+        sideways, blocks = sideways_axis(host.grid.affine), displacement.blocks
+        there = deep_middle(blocks.mean(built.site.organ.numpy()) > 0.5, blocks.spacing, sideways)
+        moved = -float(displacement.shift[sideways][there].mean())
+    return ("known", line.host, line.mass_effect, volume, moved, found - before)
 
 
-def _found(pool: HealthyHostPool, line: RecipeLine) -> Row:
-    site, host, _, organ = _built(pool, line)
-    measured = _measured(site.image[0].numpy(), organ, site.tumour.numpy() > 0, host)
-    return ("made", host.identifier, line.mass_effect, *measured)
+def _made(pool: HealthyHostPool, line: RecipeLine) -> Row:
+    host, built = _built(pool, line)
+    volume, found = _of_site(built.site, host)
+    return ("made", line.host, line.mass_effect, volume, None, found)
 
 
-def _built(pool: HealthyHostPool, line: RecipeLine) -> tuple[Site, OpenCase, Displacement | None, np.ndarray]:
+def _built(pool: HealthyHostPool, line: RecipeLine) -> tuple[OpenCase, BuiltSite]:
     builder, host = pool.site_builder(line), pool.cases[line.host].open()
-    assert isinstance(builder, HealthySiteBuilder)
-    built = builder.build(host, with_donors=False)
-    return built.site, host, built.displacement, built.site.organ.numpy()
+    return host, builder.build(host, with_donors=False)
 
 
-def _measured(
-    image: np.ndarray, organ: np.ndarray, tumour: np.ndarray, case: OpenCase
-) -> tuple[float, float | None, float]:
-    """Return the tumour's ml, nothing, and mm by which the middle is found to be off, away from the tumour."""
+def _of_site(site: Site, host: OpenCase) -> tuple[float, float]:
+    return _measured(site.image[0].numpy(), site.organ.numpy(), site.tumour.numpy() > 0, host)
+
+
+def _measured(image: np.ndarray, organ: np.ndarray, tumour: np.ndarray, case: OpenCase) -> tuple[float, float]:
+    """Return the tumour's ml, and mm by which the middle is found to be off, away from the tumour."""
     sideways, spacing = sideways_axis(case.grid.affine), case.grid.spacing
     places = np.argwhere(organ)[:, sideways]
     towards = np.sign(np.argwhere(tumour)[:, sideways].mean() - (places.min() + places.max()) / 2)
     found = -towards * middle_shift(image, organ, tumour, spacing, sideways)
-    return float(tumour.sum() * np.prod(spacing) / 1000), None, float(found)
+    return float(tumour.sum() * np.prod(spacing) / 1000), float(found)
 
 
 def _say(rows: Sequence[Row]) -> None:

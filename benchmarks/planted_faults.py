@@ -14,7 +14,6 @@ picture beside it.
 """
 
 import argparse
-import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from benchmarks.tables import write_rows
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.benchmark.metrics import dice
@@ -31,14 +31,14 @@ from nnunetv2_tf.dataset.cases import channel_names, raw_cases
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.label_roles import LabelRoles
-from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.io.panels import written_figure
 from nnunetv2_tf.quality.examples import Example, example
 from nnunetv2_tf.quality.limits import Limits
 from nnunetv2_tf.quality.measures import measure
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
 from nnunetv2_tf.quality.two_samples import Estimate
-from nnunetv2_tf.quality.voxel_classifier import Samples, Scan, VoxelClassifier, sampled, sideways_axis, voxel_features
+from nnunetv2_tf.quality.voxel_classifier import Samples, Scan, VoxelClassifier, sampled, voxel_features
 from nnunetv2_tf.report.realism import Yardsticks
 from nnunetv2_tf.synthesis.acceptance import ready_segmentor
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -46,6 +46,7 @@ from nnunetv2_tf.working_space.stored import Case
 
 DATASET, PLANS, CONFIGURATION, FOLD = Dataset("Dataset531_AfricaSteer"), "nnUNetPlans_25mm", "3d_fullres", 0
 SPLITS, JUDGED, SEED = 8, 3, 0
+HEADER = ["fault", "degree", "yardstick", "mean", "least", "greatest"]
 NEAR = 3.0  # mm on either side of the surface that a hard edge evens
 DEGREES = {
     "shifted map": (2.0, 5.0, 10.0),
@@ -144,7 +145,8 @@ def main() -> None:
     for row in _rows(arguments.judge, arguments.tr):
         print("{:18}{:6.2f}  {:26}{:8.3f}  {:8.3f} {:8.3f}".format(*row), flush=True)
         rows.append(row)
-        _write(rows, arguments.o)
+        rounded = ([*row[:1], round(row[1], 3), row[2], *(round(value, 4) for value in row[3:])] for row in rows)
+        write_rows(HEADER, rounded, arguments.o)
     _paint(rows, arguments.o.with_suffix(".png"))
 
 
@@ -249,13 +251,6 @@ def _recognition(baseline: Baseline, seen: Sequence[Patient], name: str, degree:
         found = segmented_around(segmentor, patient.image, patient.tumour)
         shares.append(recognised(found, patient.tumour, values).tumour)
     return (name, degree, "share recognised", float(np.mean(shares)), min(shares), max(shares))
-
-
-def _write(rows: Sequence[Row], path: Path) -> None:
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["fault", "degree", "yardstick", "mean", "least", "greatest"])
-        writer.writerows([*row[:1], round(row[1], 3), row[2], *(round(value, 4) for value in row[3:])] for row in rows)
 
 
 def _paint(rows: Sequence[Row], path: Path) -> None:

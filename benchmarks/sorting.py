@@ -10,7 +10,6 @@ into the key first: write answers.json ({"01": "real", ...}), then count with --
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +66,12 @@ def score(folder: Path) -> None:
     print(f"{right} of {len(key)} right; {taken} made ones were taken for real")
 
 
-def _cuts(case: OpenCase, tumour: np.ndarray) -> Sequence[Panel]:
+def _cuts(case: OpenCase, tumour: np.ndarray) -> list[Panel]:
     """Return three cuts through where the tumour is largest."""
     box = box_around(tumour > 0, [int(AROUND / step) + 1 for step in case.grid.spacing])
     image, inside = np.where(case.organ(), case.image()[0], SPAN[0])[box], tumour[box] > 0
     z, y, x = (int(inside.sum(axis=others).argmax()) for others in ((1, 2), (0, 2), (0, 1)))
-    upright = case.grid.affine[1, 1] < 0
-    turn = slice(None, None, -1) if upright else slice(None)
+    turn = slice(None, None, -1) if case.grid.affine[1, 1] < 0 else slice(None)  # the front of the head is up
     cuts = (image[z, turn], image[::-1, y], image[::-1, turn, x])
     size = max(max(cut.shape) for cut in cuts)
     return [Panel(square(cut, size), SPAN) for cut in cuts]

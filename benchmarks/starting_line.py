@@ -11,7 +11,6 @@ that it was at.
 """
 
 import argparse
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.commands import show
+from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
-from nnunetv2_tf.io.files import read_json, whole_file
+from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.sets.store import SetPart
@@ -31,7 +31,7 @@ from nnunetv2_tf.working_space.stored import OpenCase
 DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
 FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
 METHODS = ("carvemix:default", "tf_aug:default", "tf_gan:brief")
-USUAL = ("default", "brief")
+UNNAMED = ("default", "brief")  # presets that the name of a set leaves out
 CASES, SHOWN, SEED = 24, 12, 0
 WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
 HEADER = ["method", "fold", "kind", "column", "figure", "value", "low", "high"]
@@ -51,15 +51,15 @@ def main() -> None:
     os.environ["nnUNet_n_proc_DA"] = "0"
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)
-    rows = _read(arguments.o)
+    rows: list[Row] = [*read_rows(arguments.o)]
     pictures: list[list[Panel]] = []
     for method, preset in (name.split(":") for name in arguments.m):
-        part = SetPart(DATASET, "start" + method.replace("_", "") + ("" if preset in USUAL else preset), arguments.f)
+        part = SetPart(DATASET, "start" + method.replace("_", "") + ("" if preset in UNNAMED else preset), arguments.f)
         if not any((row[0], str(row[1])) == (method, str(part.fold)) for row in rows):
             for command, seconds in _make(part, method, preset, arguments.fits).items():
                 rows.append((method, part.fold, "seconds", "as a whole", command, seconds, None, None))
             rows += _figures(part)
-            _write(rows, arguments.o)
+            write_rows(HEADER, rows, arguments.o)
         pictures += _pictures(part, method, with_real=not pictures)
     write_panels(pictures, arguments.o.with_suffix(".png"), inches=1.3)
     print(f"{arguments.o}, {arguments.o.with_suffix('.png')}")
@@ -106,20 +106,6 @@ def _figures(part: SetPart) -> Iterator[Row]:
 
 def _mean(values: np.ndarray) -> float | None:
     return round(float(values.mean()), 4) if len(values) else None
-
-
-def _read(path: Path) -> list[Row]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [tuple(row.values()) for row in csv.DictReader(file)]
-
-
-def _write(rows: list[Row], path: Path) -> None:
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(rows)
 
 
 def _pictures(part: SetPart, method: str, with_real: bool) -> Iterator[list[Panel]]:

@@ -76,6 +76,15 @@ class Grid:
         return z, y, x
 
 
+def sideways_axis(grid: np.ndarray) -> int:
+    """Return which axis (Z, Y, X) of an array runs from left to right.
+
+    Args:
+        grid: 4x4, voxel (Z, Y, X) to mm (x, y, z)
+    """
+    return int(np.argmax(np.abs(grid[0, :3])))
+
+
 def _affine_of_reader(properties: Mapping[str, Any]) -> np.ndarray:
     """Return the affine from voxels (x, y, z), as the reader turned them, to mm: x to the left, y to the back, z up."""
     if "sitk_stuff" in properties and len(properties["sitk_stuff"]["spacing"]) == 3:

@@ -29,16 +29,13 @@ def middle_shift(
         spacing: mm between voxels
         sideways: the axis from one half to the other
     """
-    image, organ, left_out = (np.moveaxis(volume, sideways, -1) for volume in (image, organ, left_out))
+    lines = deep_middle(organ, spacing, sideways)
+    image, organ, left_out, lines = (np.moveaxis(volume, sideways, -1) for volume in (image, organ, left_out, lines))
     steps = [*np.delete(spacing, sideways), spacing[sideways]]
-    columns = np.flatnonzero(organ.any(axis=(0, 1)))
-    if not len(columns):
-        return np.nan
-    middle = (columns[0] + columns[-1]) / 2
-    lines = _deep(organ, steps)[..., round(middle)]
-    lines &= _grid(lines.shape, steps)
+    lines = lines.any(axis=-1) & _grid(lines.shape[:2], steps)
     if lines.sum() < FEWEST:
         return np.nan
+    middle = _middle(organ)
     smooth = gaussian_filter(np.where(organ, image, image[organ].mean()), [SMOOTH / step for step in steps])
     values, hidden = smooth[lines], left_out[lines].astype(np.float32)
     away = np.arange(1.0, HALF + 0.1) / steps[2]
@@ -55,17 +52,18 @@ def middle_shift(
 
 def deep_middle(organ: np.ndarray, spacing: Sequence[float], sideways: int) -> np.ndarray:
     """Return (Z, Y, X) bool: the plane in the middle, as far as it is deep in the organ."""
-    turned = np.moveaxis(organ, sideways, -1)
-    columns = np.flatnonzero(turned.any(axis=(0, 1)))
-    result = np.zeros(turned.shape, bool)
-    if len(columns):
-        here = round((columns[0] + columns[-1]) / 2)
-        result[..., here] = _deep(turned, [*np.delete(spacing, sideways), spacing[sideways]])[..., here]
-    return np.moveaxis(result, -1, sideways)
+    if not organ.any():
+        return np.zeros(organ.shape, bool)
+    depth = np.asarray(distance_transform_edt(np.pad(organ, 1), sampling=spacing))[1:-1, 1:-1, 1:-1]
+    plane = np.zeros(organ.shape, bool)
+    np.moveaxis(plane, sideways, -1)[..., round(_middle(np.moveaxis(organ, sideways, -1)))] = True
+    return plane & (depth > DEEP)
 
 
-def _deep(organ: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    return np.asarray(distance_transform_edt(np.pad(organ, 1), sampling=spacing))[1:-1, 1:-1, 1:-1] > DEEP
+def _middle(organ: np.ndarray) -> float:
+    """Return the place along the last axis that is halfway through an organ."""
+    columns = np.flatnonzero(organ.any(axis=(0, 1)))
+    return float(columns[0] + columns[-1]) / 2
 
 
 def _grid(shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray:

@@ -110,12 +110,3 @@ class VoxelClassifier:
         label = np.zeros(scan.label.shape, scan.label.dtype)
         label[scan.organ] = self.trees.predict(features[:, self.features])
         return label
-
-
-def sideways_axis(grid: np.ndarray) -> int:
-    """Return which axis (Z, Y, X) of an array runs from left to right.
-
-    Args:
-        grid: 4x4, voxel (Z, Y, X) to mm (x, y, z)
-    """
-    return int(np.argmax(np.abs(grid[0, :3])))

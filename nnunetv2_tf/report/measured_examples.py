@@ -7,8 +7,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.quality.examples import Example, example
-from nnunetv2_tf.quality.voxel_classifier import sideways_axis
 from nnunetv2_tf.quality.whole_brain import asymmetry
 from nnunetv2_tf.report.measured_set import MadeCase
 from nnunetv2_tf.synthesis.free_sides import AWAY

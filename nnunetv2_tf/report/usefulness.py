@@ -7,6 +7,7 @@ import numpy as np
 
 from nnunetv2_tf.benchmark.metrics import dice
 from nnunetv2_tf.dataset.label_roles import read_regions
+from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.quality.two_samples import Estimate
 from nnunetv2_tf.quality.voxel_classifier import (
@@ -14,7 +15,6 @@ from nnunetv2_tf.quality.voxel_classifier import (
     Scan,
     VoxelClassifier,
     sampled,
-    sideways_axis,
     voxel_features,
 )
 from nnunetv2_tf.report.measured_set import MeasuredSet

@@ -13,7 +13,7 @@ from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.registration.affines import ways_to_scans
-from nnunetv2_tf.synthesis.patients import observed_strengths
+from nnunetv2_tf.synthesis.patients_mass_effect import observed_strengths
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
 from nnunetv2_tf.tumours.recipe import CohortNames
 from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps

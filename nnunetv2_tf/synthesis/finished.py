@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.baseline.encoder import renormalised
-from nnunetv2_tf.geometry.feather import feather_around
 from nnunetv2_tf.methods.base import Edited, Site
 from nnunetv2_tf.synthesis.harmonise import Z_SCORED
 
@@ -33,8 +32,9 @@ class Finished:
             tumour_values: label values that are tumour
             schemes: nnU-Net's normalisation by channel
         """
-        weight = _weight(site, edited)
-        share = torch.from_numpy(weight)
+        share = site.weight(edited.reach_mm)
+        if edited.region is not None:
+            share = site.organ.to(torch.float32) * edited.region
         image = site.image + share * (edited.image - site.image)
         scored = [scheme == Z_SCORED for scheme in schemes]
         image = renormalised(image[None], site.image[None], [site.n_norm], site.body[None], scored)[0].numpy()
@@ -42,13 +42,3 @@ class Finished:
         placed = (site.tumour > 0) if edited.region is None else edited.region
         tumour = np.where(placed.numpy() & np.isin(label, tumour_values), label, 0).astype(np.int16)
         return cls(image, label, tumour)
-
-
-def _weight(site: Site, edited: Edited) -> np.ndarray:
-    """Return (Z, Y, X): 1 in the region, or around the tumour as far as the reach, and only in the organ."""
-    organ = site.organ.numpy().astype(np.float32)
-    if edited.region is not None:
-        return organ * edited.region.numpy()
-    if edited.reach_mm is None:
-        return organ
-    return organ * feather_around(site.tumour.numpy() > 0, edited.reach_mm, site.spacing)

@@ -15,6 +15,7 @@ from torch import Tensor
 from nnunetv2_tf.geometry.blocks import Blocks
 from nnunetv2_tf.geometry.boxes import box_around
 from nnunetv2_tf.geometry.displacement import Displacement, displaced
+from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.tumours.bank import Bank
 from nnunetv2_tf.tumours.edema import edema_front
 from nnunetv2_tf.tumours.fluid import wide
@@ -100,7 +101,7 @@ def _rounded(
     whole = tumour.copy()
     whole[near] = closed(part, inside, fluid[near] & ~ventricles, diffuse, spacing)
     result = rounded(whole, allowed, spacing, as_large_as=tumour)
-    return result if result.any() else tumour
+    return result if result.any() else tumour  # without room it stays as it was placed
 
 
 def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.ndarray:
@@ -120,7 +121,7 @@ def off_the_middle(anatomy: HostAnatomy, midline: float, spacing: Sequence[float
     row = (anatomy.grid @ blocks.to_fine)[0]
     along = np.indices(blocks.shape)
     x = np.tensordot(row[:3], along, axes=1) + row[3]
-    axis = int(np.abs(row[:3]).argmax())
+    axis = sideways_axis(anatomy.grid @ blocks.to_fine)
     mirrored = np.rint(2 * (midline - row[3]) / row[axis] - along[axis] - 2 * _others(row, along, axis)).astype(int)
     organ = blocks.mean(anatomy.organ) > 0.5
     places = list(along)

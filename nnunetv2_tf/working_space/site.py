@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from nnunetv2_tf.geometry.feather import feather_around
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,10 @@ class Site:
     spacing: tuple[float, float, float]
     body: Tensor  # (Z, Y, X) bool: where nnU-Net normalises the host
     n_norm: int  # voxels of the whole case's body
+
+    def weight(self, reach_mm: float | None) -> Tensor:
+        """Return (Z, Y, X) float32: how much an edit of such a reach counts; None: it counts in all the organ."""
+        organ = self.organ.to(torch.float32)
+        if reach_mm is None:
+            return organ
+        return organ * torch.from_numpy(feather_around(self.tumour.numpy() > 0, reach_mm, self.spacing))

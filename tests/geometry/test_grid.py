@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 
-from nnunetv2_tf.geometry.grid import Grid
+from nnunetv2_tf.geometry.grid import Grid, sideways_axis
 from nnunetv2_tf.io.errors import UserError
 from tests.scenes import SAME_GRID, SCENES, Built
 
@@ -71,3 +71,9 @@ def test_millimetres_are_the_same_whatever_reads_the_scan(tmp_path, reader):
         place = (grid.affine @ [*index, 1])[:3].tolist()
         own = image.TransformPhysicalPointToIndex(place)
         assert image.GetPixel(own) == pytest.approx(float(array[(0, *index)]))
+
+
+def test_the_axis_from_left_to_right():
+    grid = np.array([[0, 0, -2.0, 5], [0, 2.0, 0, 5], [2.0, 0, 0, 5], [0, 0, 0, 1]])
+    assert sideways_axis(grid) == 2
+    assert sideways_axis(grid[:, [2, 1, 0, 3]]) == 0

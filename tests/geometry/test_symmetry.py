@@ -51,10 +51,10 @@ def test_any_axis_may_go_from_half_to_half_and_higher_indices_count_up():
     after, core, _ = pushed(image, organ, 1.0)
     found = middle_shift(after, organ, core, SPACING, 2)
     assert found < -1
-    turned = [np.moveaxis(volume, 2, 0) for volume in (after, organ, core)]
-    assert middle_shift(*turned, SPACING, 0) == found
-    mirrored = [volume[..., ::-1] for volume in (after, organ, core)]
-    assert middle_shift(*mirrored, SPACING, 2) == pytest.approx(-found, abs=0.1)
+    image, whole, tumour = (np.moveaxis(volume, 2, 0) for volume in (after, organ, core))
+    assert middle_shift(image, whole, tumour, SPACING, 0) == found
+    image, whole, tumour = (volume[..., ::-1] for volume in (after, organ, core))
+    assert middle_shift(image, whole, tumour, SPACING, 2) == pytest.approx(-found, abs=0.1)
 
 
 def test_what_has_no_depth_or_no_symmetry_has_no_middle():

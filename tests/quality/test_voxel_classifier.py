@@ -9,7 +9,6 @@ from nnunetv2_tf.quality.voxel_classifier import (
     Scan,
     VoxelClassifier,
     sampled,
-    sideways_axis,
     voxel_features,
 )
 
@@ -56,9 +55,3 @@ def test_features_and_their_place():
     mirrored = Scan(one.image[..., ::-1], one.label[..., ::-1], one.organ[..., ::-1], one.spacing, 2)
     column = features.shape[1] - PLACE + 2  # from left to right: the distance from the middle
     np.testing.assert_allclose(sorted(voxel_features(mirrored)[:, column]), sorted(features[:, column]), rtol=1e-6)
-
-
-def test_the_axis_from_left_to_right():
-    grid = np.array([[0, 0, -2.0, 5], [0, 2.0, 0, 5], [2.0, 0, 0, 5], [0, 0, 0, 1]])
-    assert sideways_axis(grid) == 2
-    assert sideways_axis(grid[:, [2, 1, 0, 3]]) == 0

@@ -22,7 +22,7 @@ def figures(shift: int = 0, smaller: int = 0, sideways: int = 2, with_fluid: boo
 def test_a_symmetric_brain():
     found = figures()
     assert found["ventricles"] == pytest.approx(0, abs=0.05)
-    assert found["midline"] == pytest.approx(0, abs=0.5)
+    assert found["midline"] == pytest.approx(0, abs=0.2)
     assert found["left and right differ"] < 0.02
 
 
@@ -40,5 +40,5 @@ def test_any_axis_may_run_from_left_to_right(sideways):
 def test_without_fluid_something_is_left():
     found = figures(with_fluid=False)
     assert np.isnan(found["ventricles"])
-    assert found["midline"] == pytest.approx(0, abs=0.5)
+    assert found["midline"] == pytest.approx(0, abs=0.2)
     assert found["left and right differ"] < 0.02

@@ -190,7 +190,7 @@ def test_a_finished_tumour_is_measured_in_the_terms_it_is_asked_for(scene: Built
 @pytest.mark.parametrize("preset", ["paper", "default"])
 def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: Workspace, preset, monkeypatch):
     """As they are, or as they are harmonised; without growth."""
-    monkeypatch.setattr(examples, "SAMPLING", {"paper": AS_PUBLISHED, "default": SamplingConfig()}, raising=False)
+    monkeypatch.setattr(examples, "SAMPLING", {"paper": AS_PUBLISHED, "default": SamplingConfig()})
     part, hosts = make_glowing(with_healthy, num_cases=6, preset=preset), healthy_hosts_of(with_healthy)
     for line in read_recipe(part.folder / "recipe.jsonl"):
         name, case = f"glow_{line.index:05d}", hosts.cases[line.host].open()

@@ -11,7 +11,7 @@ from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.fitting import GANFit, check
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, blended, read_generator
-from nnunetv2_tf.methods.tf_gan.refinement import in_host, refine, weight_of
+from nnunetv2_tf.methods.tf_gan.refinement import in_host, refine
 from nnunetv2_tf.working_space.preprocess import Plan
 
 STAGE1 = "tf_aug"
@@ -54,15 +54,15 @@ class TFGAN(Method):
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         own = self.generator.design.reach_mm
         (edited,) = self.fitted[STAGE1].edit([site], [rng])
-        coarse, share = in_host(edited, site), weight_of(own, site)
+        weight, share = site.weight(edited.reach_mm), site.weight(own)
+        wanted = in_host(edited, site, weight)
         box = box_around(share.numpy() > 0)
-        wanted, inside = coarse.clone(), (slice(None), *box)
-        wanted[inside] = blended(
-            coarse[inside][None], refine(self.generator, coarse, site, box)[None], share[box][None]
-        )[0]
+        inside = (slice(None), *box)
+        refined = refine(self.generator, wanted, site, box)
+        wanted[inside] = blended(wanted[inside][None], refined[None], share[box][None])[0]
         reach = None if own is None or edited.reach_mm is None else max(own, edited.reach_mm)
         if reach is None:
             return Edited(wanted, edited.label, reach, controls=edited.controls)
-        weight = weight_of(reach, site)  # what compose will multiply by
+        weight = weight if reach == edited.reach_mm else share  # what compose will multiply by
         image = site.image + (wanted - site.image) / weight.clamp_min(LEAST)
         return Edited(torch.where(weight > LEAST, image, edited.image), edited.label, reach, controls=edited.controls)

@@ -51,7 +51,7 @@ class Patches:
         (edited,) = self.stage1.edit([site], [rng])
         tumour, body = site.tumour.numpy(), site.body.numpy()
         organ, host = site.organ.numpy(), site.image.numpy()
-        coarse = in_host(edited, site).numpy()
+        coarse = in_host(edited, site, site.weight(edited.reach_mm)).numpy()
         centre = self._centre(tumour, organ, rng)
         distance = distance_to(tumour, site.spacing, self.distance_clip_mm)
         change = coarse - host

@@ -4,24 +4,14 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.geometry.boxes import Box, widened, within
-from nnunetv2_tf.geometry.feather import feather_around
 from nnunetv2_tf.methods.base import Edited, Site
 from nnunetv2_tf.methods.tf_gan.networks import Generator, one_hot
 from nnunetv2_tf.networks.tiling import Start, apply_tiled, tile_of
 
 
-def in_host(edited: Edited, site: Site) -> Tensor:
-    """Return an edit (C, Z, Y, X) as compose lays it into its host: as far as it reaches, in the organ."""
-    weight = weight_of(edited.reach_mm, site)
+def in_host(edited: Edited, site: Site, weight: Tensor) -> Tensor:
+    """Return an edit (C, Z, Y, X) as compose lays it into its host; weight: (Z, Y, X), the site's for its reach."""
     return torch.where(weight == 1, edited.image, site.image + weight * (edited.image - site.image))
-
-
-def weight_of(reach_mm: float | None, site: Site) -> Tensor:
-    """Return (Z, Y, X) float32: how much an edit of such a reach counts."""
-    organ = site.organ.to(torch.float32)
-    if reach_mm is None:
-        return organ
-    return organ * torch.from_numpy(feather_around(site.tumour.numpy() > 0, reach_mm, site.spacing))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import MASS_EFFECTS
+from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.geometry.symmetry import deep_middle, middle_shift
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.kept import kept
@@ -68,7 +69,7 @@ def _strength(task: tuple[Case, Sequence[int]]) -> float | None:
 
 def _observed(case: OpenCase, diffuse: Sequence[int], source: str) -> Observed:
     organ, tumour, image, spacing = case.organ(), case.tumour(), case.image(), case.grid.spacing
-    sideways = int(np.argmax(np.abs(case.grid.affine[0, :3])))
+    sideways = sideways_axis(case.grid.affine)
     channels = tuple(channel_names(case.dataset))
     fluid = find_fluid(image, organ, channels, spacing)
     anatomy = HostAnatomy(case.identifier, organ, fluid, case.grid.affine, channels)

@@ -6,8 +6,8 @@ import pytest
 
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.livers import Livers
-from nnunetv2_tf.synthesis import patients
-from nnunetv2_tf.synthesis.patients import Observed, observed_strengths
+from nnunetv2_tf.synthesis import patients_mass_effect
+from nnunetv2_tf.synthesis.patients_mass_effect import Observed, observed_strengths
 from nnunetv2_tf.tumours.recipe import STRONGEST
 from nnunetv2_tf.working_space.stored import Case
 from tests.conftest import enter
@@ -42,13 +42,13 @@ def test_patients_are_measured_once_and_in_any_number_of_processes(build_scene: 
     found = [Observed.of(case, (2,)) for case in cases]
     assert any(one.shift is not None and one.at_one is not None for one in found)
     assert all(one.shift is None or abs(one.shift) < 12 for one in found)
-    monkeypatch.setattr(patients, "_observed", None)  # nothing is measured again
+    monkeypatch.setattr(patients_mass_effect, "_observed", None)  # nothing is measured again
     assert [Observed.of(case, (2,)) for case in cases] == found
     known = sorted(one.strength for one in found if one.strength is not None)
-    monkeypatch.setattr(patients, "FEWEST", len(known))
+    monkeypatch.setattr(patients_mass_effect, "FEWEST", len(known))
     alone, together = (observed_strengths(cases, (2,), processes) for processes in (1, 2))
     assert list(alone) == list(together) == known
-    monkeypatch.setattr(patients, "FEWEST", len(known) + 1)
+    monkeypatch.setattr(patients_mass_effect, "FEWEST", len(known) + 1)
     assert observed_strengths(cases, (2,), 1) == ()
 
 
