@@ -76,6 +76,16 @@ def test_a_fit_is_finished_by_the_same_digests(method):
     assert set(to_json(presets["paper"])) == set(kept)  # a preset that has not changed goes on
 
 
+def test_a_preset_that_has_not_changed_goes_on():
+    """As a config.json of a739f9a has it: what differs in one field is refused."""
+    assert to_json(TF_AUG["paper"]) == {
+        "sigma": 2.0, "in_voxels": True, "within_organ": False, "edge_mm": 0.0, "edge_voxels": 0.0, "grain": 0.0,
+        "texture": 0.0, "texture_mm": 2.0, "moments": False, "positive": False, "prototypes": False, "pool": None,
+        "epochs": 200, "iterations": 250, "batch": 2, "learning_rate": 1e-2, "falling": False, "jitter_a": 0.0,
+        "jitter_b": 0.0,
+    }  # fmt: skip
+
+
 def test_what_was_learnt_makes_tumours():
     """With one channel of the two that the site has."""
     host = donated(site())

@@ -45,6 +45,7 @@ PRESETS = {
         edge_voxels=0.0,
         grain=0.0,
         texture=0.0,
+        texture_mm=2.0,  # of no effect without texture; kept, since fits are known by it
         moments=False,
         positive=False,
         prototypes=False,
