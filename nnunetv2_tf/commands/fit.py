@@ -84,6 +84,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             device=arguments.device,
             overwrite=arguments.overwrite,
+            kept_gb=arguments.kept_gb,
             trainer=arguments.tr,
         )
     )

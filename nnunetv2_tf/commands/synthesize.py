@@ -136,6 +136,7 @@ def _run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed or 0,
             device=arguments.device,
             overwrite=arguments.overwrite,
+            kept_gb=arguments.kept_gb,
             set_name=arguments.s,
             num_cases=arguments.num_cases,
             asked=asked,

@@ -12,6 +12,7 @@ VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 # subfolders of nnUNet_preprocessed/<dataset>/tf, beside the sets
 INTENSITY, REFERENCE, RECIPES, LOOKS, QUALITY = "intensity", "reference", "recipes", "looks", "quality"
 MASS_EFFECTS = "mass_effects"
+KEPT = "kept"  # arrays that take long to compute, at most so many GB
 FIGURES = ".figures"  # among the sets: cases that were made for measuring them; no set can be called so
 PREPARATION = "preparation.json"  # in a healthy dataset: how it was made
 

@@ -6,7 +6,6 @@ A box is one slice per axis (Z, Y, X); a grid is an affine, 4x4, from voxels (Z,
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import find_objects
 
 Box = tuple[slice, ...]
 
@@ -17,8 +16,17 @@ def box_from(start: Sequence[int] | np.ndarray, stop: Sequence[int] | np.ndarray
 
 
 def box_around(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
-    """Return the box around a mask (Z, Y, X) of bool, with a margin as far as the volume goes."""
-    return widened(find_objects(mask.view(np.uint8))[0], margin, mask.shape)
+    """Return the box around a mask (Z, Y, X) of bool, not empty, with a margin as far as the volume goes."""
+    low, high = _ends(mask.any(axis=(1, 2)))
+    face = mask[low:high].any(axis=0)
+    return widened(
+        (slice(low, high), slice(*_ends(face.any(axis=1))), slice(*_ends(face.any(axis=0)))), margin, mask.shape
+    )
+
+
+def _ends(line: np.ndarray) -> tuple[int, int]:
+    """Return the first True of a line, and one past the last."""
+    return int(line.argmax()), len(line) - int(line[::-1].argmax())
 
 
 def widened(box: Box, margin: Sequence[int], shape: Sequence[int]) -> Box:

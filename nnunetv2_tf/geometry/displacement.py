@@ -10,6 +10,7 @@ from scipy.ndimage import map_coordinates
 from nnunetv2_tf.geometry.blocks import Blocks
 from nnunetv2_tf.geometry.boxes import Box, box_around, box_from, shape_of, starting_at, widened, within
 from nnunetv2_tf.geometry.resampling import resample, stretched
+from nnunetv2_tf.geometry.separable import spline_weights
 
 NOTHING = 0.1  # mm: shorter displacements are none
 SPLINE = 8  # voxels around a box that cubic interpolation in it needs
@@ -37,6 +38,16 @@ class Displacement:
     def on_case(self) -> tuple[Box, np.ndarray] | None:
         """The same on the case's own grid, as `on` returns it; kept, since all volumes of a case move alike."""
         return self.on(np.eye(4), self.organ.shape)
+
+    def moved(self, volumes: np.ndarray, order: int) -> np.ndarray:
+        """Return volumes (C, Z, Y, X) of the case after its tissue moved; order as of `displaced`."""
+        result = volumes.copy()
+        if self.on_case is not None:
+            box, shift = self.on_case
+            for volume, target in zip(volumes, result, strict=True):
+                if volume.min() != volume.max():
+                    target[box] = displaced(volume, box, shift, self.spacing, order)
+        return result
 
     def on(self, to_case: np.ndarray, shape: Sequence[int]) -> tuple[Box, np.ndarray] | None:
         """Return the box of a grid in which anything moves, and (3, *box) shifts there in mm; None where all is still.
@@ -67,7 +78,7 @@ def displaced(volume: np.ndarray, box: Box, shift: np.ndarray, spacing: Sequence
     """Return what a volume (Z, Y, X) has in a box after its tissue moved.
 
     Args:
-        volume: any type; the result has the same where the order is 0, else float64
+        volume: any type; the result has the same where the order is 0, else float32
         box: of the volume
         shift: (3, *box) mm
         spacing: mm between voxels
@@ -76,10 +87,14 @@ def displaced(volume: np.ndarray, box: Box, shift: np.ndarray, spacing: Sequence
     moved = np.abs(shift).max(axis=(1, 2, 3)) / spacing
     wide = widened(box, np.ceil(moved).astype(int) + SPLINE, volume.shape)
     inner = within(box, wide)
-    part = volume[wide] if order == 0 else volume[wide].astype(np.float64)
+    part = volume[wide] if order == 0 else volume[wide].astype(np.float32)
     moving = shift.any(axis=0)
-    places = np.argwhere(moving).T + np.reshape([cut.start for cut in inner], (3, 1))
-    places = places + shift[:, moving] / np.reshape(spacing, (3, 1))
+    starts = (cut.start for cut in inner)
+    places = [
+        voxels + first + along[moving] / step
+        for voxels, first, along, step in zip(np.nonzero(moving), starts, shift, spacing, strict=True)
+    ]
     result = part[inner].copy()
-    result[moving] = map_coordinates(part, places, order=order, mode="nearest")
+    source, beyond = (part, "nearest") if order == 0 else (spline_weights(part), "mirror")
+    result[moving] = map_coordinates(source, places, order=order, mode=beyond, prefilter=False)
     return result

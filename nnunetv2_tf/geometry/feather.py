@@ -9,6 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from nnunetv2_tf.geometry.boxes import box_around
+from nnunetv2_tf.geometry.distances import distance_within
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -34,7 +35,7 @@ def feather_around(tumour: np.ndarray, reach_mm: float, spacing: Sequence[float]
         return tumour.astype(np.float32)
     near = box_around(tumour, [int(reach_mm / step) + 1 for step in spacing])
     weight = np.zeros(tumour.shape, np.float32)
-    weight[near] = feather(np.asarray(distance_transform_edt(~tumour[near], sampling=spacing)), reach_mm)
+    weight[near] = feather(distance_within(tumour[near], spacing, reach_mm), reach_mm)
     return weight
 
 
@@ -48,5 +49,5 @@ def distance_to(tumour: np.ndarray, spacing: Sequence[float], limit: float) -> n
     """Return (Z, Y, X) float32: the distance in mm to a tumour map; 0 in it, clipped at `limit`."""
     distance = np.full(tumour.shape, limit, np.float32)
     near = box_around(tumour > 0, [int(limit / step) + 1 for step in spacing])
-    distance[near] = np.minimum(np.asarray(distance_transform_edt(tumour[near] == 0, sampling=spacing)), limit)
+    distance[near] = distance_within(tumour[near] > 0, spacing, limit)
     return distance

@@ -7,6 +7,7 @@ import argparse
 
 from nnunetv2_tf.io.errors import UserError
 
+KEPT_GB = 5.0  # on disk, unless somebody wants more or less
 Fold = int | str  # a number, or "all"
 
 
@@ -42,6 +43,17 @@ def check_seed(seed: int | None) -> None:
         raise UserError(f"A seed is 0 or more, not {seed}.")
 
 
+def gigabytes(text: str) -> float:
+    """Return the size of at least 0 that a text holds."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1.0
+    if not 0 <= size < float("inf"):
+        raise argparse.ArgumentTypeError(f"this is a number of gigabytes, 0 or more, not {text!r}")
+    return size
+
+
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for a method and what it works on, which fitting and making cases have in common."""
     parser.add_argument("dataset", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
@@ -51,3 +63,8 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "-preset", default="default", metavar="PRESET", help="default; paper: as published; others a method has"
     )
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
+    parser.add_argument(
+        "-kept_gb", type=gigabytes, default=KEPT_GB, metavar="N",
+        help="what is computed of hosts again and again is kept in nnUNet_preprocessed/DATASET/tf/kept, up to N GB; "
+        "0: nothing is (default: %(default)g)",
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ def digest(value: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes; of a file that has not changed since, without reading it again."""
+    stat = path.stat()
+    return _content_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _content_digest(path: Path, size: int, changed: int, number: int) -> str:  # noqa: ARG001
     sha = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

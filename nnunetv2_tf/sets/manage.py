@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folders import KEPT, Dataset
 from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.array_cache import clear
 from nnunetv2_tf.sets.export import export_set
 from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
 from nnunetv2_tf.sets.store import SetPart, all_parts, parts_of, remove_set
@@ -79,6 +80,12 @@ def table(id_or_name: str) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in padded)
+
+
+def clear_kept(id_or_name: str) -> str:
+    """Delete what was kept of hosts; return a sentence."""
+    folder = Dataset.find(id_or_name).preprocessed / "tf" / KEPT
+    return f"{clear(folder) / 1e6:.1f} MB freed in {folder}"
 
 
 def add(request: AddRequest) -> None:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nnunetv2_tf.dataset.folders import INTENSITY, LOOKS, QUALITY, RECIPES, REFERENCE
+from nnunetv2_tf.dataset.folders import INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE
 from nnunetv2_tf.io.errors import UserError
 
 BASELINE = "TFBaselineTrainer"
@@ -60,7 +60,7 @@ def is_ours(name: str) -> bool:
 
 def check_set_name(name: str) -> None:
     """Raise when a set may not have this name, such as one that looks like an option of a trainer's name."""
-    if name in (INTENSITY, LOOKS, QUALITY, RECIPES, REFERENCE):
+    if name in (INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE):
         raise UserError(f"A set cannot be called {name!r}, a folder of that name is ours already; choose another.")
     if not _SET_NAME.fullmatch(name) or _option(name) is not None:
         raise UserError(

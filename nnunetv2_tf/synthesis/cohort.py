@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
-from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folders import KEPT, Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
-from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.arguments import KEPT_GB, Fold
+from nnunetv2_tf.io.array_cache import ArrayCache
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.registration.affines import ways_to_scans
 from nnunetv2_tf.synthesis.patients_mass_effect import observed_strengths
@@ -26,8 +27,20 @@ APART = 0.5  # of the cohort's extent: brains whose centres are further apart do
 class Cohort:
     """The cases of one fold, with or without a healthy dataset."""
 
-    def __init__(self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None, kept_gb: float = KEPT_GB
+    ) -> None:
+        """Set up.
+
+        Args:
+            dataset: the real cases'
+            plan: the working space
+            fold: its training cases are the cohort's
+            healthy: the dataset of healthy scans; None: there are none
+            kept_gb: of what is computed again and again of hosts may be kept on disk; 0: nothing is
+        """
         self.dataset, self.plan, self.fold, self.healthy = dataset, plan, fold, healthy
+        self.cache = ArrayCache(dataset.preprocessed / "tf" / KEPT, kept_gb)
         self._strengths: tuple[float, ...] | None = None
 
     @cached_property
@@ -44,7 +57,7 @@ class Cohort:
     def training(self) -> Mapping[str, Case]:
         """The fold's training cases by identifier."""
         cases = training_cases(self.files, self.dataset, self.plan, self.fold)
-        return {case.identifier: case for case in cases}
+        return {case.identifier: replace(case, cache=self.cache) for case in cases}
 
     @cached_property
     def labelled(self) -> Mapping[str, Case]:
@@ -64,7 +77,8 @@ class Cohort:
         """The healthy scans by identifier; none without a healthy dataset."""
         if self.healthy is None:
             return {}
-        return {case.identifier: case for case in healthy_cases(self.dataset, self.healthy, self.plan)}
+        cases = healthy_cases(self.dataset, self.healthy, self.plan)
+        return {case.identifier: replace(case, cache=self.cache) for case in cases}
 
     @property
     def healthy_stamps(self) -> Mapping[str, str]:

@@ -1,10 +1,10 @@
 """An edited site becomes a native case: native = host + sd_host * w * resample(z_edited - z_host).
 
-`host` is the file's own voxels, displaced as the site's host is. Together with `native_volume`, the only place that
-knows native images of hosts. w says where the edit counts: 1 in a method's region and 0 elsewhere; else, with d =
-distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm, 1))) / 2; and without a reach 1 in the organ.
-Where w is 0 images keep the file's (displaced) values bit for bit, but for harmonised hosts, which are written in all
-of the organ; labels of healthy hosts are renumbered.
+`host` is the file's own voxels, displaced as the site's host is. Together with `host_files` and `native_volume`, the
+only place that knows native images of hosts. w says where the edit counts: 1 in a method's region and 0 elsewhere;
+else, with d = distance in mm to the placed tumour map, (1 + cos(pi * min(d / reach_mm, 1))) / 2; and without a reach 1
+in the organ. Where w is 0 images keep the file's (displaced) values bit for bit, but for harmonised hosts, which are
+written in all of the organ; labels of healthy hosts are renumbered.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
@@ -23,12 +22,20 @@ from nnunetv2_tf.geometry.feather import feather_around
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.base import Edited, Site
-from nnunetv2_tf.synthesis.native_volume import Volume, read_volume
+from nnunetv2_tf.synthesis.host_files import (
+    TINY,
+    Channel,
+    check_not_replaced,
+    content_of,
+    crop_of,
+    read_file,
+    turned,
+)
+from nnunetv2_tf.synthesis.native_volume import Volume
 from nnunetv2_tf.synthesis.site_builder import UnusableLineError
 from nnunetv2_tf.working_space.stored import OpenCase
 
 MARGIN = 3  # voxels that a resampled edit spreads
-TINY = 1e-3  # of the sd: a value of type float that is certainly not 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Composed:
 
     def tumour(self, host: OpenCase) -> np.ndarray:
         """Return the tumour map (Z, Y, X) int16 on the host's native grid, axes as in working space."""
-        label = self.label.to_native(_turned(self.label, host))
+        label = self.label.to_native(turned(self.label, host))
         return np.where(np.isin(label, host.roles.tumour), label, 0).astype(np.int16)
 
 
@@ -61,27 +68,11 @@ class _Edit:
     after: np.ndarray  # (Z, Y, X) the edited label
     whole: bool  # the edit replaces what was there
     spared: np.ndarray | None = None  # (Z, Y, X) bool: where 0 stays 0 in each channel, beyond the reach
+    anew: bool = False  # delta is what the image becomes, where the weight is 1
 
     def within(self, content: np.ndarray, box: Box, host: OpenCase) -> "_Edit":
         """Return the edit where a mask of the crop is True, and nothing elsewhere."""
-        return replace(self, weight=self.weight * content[within(box, _crop(host))])
-
-
-@dataclass(frozen=True)
-class _Channel:
-    """How one channel of the host is normalised."""
-
-    index: int
-    sd: float
-    limits: tuple[float, float] | None  # CT: nnU-Net limits values before it normalises them
-    background: bool  # whether 0 is background
-
-    @classmethod
-    def of(cls, host: OpenCase, index: int) -> "_Channel":
-        properties = host.plan.plans["foreground_intensity_properties_per_channel"].get(str(index), {})
-        clipped = host.plan.manager.normalization_schemes[index] == "CTNormalization"
-        limits = (properties["percentile_00_5"], properties["percentile_99_5"]) if clipped else None
-        return cls(index, host.intensity.sd[index], limits, host.has_background)
+        return replace(self, weight=self.weight * content[within(box, crop_of(host))])
 
 
 def compose(
@@ -94,42 +85,34 @@ def compose(
     """Put the edit of a whole case into the host's files. Raises UnusableLineError when no tumour is left of it.
 
     Where the site shows its host displaced, the files are displaced, too, and the edit counts from there on. Where it
-    shows it harmonised, `unharmonised` (C, Z, Y, X) is the host before that, displaced like the site: all of its organ
-    is written then, and the edit counts from the harmonised host on.
+    shows it harmonised, `unharmonised` (C, Z, Y, X) is the host as it is stored: all of its organ is written then, and
+    the edit counts from the harmonised host on.
     """
-    images = tuple(_read(path, host) for path in host.files.images)
-    label = _read(host.files.label, host)
-    shown = site.image if unharmonised is None else unharmonised
-    _check_not_replaced(host, shown.numpy() if displacement is None else host.image(), images, label)
+    images = tuple(read_file(path, host) for path in host.files.images)
+    label = read_file(host.files.label, host)
+    stored = host.image() if unharmonised is None else unharmonised.numpy()
+    check_not_replaced(host, stored, images, label)
     _renumber(label, host)
-    content = _content(host, images) if host.has_background else None
+    content = content_of(host, images) if host.has_background else None
+    anew = unharmonised is not None and displacement is not None and not host.grid.resampled
     if displacement is not None:
-        _displace(host, images, label, displacement)
+        _displace(host, () if anew else images, label, displacement)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
     if box is not None:
         edit = _on_native_grid(host, site, edited, box)
-        painted, where = (edit, box) if unharmonised is None else _harmonised(host, site, unharmonised, edit, box)
+        painted, where = edit, box
+        if unharmonised is not None:
+            before = None if anew else _displaced(unharmonised, displacement)
+            painted, where = _harmonised(host, site, before, edit, box)
         if content is not None:
             edit, painted = edit.within(content, box, host), painted.within(content, where, host)
         for channel, image in enumerate(images):
-            _write_image(image, _turned(image, host)[where], painted, _Channel.of(host, channel))
-        written = _write_label(label, _turned(label, host)[box], edit)
+            _write_image(image, turned(image, host)[where], painted, Channel.of(host, channel))
+        written = _write_label(label, turned(label, host)[box], edit)
     if not np.isin(written, host.roles.tumour).any():
         raise UnusableLineError(f"nothing of the tumour is left on {host.identifier}")
     return Composed(images, label)
-
-
-def _read(path: Path, host: OpenCase) -> Volume:
-    volume = read_volume(path, host.plan.plans["image_reader_writer"])
-    if _turned(volume, host).shape != host.grid.native_shape:
-        raise _replaced(path, f"its size is {volume.file_voxels.shape}")
-    return volume
-
-
-def _turned(volume: Volume, host: OpenCase) -> np.ndarray:
-    """Return the stored voxels with the plans' axes; a view."""
-    return volume.file_voxels.transpose(host.plan.plans_manager.transpose_forward)
 
 
 def _renumber(label: Volume, host: OpenCase) -> None:
@@ -167,18 +150,28 @@ def _to_working_space(host: OpenCase, box: Box) -> np.ndarray:
     return starting_at(np.linalg.inv(host.grid.to_native), [part.start for part in box])
 
 
-def _harmonised(host: OpenCase, site: Site, unharmonised: Tensor, edit: _Edit, box: Box) -> tuple[_Edit, Box]:
-    """Return the edit, and the change of appearance before it, on all of the organ."""
+def _displaced(image: Tensor, displacement: Displacement | None) -> np.ndarray:
+    return image.numpy() if displacement is None else displacement.moved(image.numpy(), 3)
+
+
+def _harmonised(host: OpenCase, site: Site, before: np.ndarray | None, edit: _Edit, box: Box) -> tuple[_Edit, Box]:
+    """Return the edit, and the change of appearance before it, on all of the organ.
+
+    Where the image `before` that change is None, the edit says what the organ is to be, not by how much it changes:
+    displaced files are not needed then, where they are as fine as the site.
+    """
     organ = site.organ.numpy()
     wide = union([_box_of(organ, host), box])
     affine, shape = _to_working_space(host, wide), shape_of(wide)
-    delta = np.stack([resample(channel, affine, shape, 3, 0.0) for channel in (site.image - unharmonised).numpy()])
+    change = site.image.numpy() if before is None else site.image.numpy() - before
+    delta = np.stack([resample(channel, affine, shape, 3, 0.0) for channel in change])
     inside = resample(organ.astype(np.float32), affine, shape, 1, 0.0) >= 0.5
     here = within(box, wide)
     delta[(slice(None), *here)] += edit.weight * edit.delta
     spared = np.ones(inside.shape, bool)
     spared[here] = edit.weight == 0
-    return replace(edit, delta=delta, weight=inside.astype(np.float32), spared=spared), wide
+    weight = inside.astype(np.float32)
+    return replace(edit, delta=delta, weight=weight, spared=spared, anew=before is None), wide
 
 
 def _on_native_grid(host: OpenCase, site: Site, edited: Edited, box: Box) -> _Edit:
@@ -208,76 +201,43 @@ def _weight(host: OpenCase, site: Site, edited: Edited, affine: np.ndarray, afte
     return feather_around(resample_label(site.tumour.numpy(), affine, after.shape) > 0, edited.reach_mm, spacing)
 
 
-def _content(host: OpenCase, images: Sequence[Volume]) -> np.ndarray:
-    """Return the crop's voxels that nnU-Net takes for the body: not 0 in some channel, or enclosed by such.
-
-    Raises when the crop is not the one that was preprocessed.
-    """
-    filled = np.any([image.to_native(_turned(image, host)) != 0 for image in images], axis=0)
-    expected = np.cumsum([host.grid.start, host.grid.cropped], axis=0)
-    if not filled.any() or not np.array_equal(bounds(filled), expected):
-        raise _replaced(host.files.images[0], "its background is another")
-    return np.asarray(create_nonzero_mask(filled[_crop(host)][None]))
-
-
 def _displace(host: OpenCase, images: Sequence[Volume], label: Volume, displacement: Displacement) -> None:
     """Displace the files' voxels. What does not move keeps its value bit for bit, and background stays where it is."""
+    labelled = label.file_voxels.min() != label.file_voxels.max()
+    if not (images or labelled):
+        return
     moving = displacement.on(np.linalg.inv(host.grid.to_native), host.grid.native_shape)
     if moving is None:
         return
     box, shift = moving
     for index, volume in enumerate(images):
-        channel, part = _Channel.of(host, index), _turned(volume, host)[box]
-        moved = displaced(volume.to_native(_turned(volume, host)), box, shift, host.grid.native_spacing, 3)
+        channel, part = Channel.of(host, index), turned(volume, host)[box]
+        moved = displaced(volume.to_native(turned(volume, host)), box, shift, host.grid.native_spacing, 3)
         where = shift.any(axis=0)
         if channel.background:
             where &= volume.to_native(part) != 0
         part[where] = _in_file(volume, moved[where], channel)
-    turned = _turned(label, host)
-    turned[box] = displaced(turned, box, shift, host.grid.native_spacing, 0)
+    voxels = turned(label, host)
+    voxels[box] = displaced(voxels, box, shift, host.grid.native_spacing, 0)
 
 
-def _check_not_replaced(host: OpenCase, stored: np.ndarray, images: Sequence[Volume], label: Volume) -> None:
-    """Raise when a file is not what was preprocessed. Voxel by voxel, so only where nothing was resampled."""
-    if host.grid.resampled:
-        return
-    expected, crop = host.stored_label, _crop(host)
-    if not np.array_equal(np.maximum(expected, 0), label.to_native(_turned(label, host)[crop])):
-        raise _replaced(host.files.label, "its labels are others")
-    some = (slice(None, None, 4),) * 3
-    for index, image in enumerate(images):
-        if _Channel.of(host, index).limits is None:
-            mean, sd = host.intensity.mean[index], host.intensity.sd[index]
-            before = stored[index][some] * sd + mean
-            difference = image.to_native(_turned(image, host)[crop][some]) - before
-            if np.abs(difference[expected[some] >= 0]).max(initial=0) > TINY * sd + 1e-5 * abs(mean):
-                raise _replaced(host.files.images[index], "its values are others")
-
-
-def _crop(host: OpenCase) -> Box:
-    return box_from(host.grid.start, np.add(host.grid.start, host.grid.cropped))
-
-
-def _replaced(path: Path, how: str) -> UserError:
-    return UserError(
-        f"{path} is not the scan that was preprocessed ({how}); put that back, or run nnUNetv2_preprocess again."
-    )
-
-
-def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: _Channel) -> None:
+def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: Channel) -> None:
     """Add the edit to a part of a volume."""
     change = channel.sd * edit.weight * edit.delta[channel.index]
-    where = change != 0
+    where = edit.weight > 0 if edit.anew else change != 0
     if channel.background and edit.spared is not None:
         where &= ~(edit.spared & (volume.to_native(part) == 0))
-    native = volume.to_native(part[where]).astype(np.float64)
-    if channel.limits is not None:
-        native += edit.weight[where] * (np.clip(native, *channel.limits) - native)
-    native += change[where]
+    if edit.anew:
+        native = channel.mean + change[where].astype(np.float64)
+    else:
+        native = volume.to_native(part[where]).astype(np.float64)
+        if channel.limits is not None:
+            native += edit.weight[where] * (np.clip(native, *channel.limits) - native)
+        native += change[where]
     part[where] = _in_file(volume, native, channel)
 
 
-def _in_file(volume: Volume, native: np.ndarray, channel: _Channel) -> np.ndarray:
+def _in_file(volume: Volume, native: np.ndarray, channel: Channel) -> np.ndarray:
     """Return values as a file stores them. With a background of 0 none becomes 0, or darker than all that is there."""
     if not channel.background:
         return volume.to_file_values(native)

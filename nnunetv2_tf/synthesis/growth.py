@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nnunetv2_tf.geometry.blocks import Blocks
 from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.geometry.displacement import Displacement, displaced
+from nnunetv2_tf.geometry.displacement import Displacement
 from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.tumours.bank import Bank
 from nnunetv2_tf.tumours.edema import edema_front
@@ -38,10 +37,6 @@ class Grown:
     site: Site
     displacement: Displacement | None  # None: nothing moved
     record: Mapping[str, Any]  # for the sidecar
-
-    def moved(self, image: Tensor) -> Tensor:
-        """Return another image (C, Z, Y, X) of the same host as its tumour left it."""
-        return image if self.displacement is None else torch.from_numpy(_moved(image.numpy(), self.displacement, 3))
 
 
 def grow(
@@ -68,11 +63,11 @@ def grow(
         displacement = mass_effect(core > 0, edema > 0, organ, fluid, site.spacing, strength, middle)
         site = replace(
             site,
-            image=torch.from_numpy(_moved(site.image.numpy(), displacement, 3)),
-            label=torch.from_numpy(_moved(site.label.numpy()[None], displacement, 0)[0]),
+            image=torch.from_numpy(displacement.moved(site.image.numpy(), 3)),
+            label=torch.from_numpy(displacement.moved(site.label.numpy()[None], 0)[0]),
         )
         record = {"mass_effect": {"strength": strength, "largest_mm": round(displacement.largest, 2)}}
-        fluid = None if fluid is None else _moved(fluid[None], displacement, 0)[0]
+        fluid = None if fluid is None else displacement.moved(fluid[None], 0)[0]
     if config.front and core.any() and edema.any():
         white = white_share(site.image.numpy(), organ, fluid, anatomy.channels)
         allowed = organ if fluid is None else organ & ~fluid
@@ -102,17 +97,6 @@ def _rounded(
     whole[near] = closed(part, inside, fluid[near] & ~ventricles, diffuse, spacing)
     result = rounded(whole, allowed, spacing, as_large_as=tumour)
     return result if result.any() else tumour  # without room it stays as it was placed
-
-
-def _moved(volumes: np.ndarray, displacement: Displacement, order: int) -> np.ndarray:
-    """Return volumes (C, Z, Y, X) of the case after its tissue moved."""
-    result = volumes.copy()
-    if displacement.on_case is not None:
-        box, shift = displacement.on_case
-        for volume, target in zip(volumes, result, strict=True):
-            if volume.min() != volume.max():
-                target[box] = displaced(volume, box, shift, displacement.spacing, order)
-    return result
 
 
 def off_the_middle(anatomy: HostAnatomy, midline: float, spacing: Sequence[float]) -> np.ndarray | None:

@@ -23,13 +23,15 @@ QUANTILES = (0.5, 2, *range(5, 100, 5), 98)  # the landmarks, in percent; above 
 AWAY = 4.0  # mm from a tumour on, tissue counts as healthy
 LENGTH, EVERY = 16, 8  # voxels of a stretch whose spectrum is taken, and from one stretch to the next
 FREQUENCIES = LENGTH // 2 + 1
-FEWEST, MOST = 50, 20_000  # stretches
+FEWEST, MOST = 50, 5_000  # stretches
+ENOUGH = 100_000  # voxels that landmarks are taken from, about
+TABLE = 4096  # brightnesses between which a map is linear
 LEAST = 1000  # voxels of healthy tissue that an appearance can be measured in
 WIDEST = 4.0  # voxels, standard deviation
 ROUNDS, LITTLE = 5, 0.15  # of measuring blur; voxels that do not matter
 HALVINGS = 12  # of the span that a width lies in
 FAR = 1e9  # beyond any value
-RULES = 2  # goes up when appearance, or the way hosts take it over, changes
+RULES = 3  # goes up when appearance, or the way hosts take it over, changes
 ABSOLUTE = ("CTNormalization", "NoNormalization")  # brightness means something; others rescale each case by itself
 Z_SCORED = "ZScoreNormalization"
 
@@ -114,7 +116,7 @@ def harmonise(image: np.ndarray, organ: np.ndarray, appearance: Appearance, sche
 
 
 def _landmarks(values: np.ndarray) -> tuple[float, ...]:
-    return _numbers(np.percentile(values, QUANTILES))
+    return _numbers(np.percentile(values[:: max(1, len(values) // ENOUGH)], QUANTILES))
 
 
 def _mapped(image: np.ndarray, organ: np.ndarray, landmarks: Sequence[float]) -> np.ndarray:
@@ -126,8 +128,20 @@ def _mapped(image: np.ndarray, organ: np.ndarray, landmarks: Sequence[float]) ->
     quantiles = np.array([quantiles[0] - FAR, *quantiles, quantiles[-1] + FAR])
     targets = np.array([targets[0] - slope * FAR, *targets, targets[-1] + slope * FAR])
     mapped = image.copy()
-    mapped[organ] = np.interp(values, quantiles, targets)
+    mapped[organ] = _by_table(values, quantiles, targets)
     return mapped
+
+
+def _by_table(values: np.ndarray, quantiles: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return (n,) float32: values (n,) float32 under the map that is linear between quantiles and their targets.
+
+    By a table of the map, so that the place of each value need not be searched for.
+    """
+    low, high = float(values.min()), float(values.max())
+    table = np.interp(np.linspace(low, high, TABLE), quantiles, targets).astype(np.float32)
+    place = (values - np.float32(low)) * np.float32((TABLE - 1) / max(high - low, 1e-6))
+    first = np.minimum(place.astype(np.int32), TABLE - 2)
+    return table[first] + (place - first).astype(np.float32) * np.diff(table)[first]
 
 
 def _stretches(where: np.ndarray) -> list[np.ndarray]:

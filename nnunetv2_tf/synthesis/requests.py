@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.arguments import KEPT_GB, Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.parallel import Share
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
@@ -41,14 +41,15 @@ class MethodRequest:
     seed: int = 0
     device: str = "cpu"
     overwrite: bool = False
+    kept_gb: float = KEPT_GB
 
     def hosts(self, fold: Fold, method: SelectedMethod, asked: Mapping[str, Any], num_processes: int) -> HostPool:
         """Return the hosts of a fold: healthy ones where -healthy names some."""
         dataset = Dataset.find(self.dataset)
         plan = Plan.read(dataset, self.plans, self.configuration)
         if self.healthy is None:
-            return RealHostPool(Cohort(dataset, plan, fold), self.seed)
-        cohort = Cohort(dataset, plan, fold, Dataset.find(self.healthy))
+            return RealHostPool(Cohort(dataset, plan, fold, kept_gb=self.kept_gb), self.seed)
+        cohort = Cohort(dataset, plan, fold, Dataset.find(self.healthy), self.kept_gb)
         return HealthyHostPool(cohort, self.seed, method.sampling, asked, num_processes)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.geometry.displacement import Displacement
+from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.synthesis.growth import grow
 from nnunetv2_tf.synthesis.harmonise import Appearance, harmonise
@@ -32,7 +33,9 @@ class BuiltSite:
     site: Site
     ancestors: frozenset[str]  # the real cases that it descends from
     controls: Mapping[str, Any] = field(default_factory=dict)  # for the sidecar
-    unharmonised: torch.Tensor | None = None  # (C, Z, Y, X) the host before that, where the site shows it harmonised
+    unharmonised: torch.Tensor | None = (
+        None  # (C, Z, Y, X) the host as it is stored, where the site shows it harmonised
+    )
     displacement: Displacement | None = None  # of the host by its tumour; None: it is as it is stored
 
 
@@ -131,7 +134,6 @@ class HealthySiteBuilder(SiteBuilder):
             site, blurred = with_appearance(site, host, self.appearance_source)
             record["harmonised"] = {"to": self.appearance_source.identifier, "blurred_mm": blurred}
         grown = grow(site, anatomy, self.bank, self.sampling, self.line.mass_effect)
-        unharmonised = None if unharmonised is None else grown.moved(unharmonised)
         record |= grown.record
         return BuiltSite(grown.site, frozenset(self.training), record, unharmonised, grown.displacement)
 
@@ -164,18 +166,26 @@ def healthy_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, don
     shape = anatomy.organ.shape
     patches = []
     for tumour in placed.warped if donors is not None else ():
-        patches.append(warped_patch(tumour, (donors or {})[tumour.lesion.donor].open(), shape))
+        patches.append(warped_patch(tumour, (donors or {})[tumour.lesion.donor].open(), shape, host.grid.spacing))
     return _site(host, anatomy.organ, placed.label(shape), tuple(map(_donor, patches)))
 
 
 def with_appearance(site: Site, host: OpenCase, model: Case) -> tuple[Site, list[list[float]]]:
     """Give a site the appearance of a real case; return also the blur, in mm by channel and axis (Z, Y, X)."""
-    schemes = host.plan.manager.normalization_schemes
-    result = harmonise(site.image.numpy(), site.organ.numpy(), Appearance.of(model), schemes)
+    schemes, appearance = host.plan.manager.normalization_schemes, Appearance.of(model)
+    image, organ = site.image.clone(), site.organ
+
+    def compute() -> Arrays:
+        result = harmonise(site.image.numpy(), organ.numpy(), appearance, schemes)
+        return {"inside": result.image[:, organ.numpy()], "blurred": np.array(result.blurred)}
+
+    arrays = host.kept(f"like_{model.identifier}", [appearance.source, schemes], compute)
+    image.numpy()[:, organ.numpy()] = arrays["inside"]
     blurred = [
-        [round(width * step, 3) for width, step in zip(row, site.spacing, strict=True)] for row in result.blurred
+        [round(width * step, 3) for width, step in zip(row, site.spacing, strict=True)]
+        for row in arrays["blurred"].tolist()
     ]
-    return replace(site, image=torch.from_numpy(result.image)), blurred
+    return replace(site, image=image), blurred
 
 
 def _site(host: OpenCase, organ: np.ndarray, tumour: np.ndarray, donors: tuple[Donor, ...]) -> Site:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from nnunetv2_tf.geometry.boxes import overlap
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.tumours.warp import WarpedTumour
 from nnunetv2_tf.working_space.stored import OpenCase
+
+SEEN = 8.0  # mm around its tumour, along each axis, that are warped of a donor
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class DonorPatch:
 
     label: np.ndarray  # (Z, Y, X) int16
     tumour: np.ndarray  # (Z, Y, X) int16, the label where it is tumour
-    organ: np.ndarray  # (Z, Y, X) bool; of a warped donor, what of it lies in the box around its tumour
+    organ: np.ndarray  # (Z, Y, X) bool; of a warped donor, what of it lies within SEEN of its tumour
     image: np.ndarray | None  # (C, Z, Y, X) float32
 
 
@@ -38,8 +41,8 @@ def patch_in_place(donor: OpenCase, host: OpenCase, with_image: bool) -> DonorPa
     return DonorPatch(label, tumour, inside, image)
 
 
-def warped_patch(tumour: WarpedTumour, donor: OpenCase, shape: Sequence[int]) -> DonorPatch:
-    """Warp the box around a donor's tumour onto a grid of a shape, the way its map went."""
+def warped_patch(tumour: WarpedTumour, donor: OpenCase, shape: Sequence[int], spacing: Sequence[float]) -> DonorPatch:
+    """Warp a donor's tumour and what is around it onto a grid of a shape and spacing, the way its map went."""
     lesion, warp = tumour.lesion, tumour.warp
     there, here = overlap(warp.start, warp.shape, shape)
     inside, _ = overlap(lesion.start, lesion.label.shape, donor.grid.shape)
@@ -47,10 +50,13 @@ def warped_patch(tumour: WarpedTumour, donor: OpenCase, shape: Sequence[int]) ->
         (part.start - first, first + size - part.stop)
         for part, first, size in zip(inside, lesion.start, lesion.label.shape, strict=True)
     ]  # the lesion's box is a voxel larger than its tumour, which may lie at the edge
-    image = warp.image(np.pad(donor.image(inside), [(0, 0), *wider], mode="edge"))
+    near = tumour.label > 0
+    for axis, step in enumerate(spacing):
+        near = maximum_filter1d(near, 2 * round(SEEN / step) + 1, axis=axis, mode="constant")
+    image = warp.image(np.pad(donor.image(inside), [(0, 0), *wider], mode="edge"), near)
     donor_label = np.pad(donor.label()[inside], wider)
     label = tumour.label if np.array_equal(donor_label, lesion.label) else warp.label(donor_label)
-    organ = warp.mask(np.pad(donor.organ()[inside], wider))
+    organ = near & warp.mask(np.pad(donor.organ()[inside], wider))
 
     def on_grid(array: np.ndarray) -> np.ndarray:
         whole = np.zeros((*array.shape[:-3], *shape), array.dtype)

@@ -8,9 +8,11 @@ from scipy import ndimage
 
 from nnunetv2_tf.dataset.modalities import first_known
 from nnunetv2_tf.geometry.blocks import Blocks
+from nnunetv2_tf.geometry.boxes import box_around, shape_of
 
 DARK, BRIGHT = ("t1n", "t1c", "t2f"), ("t2w", "pdw")  # channels that show fluid so, the most telling first
 WIDE_MM, WIDE_GRID = 6.0, 2.0  # sulci that are narrower close in swollen tissue; mm at which this is looked at
+FINDING = 1  # counts up when fluid comes to be found in another way
 SMALLEST_MM3 = 50.0  # smaller spots are noise, or vessels
 
 
@@ -67,8 +69,12 @@ def _extreme(channel: np.ndarray, organ: np.ndarray, dark: bool, spacing: Sequen
         core = organ & (channel < (values[values < low].mean() + low) / 2)
     else:
         core = organ & (channel > (values[values > high].mean() + high) / 2)
-    pieces: np.ndarray = np.zeros(core.shape, np.int32)
-    ndimage.label(core, output=pieces)
+    if not core.any():
+        return core
+    box = box_around(core)
+    pieces: np.ndarray = np.zeros(shape_of(box), np.int32)
+    ndimage.label(core[box], output=pieces)
     large = np.bincount(pieces.ravel()) * float(np.prod(spacing)) >= SMALLEST_MM3
     large[0] = False
-    return large[pieces]
+    core[box] = large[pieces]
+    return core

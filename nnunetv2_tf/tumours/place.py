@@ -14,8 +14,9 @@ import numpy as np
 
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.geometry.boxes import Box, shape_of, starting_at, union, within
+from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.tumours.bank import Bank, Lesion, cut_out, share_across
-from nnunetv2_tf.tumours.fluid import find_fluid
+from nnunetv2_tf.tumours.fluid import FINDING, find_fluid
 from nnunetv2_tf.tumours.recipe import DonorTumour
 from nnunetv2_tf.tumours.warp import WarpedTumour, warp_tumour
 from nnunetv2_tf.working_space.stored import OpenCase
@@ -40,8 +41,16 @@ class HostAnatomy:
 def read_host(case: OpenCase, around_fluid: bool) -> HostAnatomy:
     """Read a case as host, in its own millimetres: healthy cases lie in the common space."""
     organ, channels = case.organ(), tuple(channel_names(case.dataset))
-    fluid = find_fluid(case.image(), organ, channels, case.grid.spacing) if around_fluid else None
+    fluid = _fluid(case, organ, channels) if around_fluid else None
     return HostAnatomy(case.identifier, organ, fluid, case.grid.affine, channels)
+
+
+def _fluid(case: OpenCase, organ: np.ndarray, channels: Sequence[str]) -> np.ndarray | None:
+    def compute() -> Arrays:
+        found = find_fluid(case.image(), organ, channels, case.grid.spacing)
+        return {} if found is None else {"fluid": found}
+
+    return case.kept("fluid", [FINDING, channels], compute).get("fluid")
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
+from nnunetv2_tf.geometry.separable import TRUNCATE, smoothed
+from nnunetv2_tf.working_space.blurring import blur
 
 WIDTH = 1.5  # mm, standard deviation
 SLIT = 3.0  # mm, standard deviation: slits up to about so wide are closed
@@ -31,10 +32,18 @@ def closed(
     if not (spreading.any() and slits.any()):
         return tumour
     around = blur((tumour > 0).astype(np.float32)[None], organ, [SLIT / step for step in spacing])[0]
-    nearest = np.asarray(
-        distance_transform_edt(~spreading, sampling=spacing, return_distances=False, return_indices=True)
-    )
-    return np.where(slits & organ & (tumour == 0) & (around > 0.5), tumour[tuple(nearest)], tumour)
+    filled = slits & organ & (tumour == 0) & (around > 0.5)
+    if not filled.any():
+        return tumour
+    result, classes = tumour.copy(), np.unique(tumour[spreading])
+    result[filled] = classes[0] if len(classes) == 1 else _nearest(tumour, spreading, spacing)[filled]
+    return result
+
+
+def _nearest(tumour: np.ndarray, where: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Return (Z, Y, X): what the nearest voxel of a mask has."""
+    found = distance_transform_edt(~where, sampling=spacing, return_distances=False, return_indices=True)
+    return tumour[tuple(np.asarray(found))]
 
 
 def rounded(
@@ -59,7 +68,7 @@ def rounded(
     model = tumour if as_large_as is None else as_large_as
     wanted = np.array([(model == value).sum() for value in classes])
     masks = ((part == value).astype(np.float32) for value in classes)
-    share = np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE).ravel()[places] for mask in masks])
+    share = np.stack([smoothed(mask, sigma).ravel()[places] for mask in masks])
     outside, offset = 1 - share.sum(axis=0), np.zeros((len(classes), 1), np.float32)
     radius = (0.75 / np.pi * wanted * np.prod(spacing)) ** (1 / 3)
     for _ in range(ROUNDS):

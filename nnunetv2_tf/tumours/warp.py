@@ -13,16 +13,17 @@ from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import BSpline
-from scipy.ndimage import binary_dilation, map_coordinates
+from scipy.ndimage import map_coordinates
 
 from nnunetv2_tf.geometry.boxes import Box, overlap, starting_at
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.geometry.rotation import rotation
-from nnunetv2_tf.tumours.bank import EVERYWHERE, Lesion
+from nnunetv2_tf.tumours.bank import Lesion
 from nnunetv2_tf.tumours.recipe import DonorTumour
 
 PULL, WAVELENGTH = 0.07, 0.7  # of the tumour's radius: standard deviation of the field, distance of its knots
 WIDEST = 4.0  # standard deviations that the field is limited to
+UNLIKE = -1  # no label: a voxel's neighbours have another one
 SMOOTHED = 0.479**1.5  # standard deviation of a sum of cubic B-splines in three dimensions, of its knots'
 
 
@@ -55,35 +56,36 @@ class Warp:
             return resample_label(label, self.back, self.shape)
         return _sampled_label(label, self._source_coordinates)
 
-    def image(self, image: np.ndarray) -> np.ndarray:
-        """Return (C, Z, Y, X) float32: values in the lesion's box, linearly interpolated; undefined beyond it."""
+    def image(self, image: np.ndarray, where: np.ndarray) -> np.ndarray:
+        """Return (C, Z, Y, X) float32: values in the lesion's box, linearly interpolated; undefined beyond it.
+
+        Args:
+            image: (C, Z, Y, X) of the lesion's box
+            where: (Z, Y, X) bool: elsewhere there is 0
+        """
         if self.field is None:
-            return np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image])
-        return np.stack(
-            [map_coordinates(channel, self._source_coordinates, order=1, mode="nearest") for channel in image]
-        )
+            return np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image]) * where
+        places, sampled = self._source_coordinates[:, where], np.zeros((len(image), *self.shape), np.float32)
+        for channel, target in zip(image, sampled, strict=True):
+            target[where] = map_coordinates(channel, places, order=1, mode="nearest")
+        return sampled
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """Return (Z, Y, X) bool: the nearest voxel's; nothing beyond the lesion's box."""
         if self.field is None:
             return resample(mask, self.back, self.shape, 0, False)
-        return map_coordinates(mask.astype(np.uint8), self._source_coordinates, order=0, mode="constant") > 0
+        return looked_up(mask, self._source_coordinates, 0.5)
 
     @cached_property
     def _source_coordinates(self) -> np.ndarray:
         """(3, Z, Y, X) float32: where in the lesion's box each voxel looks."""
         assert self.field is not None
         matrix = self.back[:3, :3].astype(np.float32)
-        axes = [np.arange(size, dtype=np.float32) for size in self.shape]
-        places = np.empty_like(self.field)
-        for row in range(3):
-            straight = (
-                self.back[row, 3]
-                + matrix[row, 0] * axes[0][:, None, None]
-                + matrix[row, 1] * axes[1][:, None]
-                + matrix[row, 2] * axes[2]
-            )
-            places[row] = straight + np.tensordot(matrix[row], self.field, 1)
+        places = (matrix @ self.field.reshape(3, -1)).reshape(self.field.shape)
+        z, y, x = (np.arange(size, dtype=np.float32) for size in self.shape)
+        for along, row, first in zip(places, matrix, self.back[:3, 3].astype(np.float32), strict=True):
+            along += (first + row[0] * z)[:, None, None]
+            along += row[1] * y[:, None] + row[2] * x
         return places
 
 
@@ -151,14 +153,33 @@ def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
 
 def _sampled_label(label: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Sample a label map at places (3, Z, Y, X) between voxels, linearly interpolated, as `resample_label` decides."""
-    sampled = np.zeros(places.shape[1:], np.int16)
-    values = np.unique(label)
-    values = values[values > 0]
-    around = binary_dilation(label > 0, EVERYWHERE)
-    near = map_coordinates(around.astype(np.uint8), places, order=0, mode="constant") > 0
-    there = places[:, near]
+    sampled = looked_up(_alike(np.pad(label, 1)), places, 1.0)
+    between = sampled == UNLIKE
+    there = places[:, between]
+    values = np.unique(label[label > 0])
     shares = np.stack(
         [map_coordinates((label == value).astype(np.float32), there, order=1, mode="constant") for value in values]
     )
-    sampled[near] = np.where(shares.sum(axis=0) > 0.5, values[shares.argmax(axis=0)], 0)
+    sampled[between] = np.where(shares.sum(axis=0) > 0.5, values[shares.argmax(axis=0)], 0)
     return sampled
+
+
+def _alike(label: np.ndarray) -> np.ndarray:
+    """Return what each voxel and its seven neighbours towards the end of all axes are, UNLIKE where they differ."""
+    low = high = label
+    for axis in range(3):
+        first = (slice(None),) * axis
+        here, there = (*first, slice(None, -1)), (*first, slice(1, None))
+        low, high = np.minimum(low[here], low[there]), np.maximum(high[here], high[there])
+    return np.where(low == high, low, UNLIKE).astype(label.dtype)
+
+
+def looked_up(volume: np.ndarray, places: np.ndarray, offset: float) -> np.ndarray:
+    """Return a volume's values at the whole part of places (3, ...) float32 plus an offset; 0 beyond its edges."""
+    index, inside = np.zeros(places.shape[1:], np.int32), np.ones(places.shape[1:], bool)
+    for place, size in zip(places, volume.shape, strict=True):
+        along = place + np.float32(offset)
+        inside &= (along >= 0) & (along < size)
+        index *= size
+        index += along.astype(np.int32)
+    return volume.ravel().take(index, mode="clip") * inside

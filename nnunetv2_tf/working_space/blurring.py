@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
-TRUNCATE = 4.0  # standard deviations at which the Gaussian is cut off
+from nnunetv2_tf.geometry.boxes import Box
+from nnunetv2_tf.geometry.separable import smoothed
 
 
-def blur(image: np.ndarray, organ: np.ndarray | None, sigma: Sequence[float]) -> np.ndarray:
+def blur(image: np.ndarray, organ: np.ndarray | None, sigma: Sequence[float], box: Box | None = None) -> np.ndarray:
     """Return an image (C, Z, Y, X) float32, blurred; with an organ, only inside it and by values inside it.
 
     Else the dark background of a brain would be mixed into the voxels at its surface.
@@ -17,10 +17,12 @@ def blur(image: np.ndarray, organ: np.ndarray | None, sigma: Sequence[float]) ->
         image: (C, Z, Y, X)
         organ: (Z, Y, X) bool, or None
         sigma: standard deviation in voxels, by axis
+        box: the part of the image to return; None: all of it
     """
     if organ is None:
-        return np.stack([gaussian_filter(channel, sigma, truncate=TRUNCATE) for channel in image])
-    weight = gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE)
-    summed = [gaussian_filter(np.where(organ, channel, 0), sigma, truncate=TRUNCATE) for channel in image]
-    return np.stack([np.where(organ, total / np.maximum(weight, 1e-6), channel) for total, channel in
-                     zip(summed, image, strict=True)])  # fmt: skip
+        return np.stack([smoothed(channel, sigma, box) for channel in image])
+    here = box or (slice(None),) * 3
+    inside, weight = organ[here], np.maximum(smoothed(organ, sigma, box), 1e-6)
+    return np.stack(
+        [np.where(inside, smoothed(channel * organ, sigma, box) / weight, channel[here]) for channel in image]
+    )

@@ -2,7 +2,7 @@
 
 import errno
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -18,6 +18,9 @@ from nnunetv2_tf.dataset.folds import Groups, check_known_cases, fold_split
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.geometry.grid import Grid
 from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.array_cache import ArrayCache
+from nnunetv2_tf.io.array_files import Arrays
+from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.working_space.intensity import Intensity
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -36,6 +39,7 @@ class Case:
     roles: LabelRoles
     folder: Path  # of the arrays
     numbering: Mapping[int, int] = field(default_factory=dict)  # values of its label: values in the target dataset
+    cache: ArrayCache | None = None  # of what is computed of the case again and again
 
     @property
     def identifier(self) -> str:
@@ -59,6 +63,13 @@ class Case:
         """Return what changes with its arrays, or with what its labels stand for."""
         files = [path.stat() for path in sorted(self.folder.glob(f"{self.identifier}*")) if self._is_own(path)]
         return [[(stat.st_size, stat.st_mtime_ns) for stat in files], (self.roles.tumour, self.roles.organ)]
+
+    def kept(self, name: str, depends_on: Any, compute: Callable[[], Arrays]) -> Arrays:
+        """Return arrays that depend on this case and a JSON value only: from the cache, if there is one."""
+        if self.cache is None:
+            return compute()
+        whole_name = f"{self.dataset.number}_{self.plan.data_identifier}_{self.identifier}_{name}"
+        return self.cache.get(whole_name, digest([self.stamp(), depends_on]), compute)
 
     def _is_own(self, path: Path) -> bool:
         """Tell whether a file in the folder of arrays is this case's, and not of a case whose name begins alike."""

@@ -65,7 +65,7 @@ def test_a_transformed_donor_is_known_around_its_tumour(scene: Built):
     shape, voxels = donor.grid.shape, (2, -1, 3)
     for shift in ((0.0, 0.0, 0.0), tuple((donor.grid.affine[:3, :3] @ voxels)[::-1])):
         moved = warp_tumour(DonorTumour(donor.identifier, shift=shift), lesion, bank.midline, donor.grid.affine)
-        placed = warped_patch(moved, donor, shape)
+        placed = warped_patch(moved, donor, shape, donor.grid.spacing)
         steps = voxels if any(shift) else (0, 0, 0)
         assert placed.image is not None
         for index in np.argwhere(placed.organ)[::29]:

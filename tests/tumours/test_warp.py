@@ -148,8 +148,9 @@ def test_an_image_goes_the_way_of_its_map(elastic_seed):
         elastic_seed=elastic_seed,
     )  # fmt: skip
     course = warp_to_grid(tumour, LESION, MIDLINE, GRID)
-    sources = course.image(np.indices(LESION.label.shape).astype(np.float32))
     warped = warp_tumour(tumour, LESION, MIDLINE, GRID)
+    sources = course.image(np.indices(LESION.label.shape).astype(np.float32), warped.label > 0)
+    assert not sources[:, warped.label == 0].any()
     np.testing.assert_array_equal(warped.warp.start, course.start)
     at = tuple(np.rint(sources[:, warped.label > 0]).astype(int))
     agree = LESION.label[at] == warped.label[warped.label > 0]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from nnunetv2_tf.working_space.blurring import TRUNCATE
+from nnunetv2_tf.geometry.boxes import box_around
+from nnunetv2_tf.geometry.separable import radius, smoothed
 
 
 def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, detail: Tensor | None = None) -> Tensor:
@@ -59,5 +59,9 @@ def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sig
     masks = np.stack([tumour == value for value in classes]).astype(np.float32)
     if not any(sigma):
         return masks * organ
-    inside = np.maximum(gaussian_filter(organ.astype(np.float32), sigma, truncate=TRUNCATE), 1e-6)
-    return np.stack([gaussian_filter(mask, sigma, truncate=TRUNCATE) for mask in masks]) / inside * organ
+    shares = np.zeros_like(masks)
+    for mask, share in zip(masks, shares, strict=True):
+        if mask.any():
+            near = box_around(mask > 0, [radius(width) for width in sigma])
+            share[near] = smoothed(mask, sigma, near)
+    return shares * (organ / np.maximum(smoothed(organ, sigma), 1e-6))

@@ -7,9 +7,9 @@ rounded, put together from two, or spread anew.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from nnunetv2_tf.geometry.boxes import Box
+from nnunetv2_tf.geometry.separable import smoothed
 from nnunetv2_tf.methods.base import Donor, Site
 from nnunetv2_tf.working_space.blurring import blur
 
@@ -93,6 +93,6 @@ def _filled(values: np.ndarray, known: np.ndarray, lacking: np.ndarray, spacing:
     if not (lacking.any() and known.any()):
         return values
     sigma = [FILL / step for step in spacing]
-    weight = np.maximum(gaussian_filter(known.astype(np.float32), sigma), 1e-3)
-    near = np.stack([gaussian_filter(channel * known, sigma) for channel in values]) / weight
+    weight = np.maximum(smoothed(known, sigma), 1e-3)
+    near = np.stack([smoothed(channel * known, sigma) for channel in values]) / weight
     return np.where(lacking, near, values)

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, minimum_filter1d
 from torch import Tensor
 
 from nnunetv2_tf.baseline.class_features import Features, class_means, features_around
 from nnunetv2_tf.baseline.encoder import Encoder, new_moments, renormalised
-from nnunetv2_tf.geometry.boxes import Box, box_around, centre_of, cut, within
+from nnunetv2_tf.geometry.boxes import Box, box_around, centre_of, cut, widened, within
+from nnunetv2_tf.geometry.separable import TRUNCATE
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse, shares_of
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.donors import anchors, donors_texture
-from nnunetv2_tf.working_space.blurring import TRUNCATE, blur
+from nnunetv2_tf.working_space.blurring import blur
 from nnunetv2_tf.working_space.stored import Case
 
 DEEPEST = 1 / 3  # of a tumour's depth: with a wider soft edge little of a small tumour would be left
@@ -37,15 +38,17 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     spacing = np.array(site.spacing)
     sigma = np.full(3, config.sigma) if config.in_voxels else config.sigma / spacing
     tumour = site.tumour.numpy()
+    found = box_around(tumour > 0)
     edge = np.hypot(config.edge_mm / spacing, config.edge_voxels)
-    edge *= min(1.0, _depth(tumour, site.spacing) * DEEPEST / float((edge * spacing).max())) if edge.any() else 1.0
+    if edge.any():
+        widest = float((edge * spacing).max())
+        edge *= min(1.0, depth_up_to(tumour[found] > 0, site.spacing, widest / DEEPEST) * DEEPEST / widest)
     margins = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
-    inner, wide = (box_around(tumour > 0, margin) for margin in margins)  # blurring the inner box needs the wide one
-    organ, image = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)]
-    here = within(inner, wide)
-    blurred = blur(image, organ if config.within_organ else None, sigma.tolist())
+    inner, wide = (widened(found, margin, tumour.shape) for margin in margins)  # to blur the one takes the other
+    organ, image, here = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)], within(inner, wide)
+    blurred = blur(image, organ if config.within_organ else None, sigma.tolist(), here)
     shares = shares_of(tumour[inner], classes, organ[here], edge.tolist())
-    x_h, blurred = image[(slice(None), *here)], blurred[(slice(None), *here)]
+    x_h = image[(slice(None), *here)]
     detail = config.grain * (x_h - blurred)
     if config.texture:
         detail += config.texture * donors_texture(site, inner, (config.texture_mm / spacing).tolist())
@@ -55,10 +58,15 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     return inner, CoarseParts(x_h, blurred, shares, detail, fixed)
 
 
-def _depth(tumour: np.ndarray, spacing: Sequence[float]) -> float:
-    """Return the distance in mm from the tumour's surface to its innermost voxel."""
-    inside = np.pad(tumour[box_around(tumour > 0)] > 0, 1)
-    return float(np.asarray(distance_transform_edt(inside, sampling=spacing)).max())
+def depth_up_to(mask: np.ndarray, spacing: Sequence[float], limit: float) -> float:
+    """Return the distance in mm from the surface of a mask of bool to its innermost voxel, or the limit."""
+    inside = np.pad(mask, 1)
+    cube = inside.view(np.uint8)
+    for axis, step in enumerate(spacing):
+        cube = minimum_filter1d(cube, 2 * int(limit / step) + 1, axis=axis, mode="constant")
+    if cube.any():  # a cube around a voxel, which holds a ball as large as the limit
+        return limit
+    return min(float(np.asarray(distance_transform_edt(inside, sampling=spacing)).max()), limit)
 
 
 def assemble(parts: CoarseParts, a: Tensor, b: Tensor) -> Tensor:
