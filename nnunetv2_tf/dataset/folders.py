@@ -13,6 +13,7 @@ VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 INTENSITY, REFERENCE, RECIPES, LOOKS, QUALITY = "intensity", "reference", "recipes", "looks", "quality"
 MASS_EFFECTS = "mass_effects"
 KEPT = "kept"  # arrays that take long to compute, at most so many GB
+FIT_POOLS = "fit_pools"  # training data of fits that have not ended
 FIGURES = ".figures"  # among the sets: cases that were made for measuring them; no set can be called so
 PREPARATION = "preparation.json"  # in a healthy dataset: how it was made
 

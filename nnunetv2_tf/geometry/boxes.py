@@ -4,6 +4,7 @@ A box is one slice per axis (Z, Y, X); a grid is an affine, 4x4, from voxels (Z,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +18,16 @@ def box_from(start: Sequence[int] | np.ndarray, stop: Sequence[int] | np.ndarray
 
 def box_around(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
     """Return the box around a mask (Z, Y, X) of bool, not empty, with a margin as far as the volume goes."""
-    low, high = _ends(mask.any(axis=(1, 2)))
-    face = mask[low:high].any(axis=0)
-    return widened(
-        (slice(low, high), slice(*_ends(face.any(axis=1))), slice(*_ends(face.any(axis=0)))), margin, mask.shape
-    )
+    low, high = _ends(np.any(mask, axis=(1, 2)))
+    face = np.any(mask[low:high], axis=0)
+    box = (slice(low, high), slice(*_ends(np.any(face, axis=1))), slice(*_ends(np.any(face, axis=0))))
+    return widened(box, margin, mask.shape)
 
 
-def _ends(line: np.ndarray) -> tuple[int, int]:
+def _ends(line: Any) -> tuple[int, int]:
     """Return the first True of a line, and one past the last."""
-    return int(line.argmax()), len(line) - int(line[::-1].argmax())
+    places = np.flatnonzero(line)
+    return int(places[0]), int(places[-1]) + 1
 
 
 def widened(box: Box, margin: Sequence[int], shape: Sequence[int]) -> Box:

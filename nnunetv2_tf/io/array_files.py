@@ -29,12 +29,12 @@ def write_arrays(path: Path, arrays: Arrays, source: str) -> None:
     entries, blobs = [], []
     for name, array in arrays.items():
         plain = np.packbits(array) if array.dtype == bool else np.ascontiguousarray(array)
-        content = memoryview(plain).cast("B") if plain.size else b""
+        content = plain.tobytes()
         parts = [_compressed(content[k : k + LARGEST], plain.itemsize) for k in range(0, len(content), LARGEST)]
         entries.append([name, array.dtype.str, array.shape, [len(part) for part in parts]])
         blobs += parts
     body = b"".join(blobs)
-    head = json.dumps({"source": source, "arrays": entries, "checksum": zlib.crc32(body)}).encode()
+    head = json.dumps({"source": source, "arrays": entries, "checksum": _checksum(entries, body)}).encode()
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         file.write(head + b"\n")
         file.write(body)
@@ -48,7 +48,7 @@ def read_arrays(path: Path, source: str) -> dict[str, np.ndarray] | None:
             if head["source"] != source:
                 return None
             body = file.read()
-        if zlib.crc32(body) != head["checksum"]:
+        if _checksum(head["arrays"], body) != head["checksum"]:
             return None
         arrays, start = {}, 0
         for name, kind, shape, sizes in head["arrays"]:
@@ -62,9 +62,14 @@ def read_arrays(path: Path, source: str) -> dict[str, np.ndarray] | None:
         return None
 
 
+def _checksum(entries: list[Any], body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(json.dumps(entries).encode()))
+
+
 def _compressed(content: Any, size: int) -> bytes:
     settings = {"codec": blosc2.Codec.LZ4, "clevel": 5, "typesize": size, "nthreads": 1}
-    return blosc2.compress2(content, **settings)
+    compressed: Any = blosc2.compress2(content, **settings)
+    return compressed
 
 
 def _array(content: bytes, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,6 +19,7 @@ from torch import Tensor
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.training.distributed import Team
+from nnunetv2_tf.training.pool import PoolFolder
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case
@@ -67,6 +68,7 @@ class FitData:
     class_names: Mapping[str, int]  # the tumour's classes
     rng: np.random.Generator
     team: Team = field(default_factory=Team)  # whose processes fit together
+    pool: PoolFolder | None = None  # where training data may be kept until the fit has ended; None: nowhere
 
 
 class Learner:

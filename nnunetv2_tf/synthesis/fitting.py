@@ -15,7 +15,7 @@ import torch
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.dataset.cases import case_digest, channel_names
-from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folders import FIT_POOLS, Dataset
 from nnunetv2_tf.dataset.provenance import BaselineUse
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
@@ -28,6 +28,7 @@ from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.training.distributed import Team
+from nnunetv2_tf.training.pool import PoolFolder
 
 CONFIG, DONE = "config.json", "fitted.json"
 LEARNT = (".json", ".pth", ".safetensors")
@@ -91,6 +92,7 @@ class FitJob:
             if overwrite and self.folder.exists():
                 (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
                 shutil.rmtree(self.folder)
+                shutil.rmtree(self._pool.path, ignore_errors=True)
             self.config.write_or_check(self.folder / CONFIG, self._called)
             if not self.team.broadcast(_files(self.folder, self.config) is None):
                 print(f"{self.folder} is fitted already; --overwrite fits it anew.")
@@ -100,6 +102,7 @@ class FitJob:
             learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
             files = {path.name: file_digest(path) for path in learnt}
             write_json(self.folder / DONE, {"order": self.config.hash, "files": files})
+            shutil.rmtree(self._pool.path, ignore_errors=True)
 
     def _learn(self) -> None:
         cohort = self.hosts.cohort
@@ -115,8 +118,15 @@ class FitJob:
             class_names=cohort.class_values,
             rng=np.random.default_rng(self.hosts.seed),
             team=self.team,
+            pool=self._pool,
         )
         method.fit(data, self.folder)
+
+    @property
+    def _pool(self) -> PoolFolder:
+        """Where it keeps training data: on the disk of preprocessed data, which is the fast one."""
+        pools = self.hosts.cohort.dataset.preprocessed / "tf" / FIT_POOLS
+        return PoolFolder(pools / self.folder.parent.name / self.folder.name, self.config.hash)
 
     @property
     def _called(self) -> str:

@@ -37,6 +37,7 @@ def test_help_teaches_by_example(command):
         (["--remove"], "--remove needs -s too"),
         (["--preprocess"], "--preprocess needs -s too"),
         (["--export", "-s", "a", "-o", "7", "-c", "2d"], "-c does not belong to --export"),
+        (["--clear_kept", "-s", "a"], "-s does not belong to --clear_kept"),
         (["-s", "a"], "-s does not belong to the table of sets"),
     ],
 )

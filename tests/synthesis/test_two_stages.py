@@ -1,12 +1,15 @@
 """TF-GAN by the commands' code: fitted after TF-Aug, and sets made with both."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from nnunetv2_tf.dataset.folders import FIT_POOLS
 from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io import array_cache
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods import tf_aug, tf_gan
 from nnunetv2_tf.methods.lookup import find_method
@@ -20,7 +23,10 @@ from tests.workspace import TINY, TRAINER, Workspace, tree
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"features": (4, 4, 4), "discriminator_features": (4, 4, 4), "epochs": 4, "iterations": 2, "preview_every": 2}
+SMALL = {
+    "features": (4, 4, 4), "discriminator_features": (4, 4, 4), "epochs": 4, "iterations": 2, "preview_every": 2,
+    "pool": 3, "renewed": 1,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +45,11 @@ def fitted(workspace: Workspace, method: str, preset: str = "default", **changes
     settings = {"healthy": "601", "preset": preset, "plans": TINY, "trainer": TRAINER, "device": "cpu", **changes}
     requests.fit(requests.FitRequest(workspace.id, "3d_fullres", (0,), method, **settings))
     return fit_folder(cohort_of(workspace), find_method(method, preset))
+
+
+def pieces(workspace: Workspace) -> list[Path]:
+    """What pools of fits have left on disk."""
+    return sorted(path for path in (workspace.dataset.preprocessed / "tf" / FIT_POOLS).rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("preset", ["default", "paper", pytest.param("brief", marks=pytest.mark.exhaustive)])
@@ -72,6 +83,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained: Workspace, monke
     fitted(trained, "tf_aug")
     whole = fitted(trained, "tf_gan")
     expected, state = (whole / WEIGHTS).read_bytes(), torch.load(whole / "checkpoint_final.pth", weights_only=True)
+    assert pieces(trained) == []
+    (log,) = whole.glob("training_log_*.txt")
+    assert "sites with coarse tumours: 3, 1 new ones an epoch, about 0.00 GB in " in log.read_text()
     original = loop.Loop._epoch
 
     def killed(self, epoch, stream):
@@ -85,8 +99,12 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained: Workspace, monke
             fitted(trained, "tf_gan", overwrite=True)
     with pytest.raises(UserError, match=r"has not ended, or .*; run: nnUNetv2_tf_fit .* -m tf_gan"):
         make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
+    left = pieces(trained)
+    assert 2 <= len([path for path in left if path.parent.name == "sites"]) <= 4
+    left[0].write_bytes(left[0].read_bytes()[:-5])  # as if the disk had failed
     folder = fitted(trained, "tf_gan")
     assert (folder / WEIGHTS).read_bytes() == expected
+    assert pieces(trained) == []
     again = torch.load(folder / "checkpoint_final.pth", weights_only=True)
     assert again["curves"] == state["curves"]
     for name, value in state["learner"]["discriminator"].items():
@@ -101,6 +119,20 @@ def test_workers_change_nothing(trained: Workspace, monkeypatch):
     expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
     monkeypatch.setenv("nnUNet_n_proc_DA", "2")
     assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+
+
+def test_the_disk_of_pools_may_be_full(trained: Workspace, monkeypatch, capsys):
+    """The same weights; it is said once."""
+    fitted(trained, "tf_aug")
+    expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(array_cache, "write_arrays", full)
+    assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+    said = capsys.readouterr().out
+    assert said.count("sites (No space left on device); going on without.") == 1
 
 
 def test_another_first_stage_wants_another_second(trained: Workspace):

@@ -6,11 +6,13 @@ real tumours have in the baseline's encoder. A killed fit resumes from its last 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -24,11 +26,12 @@ from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.samples import (
     FeatureExtractor,
     Sample,
+    SampleMaker,
     moments_of_coarse,
     moments_of_real,
-    sample_of,
 )
 from nnunetv2_tf.training.logger import Logger
+from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.stored import Case
 
 FINAL, LATEST = "tf_aug.json", "checkpoint_latest.json"
@@ -70,6 +73,7 @@ class IntensityMapFit:
             tuple(scheme == "ZScoreNormalization" for scheme in schemes),
             device,
         )
+        self.maker = SampleMaker(data.sample_site, config, roles.tumour, self.extractor.size, self.seed)
         names = {value: name for name, value in data.class_names.items()}
         self.names = tuple(names.get(value, str(value)) for value in roles.tumour)
         self.channels = data.channels
@@ -79,7 +83,7 @@ class IntensityMapFit:
     def run(self) -> IntensityMap:
         """Fit, or resume the fit; write the result to tf_aug.json and return it."""
         config = self.config
-        self.pool = [self._sample(POOL, index) for index in range(config.pool or 0)]
+        self.pool = self._filled_pool()
         real = [self._features(case) for case in self.donors] if config.prototypes else []
         self.goal = mean_features(Features.joined(real)) if real else None
         latest = self.folder / LATEST
@@ -110,7 +114,7 @@ class IntensityMapFit:
 
     def _by_moments(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a and b, (K, C) each, that give coarse tumours the mean and sd of real ones after normalising anew."""
-        samples = self.pool or [self._sample(POOL, index) for index in range(8)]
+        samples = self.pool or [self.maker.sample(POOL, index) for index in range(8)]
         real = moments_of_real(self.donors, self.extractor.classes)
         blurred, detail = moments_of_coarse(samples, self.extractor.classes)
         for _ in range(ROUNDS):  # tumours change the mean and sd that their cases are normalised by
@@ -186,11 +190,12 @@ class IntensityMapFit:
         size = self.config.batch
         if self.pool:
             return [self.pool[index] for index in order[step * size : (step + 1) * size]]
-        return [self._sample(STEP, epoch, step, index) for index in range(size)]
+        return [self.maker.sample(STEP, epoch, step, index) for index in range(size)]
 
-    def _sample(self, *stream: int) -> Sample:
-        site = self.data.sample_site(np.random.default_rng([self.seed, *stream]))
-        return sample_of(site, self.config, self.extractor.classes, self.extractor.size)
+    def _filled_pool(self) -> list[Sample]:
+        """Return the samples that are used again and again; kept on disk until the fit has ended."""
+        pool = Pool(partial(self.maker.arrays, POOL), self.config.pool or 0, folder=self.data.pool)
+        return [Sample.from_arrays(piece) for piece in pool.fill(get_allowed_n_proc_DA(), "Making coarse tumours")]
 
     def _random_real(self, epoch: int, step: int) -> Features:
         """Return the features of a random real case for each image of the batch."""

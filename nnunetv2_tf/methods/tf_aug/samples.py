@@ -1,7 +1,7 @@
 """The data that TF-Aug is fitted to. In: sites and real cases. Out: crops for the encoder, features and moments."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from nnunetv2_tf.baseline.class_features import Features, class_means, features_
 from nnunetv2_tf.baseline.encoder import Encoder, new_moments, renormalised
 from nnunetv2_tf.geometry.boxes import Box, box_around, centre_of, cut, widened, within
 from nnunetv2_tf.geometry.separable import TRUNCATE
+from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse, shares_of
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
@@ -87,6 +88,36 @@ class Sample:
     body: Tensor  # (z, y, x) bool
     anchors: Tensor  # (K, C, 2)
     n_norm: int  # voxels that the whole case is normalised over
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what `from_arrays` takes."""
+        return {entry.name: np.asarray(getattr(self, entry.name)) for entry in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Sample":
+        """Return a sample from its arrays by name."""
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "n_norm"}
+        return cls(**tensors, n_norm=int(arrays["n_norm"]))
+
+
+@dataclass(frozen=True)
+class SampleMaker:
+    """Makes samples of new sites; it is sent to worker processes."""
+
+    sample_site: Callable[[np.random.Generator], Site]
+    config: TFAugConfig
+    classes: Sequence[int]
+    size: Sequence[int]
+    seed: int
+
+    def sample(self, *stream: int) -> Sample:
+        """Return the sample of a stream of random numbers."""
+        site = self.sample_site(np.random.default_rng([self.seed, *stream]))
+        return sample_of(site, self.config, self.classes, self.size)
+
+    def arrays(self, *stream: int) -> dict[str, np.ndarray]:
+        """Return the same as arrays."""
+        return self.sample(*stream).to_arrays()
 
 
 def sample_of(site: Site, config: TFAugConfig, classes: Sequence[int], size: Sequence[int]) -> Sample:

@@ -1,7 +1,8 @@
 """Settings of TF-GAN, and its presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT
 
@@ -43,6 +44,9 @@ class TFGANConfig:
     rate_d: float = 4e-4
     betas: tuple[float, float] = (0.5, 0.999)  # of Adam
     preview_every: int = 10  # epochs
+    # sites in use at a time, and of them new ones after every epoch; None: always new ones
+    pool: int | None = field(default=None, metadata={ONLY_IF_SET: True})
+    renewed: int = field(default=0, metadata={ONLY_IF_SET: True})
 
     def __post_init__(self) -> None:
         if self.r1 and not self.spectral:
@@ -55,8 +59,8 @@ class TFGANConfig:
 
 
 PRESETS = {
-    "default": TFGANConfig(),
-    "front": TFGANConfig(),
+    "default": TFGANConfig(pool=200, renewed=20),
+    "front": TFGANConfig(pool=200, renewed=20),
     "paper": TFGANConfig(
         features=(32, 64, 128, 256, 320, 320),
         discriminator_features=(64, 128, 256, 512, 512),
@@ -77,7 +81,7 @@ PRESETS = {
         margin_near=0.0,
         shake=0.0,
     ),
-    "brief": TFGANConfig(epochs=20),
+    "brief": TFGANConfig(epochs=20, pool=200, renewed=20),
 }
 SAMPLING = {"paper": AS_PUBLISHED, "front": FRONT}
 CHECKED = {"paper": CheckConfig(rejects=False)}

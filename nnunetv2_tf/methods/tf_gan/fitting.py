@@ -1,6 +1,6 @@
 """Training of TF-GAN. In: real cases, healthy sites, stage 1, the baseline. Out: generator.safetensors, logs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from nnunetv2_tf.methods.base import FitData, Method
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, blended, one_hot, write_generator
-from nnunetv2_tf.methods.tf_gan.patches import Patches
+from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 
 PREVIEW, GOAL = 2, 3  # streams of random numbers
@@ -63,6 +64,13 @@ class MonitoredGAN(GANTrainer):
     """The training step, with previews and warnings for the training loop."""
 
     shown: Sequence[Batch]  # patches of training tumours in healthy hosts, the same in all previews
+    sites: Pool  # that batches are made of
+
+    def begin(self, epoch: int) -> Mapping[str, float]:
+        """Set what changes with the epoch, and delete sites that are not used any more."""
+        if self.team.is_main:
+            self.sites.tidy(epoch)
+        return super().begin(epoch)
 
     def preview(self, path: Path) -> None:
         """Paint a row per patch: host, coarse and refined image, and the refined one with the tumour's outline."""
@@ -128,32 +136,41 @@ class GANFit:
             config.residual, config.reach_mm, config.rim_mm, (z, y, x), IntensityRange.of(data.real),
         )  # fmt: skip
         organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
+        centred = config.centred if organ_known else 1.0
+        pieces = Pieces(
+            data.sample_site, stage1, donors, levels.patch, config.distance_clip_mm, centred < 1, self.seed
+        )  # fmt: skip
+        steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
         self.patches = Patches(
-            data.sample_site, stage1, donors, levels.patch, config.distance_clip_mm,
-            config.centred if organ_known else 1.0, range(self.team.rank, config.batch, self.team.size), self.seed,
+            pieces,
+            Pool(pieces.fake, config.pool, config.renewed, data.pool and data.pool / "sites"),
+            Pool(pieces.real, len(donors), 0, data.pool and data.pool / "real"),
+            centred, config.batch, range(self.team.rank, config.batch, self.team.size), steps,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
         self.training = MonitoredGAN(config, self.design, encoder, z_scored, self.seed, device, self.team)
-        steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
+        self.training.sites = self.patches.fakes
         schedule = Schedule(config.epochs, steps, config.preview_every, PLOTS)
         self.loop = Loop(self.training, schedule, folder, self.team)
 
     def run(self) -> None:
         """Train, or resume the training, and write generator.safetensors."""
-        around = replace(self.patches, centred=1.0)
-        self.training.shown = [
-            as_tensors(around.fake(np.random.default_rng([self.seed, PREVIEW, index])))
-            for index in range(SHOWN if self.team.is_main else 0)
-        ]
+        self.training.shown = [self._shown(index) for index in range(SHOWN if self.team.is_main else 0)]
         if self.config.prototypes:
-            draws = range(DRAWS * len(self.patches.donors))
+            draws = range(DRAWS * len(self.patches.pieces.donors))
             real_patches = (self.patches.real(np.random.default_rng([self.seed, GOAL, index])) for index in draws)
             self.training.learn_goal(map(as_tensors, real_patches))
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, -(-get_allowed_n_proc_DA() // self.team.local))
         if self.team.is_main:
             write_generator(self.folder / WEIGHTS, self.design, self.training.weights())
+
+    def _shown(self, index: int) -> Batch:
+        """Return a patch for previews, of a site of its own."""
+        rng = np.random.default_rng([self.seed, PREVIEW, index])
+        around = replace(self.patches, centred=1.0)
+        return as_tensors(around.fake(around.pieces.new_fake(rng), rng))
 
     def _described(self) -> list[str]:
         levels, wanted = self.design.levels, self.config.levels
@@ -166,4 +183,5 @@ class GANFit:
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
             f"{self.loop.schedule.steps} steps an epoch, {self.config.batch} patches each"
             + (f", shared by {self.team.size} processes" if self.team.size > 1 else ""),
+            *(self.patches.fakes.described("sites with coarse tumours") if self.team.is_main else ()),
         ]

@@ -1,86 +1,125 @@
 """Patches to train on. In: sites and real cases. Out: a batch per step, of fake and real patches cut by the same rule.
 
-Fake patches are made on the fly: every step sees tumours, hosts and places that no step has seen before.
+What takes long, a site with its coarse tumour, or a real case, comes from pools; where a patch is cut from it is drawn
+anew at each use.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nnunetv2_tf.geometry.boxes import centre_of, cut
 from nnunetv2_tf.geometry.feather import distance_to
+from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Method, Site
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
+from nnunetv2_tf.training.pool import Pool, cropped
 from nnunetv2_tf.working_space.stored import Case
 
 JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
-FAKE_STREAM, REAL_STREAM = range(2)  # streams of random numbers
+FAKE_STREAM, REAL_STREAM, SITE_STREAM = range(3)  # streams of random numbers
+STORED = np.float16  # of brightness and distance in pools
+FAKE_VOLUMES = ("host", "coarse", "tumour", "body", "organ", "distance")
+REAL_VOLUMES = ("image", "tumour", "body", "organ", "distance")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Makes what patches are cut from: whole cases, or what patches around their tumour can reach."""
+
+    sample_site: Callable[[np.random.Generator], Site]
+    stage1: Method
+    donors: Sequence[Case]
+    size: Sequence[int]  # of patches
+    distance_clip_mm: float  # mm; distance maps are clipped here
+    whole: bool  # patches lie anywhere, not around the tumour only
+    seed: int
+
+    def fake(self, number: int) -> dict[str, np.ndarray]:
+        """Return a new site: FAKE_VOLUMES; the middle of its tumour; its n_norm; and sums over the case.
+
+        sums: (2, C), of the differences between coarse and host and between their squares, by which the case is
+        normalised anew.
+        """
+        return self.new_fake(np.random.default_rng([self.seed, SITE_STREAM, number]))
+
+    def new_fake(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return the same of a site drawn from a generator."""
+        site = self.sample_site(rng)
+        (edited,) = self.stage1.edit([site], [rng])
+        tumour, host = site.tumour.numpy(), site.image.numpy().astype(STORED)
+        coarse = in_host(edited, site, site.weight(edited.reach_mm)).numpy().astype(STORED)
+        distance = distance_to(tumour, site.spacing, self.distance_clip_mm).astype(STORED)
+        organ, body = site.organ.numpy(), site.body.numpy()
+        arrays = (host, coarse, tumour, body, organ, distance)
+        piece = self._reached(dict(zip(FAKE_VOLUMES, arrays, strict=True)))
+        return {**piece, "n_norm": np.array(site.n_norm), "sums": _sums(coarse, host)}
+
+    def real(self, number: int) -> dict[str, np.ndarray]:
+        """Return a real case with a tumour: REAL_VOLUMES, and the middle of its tumour."""
+        case = self.donors[number].open()
+        tumour = case.tumour()
+        distance = distance_to(tumour, case.grid.spacing, self.distance_clip_mm).astype(STORED)
+        arrays = (case.image().astype(STORED), tumour, case.body(), case.organ(), distance)
+        return self._reached(dict(zip(REAL_VOLUMES, arrays, strict=True)))
+
+    def _reached(self, volumes: Arrays) -> dict[str, np.ndarray]:
+        centre = centre_of(volumes["tumour"])
+        if self.whole:
+            return {**volumes, "centre": centre}
+        part, centre = cropped(volumes, centre, self.size, np.array(self.size) // JITTER)
+        return {**part, "centre": centre}
 
 
 @dataclass(frozen=True)
 class Patches:
     """Makes batches; it is sent to worker processes."""
 
-    sample_site: Callable[[np.random.Generator], Site]
-    stage1: Method
-    donors: Sequence[Case]
-    size: Sequence[int]
-    distance_clip_mm: float  # mm; distance maps are clipped here
+    pieces: Pieces
+    fakes: Pool
+    reals: Pool
     centred: float  # share of patches that lie around the tumour
+    batch: int
     places: range  # in the whole batch, which this process fills
-    seed: int
+    steps: int  # in an epoch
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """Return the batch of a step: stacked patches by `fake` and `real`; and `place`, their index in the batch."""
-        patches = []
+        patches, seed = [], self.pieces.seed
         for place in self.places:
-            fake, real = (
-                np.random.default_rng([self.seed, stream, step, place]) for stream in (FAKE_STREAM, REAL_STREAM)
-            )
-            patches.append({**self.fake(fake), **self.real(real), "place": np.array(place)})
+            fake, real = (np.random.default_rng([seed, stream, step, place]) for stream in (FAKE_STREAM, REAL_STREAM))
+            site = self.fakes.draw(step // self.steps, fake, step * self.batch + place)
+            patches.append({**self.fake(site, fake), **self.real(real), "place": np.array(place)})
         return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
-    def fake(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return a patch of a new site: host, coarse, tumour, body, organ, distance; its case's n_norm; and beyond.
-
-        beyond: (2, C), over the rest of the case, the sums of the differences between coarse and host and between their
-        squares, by which the case is normalised anew.
-        """
-        site = self.sample_site(rng)
-        (edited,) = self.stage1.edit([site], [rng])
-        tumour, body = site.tumour.numpy(), site.body.numpy()
-        organ, host = site.organ.numpy(), site.image.numpy()
-        coarse = in_host(edited, site, site.weight(edited.reach_mm)).numpy()
-        centre = self._centre(tumour, organ, rng)
-        distance = distance_to(tumour, site.spacing, self.distance_clip_mm)
-        change = coarse - host
-        volumes = {
-            "host": host, "coarse": coarse, "tumour": tumour, "body": body, "organ": organ, "distance": distance,
-        }  # fmt: skip
-        patch = {name: cut(volume, centre, self.size) for name, volume in volumes.items()}
-        inside = _sums(cut(change, centre, self.size), patch["host"])
-        beyond = (_sums(change, host) - inside).astype(np.float32)
-        return {**patch, "n_norm": np.array(site.n_norm), "beyond": beyond}
+    def fake(self, site: Arrays, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return a patch of a site: FAKE_VOLUMES; its case's n_norm; and its sums over the rest of the case."""
+        patch = self._patch(site, FAKE_VOLUMES, rng)
+        beyond = (site["sums"] - _sums(patch["coarse"], patch["host"])).astype(np.float32)
+        return {**patch, "n_norm": site["n_norm"], "beyond": beyond}
 
     def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return a patch of a real case with a tumour: image, tumour, body, organ and distance, all named real_..."""
-        case = self.donors[int(rng.integers(len(self.donors)))].open()
-        tumour, organ = case.tumour(), case.organ()
-        centre = self._centre(tumour, organ, rng)
-        distance = distance_to(tumour, case.grid.spacing, self.distance_clip_mm)
-        volumes = {"image": case.image(), "tumour": tumour, "body": case.body(), "organ": organ, "distance": distance}
-        return {f"real_{name}": cut(volume, centre, self.size) for name, volume in volumes.items()}
+        """Return a patch of a real case with a tumour: REAL_VOLUMES, all named real_..."""
+        patch = self._patch(self.reals.draw(0, rng, 0), REAL_VOLUMES, rng)
+        return {f"real_{name}": volume for name, volume in patch.items()}
 
-    def _centre(self, tumour: np.ndarray, organ: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _patch(self, piece: Arrays, names: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        centre = self._centre(piece, rng)
+        parts: Mapping[str, np.ndarray] = {name: cut(piece[name], centre, self.pieces.size) for name in names}
+        return {name: part.astype(np.float32) if part.dtype == STORED else part for name, part in parts.items()}
+
+    def _centre(self, piece: Arrays, rng: np.random.Generator) -> np.ndarray:
         """Return (3,): the voxel in the middle of the patch."""
         if rng.random() < self.centred:
-            reach = np.array(self.size) // JITTER
-            return centre_of(tumour) + rng.integers(-reach, reach + 1)
-        places = np.flatnonzero(organ)
-        return np.array(np.unravel_index(places[int(rng.integers(len(places)))], organ.shape))
+            reach = np.array(self.pieces.size) // JITTER
+            return piece["centre"] + rng.integers(-reach, reach + 1)
+        places = np.flatnonzero(piece["organ"])
+        return np.array(np.unravel_index(places[int(rng.integers(len(places)))], piece["organ"].shape))
 
 
-def _sums(change: np.ndarray, host: np.ndarray) -> np.ndarray:
-    """Return (2, C): the sums of a change (C, Z, Y, X) to the host, and of the change of its squares."""
-    return np.stack([values.sum(axis=(1, 2, 3), dtype=np.float64) for values in (change, change * (change + 2 * host))])
+def _sums(coarse: np.ndarray, host: np.ndarray) -> np.ndarray:
+    """Return (2, C): the sums of the change from host to coarse (C, Z, Y, X), and of the change of its squares."""
+    coarse, host = coarse.astype(np.float32), host.astype(np.float32)
+    change = coarse - host
+    return np.stack([values.sum(axis=(1, 2, 3), dtype=np.float64) for values in (change, change * (coarse + host))])

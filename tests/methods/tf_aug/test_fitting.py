@@ -11,8 +11,10 @@ from nnunetv2_tf.dataset.label_roles import class_values
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.tf_aug import samples
 from nnunetv2_tf.methods.tf_aug.config import PRESETS, TFAugConfig
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, LATEST, IntensityMap, IntensityMapFit
+from nnunetv2_tf.training.pool import PoolFolder
 from tests.scenes import CPU, Built
 
 SHORT = replace(PRESETS["default"], pool=3, iterations=2, epochs=2)
@@ -65,6 +67,17 @@ def test_every_epoch_leaves_its_loss_and_its_numbers(scene: Built, tmp_path):
     assert min(min(row) for row in state.a) > 0
     assert read_record(IntensityMap, tmp_path / FINAL, "") == state
     assert not (tmp_path / LATEST).exists()
+
+
+def test_coarse_tumours_are_kept_until_the_fit_has_ended(scene: Built, tmp_path, monkeypatch):
+    expected = fit(scene, tmp_path / "plain", SHORT).run()
+    kept = [fit(scene, tmp_path / name, SHORT) for name in ("first", "second")]
+    for each in kept:
+        each.data = replace(each.data, pool=PoolFolder(tmp_path / "pool", "source"))
+    assert kept[0].run() == expected
+    assert len(list((tmp_path / "pool").iterdir())) == SHORT.pool
+    monkeypatch.setattr(samples, "sample_of", None)  # nothing is made any more
+    assert kept[1].run() == expected
 
 
 def test_a_stopped_fit_goes_on_to_the_same_numbers(scene: Built, tmp_path, monkeypatch):

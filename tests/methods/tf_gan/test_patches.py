@@ -1,20 +1,38 @@
 """What batches are made of: sites and cases of scenes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nnunetv2_tf.methods.tf_gan.patches import Patches
+from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
+from nnunetv2_tf.training.pool import Pool, PoolFolder
 from tests.scenes import Built
 
+SIZE = (16, 24, 16)
+POOL = 6  # sites
+STEPS = 3  # in an epoch
 
-def patches(scene: Built, seed: int = 0, centred: float = 1.0) -> Patches:
+
+def patches(
+    scene: Built, seed: int = 0, centred: float = 1.0, size: Sequence[int] = SIZE, kept: Path | None = None
+) -> Patches:
     def sample_site(rng: np.random.Generator):
         host, donor = rng.permutation(len(scene.cases))[:2]
         return scene.site(int(host), int(donor), "tf_aug")
 
-    return Patches(sample_site, scene.ready("tf_aug"), scene.cases, (16, 24, 16), 6.0, centred, range(2), seed)
+    pieces = Pieces(sample_site, scene.ready("tf_aug"), scene.cases, size, 6.0, centred < 1, seed)
+    folder = None if kept is None else PoolFolder(kept, "source")
+    fakes = Pool(pieces.fake, None if kept is None else POOL, 2, folder and folder / "sites")
+    reals = Pool(pieces.real, len(scene.cases), 0, folder and folder / "real")
+    return Patches(pieces, fakes, reals, centred, 2, range(2), STEPS)
+
+
+def fake(source: Patches, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return source.fake(source.pieces.new_fake(rng), rng)
 
 
 @pytest.mark.parametrize("scene", ["one channel", "four channels, two classes", "CT"], indirect=True)
@@ -37,9 +55,9 @@ def test_a_batch(scene: Built):
 
 def test_what_lies_beyond_a_patch_counts_where_the_case_is_normalised_anew(scene: Built):
     """The sums over a small patch and those beyond it are those of the whole site."""
-    small, large = (replace(patches(scene), size=(size,) * 3) for size in (8, 64))
+    small, large = (patches(scene, size=(size,) * 3) for size in (8, 64))
     for index in range(5):
-        part, whole = (source.fake(np.random.default_rng([3, index])) for source in (small, large))
+        part, whole = (fake(source, np.random.default_rng([3, index])) for source in (small, large))
         assert np.abs(whole["beyond"]).max() < 1e-3  # all of it is in the patch
         sums = []
         for patch in (part, whole):
@@ -68,7 +86,7 @@ def test_processes_share_a_batch(scene: Built):
 def test_real_and_fake_lie_alike_in_their_patches(scene: Built):
     """The middle of the tumour is within a fourth of the patch of its middle, unless the scan ends there."""
     source = patches(scene)
-    for draw, name in ((source.fake, "tumour"), (source.real, "real_tumour")):
+    for draw, name in ((partial(fake, source), "tumour"), (source.real, "real_tumour")):
         middles = []
         for index in range(30):
             tumour = draw(np.random.default_rng([7, index]))[name]
@@ -79,6 +97,31 @@ def test_real_and_fake_lie_alike_in_their_patches(scene: Built):
 
 
 def test_some_patches_lie_anywhere(scene: Built):
-    source = replace(patches(scene, centred=0.0), size=(8, 8, 8))
+    source = patches(scene, centred=0.0, size=(8, 8, 8))
     empty = [not source.real(np.random.default_rng(index))["real_tumour"].any() for index in range(40)]
     assert any(empty)
+
+
+def test_a_pool_gives_the_same_batches_kept_or_made_anew_before_and_after_an_interruption(scene: Built, tmp_path):
+    kept = patches(scene, kept=tmp_path)
+    batches = [kept(step) for step in range(4 * STEPS)]
+    assert len(list((tmp_path / "sites").iterdir())) <= POOL + 3 * 2
+    assert len(list((tmp_path / "real").iterdir())) <= len(scene.cases)
+    again = patches(scene, kept=tmp_path)  # what another process finds there
+    for other in (again, replace(kept, fakes=replace(kept.fakes, folder=None))):
+        for step in (0, 7, 11):
+            made = other(step)
+            assert all(np.array_equal(made[name], batches[step][name]) for name in made)
+    hosts = {batch["host"].tobytes() for batch in batches}
+    assert len(hosts) == len(batches)  # places in a site are drawn anew at each use
+
+
+def test_patches_of_a_piece_are_those_of_the_whole_case(scene: Built):
+    """Also at the scan's edge, where patches are shifted."""
+    small, whole = (patches(scene, centred=centred, size=(16, 16, 16)) for centred in (1.0, 0.5))
+    for number in range(4):
+        parts = [source.pieces.fake(number) for source in (small, whole)]
+        assert parts[0]["host"].size < parts[1]["host"].size
+        for index in range(8):
+            cuts = [replace(small, centred=1.0).fake(part, np.random.default_rng([number, index])) for part in parts]
+            assert all(np.array_equal(cuts[0][name], cuts[1][name]) for name in cuts[0])

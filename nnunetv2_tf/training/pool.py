@@ -1,0 +1,105 @@
+"""Pieces of training data that take long to make, used again and again. In: how to make one. Out: pieces, kept on disk.
+
+Pieces are numbered, and a number is all that a piece depends on. In an epoch a window of numbers is in use, which moves
+on from epoch to epoch: so batches are the same for any number of workers, and after resuming. Whoever needs a piece
+first makes it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_tf.io.array_cache import ENDING, ArrayCache
+from nnunetv2_tf.io.array_files import Arrays
+from nnunetv2_tf.io.parallel import in_parallel
+
+UNLIMITED = float("inf")
+
+
+@dataclass(frozen=True)
+class PoolFolder:
+    """Where a fit may keep pieces until it has ended."""
+
+    path: Path
+    source: str  # digest of all that its pieces depend on, besides their numbers
+
+    def __truediv__(self, name: str) -> "PoolFolder":
+        return PoolFolder(self.path / name, self.source)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pieces by number; it is sent to worker processes."""
+
+    make: Callable[[int], Arrays]
+    size: int | None  # pieces in use at a time; None: each is used once, and none is kept
+    renewed: int = 0  # pieces that new ones take the place of after every epoch
+    folder: PoolFolder | None = None  # None: none is kept, and each use makes its piece anew
+
+    def __getitem__(self, number: int) -> Arrays:
+        """Return a piece."""
+        if self.folder is None or self.size is None:
+            return self.make(number)
+        cache = ArrayCache(self.folder.path, UNLIMITED)
+        return cache.get(f"{number:07d}", self.folder.source, partial(self.make, number))
+
+    def draw(self, epoch: int, rng: np.random.Generator, turn: int) -> Arrays:
+        """Return any of the pieces of an epoch; where each is used once, the one whose turn it is."""
+        if self.size is None:
+            return self[turn]
+        return self[epoch * self.renewed + int(rng.integers(self.size))]
+
+    def fill(self, num_processes: int, description: str) -> Iterator[Arrays]:
+        """Yield the pieces of the first epoch in order, making those that are missing under a progress bar."""
+        return in_parallel(self.__getitem__, range(self.size or 0), num_processes, description, "piece")
+
+    def tidy(self, epoch: int) -> None:
+        """Delete the pieces that no epoch from this one on uses."""
+        if self.folder is None or not self.folder.path.is_dir():
+            return
+        for path in self.folder.path.glob(f"*{ENDING}"):
+            if int(path.name.removesuffix(ENDING)) < epoch * self.renewed:
+                path.unlink(missing_ok=True)
+
+    def described(self, what: str) -> list[str]:
+        """Say how large it is, for the log; measures its first piece, and makes that if need be."""
+        if self.size is None or self.folder is None:
+            return [f"{what}: made anew for each use"]
+        turnover = f", {self.renewed} new ones an epoch" if self.renewed else ""
+        path = self.folder.path
+        self[0]
+        first = path / f"{0:07d}{ENDING}"
+        if not first.is_file():
+            return [f"{what}: {self.size}{turnover}, which cannot be kept"]
+        total = (self.size + self.renewed) * first.stat().st_size
+        lines = [f"{what}: {self.size}{turnover}, about {total / 1e9:.2f} GB in {path} until the fit has ended"]
+        if total > shutil.disk_usage(path).free:
+            lines.append(
+                "That is more than is free there; what finds no room is made anew for each use, slowly."
+            )
+        return lines
+
+
+def cropped(
+    volumes: Arrays, centre: Sequence[int] | np.ndarray, size: Sequence[int], jitter: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the part of volumes (..., Z, Y, X) that patches around a voxel come from, and the voxel in that part.
+
+    Patches cut from the part, by `geometry.boxes.cut`, are those cut from the whole.
+
+    Args:
+        volumes: of one shape
+        centre: (3,) voxel
+        size: of patches
+        jitter: (3,) voxels by which their middle differs from the centre at the most
+    """
+    whole = np.array(next(iter(volumes.values())).shape[-3:])
+    first = np.asarray(centre) - np.array(size) // 2
+    low = np.clip(first - jitter, 0, np.maximum(whole - size, 0))
+    high = np.clip(first + jitter + size, np.minimum(size, whole), whole)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return {name: volume[(..., *box)] for name, volume in volumes.items()}, np.asarray(centre) - low
