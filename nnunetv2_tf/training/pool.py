@@ -78,9 +78,7 @@ class Pool:
         total = (self.size + self.renewed) * first.stat().st_size
         lines = [f"{what}: {self.size}{turnover}, about {total / 1e9:.2f} GB in {path} until the fit has ended"]
         if total > shutil.disk_usage(path).free:
-            lines.append(
-                "That is more than is free there; what finds no room is made anew for each use, slowly."
-            )
+            lines.append("That is more than is free there; what finds no room is made anew for each use, slowly.")
         return lines
 
 

@@ -53,10 +53,11 @@ def warped_patch(tumour: WarpedTumour, donor: OpenCase, shape: Sequence[int], sp
     near = tumour.label > 0
     for axis, step in enumerate(spacing):
         near = maximum_filter1d(near, 2 * round(SEEN / step) + 1, axis=axis, mode="constant")
-    image = warp.image(np.pad(donor.image(inside), [(0, 0), *wider], mode="edge"), near)
+    image, organ = warp.seen(
+        np.pad(donor.image(inside), [(0, 0), *wider], mode="edge"), np.pad(donor.organ()[inside], wider), near
+    )
     donor_label = np.pad(donor.label()[inside], wider)
     label = tumour.label if np.array_equal(donor_label, lesion.label) else warp.label(donor_label)
-    organ = near & warp.mask(np.pad(donor.organ()[inside], wider))
 
     def on_grid(array: np.ndarray) -> np.ndarray:
         whole = np.zeros((*array.shape[:-3], *shape), array.dtype)

@@ -56,25 +56,24 @@ class Warp:
             return resample_label(label, self.back, self.shape)
         return _sampled_label(label, self._source_coordinates)
 
-    def image(self, image: np.ndarray, where: np.ndarray) -> np.ndarray:
-        """Return (C, Z, Y, X) float32: values in the lesion's box, linearly interpolated; undefined beyond it.
+    def seen(self, image: np.ndarray, mask: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what some voxels see of the lesion's box; 0 and False elsewhere.
 
         Args:
-            image: (C, Z, Y, X) of the lesion's box
-            where: (Z, Y, X) bool: elsewhere there is 0
+            image: (C, Z, Y, X) of the lesion's box; linearly interpolated, undefined beyond it
+            mask: (Z, Y, X) bool of the same; the nearest voxel's, nothing beyond
+            where: (Z, Y, X) bool
         """
         if self.field is None:
-            return np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image]) * where
-        places, sampled = self._source_coordinates[:, where], np.zeros((len(image), *self.shape), np.float32)
-        for channel, target in zip(image, sampled, strict=True):
-            target[where] = map_coordinates(channel, places, order=1, mode="nearest")
-        return sampled
-
-    def mask(self, mask: np.ndarray) -> np.ndarray:
-        """Return (Z, Y, X) bool: the nearest voxel's; nothing beyond the lesion's box."""
-        if self.field is None:
-            return resample(mask, self.back, self.shape, 0, False)
-        return looked_up(mask, self._source_coordinates, 0.5)
+            whole = np.stack([resample(channel, self.back, self.shape, 1, 0.0) for channel in image])
+            return whole * where, resample(mask, self.back, self.shape, 0, False) & where
+        voxels = np.flatnonzero(where)
+        places = self._source_coordinates.reshape(3, -1)[:, voxels]
+        seen, inside = np.zeros((len(image), *self.shape), np.float32), np.zeros(self.shape, bool)
+        for channel, target in zip(image, seen, strict=True):
+            target.ravel()[voxels] = map_coordinates(channel, places, order=1, mode="nearest")
+        inside.ravel()[voxels] = looked_up(mask, places, 0.5)
+        return seen, inside
 
     @cached_property
     def _source_coordinates(self) -> np.ndarray:

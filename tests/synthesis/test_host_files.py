@@ -13,7 +13,15 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.synthesis import host_files
 from nnunetv2_tf.synthesis.case_maker import synthesize_case
-from nnunetv2_tf.synthesis.host_files import Channel, check_not_replaced, content_of, crop_of, read_file, turned
+from nnunetv2_tf.synthesis.host_files import (
+    Channel,
+    check_not_replaced,
+    content_of,
+    crop_of,
+    filled_up,
+    read_file,
+    turned,
+)
 from nnunetv2_tf.working_space.stored import OpenCase
 from tests.conftest import enter
 from tests.scenes import Builder, Built, Scene
@@ -33,8 +41,15 @@ def test_content_is_what_nnunet_takes_for_the_body_and_is_kept(scene: Built, tmp
     def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr(host_files, "create_nonzero_mask", never)
+    monkeypatch.setattr(host_files, "filled_up", never)
     np.testing.assert_array_equal(content_of(with_cache(scene.cases[0], tmp_path), images), found)
+
+
+def test_holes_are_filled_as_nnunet_fills_them():
+    rng = np.random.default_rng(0)
+    for chance in (0.0, 0.3, 0.6, 0.75, 0.9, 1.0):
+        mask = rng.random((12, 15, 9)) < chance
+        np.testing.assert_array_equal(filled_up(mask), create_nonzero_mask(mask[None]))
 
 
 def test_a_file_of_another_background_is_another_scan(scene: Built, tmp_path):

@@ -149,15 +149,16 @@ def test_an_image_goes_the_way_of_its_map(elastic_seed):
     )  # fmt: skip
     course = warp_to_grid(tumour, LESION, MIDLINE, GRID)
     warped = warp_tumour(tumour, LESION, MIDLINE, GRID)
-    sources = course.image(np.indices(LESION.label.shape).astype(np.float32), warped.label > 0)
+    everywhere, inside = np.indices(LESION.label.shape).astype(np.float32), np.ones(LESION.label.shape, bool)
+    sources, known = course.seen(everywhere, inside, warped.label > 0)
     assert not sources[:, warped.label == 0].any()
+    assert not known[warped.label == 0].any()
+    assert known[warped.label > 0].all()
     np.testing.assert_array_equal(warped.warp.start, course.start)
     at = tuple(np.rint(sources[:, warped.label > 0]).astype(int))
     agree = LESION.label[at] == warped.label[warped.label > 0]
     assert agree.mean() > 0.9  # else two classes are as near
-    known = course.mask(np.ones(LESION.label.shape, bool))
-    assert known[warped.label > 0].all()
-    assert not known.all()
+    assert not course.seen(everywhere, inside, np.ones(warped.label.shape, bool))[1].all()
     if elastic_seed is None:
         back = np.linalg.inv(GRID) @ np.linalg.inv(forward(tumour, LESION, MIDLINE)) @ GRID
         place = np.argwhere(warped.label > 0)[7]

@@ -25,10 +25,11 @@ def texture(image: np.ndarray, tumour: np.ndarray, sigma: Sequence[float]) -> np
         tumour: (Z, Y, X) the map, on the same grid
         sigma: standard deviation in voxels, by axis, of a blur; 0: none
     """
-    differs = np.zeros_like(image)
+    differs = np.zeros(image.shape, np.float32)
     for value in np.unique(tumour[tumour > 0]):
-        mask = tumour == value
-        differs[:, mask] = image[:, mask] - image[:, mask].mean(axis=1, keepdims=True)
+        voxels = np.flatnonzero(tumour == value)
+        values = _at(image, voxels)
+        differs.reshape(len(image), -1)[:, voxels] = values - values.mean(axis=1, keepdims=True)
     return np.where(tumour > 0, blur(differs, tumour > 0, sigma), 0) if any(sigma) else differs
 
 
@@ -75,12 +76,17 @@ def anchors(site: Site, box: Box, classes: Sequence[int], blurred: np.ndarray, d
     result = np.full((len(classes), len(blurred), 2), np.nan, np.float32)
     tumours = [(_tumour(donor, box), donor.image[(slice(None), *box)].numpy()) for donor in site.donors]
     for index, value in enumerate(classes):
-        here = placed == value
-        there = [image[:, tumour == value] for tumour, image in tumours]
-        if here.sum() >= FEWEST and sum(values.shape[1] for values in there) >= FEWEST:
-            wanted = np.concatenate(there, axis=1).mean(axis=1) - detail[:, here].mean(axis=1)
-            result[index] = np.stack([blurred[:, here].mean(axis=1), wanted], axis=1)
+        here = np.flatnonzero(placed == value)
+        there = [_at(image, np.flatnonzero(tumour == value)) for tumour, image in tumours]
+        if len(here) >= FEWEST and sum(values.shape[1] for values in there) >= FEWEST:
+            wanted = np.concatenate(there, axis=1).mean(axis=1) - _at(detail, here).mean(axis=1)
+            result[index] = np.stack([_at(blurred, here).mean(axis=1), wanted], axis=1)
     return result
+
+
+def _at(image: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Return (C, n): an image's values at voxels, which are numbered; several times as fast as by a mask."""
+    return np.ascontiguousarray(image).reshape(len(image), -1)[:, voxels]
 
 
 def _tumour(donor: Donor, box: Box) -> np.ndarray:
