@@ -18,6 +18,8 @@ from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.io.parallel import in_parallel
 
 UNLIMITED = float("inf")
+NOT_KEPT = "They cannot be kept on disk, so they are made anew for each use, which is slow; make room."
+TOO_LARGE = "That is more than is free there; what finds no room is made anew for each use, which is slow; make room."
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,10 @@ class Pool:
         self[0]
         first = path / f"{0:07d}{ENDING}"
         if not first.is_file():
-            return [f"{what}: {self.size}{turnover}, which cannot be kept"]
+            return [f"{what}: {self.size}{turnover}", NOT_KEPT]
         total = (self.size + self.renewed) * first.stat().st_size
         lines = [f"{what}: {self.size}{turnover}, about {total / 1e9:.2f} GB in {path} until the fit has ended"]
-        if total > shutil.disk_usage(path).free:
-            lines.append("That is more than is free there; what finds no room is made anew for each use, slowly.")
-        return lines
+        return lines if total <= shutil.disk_usage(path).free else [*lines, TOO_LARGE]
 
 
 def cropped(

@@ -1,12 +1,14 @@
 """Pools: which pieces an epoch uses, who makes them, and how much is kept."""
 
+import shutil
 from collections import Counter
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from nnunetv2_tf.geometry.boxes import cut
-from nnunetv2_tf.training.pool import Pool, PoolFolder, cropped
+from nnunetv2_tf.training.pool import NOT_KEPT, TOO_LARGE, Pool, PoolFolder, cropped
 
 made: Counter[int] = Counter()
 
@@ -63,13 +65,15 @@ def test_filling_makes_what_is_missing_in_order(processes, tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_its_size_is_said(tmp_path):
+def test_its_size_is_said(tmp_path, monkeypatch):
     (line,) = Pool(piece, 4, 1, PoolFolder(tmp_path, "source")).described("sites")
     assert line.startswith("sites: 4, 1 new ones an epoch, about 0.00 GB in ")
     assert Pool(piece, 4, 1).described("sites") == ["sites: made anew for each use"]
     (tmp_path / "file").touch()
-    (line,) = Pool(piece, 4, 1, PoolFolder(tmp_path / "file" / "x", "source")).described("sites")
-    assert line == "sites: 4, 1 new ones an epoch, which cannot be kept"
+    without = Pool(piece, 4, 1, PoolFolder(tmp_path / "file" / "x", "source")).described("sites")
+    assert without == ["sites: 4, 1 new ones an epoch", NOT_KEPT]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Mock(free=100))
+    assert Pool(piece, 4, 1, PoolFolder(tmp_path, "source")).described("sites")[1:] == [TOO_LARGE]
 
 
 @pytest.mark.parametrize("whole", [(30, 20, 12), (9, 40, 16)])
