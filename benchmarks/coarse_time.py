@@ -99,9 +99,7 @@ def cohort_arguments(description: str) -> argparse.ArgumentParser:
     """Return a parser of the arguments by which `hosts_of` finds hosts."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, metavar="FOLDER", help="where nnU-Net's folders are")
-    parser.add_argument(
-        "-d", metavar="DATASET", help="preprocessed; else benchmarks.placement makes one"
-    )
+    parser.add_argument("-d", metavar="DATASET", help="preprocessed; else benchmarks.placement makes one")
     parser.add_argument("-healthy", metavar="HEALTHY", help="with -d")
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="with -d (default: %(default)s)")
     return parser

@@ -60,6 +60,15 @@ class Lesion:
         return points[np.random.default_rng(0).permutation(len(points))[:POINT_SAMPLE]]
 
     @cached_property
+    def outline(self) -> np.ndarray:
+        """(n, 3) voxels of its box: its first and last one on each line along X, which tell any box around it."""
+        inside = self.label > 0
+        z, y = np.nonzero(inside.any(axis=2))
+        lines = inside[z, y]
+        first, last = lines.argmax(axis=1), lines.shape[1] - 1 - lines[:, ::-1].argmax(axis=1)
+        return np.concatenate([np.stack([z, y, first], axis=1), np.stack([z, y, last], axis=1)])
+
+    @cached_property
     def centre(self) -> np.ndarray:
         """(3,) mm (x, y, z), the mean over its voxels."""
         return self.points.mean(axis=0)

@@ -15,7 +15,7 @@ from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.tumours.warp import WarpedTumour
 from nnunetv2_tf.working_space.stored import OpenCase
 
-SEEN = 8.0  # mm around its tumour, along each axis, that are warped of a donor
+SEEN = 8.0  # mm around its tumour, along each axis, as far as a donor is warped
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DonorPatch:
 
     label: np.ndarray  # (Z, Y, X) int16
     tumour: np.ndarray  # (Z, Y, X) int16, the label where it is tumour
-    organ: np.ndarray  # (Z, Y, X) bool; of a warped donor, what of it lies within SEEN of its tumour
+    organ: np.ndarray  # (Z, Y, X) bool; of a warped donor, what of the box around its tumour lies near it
     image: np.ndarray | None  # (C, Z, Y, X) float32
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from nnunetv2_tf.geometry.boxes import Box, overlap, starting_at
+from nnunetv2_tf.geometry.boxes import Box, box_from, overlap, starting_at
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.geometry.rotation import rotation
 from nnunetv2_tf.tumours.bank import Lesion
@@ -110,19 +110,33 @@ def warp_tumour(tumour: DonorTumour, lesion: Lesion, midline: float, grid: np.nd
 def warp_to_grid(tumour: DonorTumour, lesion: Lesion, midline: float, grid: np.ndarray) -> Warp:
     """Return the way of a tumour to a grid, as `warp_tumour` takes it."""
     way = np.linalg.inv(grid) @ forward(tumour, lesion, midline) @ lesion.affine  # voxel of the lesion to voxel there
-    ends = np.array([[-1.0] * 3, np.array(lesion.label.shape, float)])
-    corners = np.array(np.meshgrid(*ends.T, indexing="ij")).reshape(3, -1)
-    places = way[:3, :3] @ corners + way[:3, 3:]
     spacing = np.linalg.norm(grid[:3, :3], axis=0)
     radius = radius_of(lesion.volume * float(np.prod(tumour.scale)))
-    margin = 0.0 if tumour.elastic_seed is None else WIDEST * PULL * radius / spacing
-    start = np.floor(places.min(axis=1) - margin).astype(int)
-    shape = np.ceil(places.max(axis=1) + margin).astype(int) - start + 1
-    back = starting_at(np.linalg.inv(way), start)
+    margin = np.zeros(3) if tumour.elastic_seed is None else WIDEST * PULL * radius / spacing
+    start, shape = _box_around(way, _corners(lesion.label.shape), margin)
     field = None
     if tumour.elastic_seed is not None:
-        field = _field(shape, spacing, radius, np.random.default_rng(tumour.elastic_seed))
+        whole, first = shape, start
+        start, shape = _box_around(way, lesion.outline, margin + np.abs(way[:3, :3]).sum(axis=1))  # and a voxel more
+        start, end = np.maximum(start, first), np.minimum(start + shape, first + whole)
+        shape = end - start
+        rng = np.random.default_rng(tumour.elastic_seed)
+        field = _field(whole, box_from(start - first, end - first), spacing, radius, rng)
+    back = starting_at(np.linalg.inv(way), start)
     return Warp(start, tuple(shape.tolist()), back, field)
+
+
+def _corners(shape: Sequence[int]) -> np.ndarray:
+    """Return (8, 3): the corners of a lesion's box and a voxel more."""
+    ends = np.array([[-1.0] * 3, np.array(shape, float)])
+    return np.array(np.meshgrid(*ends.T, indexing="ij")).reshape(3, -1).T
+
+
+def _box_around(way: np.ndarray, points: np.ndarray, margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return first voxel and shape of the box around points (n, 3) that go a way, and a margin in voxels."""
+    places = way[:3, :3] @ points.T + way[:3, 3:]
+    start = np.floor(places.min(axis=1) - margin).astype(int)
+    return start, np.ceil(places.max(axis=1) + margin).astype(int) - start + 1
 
 
 def radius_of(millilitres: float) -> float:
@@ -130,14 +144,14 @@ def radius_of(millilitres: float) -> float:
     return float((3 * millilitres * 1000 / (4 * np.pi)) ** (1 / 3))
 
 
-def _field(shape: np.ndarray, spacing: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """(3, Z, Y, X) float32, displacements in voxels of the box: cubic B-splines over random knots."""
+def _field(shape: np.ndarray, box: Box, spacing: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """(3, *box) float32, displacements in voxels: cubic B-splines over random knots, which a whole shape has."""
     waves = np.maximum(WAVELENGTH * radius, 2 * spacing)
     bases = [_basis(int(size), step, wave) for size, step, wave in zip(shape, spacing, waves, strict=True)]
     knots = rng.normal(size=(3, *(basis.shape[1] for basis in bases))) * PULL * radius / SMOOTHED
-    z, y, x = (basis.astype(np.float32) for basis in bases)
+    z, y, x = (basis[part].astype(np.float32) for basis, part in zip(bases, box, strict=True))
     field = y @ (knots.astype(np.float32) @ x.T)
-    field = (z @ field.reshape(3, z.shape[1], -1)).reshape(3, *shape)
+    field = (z @ field.reshape(3, z.shape[1], -1)).reshape(3, *(len(basis) for basis in (z, y, x)))
     limit = WIDEST * PULL * radius
     np.clip(field, -limit, limit, out=field)
     return field / spacing[:, None, None, None].astype(np.float32)

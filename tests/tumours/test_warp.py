@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nnunetv2_tf.geometry.boxes import box_from
 from nnunetv2_tf.tumours.bank import cut_out
 from nnunetv2_tf.tumours.recipe import DonorTumour
 from nnunetv2_tf.tumours.warp import PULL, WIDEST, _field, forward, radius_of, warp_to_grid, warp_tumour
@@ -91,7 +92,11 @@ def test_a_mirrored_tumour_turns_about_its_mirrored_centre():
 
 
 def test_the_field_is_as_strong_as_it_says():
-    field = _field(np.array([70, 70, 70]), np.ones(3), 20.0, np.random.default_rng(0))
+    shape = np.array([70, 70, 70])
+    field = _field(shape, box_from((0, 0, 0), shape), np.ones(3), 20.0, np.random.default_rng(0))
+    part = box_from((10, 0, 69), (40, 70, 70))
+    cut = _field(shape, part, np.ones(3), 20.0, np.random.default_rng(0))
+    np.testing.assert_allclose(cut, field[(slice(None), *part)], atol=1e-5)
     assert field.std() == pytest.approx(PULL * 20, rel=0.15)
     assert np.abs(field).max() <= WIDEST * PULL * 20 + 1e-4
     steps = max(float(np.abs(np.diff(field[0], axis=axis)).max()) for axis in range(3))
@@ -120,6 +125,23 @@ def test_elastic_changes_the_shape_and_neither_place_nor_size_by_much():
         dice = 2 * (elastic & plain).sum() / (elastic.sum() + plain.sum())
         assert 0.7 < dice < 0.995
         assert not (elastic & ~ball((20, 24, 30), 1.35 * 6 + 1)).any()
+
+
+def test_a_box_by_the_tumours_outline_holds_all_of_it(monkeypatch):
+    """The map is that of the box around the whole of the donor's box."""
+    rng, tumours = np.random.default_rng(0), []
+    for seed in range(10):
+        scale, turn = rng.uniform(0.7, 1.3, 3), rng.uniform(-40, 40, 3)
+        tumours.append(DonorTumour("case", scale=tuple(scale), rotation=tuple(turn), elastic_seed=seed))
+    tight = [warp_tumour(tumour, LESION, MIDLINE, GRID) for tumour in tumours]
+    grids = [on_grid(tumour) for tumour in tumours]
+    everything = np.argwhere(np.ones(LESION.label.shape, bool))
+    monkeypatch.setitem(vars(LESION), "outline", everything)
+    for tumour, before, expected in zip(tumours, tight, grids, strict=True):
+        wide = warp_tumour(tumour, LESION, MIDLINE, GRID)
+        assert wide.label.size > before.label.size
+        assert (wide.label > 0).sum() == (before.label > 0).sum()
+        np.testing.assert_array_equal(on_grid(tumour), expected)
 
 
 def test_other_grids_show_the_same_tumour_in_the_same_place():
