@@ -25,6 +25,7 @@ import torch
 
 from benchmarks.coarse_time import cohort_arguments, hosts_of, read_stored, typed_in
 from benchmarks.ratios import Ratio, interleaved
+from nnunetv2_tf.io.parallel import use_one_thread
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
@@ -55,6 +56,7 @@ def main() -> int:
     parser.add_argument("-pairs", type=int, default=12, help="default: %(default)s")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    use_one_thread()
     hosts, numbers = replace(hosts_of(arguments), sampling=USUAL), count()
     healthy, real = (list(cases.values()) for cases in (hosts.cases, hosts.cohort.training))
 

@@ -31,9 +31,11 @@ from benchmarks.ratios import Ratio, interleaved
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.dataset.label_roles import class_values
+from nnunetv2_tf.io.arguments import KEPT_GB
 from nnunetv2_tf.io.array_cache import clear
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.io.parallel import use_one_thread
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
 from nnunetv2_tf.sets.store import SetPart
@@ -113,7 +115,7 @@ def hosts_of(arguments: argparse.Namespace) -> HealthyHostPool:
     os.environ |= {name: str(root / name) for name in VARIABLES}
     dataset = Dataset.find(arguments.d)
     plan = Plan.read(dataset, arguments.p, "3d_fullres")
-    return HealthyHostPool(Cohort(dataset, plan, 0, Dataset.find(arguments.healthy)), 0, SamplingConfig())
+    return HealthyHostPool(Cohort(dataset, plan, 0, Dataset.find(arguments.healthy), KEPT_GB), 0, SamplingConfig())
 
 
 def measured(hosts: HealthyHostPool, folder: Path, show: bool) -> tuple[Ratio, Ratio]:
@@ -155,6 +157,7 @@ def main() -> int:
     parser.add_argument("--profile", action="store_true", help="show where the time goes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    use_one_thread()
     plain = hosts_of(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

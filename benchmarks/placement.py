@@ -24,6 +24,7 @@ from benchmarks.africa import prepare_full
 from benchmarks.commands import run
 from benchmarks.healthy_cohort import NAME, NUMBER
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.arguments import KEPT_GB
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.synthesis.cohort import Cohort
@@ -58,7 +59,7 @@ def prepared(root: Path) -> HealthyHostPool:
     dataset = prepare_full(root)
     run("nnUNetv2_tf_preprocess_healthy", "-d", dataset.number, "-healthy", NUMBER, "-c", "3d_fullres", "-np", "2")
     plan = Plan.read(dataset, "nnUNetPlans", "3d_fullres")
-    cohort = Cohort(dataset, plan, 0, Dataset(f"Dataset{NUMBER}_{NAME}"))
+    cohort = Cohort(dataset, plan, 0, Dataset(f"Dataset{NUMBER}_{NAME}"), KEPT_GB)
     return HealthyHostPool(cohort, seed=0, sampling=SamplingConfig(), num_processes=2)
 
 

@@ -27,7 +27,8 @@ examples:
   nnUNetv2_tf_sets -d 501 --remove -s mine
       deletes the set (with -f only that fold's part)
   nnUNetv2_tf_sets -d 501 --clear_kept
-      deletes what fits and sets have kept of hosts for the next ones (-kept_gb); it is computed anew when needed
+      deletes what fits and sets have kept of hosts for the next ones (-kept_gb), and the training data of fits that
+      have not ended; both are made anew when needed
 """
 
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--preprocess", action="store_true", help="preprocess what is missing or out of date")
     action.add_argument("--export", action="store_true", help="write a standalone dataset for stock nnU-Net")
     action.add_argument("--remove", action="store_true", help="delete a set, or its part for a fold")
-    action.add_argument("--clear_kept", action="store_true", help="delete what was kept of hosts to be faster")
+    action.add_argument("--clear_kept", action="store_true", help="delete what was kept only to be faster")
     parser.add_argument("-s", metavar="SET", help="the set's name: lower-case letters and digits (tf100)")
     parser.add_argument("-f", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
     ancestry = parser.add_mutually_exclusive_group()

@@ -1,11 +1,13 @@
 """Arrays that take long to compute, kept on disk. In: how to compute them, what they depend on. Out: the arrays.
 
-Whatever happens to the folder, results are the same: what is missing, damaged or out of date is computed anew. The
-folder never grows beyond its limit by more than an entry; what nobody has asked for the longest goes first.
+Whatever happens to the folder, results are the same: what is missing, damaged or out of date is computed anew. When it
+is full, what is there stays, but for what nobody has asked for in a month: the cases of a set ask for theirs in turn,
+so that what was asked for the longest ago would be what is asked for next.
 """
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from nnunetv2_tf.io.array_files import Arrays, read_arrays, write_arrays
 
 ENDING = ".kept"
 GIGABYTE = 1e9
-FREED = 0.9  # of the limit is what remains when there was too much
+HOUR, MONTH = 3600.0, 30 * 24 * 3600.0  # seconds
 _said: set[Path] = set()
 
 
@@ -24,7 +26,7 @@ class ArrayCache:
     """A folder of arrays by name."""
 
     folder: Path
-    most_gb: float  # 0: nothing is kept, or read
+    most_gb: float  # entries are added up to here; 0: nothing is kept, or read
 
     def get(self, name: str, source: str, compute: Callable[[], Arrays]) -> Arrays:
         """Return arrays that were computed from a source before, else compute and keep them.
@@ -39,44 +41,49 @@ class ArrayCache:
         path = self.folder / f"{name}{ENDING}"
         known = read_arrays(path, source)
         if known is not None:
-            _touch(path)
+            with suppress(OSError):  # read-only, or deleted by another process just now
+                os.utime(path)
             return known
         arrays = compute()
-        self._keep(path, arrays, source)
-        return arrays
-
-    def _keep(self, path: Path, arrays: Arrays, source: str) -> None:
-        """Write an entry; where that is not possible say so, once, and go on without."""
         try:
+            if self._is_full():
+                raise OSError(f"it holds {self.most_gb:g} GB")
             write_arrays(path, arrays, source)
-            self._make_room()
         except OSError as error:
             if self.folder not in _said:
                 _said.add(self.folder)
-                print(
-                    f"Nothing can be kept in {self.folder} ({error.strerror or error}); going on without.", flush=True
-                )
+                reason = error.strerror or error
+                print(f"Nothing more is kept in {self.folder} ({reason}); going on without.", flush=True)
+        return arrays
 
-    def _make_room(self) -> None:
-        entries = [(entry.stat(), entry.path) for entry in os.scandir(self.folder) if entry.name.endswith(ENDING)]
-        total = sum(stat.st_size for stat, _ in entries)
-        if total <= self.most_gb * GIGABYTE:
-            return
-        for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
-            Path(path).unlink(missing_ok=True)
-            total -= stat.st_size
-            if total <= FREED * self.most_gb * GIGABYTE:
-                return
+    def _is_full(self) -> bool:
+        """Tell whether there is no room for another entry; delete what is old before."""
+        if self.most_gb == float("inf"):
+            return False
+        entries, limit = _entries(self.folder), self.most_gb * GIGABYTE
+        total = sum(size for size, _ in entries.values())
+        for path, (size, asked) in entries.items() if total >= limit else ():
+            if time.time() - asked > MONTH:
+                path.unlink(missing_ok=True)
+                total -= size
+        return total >= limit
 
 
 def clear(folder: Path) -> int:
     """Delete a folder of kept arrays; return how many bytes that freed."""
-    freed = sum(path.stat().st_size for path in folder.glob(f"*{ENDING}")) if folder.is_dir() else 0
+    freed = sum(size for size, _ in _entries(folder).values())
     shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
-def _touch(path: Path) -> None:
-    """Note that an entry was asked for."""
-    with suppress(OSError):  # read-only, or just deleted by another process
-        os.utime(path)
+def _entries(folder: Path) -> dict[Path, tuple[int, float]]:
+    """Return each entry's size and when it was asked for; delete what killed processes left half-written long ago."""
+    entries = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):  # another process may have deleted it just now
+            stat = path.stat()
+            if path.name.endswith(ENDING):
+                entries[path] = stat.st_size, stat.st_mtime
+            elif path.name.endswith(".tmp") and time.time() - stat.st_mtime > HOUR:
+                path.unlink()
+    return entries

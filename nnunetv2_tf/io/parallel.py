@@ -37,11 +37,13 @@ def in_parallel(
     num_processes: int,
     description: str,
     unit: str = "case",
+    option: str = "-np",
 ) -> Iterator[Result]:
     """Yield function(item) for every item, in order, under a progress bar.
 
     With one process, or one item, the work is done in this process; more processes are spawned (never forked: torch
-    has threads). The function is sent to each process once, so it may hold much data.
+    has threads). The function is sent to each process once, so it may hold much data. `option` is what users choose
+    their number by, for the sentence when memory runs out.
     """
     from tqdm import tqdm
 
@@ -63,7 +65,7 @@ def in_parallel(
             except BrokenProcessPool:
                 raise UserError(
                     f"A worker process was killed while {description.lower()}, most likely because memory ran out; "
-                    f"run the same command again with a smaller -np than {num_processes}."
+                    f"run the same command again with a smaller {option} than {num_processes}."
                 ) from None
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -73,7 +75,17 @@ def _take(function: Callable[[Any], Any]) -> None:
     """Set up a worker process: keep the function it applies, and end it with the process that started it."""
     global _function
     _function = function
+    use_one_thread()
     end_with_parent()
+
+
+def use_one_thread() -> None:
+    """Let products of matrices, and ITK, work in one thread from now on: workers share the cores, and would wait."""
+    import SimpleITK as sitk
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def end_with_parent() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from nnunetv2_tf.dataset.folders import KEPT, Dataset
+from nnunetv2_tf.dataset.folders import FIT_POOLS, KEPT, Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.array_cache import clear
 from nnunetv2_tf.sets.export import export_set
@@ -83,9 +83,11 @@ def table(id_or_name: str) -> str:
 
 
 def clear_kept(id_or_name: str) -> str:
-    """Delete what was kept of hosts; return a sentence."""
-    folder = Dataset.find(id_or_name).preprocessed / "tf" / KEPT
-    return f"{clear(folder) / 1e6:.1f} MB freed in {folder}"
+    """Delete what was kept of hosts, and training data of fits; return a sentence."""
+    folder = Dataset.find(id_or_name).preprocessed / "tf"
+    pools = [path for path in (folder / FIT_POOLS).rglob("*") if path.is_dir()]
+    freed = sum(map(clear, [folder / KEPT, *sorted(pools, reverse=True), folder / FIT_POOLS]))
+    return f"{freed / 1e6:.1f} MB freed in {folder}"
 
 
 def add(request: AddRequest) -> None:

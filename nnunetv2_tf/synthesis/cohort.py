@@ -10,7 +10,7 @@ from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import KEPT, Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
-from nnunetv2_tf.io.arguments import KEPT_GB, Fold
+from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.array_cache import ArrayCache
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.registration.affines import ways_to_scans
@@ -28,7 +28,7 @@ class Cohort:
     """The cases of one fold, with or without a healthy dataset."""
 
     def __init__(
-        self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None, kept_gb: float = KEPT_GB
+        self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None, kept_gb: float = 0.0
     ) -> None:
         """Set up.
 
@@ -37,7 +37,7 @@ class Cohort:
             plan: the working space
             fold: its training cases are the cohort's
             healthy: the dataset of healthy scans; None: there are none
-            kept_gb: of what is computed again and again of hosts may be kept on disk; 0: nothing is
+            kept_gb: of what is computed again and again of hosts may be kept on disk; 0: nothing is, or looked for
         """
         self.dataset, self.plan, self.fold, self.healthy = dataset, plan, fold, healthy
         self.cache = ArrayCache(dataset.preprocessed / "tf" / KEPT, kept_gb)

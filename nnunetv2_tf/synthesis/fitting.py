@@ -31,6 +31,7 @@ from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.pool import PoolFolder
 
 CONFIG, DONE = "config.json", "fitted.json"
+PIECES = 1  # counts up when pools of unfinished fits would hold what is made otherwise now
 LEARNT = (".json", ".pth", ".safetensors")
 AGAIN = "fit again with --overwrite."
 
@@ -87,11 +88,13 @@ class FitJob:
         if not self.team.is_main:
             if self.team.broadcast(None):
                 self._learn()
+                self.team.broadcast(None)  # nobody needs the pool any more
             return
         with locked(self.folder.with_name(f".{self.folder.name}.lock"), f"this fit of {self.method.name}"):
             if overwrite and self.folder.exists():
                 (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
                 shutil.rmtree(self.folder)
+            if not self.folder.exists():
                 shutil.rmtree(self._pool.path, ignore_errors=True)
             self.config.write_or_check(self.folder / CONFIG, self._called)
             if not self.team.broadcast(_files(self.folder, self.config) is None):
@@ -99,6 +102,7 @@ class FitJob:
                 return
             (self.folder / DONE).unlink(missing_ok=True)
             self._learn()
+            self.team.broadcast(True)
             learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
             files = {path.name: file_digest(path) for path in learnt}
             write_json(self.folder / DONE, {"order": self.config.hash, "files": files})
@@ -126,7 +130,7 @@ class FitJob:
     def _pool(self) -> PoolFolder:
         """Where it keeps training data: on the disk of preprocessed data, which is the fast one."""
         pools = self.hosts.cohort.dataset.preprocessed / "tf" / FIT_POOLS
-        return PoolFolder(pools / self.folder.parent.name / self.folder.name, self.config.hash)
+        return PoolFolder(pools / self.folder.parent.name / self.folder.name, digest([PIECES, self.config.hash]))
 
     @property
     def _called(self) -> str:

@@ -25,7 +25,7 @@ from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.tumours.tissue import white_share
 from nnunetv2_tf.working_space.site import Site
 
-GROWING = 2  # counts up when the same tumour comes to grow in another way
+GROWING = 3  # counts up when the same tumour comes to grow in another way
 NEAR = 12.0  # mm around a tumour, as far as rounding may look
 ALIKE = 0.85  # Dice of an organ and its mirror image: one that has two halves, and something between them
 

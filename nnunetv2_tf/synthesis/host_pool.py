@@ -125,7 +125,7 @@ class HealthyHostPool(HostPool):
             else:
                 source = self._appearance_source(placed.tumours[0].donor)
                 site = healthy_site(case, host, placed, self.cohort.training if with_donors else None)
-                site = site if source is None else with_appearance(site, case, source)[0]
+                site = site if source is None else with_appearance(site, case, source, keep=False)[0]
                 return grow(site, host, self.cohort.bank, self.sampling, self.sampler.strength(rng)).site
         raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
 

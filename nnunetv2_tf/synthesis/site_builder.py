@@ -170,8 +170,17 @@ def healthy_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, don
     return _site(host, anatomy.organ, placed.label(shape), tuple(map(_donor, patches)))
 
 
-def with_appearance(site: Site, host: OpenCase, model: Case) -> tuple[Site, list[list[float]]]:
-    """Give a site the appearance of a real case; return also the blur, in mm by channel and axis (Z, Y, X)."""
+def with_appearance(
+    site: Site, host: OpenCase, model: Case, keep: bool = True
+) -> tuple[Site, list[list[float]]]:  # fmt: skip
+    """Give a site the appearance of a real case; return also the blur, in mm by channel and axis (Z, Y, X).
+
+    Args:
+        site: of the host
+        host: the case
+        model: the real case
+        keep: whether the host is likely to be asked for with this appearance again, so that it is kept
+    """
     schemes, appearance = host.plan.manager.normalization_schemes, Appearance.of(model)
     image, organ = site.image.clone(), site.organ
 
@@ -179,7 +188,8 @@ def with_appearance(site: Site, host: OpenCase, model: Case) -> tuple[Site, list
         result = harmonise(site.image.numpy(), organ.numpy(), appearance, schemes)
         return {"inside": result.image[:, organ.numpy()], "blurred": np.array(result.blurred)}
 
-    arrays = host.kept(f"like_{model.identifier}", [appearance.source, schemes], compute)
+    depends_on = [appearance.source, schemes]
+    arrays = host.kept(f"like_{model.identifier}", depends_on, compute) if keep else compute()
     image.numpy()[:, organ.numpy()] = arrays["inside"]
     blurred = [
         [round(width * step, 3) for width, step in zip(row, site.spacing, strict=True)]

@@ -15,7 +15,7 @@ from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAu
 from torch import Tensor
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.parallel import end_with_parent
+from nnunetv2_tf.io.parallel import end_with_parent, use_one_thread
 
 Arrays = Mapping[str, np.ndarray]  # what workers send: a tensor's shared memory is lost when its worker ends
 Batch = Mapping[str, Tensor]
@@ -51,7 +51,8 @@ class _Loader:
     def set_thread_id(self, number: int) -> None:
         """Set up the worker; the augmenter calls this once, in the worker's process."""
         end_with_parent()
-        torch.set_num_threads(1)  # a forked process must not use torch's threads, and workers share the cores
+        torch.set_num_threads(1)  # a forked process must not use torch's threads
+        use_one_thread()
         self.step += number
 
     def __next__(self) -> Arrays | Exception:

@@ -57,7 +57,8 @@ class Pool:
 
     def fill(self, num_processes: int, description: str) -> Iterator[Arrays]:
         """Yield the pieces of the first epoch in order, making those that are missing under a progress bar."""
-        return in_parallel(self.__getitem__, range(self.size or 0), num_processes, description, "piece")
+        option = "nnUNet_n_proc_DA"  # nnU-Net's variable
+        return in_parallel(self.__getitem__, range(self.size or 0), num_processes, description, "piece", option)
 
     def tidy(self, epoch: int) -> None:
         """Delete the pieces that no epoch from this one on uses."""
@@ -68,18 +69,24 @@ class Pool:
                 path.unlink(missing_ok=True)
 
     def described(self, what: str) -> list[str]:
-        """Say how large it is, for the log; measures its first piece, and makes that if need be."""
+        """Say how large it is, for the log; makes its first piece where there is none."""
         if self.size is None or self.folder is None:
             return [f"{what}: made anew for each use"]
-        turnover = f", {self.renewed} new ones an epoch" if self.renewed else ""
-        path = self.folder.path
-        self[0]
-        first = path / f"{0:07d}{ENDING}"
-        if not first.is_file():
+        turnover, path = f", {self.renewed} new ones an epoch" if self.renewed else "", self.folder.path
+        if not self._sizes():
+            self[0]
+        sizes = self._sizes()
+        if not sizes:
             return [f"{what}: {self.size}{turnover}", NOT_KEPT]
-        total = (self.size + self.renewed) * first.stat().st_size
+        total = (self.size + self.renewed) * sum(sizes) / len(sizes)
         lines = [f"{what}: {self.size}{turnover}, about {total / 1e9:.2f} GB in {path} until the fit has ended"]
-        return lines if total <= shutil.disk_usage(path).free else [*lines, TOO_LARGE]
+        return lines if total - sum(sizes) <= shutil.disk_usage(path).free else [*lines, TOO_LARGE]
+
+    def _sizes(self) -> list[int]:
+        """Return the sizes in bytes of the pieces that are there."""
+        assert self.folder is not None
+        folder = self.folder.path
+        return [path.stat().st_size for path in folder.glob(f"*{ENDING}")] if folder.is_dir() else []
 
 
 def cropped(

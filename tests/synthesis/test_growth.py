@@ -14,6 +14,7 @@ from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.synthesis.compose import compose
 from nnunetv2_tf.synthesis.growth import Grown, grow
+from nnunetv2_tf.synthesis.host_files import crop_of
 from nnunetv2_tf.synthesis.native_volume import read_volume
 from nnunetv2_tf.synthesis.site_builder import healthy_site
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
@@ -153,11 +154,46 @@ def test_files_are_displaced_as_the_site_is(name, build_scene: Builder, monkeypa
     assert before.spacing == pytest.approx(grown.displacement.spacing)
 
 
-def _grown(case: OpenCase, known: Bank) -> tuple[Grown, Site]:
+@pytest.mark.parametrize("name", ["native", "thick slices", "CT"])
+def test_a_harmonised_and_grown_host_is_written_from_its_site(name, build_scene: Builder, monkeypatch):
+    """file = mean + sd (z_host + w (z_edited - z_host)) in the organ; all else is the file's own voxels."""
+    built = build_scene(SCENES[name])
+    enter(built.workspace, monkeypatch)
+    case, known = built.cases[0], bank_from_cases(built.cases, {})
+    anatomy, before = _placed(case, known)
+    harmonised = torch.where(before.organ, 0.8 * before.image + 0.1, before.image)
+    grown = grow(replace(before, image=harmonised), anatomy, known, ALL, 1.0)
+    site = grown.site
+    edited = torch.where(site.tumour > 0, site.image + 0.7, site.image)
+    label = torch.where(site.tumour > 0, site.tumour, site.label)
+    composed = compose(case, site, Edited(edited, label, 6.0), before.image, grown.displacement)
+    reader, axes = case.plan.plans["image_reader_writer"], case.plan.plans_manager.transpose_forward
+    stored = read_volume(case.files.images[0], reader).file_voxels.transpose(axes)
+    made = composed.images[0].file_voxels.transpose(axes)
+    z = (site.image + site.weight(6.0) * (edited - site.image))[0].numpy()
+    expected = z * case.intensity.sd[0] + case.intensity.mean[0]
+    crop, organ = crop_of(case), site.organ.numpy()
+    background = stored[crop] == 0 if case.has_background else np.zeros(organ.shape, bool)
+    written = organ & ~background
+    np.testing.assert_allclose(
+        made[crop][written], np.maximum(expected, 1 if case.has_background else -np.inf)[written], atol=0.51
+    )
+    outside = np.ones(stored.shape, bool)
+    outside[crop] = ~organ
+    np.testing.assert_array_equal(made[outside], stored[outside])
+    if case.has_background:
+        np.testing.assert_array_equal(made == 0, stored == 0)
+
+
+def _placed(case: OpenCase, known: Bank) -> tuple[HostAnatomy, Site]:
     anatomy = read_host(case, around_fluid=True)
     placed = place_tumours((DonorTumour("case_001"),), known, anatomy)
     assert placed is not None
-    before = healthy_site(case, anatomy, placed, None)
+    return anatomy, healthy_site(case, anatomy, placed, None)
+
+
+def _grown(case: OpenCase, known: Bank) -> tuple[Grown, Site]:
+    anatomy, before = _placed(case, known)
     return grow(before, anatomy, known, ALL, 1.0), before
 
 

@@ -69,6 +69,10 @@ def test_its_size_is_said(tmp_path, monkeypatch):
     (line,) = Pool(piece, 4, 1, PoolFolder(tmp_path, "source")).described("sites")
     assert line.startswith("sites: 4, 1 new ones an epoch, about 0.00 GB in ")
     assert Pool(piece, 4, 1).described("sites") == ["sites: made anew for each use"]
+    Pool(piece, 4, 1, PoolFolder(tmp_path, "source"))[7]
+    (tmp_path / f"{0:07d}.kept").unlink()
+    Pool(piece, 4, 1, PoolFolder(tmp_path, "source")).described("sites")
+    assert [path.stem for path in tmp_path.iterdir()] == ["0000007"]  # any piece tells how large they are
     (tmp_path / "file").touch()
     without = Pool(piece, 4, 1, PoolFolder(tmp_path / "file" / "x", "source")).described("sites")
     assert without == ["sites: 4, 1 new ones an epoch", NOT_KEPT]

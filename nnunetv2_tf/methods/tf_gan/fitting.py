@@ -172,6 +172,9 @@ class GANFit:
         around = replace(self.patches, centred=1.0)
         return as_tensors(around.fake(around.pieces.new_fake(rng), rng))
 
+    def _pools(self) -> list[str]:
+        return [*self.patches.fakes.described("sites with coarse tumours"), *self.patches.reals.described("real cases")]
+
     def _described(self) -> list[str]:
         levels, wanted = self.design.levels, self.config.levels
         patch = " x ".join(map(str, levels.patch))
@@ -183,5 +186,5 @@ class GANFit:
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
             f"{self.loop.schedule.steps} steps an epoch, {self.config.batch} patches each"
             + (f", shared by {self.team.size} processes" if self.team.size > 1 else ""),
-            *(self.patches.fakes.described("sites with coarse tumours") if self.team.is_main else ()),
+            *(self._pools() if self.team.is_main else ()),
         ]

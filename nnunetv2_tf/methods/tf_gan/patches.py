@@ -19,7 +19,7 @@ from nnunetv2_tf.working_space.stored import Case
 
 JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
 FAKE_STREAM, REAL_STREAM, SITE_STREAM = range(3)  # streams of random numbers
-STORED = np.float16  # of brightness and distance in pools
+FINE_UP_TO = 32.0  # in half precision steps are 0.016 there; pools hold brighter cases in single precision
 FAKE_VOLUMES = ("host", "coarse", "tumour", "body", "organ", "distance")
 REAL_VOLUMES = ("image", "tumour", "body", "organ", "distance")
 
@@ -48,9 +48,11 @@ class Pieces:
         """Return the same of a site drawn from a generator."""
         site = self.sample_site(rng)
         (edited,) = self.stage1.edit([site], [rng])
-        tumour, host = site.tumour.numpy(), site.image.numpy().astype(STORED)
-        coarse = in_host(edited, site, site.weight(edited.reach_mm)).numpy().astype(STORED)
-        distance = distance_to(tumour, site.spacing, self.distance_clip_mm).astype(STORED)
+        tumour = site.tumour.numpy()
+        host, coarse = _stored(
+            site.image.numpy(), in_host(edited, site, site.weight(edited.reach_mm)).numpy()
+        )  # fmt: skip
+        (distance,) = _stored(distance_to(tumour, site.spacing, self.distance_clip_mm))
         organ, body = site.organ.numpy(), site.body.numpy()
         arrays = (host, coarse, tumour, body, organ, distance)
         piece = self._reached(dict(zip(FAKE_VOLUMES, arrays, strict=True)))
@@ -60,8 +62,10 @@ class Pieces:
         """Return a real case with a tumour: REAL_VOLUMES, and the middle of its tumour."""
         case = self.donors[number].open()
         tumour = case.tumour()
-        distance = distance_to(tumour, case.grid.spacing, self.distance_clip_mm).astype(STORED)
-        arrays = (case.image().astype(STORED), tumour, case.body(), case.organ(), distance)
+        image, distance = (
+            *_stored(case.image()), *_stored(distance_to(tumour, case.grid.spacing, self.distance_clip_mm))
+        )  # fmt: skip
+        arrays = (image, tumour, case.body(), case.organ(), distance)
         return self._reached(dict(zip(REAL_VOLUMES, arrays, strict=True)))
 
     def _reached(self, volumes: Arrays) -> dict[str, np.ndarray]:
@@ -107,7 +111,7 @@ class Patches:
     def _patch(self, piece: Arrays, names: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
         centre = self._centre(piece, rng)
         parts: Mapping[str, np.ndarray] = {name: cut(piece[name], centre, self.pieces.size) for name in names}
-        return {name: part.astype(np.float32) if part.dtype == STORED else part for name, part in parts.items()}
+        return {name: part.astype(np.float32) if part.dtype.kind == "f" else part for name, part in parts.items()}
 
     def _centre(self, piece: Arrays, rng: np.random.Generator) -> np.ndarray:
         """Return (3,): the voxel in the middle of the patch."""
@@ -116,6 +120,12 @@ class Patches:
             return piece["centre"] + rng.integers(-reach, reach + 1)
         places = np.flatnonzero(piece["organ"])
         return np.array(np.unravel_index(places[int(rng.integers(len(places)))], piece["organ"].shape))
+
+
+def _stored(*volumes: np.ndarray) -> list[np.ndarray]:
+    """Return volumes in half precision where that is fine enough for all of them."""
+    largest = max(float(np.abs(volume).max(initial=0)) for volume in volumes)
+    return [volume.astype(np.float16 if largest <= FINE_UP_TO else np.float32) for volume in volumes]
 
 
 def _sums(coarse: np.ndarray, host: np.ndarray) -> np.ndarray:

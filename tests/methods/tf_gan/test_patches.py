@@ -105,8 +105,11 @@ def test_some_patches_lie_anywhere(scene: Built):
 def test_a_pool_gives_the_same_batches_kept_or_made_anew_before_and_after_an_interruption(scene: Built, tmp_path):
     kept = patches(scene, kept=tmp_path)
     batches = [kept(step) for step in range(4 * STEPS)]
-    assert len(list((tmp_path / "sites").iterdir())) <= POOL + 3 * 2
-    assert len(list((tmp_path / "real").iterdir())) <= len(scene.cases)
+    sites, real = ({int(path.stem) for path in (tmp_path / name).iterdir()} for name in ("sites", "real"))
+    assert 3 < len(sites) <= POOL + 3 * 2
+    assert sites <= set(range(POOL + 3 * 2))
+    assert real
+    assert real <= set(range(len(scene.cases)))
     again = patches(scene, kept=tmp_path)  # what another process finds there
     for other in (again, replace(kept, fakes=replace(kept.fakes, folder=None))):
         for step in (0, 7, 11):
@@ -114,6 +117,15 @@ def test_a_pool_gives_the_same_batches_kept_or_made_anew_before_and_after_an_int
             assert all(np.array_equal(made[name], batches[step][name]) for name in made)
     hosts = {batch["host"].tobytes() for batch in batches}
     assert len(hosts) == len(batches)  # places in a site are drawn anew at each use
+
+
+def test_values_that_half_precision_cannot_hold_are_kept_in_single_precision(scene: Built):
+    pieces = patches(scene).pieces
+    large = replace(scene.site(0, 1, "tf_aug"), image=scene.site(0, 1, "tf_aug").image * 1e5)
+    found = replace(pieces, sample_site=lambda _: large).new_fake(np.random.default_rng(0))
+    assert (found["host"].dtype, found["distance"].dtype) == (np.float32, np.float16)
+    assert np.isfinite(found["sums"]).all()
+    assert pieces.real(0)["image"].dtype == np.float16
 
 
 def test_patches_of_a_piece_are_those_of_the_whole_case(scene: Built):
