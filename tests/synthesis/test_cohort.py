@@ -1,17 +1,31 @@
 """What a fold may use: its training cases, their tumours, the healthy scans; and what does not go together."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import SimpleITK as sitk
 
-from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folders import KEPT, Dataset
+from nnunetv2_tf.io import array_files
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.io.files import read_json, whole_file, write_json
+from nnunetv2_tf.sets.manage import clear_kept
 from nnunetv2_tf.synthesis.cohort import Cohort
 from tests.scenes import Built
-from tests.synthesis.making import PEOPLE, cohort_of, healthy_hosts_of, make_glowing, preprocess_people, without_organ
+from tests.synthesis.making import (
+    PEOPLE,
+    cohort_of,
+    healthy_hosts_of,
+    make_glowing,
+    preprocess_people,
+    without_organ,
+    written,
+)
 from tests.workspace import HEALTHY, Workspace
 
 
@@ -123,3 +137,38 @@ def test_labels_of_one_value_may_be_lists(with_healthy: Workspace):
     write_labels({"background": 0, "brain": [1]})
     preprocess_people()
     assert not healthy_hosts_of(with_healthy).cases["person_000"].open().label().any()
+
+
+def test_a_set_is_the_same_whatever_is_kept_of_its_hosts(with_healthy: Workspace, monkeypatch):
+    """Nothing; at first; from then on; and after it was stopped in the middle of keeping something."""
+    kept = with_healthy.dataset.preprocessed / "tf" / KEPT
+
+    def made(**changes: Any) -> dict[str, bytes]:
+        part = make_glowing(with_healthy, **changes)
+        files = written(part)
+        part.remove()
+        return files
+
+    expected = made(kept_gb=0.0)
+    assert not kept.exists()
+    assert made() == expected
+    entries = {path: path.read_bytes() for path in kept.iterdir()}
+    assert len(entries) >= 4
+    assert made() == expected
+    assert made(num_processes=2) == expected
+    assert {path: path.read_bytes() for path in kept.iterdir()} == entries
+    clear_kept("501")
+    assert not kept.exists()
+
+    @contextmanager
+    def stopped(path: Path) -> Iterator[Path]:
+        with whole_file(path) as temporary:
+            yield temporary
+            temporary.write_bytes(temporary.read_bytes()[:50])
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(array_files, "whole_file", stopped)
+        made()
+    assert made() == expected
+    assert {path: path.read_bytes() for path in kept.iterdir()} == entries

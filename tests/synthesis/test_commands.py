@@ -82,6 +82,8 @@ def test_killed_and_continued(workspace: Workspace):
     [
         (["-s", "a"], "Say how many cases: -num_cases N"),
         (["-s", "a", "-num_cases", "0"], "a whole number of at least 1, not '0'"),
+        (["-s", "a", "-num_cases", "1", "-kept_gb", "-1"], "a number of gigabytes, 0 or more, not '-1'"),
+        (["-s", "a", "-num_cases", "1", "-kept_gb", "all"], "a number of gigabytes, 0 or more, not 'all'"),
         (["-s", "n50", "-num_cases", "1"], "A set cannot be called 'n50'"),
         (["-s", "a", "-num_cases", "1", "-num_parts", "2", "-part_id", "2"], "-part_id goes from 0 to 1, not 2"),
         (["-s", "a", "-num_cases", "1", "-num_parts", "2", "--overwrite"], "would delete what other parts have made"),
