@@ -34,5 +34,8 @@ def _shifted(mask: np.ndarray, spacing: Sequence[float], limit: float) -> np.nda
 def _transformed(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     image = sitk.GetImageFromArray(mask.view(np.uint8))
     image.SetSpacing([float(step) for step in spacing[::-1]])
-    squared = sitk.SignedMaurerDistanceMap(image, squaredDistance=True, useImageSpacing=True)
-    return np.maximum(sitk.GetArrayFromImage(squared), 0)
+    distances = sitk.SignedMaurerDistanceMapImageFilter()
+    distances.SetNumberOfThreads(1)  # workers share the cores
+    distances.SetSquaredDistance(True)
+    distances.SetUseImageSpacing(True)
+    return np.maximum(sitk.GetArrayFromImage(distances.Execute(image)), 0)

@@ -80,12 +80,13 @@ def _take(function: Callable[[Any], Any]) -> None:
 
 
 def use_one_thread() -> None:
-    """Let products of matrices, and ITK, work in one thread from now on: workers share the cores, and would wait."""
-    import SimpleITK as sitk
+    """Let numpy's products of matrices work in one thread from now on: workers share the cores, and would wait.
+
+    Their results do not depend on it. Those of registration and convolutions may, so these are left alone.
+    """
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(1)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    threadpool_limits(1, user_api="blas")
 
 
 def end_with_parent() -> None:
