@@ -13,7 +13,6 @@ growth adds at most 5.
 
 import argparse
 import cProfile
-import os
 import pstats
 import resource
 import sys
@@ -26,13 +25,14 @@ from time import perf_counter
 
 import torch
 
+from benchmarks.commands import enter
 from benchmarks.placement import prepared
 from benchmarks.ratios import Ratio, interleaved
 from nnunetv2_tf.dataset.cases import channel_names
-from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.label_roles import class_values
 from nnunetv2_tf.io.arguments import KEPT_GB
-from nnunetv2_tf.io.array_cache import clear
+from nnunetv2_tf.io.array_cache import clear, entries
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.io.parallel import use_one_thread
@@ -50,7 +50,7 @@ from nnunetv2_tf.working_space.stored import Case
 
 FIRST, AFTERWARDS, GROWTH = 4.0, 2.5, 5.0  # goals
 LINES, PAIRS = 8, 16
-SHOWN = 40  # functions of a profile
+SHOWN = 45  # functions of a profile
 
 
 def typed_in(dataset: Dataset, folder: Path) -> FitResult:
@@ -112,43 +112,55 @@ def hosts_of(arguments: argparse.Namespace) -> HealthyHostPool:
     root = arguments.root.resolve()
     if arguments.d is None:
         return prepared(root)
-    os.environ |= {name: str(root / name) for name in VARIABLES}
+    enter(root)
     dataset = Dataset.find(arguments.d)
     plan = Plan.read(dataset, arguments.p, "3d_fullres")
     return HealthyHostPool(Cohort(dataset, plan, 0, Dataset.find(arguments.healthy), KEPT_GB), 0, SamplingConfig())
 
 
-def measured(hosts: HealthyHostPool, folder: Path, show: bool) -> tuple[Ratio, Ratio]:
-    """Measure cases on first use of a host, and afterwards."""
-    todo, cache = tasks(hosts, folder), hosts.cohort.cache.folder
-    donors = [[hosts.cohort.training[name] for name in task.line.donors] for task in todo]
-    for task in todo:
-        make(task)  # intensities and appearances are measured once and kept
-    turns: Counter[str] = Counter()
+class Measurement:
+    """Cases of a recipe's first lines, against reading and writing their files."""
 
-    def turn(who: str) -> int:
-        turns[who] += 1
-        return (turns[who] - 1) % LINES
+    def __init__(self, hosts: HealthyHostPool, folder: Path) -> None:
+        self.todo, self.cache, self.folder = tasks(hosts, folder), hosts.cohort.cache.folder, folder
+        self.donors = [[hosts.cohort.training[name] for name in task.line.donors] for task in self.todo]
+        self.turns: Counter[str] = Counter()
+        self.fill()  # intensities and appearances are measured once and kept
 
-    def reference() -> float:
-        index = turn("reference")
-        return read_and_write(todo[index], donors[index], folder)
+    def fill(self) -> None:
+        """Make all cases once, so that what is kept of hosts is there."""
+        for task in self.todo:
+            make(task)
 
-    def first() -> float:
-        clear(cache)
-        return make(todo[turn("ours")])
+    def ratio(self, first_use: bool) -> Ratio:
+        """Return ours over the reference, on first use of a host or afterwards."""
 
-    on_first_use = interleaved(reference, first, PAIRS)
-    for task in todo:
-        make(task)
-    afterwards = interleaved(reference, lambda: make(todo[turn("ours")]), PAIRS)
-    if show:
-        with cProfile.Profile() as profile:
-            for task in todo:
-                make(task)
-        pstats.Stats(profile, stream=sys.stdout).sort_stats("cumulative").print_stats("nnunetv2_tf", SHOWN)
-    todo[0].part.remove()
-    return on_first_use, afterwards
+        def ours() -> float:
+            if first_use:
+                clear(self.cache)
+            return make(self.todo[self._turn("ours")])
+
+        def reference() -> float:
+            index = self._turn("reference")
+            return read_and_write(self.todo[index], self.donors[index], self.folder)
+
+        self.fill()
+        return interleaved(reference, ours, PAIRS)
+
+    def show(self, what: str, first_use: bool) -> None:
+        """Print a profile of all cases."""
+        profile = cProfile.Profile()
+        for task in self.todo:
+            if first_use:
+                clear(self.cache)
+            profile.runcall(make, task)
+        print(f"{LINES} cases, {what}:")
+        pstats.Stats(profile, stream=sys.stdout).sort_stats("cumulative").print_stats(SHOWN)
+        pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(SHOWN)
+
+    def _turn(self, who: str) -> int:
+        self.turns[who] += 1
+        return (self.turns[who] - 1) % LINES
 
 
 def main() -> int:
@@ -160,10 +172,18 @@ def main() -> int:
     use_one_thread()
     plain = hosts_of(arguments)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        first, afterwards = measured(plain, folder, arguments.profile)
-        _, grown = measured(replace(plain, sampling=USUAL), folder, arguments.profile)
-    kept = [path.stat().st_size for path in plain.cohort.cache.folder.iterdir()]
+        without = Measurement(plain, Path(scratch))
+        first, afterwards = without.ratio(first_use=True), without.ratio(first_use=False)
+        kept = [size for size, _ in entries(without.cache).values()]
+        growing = Measurement(replace(plain, sampling=USUAL), Path(scratch))
+        grown = growing.ratio(first_use=False)
+        if arguments.profile:
+            without.show("first use", first_use=True)
+            without.fill()
+            without.show("afterwards", first_use=False)
+            growing.fill()
+            growing.show("with growth", first_use=False)
+        without.todo[0].part.remove()
     added = grown.median - afterwards.median
     print(f"on first use of a host: {first} (goal: at most {FIRST:g})")
     print(f"afterwards: {afterwards} (goal: at most {AFTERWARDS:g})")

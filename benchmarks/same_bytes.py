@@ -17,9 +17,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 PLANS, TRAINER = "nnUNetPlansTiny", "TFBaselineTrainer_1epochs_seed0"
-FILES_LEFT_OUT = (".png", ".txt", ".pth", ".lock", ".html")  # pictures, logs, checkpoints (archives name the process)
+FILES_LEFT_OUT = (
+    ".png",
+    ".txt",
+    ".pth",
+    ".lock",
+    ".html",
+    ".kept",
+)  # pictures, logs, checkpoints (archives name the process), what is kept
 LEFT_OUT = {
     "versions": "of packages, and the commit",
     "hash": "of a manifest, which holds versions",
@@ -157,7 +166,8 @@ def _compare(before: Path, after: Path) -> int:
     differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     for name in differing:
         state = "only before" if name not in new else "only after" if name not in old else "differs"
-        print(f"{state}: {name}")
+        how = _how_much(before / name, after / name) if state == "differs" and name.endswith(".nii.gz") else ""
+        print(f"{state}: {name}{how}")
     kinds: dict[str, int] = {}
     for name in set(old) - set(differing):
         kind = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
@@ -166,6 +176,19 @@ def _compare(before: Path, after: Path) -> int:
     print(f"left out: {', '.join(FILES_LEFT_OUT)}; in JSON files {', '.join(LEFT_OUT)}")
     print(f"{len(old)} files before, {len(new)} after, {len(differing)} differ")
     return 1 if differing else 0
+
+
+def _how_much(before: Path, after: Path) -> str:
+    """Say how far two volumes of the same size are apart."""
+    import nibabel
+
+    old, new = (np.asarray(nibabel.load(path).dataobj, np.float64) for path in (before, after))  # type: ignore[attr-defined]
+    if old.shape != new.shape:
+        return " in size"
+    body, apart = old != 0, np.abs(new - old)
+    return (
+        f" by at most {apart.max():g} (sd {old[body].std():.1f}), in {(apart > 0).sum() / body.sum():.1%} of the voxels"
+    )
 
 
 def _digests(folder: Path) -> dict[str, str]:

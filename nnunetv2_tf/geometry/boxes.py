@@ -87,6 +87,24 @@ def cut(volume: np.ndarray, centre: np.ndarray, size: Sequence[int]) -> np.ndarr
     return part
 
 
+def reached_by_cuts(
+    shape: Sequence[int], centre: np.ndarray, size: Sequence[int], jitter: np.ndarray
+) -> Box:  # fmt: skip
+    """Return the box of a volume of this shape outside of which no `cut` of a size around a voxel reads.
+
+    Cuts from that box are those from the volume, also where they are shifted at its edge.
+
+    Args:
+        shape: (3,)
+        centre: (3,) voxel
+        size: of the cuts
+        jitter: (3,) voxels by which their middle differs from the centre at the most
+    """
+    whole, first = np.array(shape), centre - np.array(size) // 2
+    low = np.clip(first - jitter, 0, np.maximum(whole - size, 0))
+    return box_from(low, np.clip(first + jitter + size, np.minimum(size, whole), whole))
+
+
 def starting_at(grid: np.ndarray, start: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the grid (4, 4) of the part of a volume that begins at a voxel."""
     moved = grid.copy()

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from nnunetv2_tf.geometry.boxes import Box
+from nnunetv2_tf.geometry.boxes import Box, box_from, widened
 
 TRUNCATE = 4.0  # standard deviations at which a Gaussian is cut off
 TILE = 64  # voxels along an axis that one product makes
@@ -24,13 +24,12 @@ def smoothed(volume: np.ndarray, sigma: Sequence[float], box: Box | None = None)
         sigma: standard deviation in voxels, by axis; 0: none
         box: of the volume; None: all of it
     """
-    box = box or _everything(volume)
-    result = _cut_to_reach(volume, sigma, box)
-    for axis, (width, part, size) in enumerate(zip(sigma, box, volume.shape, strict=True)):
-        first = max(0, part.start - radius(width))
+    box = box or box_from((0, 0, 0), volume.shape)
+    needed = widened(box, [radius(width) for width in sigma], volume.shape)
+    result = np.asarray(volume[needed], np.float32)
+    for axis, (width, part, around, size) in enumerate(zip(sigma, box, needed, volume.shape, strict=True)):
         if width:
-            weights = _gaussian(float(width), size, part.start, part.stop)[:, first : first + result.shape[axis]]
-            result = _along(result, weights, axis)
+            result = _along(result, _gaussian(float(width), size, part.start, part.stop)[:, around], axis)
     return result
 
 
@@ -45,19 +44,6 @@ def spline_weights(volume: np.ndarray) -> np.ndarray:
 def radius(sigma: float) -> int:
     """Return how many voxels on each side a Gaussian looks at."""
     return int(TRUNCATE * sigma + 0.5)
-
-
-def _everything(volume: np.ndarray) -> Box:
-    return tuple(slice(0, size) for size in volume.shape)
-
-
-def _cut_to_reach(volume: np.ndarray, sigma: Sequence[float], box: Box) -> np.ndarray:
-    """Return the part of a volume that its blurred box depends on; where nothing is blurred, the box itself."""
-    wide = tuple(
-        slice(max(0, part.start - radius(width)), min(size, part.stop + radius(width)))
-        for part, width, size in zip(box, sigma, volume.shape, strict=True)
-    )
-    return np.asarray(volume[wide], np.float32)
 
 
 @lru_cache(maxsize=64)

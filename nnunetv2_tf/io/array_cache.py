@@ -45,24 +45,27 @@ class ArrayCache:
                 os.utime(path)
             return known
         arrays = compute()
+        if self._is_full():
+            self._say_once(f"it holds {self.most_gb:g} GB")
+            return arrays
         try:
-            if self._is_full():
-                raise OSError(f"it holds {self.most_gb:g} GB")
             write_arrays(path, arrays, source)
         except OSError as error:
-            if self.folder not in _said:
-                _said.add(self.folder)
-                reason = error.strerror or error
-                print(f"Nothing more is kept in {self.folder} ({reason}); going on without.", flush=True)
+            self._say_once(str(error.strerror or error))
         return arrays
+
+    def _say_once(self, reason: str) -> None:
+        if self.folder not in _said:
+            _said.add(self.folder)
+            print(f"Nothing more is kept in {self.folder} ({reason}); going on without.", flush=True)
 
     def _is_full(self) -> bool:
         """Tell whether there is no room for another entry; delete what is old before."""
         if self.most_gb == float("inf"):
             return False
-        entries, limit = _entries(self.folder), self.most_gb * GIGABYTE
-        total = sum(size for size, _ in entries.values())
-        for path, (size, asked) in entries.items() if total >= limit else ():
+        kept, limit = entries(self.folder), self.most_gb * GIGABYTE
+        total = sum(size for size, _ in kept.values())
+        for path, (size, asked) in kept.items() if total >= limit else ():
             if time.time() - asked > MONTH:
                 path.unlink(missing_ok=True)
                 total -= size
@@ -70,20 +73,20 @@ class ArrayCache:
 
 
 def clear(folder: Path) -> int:
-    """Delete a folder of kept arrays; return how many bytes that freed."""
-    freed = sum(size for size, _ in _entries(folder).values())
+    """Delete a folder of kept arrays, or of such folders; return how many bytes that freed."""
+    freed = sum(size for size, _ in entries(folder).values())
     shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
-def _entries(folder: Path) -> dict[Path, tuple[int, float]]:
+def entries(folder: Path) -> dict[Path, tuple[int, float]]:
     """Return each entry's size and when it was asked for; delete what killed processes left half-written long ago."""
-    entries = {}
-    for path in folder.iterdir() if folder.is_dir() else ():
+    found = {}
+    for path in folder.rglob("*"):
         with suppress(OSError):  # another process may have deleted it just now
             stat = path.stat()
-            if path.name.endswith(ENDING):
-                entries[path] = stat.st_size, stat.st_mtime
-            elif path.name.endswith(".tmp") and time.time() - stat.st_mtime > HOUR:
+            if path.suffix == ENDING:
+                found[path] = stat.st_size, stat.st_mtime
+            elif path.suffix == ".tmp" and time.time() - stat.st_mtime > HOUR:
                 path.unlink()
-    return entries
+    return found

@@ -68,7 +68,7 @@ class _Edit:
     after: np.ndarray  # (Z, Y, X) the edited label
     whole: bool  # the edit replaces what was there
     spared: np.ndarray | None = None  # (Z, Y, X) bool: where 0 stays 0 in each channel, beyond the reach
-    anew: bool = False  # delta is what the image becomes, where the weight is 1
+    absolute: bool = False  # delta is z_edited itself, where the weight is 1
 
     def within(self, content: np.ndarray, box: Box, host: OpenCase) -> "_Edit":
         """Return the edit where a mask of the crop is True, and nothing elsewhere."""
@@ -94,16 +94,16 @@ def compose(
     check_not_replaced(host, stored, images, label)
     _renumber(label, host)
     content = content_of(host, images) if host.has_background else None
-    anew = unharmonised is not None and displacement is not None and not host.grid.resampled
+    absolute = unharmonised is not None and displacement is not None and not host.grid.resampled
     if displacement is not None:
-        _displace(host, () if anew else images, label, displacement)
+        _displace(host, () if absolute else images, label, displacement)
     box = _native_box(host, site, edited)
     written = np.zeros(0)
     if box is not None:
         edit = _on_native_grid(host, site, edited, box)
         painted, where = edit, box
         if unharmonised is not None:
-            before = None if anew else _displaced(unharmonised, displacement)
+            before = None if absolute else _displaced(unharmonised, displacement)
             painted, where = _harmonised(host, site, before, edit, box)
         if content is not None:
             edit, painted = edit.within(content, box, host), painted.within(content, where, host)
@@ -171,7 +171,7 @@ def _harmonised(host: OpenCase, site: Site, before: np.ndarray | None, edit: _Ed
     spared = np.ones(inside.shape, bool)
     spared[here] = edit.weight == 0
     weight = inside.astype(np.float32)
-    return replace(edit, delta=delta, weight=weight, spared=spared, anew=before is None), wide
+    return replace(edit, delta=delta, weight=weight, spared=spared, absolute=before is None), wide
 
 
 def _on_native_grid(host: OpenCase, site: Site, edited: Edited, box: Box) -> _Edit:
@@ -224,10 +224,10 @@ def _displace(host: OpenCase, images: Sequence[Volume], label: Volume, displacem
 def _write_image(volume: Volume, part: np.ndarray, edit: _Edit, channel: Channel) -> None:
     """Add the edit to a part of a volume."""
     change = channel.sd * edit.weight * edit.delta[channel.index]
-    where = edit.weight > 0 if edit.anew else change != 0
+    where = edit.weight > 0 if edit.absolute else change != 0
     if channel.background and edit.spared is not None:
         where &= ~(edit.spared & (volume.to_native(part) == 0))
-    if edit.anew:
+    if edit.absolute:
         native = channel.mean + change[where].astype(np.float64)
     else:
         native = volume.to_native(part[where]).astype(np.float64)

@@ -105,8 +105,8 @@ class FitJob:
             self.team.broadcast(True)
             learnt = [path for path in sorted(self.folder.iterdir()) if path.suffix in LEARNT and path.name != CONFIG]
             files = {path.name: file_digest(path) for path in learnt}
+            shutil.rmtree(self._pool.path, ignore_errors=True)  # first, so that a kill leaves none of a finished fit
             write_json(self.folder / DONE, {"order": self.config.hash, "files": files})
-            shutil.rmtree(self._pool.path, ignore_errors=True)
 
     def _learn(self) -> None:
         cohort = self.hosts.cohort

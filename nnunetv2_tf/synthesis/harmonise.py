@@ -141,7 +141,7 @@ def _by_table(values: np.ndarray, quantiles: np.ndarray, targets: np.ndarray) ->
     table = np.interp(np.linspace(low, high, TABLE), quantiles, targets).astype(np.float32)
     place = (values - np.float32(low)) * np.float32((TABLE - 1) / max(high - low, 1e-6))
     first = np.minimum(place.astype(np.int32), TABLE - 2)
-    return table[first] + (place - first).astype(np.float32) * np.diff(table)[first]
+    return table[first] + np.subtract(place, first, dtype=np.float32) * np.diff(table)[first]
 
 
 def _stretches(where: np.ndarray) -> list[np.ndarray]:

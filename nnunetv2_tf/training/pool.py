@@ -6,14 +6,14 @@ first makes it.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from nnunetv2_tf.io.array_cache import ENDING, ArrayCache
+from nnunetv2_tf.io.array_cache import ArrayCache, entries
 from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.io.parallel import in_parallel
 
@@ -30,12 +30,13 @@ class PoolFolder:
     source: str  # digest of all that its pieces depend on, besides their numbers
 
     def __truediv__(self, name: str) -> "PoolFolder":
+        """Return a folder in it."""
         return PoolFolder(self.path / name, self.source)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Pieces by number; it is sent to worker processes."""
+    """Training data that is used again and again, in numbered pieces; it is sent to worker processes."""
 
     make: Callable[[int], Arrays]
     size: int | None  # pieces in use at a time; None: each is used once, and none is kept
@@ -62,10 +63,8 @@ class Pool:
 
     def tidy(self, epoch: int) -> None:
         """Delete the pieces that no epoch from this one on uses."""
-        if self.folder is None or not self.folder.path.is_dir():
-            return
-        for path in self.folder.path.glob(f"*{ENDING}"):
-            if int(path.name.removesuffix(ENDING)) < epoch * self.renewed:
+        for path in self._kept():
+            if int(path.stem) < epoch * self.renewed:
                 path.unlink(missing_ok=True)
 
     def described(self, what: str) -> list[str]:
@@ -73,38 +72,14 @@ class Pool:
         if self.size is None or self.folder is None:
             return [f"{what}: made anew for each use"]
         turnover, path = f", {self.renewed} new ones an epoch" if self.renewed else "", self.folder.path
-        if not self._sizes():
+        if not self._kept():
             self[0]
-        sizes = self._sizes()
+        sizes = [size for size, _ in self._kept().values()]
         if not sizes:
             return [f"{what}: {self.size}{turnover}", NOT_KEPT]
         total = (self.size + self.renewed) * sum(sizes) / len(sizes)
         lines = [f"{what}: {self.size}{turnover}, about {total / 1e9:.2f} GB in {path} until the fit has ended"]
         return lines if total - sum(sizes) <= shutil.disk_usage(path).free else [*lines, TOO_LARGE]
 
-    def _sizes(self) -> list[int]:
-        """Return the sizes in bytes of the pieces that are there."""
-        assert self.folder is not None
-        folder = self.folder.path
-        return [path.stat().st_size for path in folder.glob(f"*{ENDING}")] if folder.is_dir() else []
-
-
-def cropped(
-    volumes: Arrays, centre: Sequence[int] | np.ndarray, size: Sequence[int], jitter: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the part of volumes (..., Z, Y, X) that patches around a voxel come from, and the voxel in that part.
-
-    Patches cut from the part, by `geometry.boxes.cut`, are those cut from the whole.
-
-    Args:
-        volumes: of one shape
-        centre: (3,) voxel
-        size: of patches
-        jitter: (3,) voxels by which their middle differs from the centre at the most
-    """
-    whole = np.array(next(iter(volumes.values())).shape[-3:])
-    first = np.asarray(centre) - np.array(size) // 2
-    low = np.clip(first - jitter, 0, np.maximum(whole - size, 0))
-    high = np.clip(first + jitter + size, np.minimum(size, whole), whole)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return {name: volume[(..., *box)] for name, volume in volumes.items()}, np.asarray(centre) - low
+    def _kept(self) -> dict[Path, tuple[int, float]]:
+        return {} if self.folder is None else entries(self.folder.path)

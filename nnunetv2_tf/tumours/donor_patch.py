@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter
 
 from nnunetv2_tf.geometry.boxes import overlap
 from nnunetv2_tf.geometry.resampling import resample, resample_label
@@ -50,9 +50,8 @@ def warped_patch(tumour: WarpedTumour, donor: OpenCase, shape: Sequence[int], sp
         (part.start - first, first + size - part.stop)
         for part, first, size in zip(inside, lesion.start, lesion.label.shape, strict=True)
     ]  # the lesion's box is a voxel larger than its tumour, which may lie at the edge
-    near = tumour.label > 0
-    for axis, step in enumerate(spacing):
-        near = maximum_filter1d(near, 2 * round(SEEN / step) + 1, axis=axis, mode="constant")
+    around = [2 * round(SEEN / step) + 1 for step in spacing]
+    near = np.asarray(maximum_filter(tumour.label > 0, around, mode="constant"))
     image, organ = warp.seen(
         np.pad(donor.image(inside), [(0, 0), *wider], mode="edge"), np.pad(donor.organ()[inside], wider), near
     )

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from nnunetv2_tf.geometry.boxes import Box, box_from, overlap, starting_at
+from nnunetv2_tf.geometry.boxes import Box, overlap, shape_of, starting_at
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.geometry.rotation import rotation
 from nnunetv2_tf.tumours.bank import Lesion
@@ -72,7 +72,7 @@ class Warp:
         seen, inside = np.zeros((len(image), *self.shape), np.float32), np.zeros(self.shape, bool)
         for channel, target in zip(image, seen, strict=True):
             target.ravel()[voxels] = map_coordinates(channel, places, order=1, mode="nearest")
-        inside.ravel()[voxels] = looked_up(mask, places, 0.5)
+        inside.ravel()[voxels] = _looked_up(mask, places, 0.5)
         return seen, inside
 
     @cached_property
@@ -118,10 +118,9 @@ def warp_to_grid(tumour: DonorTumour, lesion: Lesion, midline: float, grid: np.n
     if tumour.elastic_seed is not None:
         whole, first = shape, start
         start, shape = _box_around(way, lesion.outline, margin + np.abs(way[:3, :3]).sum(axis=1))  # and a voxel more
-        start, end = np.maximum(start, first), np.minimum(start + shape, first + whole)
-        shape = end - start
-        rng = np.random.default_rng(tumour.elastic_seed)
-        field = _field(whole, box_from(start - first, end - first), spacing, radius, rng)
+        part, _ = overlap(start - first, shape.tolist(), whole.tolist())
+        start, shape = first + [cut.start for cut in part], np.array(shape_of(part))
+        field = _field(whole, part, spacing, radius, np.random.default_rng(tumour.elastic_seed))
     back = starting_at(np.linalg.inv(way), start)
     return Warp(start, tuple(shape.tolist()), back, field)
 
@@ -166,7 +165,7 @@ def _basis(size: int, step: float, wavelength: float) -> np.ndarray:
 
 def _sampled_label(label: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Sample a label map at places (3, Z, Y, X) between voxels, linearly interpolated, as `resample_label` decides."""
-    sampled = looked_up(_alike(np.pad(label, 1)), places, 1.0)
+    sampled = _looked_up(_alike(np.pad(label, 1)), places, 1.0)
     between = sampled == UNLIKE
     there = places[:, between]
     values = np.unique(label[label > 0])
@@ -187,7 +186,7 @@ def _alike(label: np.ndarray) -> np.ndarray:
     return np.where(low == high, low, UNLIKE).astype(label.dtype)
 
 
-def looked_up(volume: np.ndarray, places: np.ndarray, offset: float) -> np.ndarray:
+def _looked_up(volume: np.ndarray, places: np.ndarray, offset: float) -> np.ndarray:
     """Return a volume's values at the whole part of places (3, ...) float32 plus an offset; 0 beyond its edges."""
     index, inside = np.zeros(places.shape[1:], np.int32), np.ones(places.shape[1:], bool)
     for place, size in zip(places, volume.shape, strict=True):

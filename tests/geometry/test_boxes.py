@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.baseline.encoder import crop_size
-from nnunetv2_tf.geometry.boxes import box_around, centre_of, cut, overlap
+from nnunetv2_tf.geometry.boxes import box_around, centre_of, cut, overlap, reached_by_cuts
 
 
 def test_sizes_are_what_encoders_can_halve():
@@ -52,3 +52,17 @@ def test_boxes_overlap_where_both_are(start):
             assert whole[tuple(place)] == box[index]
             whole[tuple(place)] = 0
     assert not whole.any()
+
+
+@pytest.mark.parametrize("whole", [(30, 20, 12), (9, 40, 16)])
+def test_cuts_from_the_box_they_reach_are_those_from_the_whole(whole):
+    rng = np.random.default_rng(0)
+    size, jitter = (12, 10, 16), np.array([3, 2, 4])
+    volume = rng.normal(size=whole)
+    for _ in range(200):
+        centre = rng.integers(whole)
+        box = reached_by_cuts(whole, centre, size, jitter)
+        part, there = volume[box], centre - [along.start for along in box]
+        assert (np.array(part.shape) <= size + 2 * jitter).all()
+        shift = rng.integers(-jitter, jitter + 1)
+        np.testing.assert_array_equal(cut(part, there + shift, size), cut(volume, centre + shift, size))

@@ -7,8 +7,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from nnunetv2_tf.geometry.boxes import cut
-from nnunetv2_tf.training.pool import NOT_KEPT, TOO_LARGE, Pool, PoolFolder, cropped
+from nnunetv2_tf.training.pool import NOT_KEPT, TOO_LARGE, Pool, PoolFolder
 
 made: Counter[int] = Counter()
 
@@ -78,16 +77,3 @@ def test_its_size_is_said(tmp_path, monkeypatch):
     assert without == ["sites: 4, 1 new ones an epoch", NOT_KEPT]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Mock(free=100))
     assert Pool(piece, 4, 1, PoolFolder(tmp_path, "source")).described("sites")[1:] == [TOO_LARGE]
-
-
-@pytest.mark.parametrize("whole", [(30, 20, 12), (9, 40, 16)])
-def test_patches_of_a_part_are_those_of_the_whole(whole):
-    rng = np.random.default_rng(0)
-    size, jitter = (12, 10, 16), np.array([3, 2, 4])
-    volume = rng.normal(size=whole)
-    for _ in range(200):
-        centre = rng.integers(whole)
-        parts, there = cropped({"volume": volume}, centre, size, jitter)
-        assert (np.array(parts["volume"].shape) <= size + 2 * jitter).all()
-        shift = rng.integers(-jitter, jitter + 1)
-        np.testing.assert_array_equal(cut(parts["volume"], there + shift, size), cut(volume, centre + shift, size))

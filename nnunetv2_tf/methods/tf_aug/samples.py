@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt, minimum_filter1d
+from scipy.ndimage import distance_transform_edt, minimum_filter
 from torch import Tensor
 
 from nnunetv2_tf.baseline.class_features import Features, class_means, features_around
@@ -43,7 +43,7 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     edge = np.hypot(config.edge_mm / spacing, config.edge_voxels)
     if edge.any():
         widest = float((edge * spacing).max())
-        edge *= min(1.0, depth_up_to(tumour[found] > 0, site.spacing, widest / DEEPEST) * DEEPEST / widest)
+        edge *= min(1.0, _depth_up_to(tumour[found] > 0, site.spacing, widest / DEEPEST) * DEEPEST / widest)
     margins = (np.ceil(TRUNCATE * width + 1).astype(int).tolist() for width in (edge, sigma + edge))
     inner, wide = (widened(found, margin, tumour.shape) for margin in margins)  # to blur the one takes the other
     organ, image, here = site.organ.numpy()[wide], site.image.numpy()[(slice(None), *wide)], within(inner, wide)
@@ -59,13 +59,11 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     return inner, CoarseParts(x_h, blurred, shares, detail, fixed)
 
 
-def depth_up_to(mask: np.ndarray, spacing: Sequence[float], limit: float) -> float:
+def _depth_up_to(mask: np.ndarray, spacing: Sequence[float], limit: float) -> float:
     """Return the distance in mm from the surface of a mask of bool to its innermost voxel, or the limit."""
     inside = np.pad(mask, 1)
-    cube = inside.view(np.uint8)
-    for axis, step in enumerate(spacing):
-        cube = minimum_filter1d(cube, 2 * int(limit / step) + 1, axis=axis, mode="constant")
-    if cube.any():  # a cube around a voxel, which holds a ball as large as the limit
+    cube = [2 * int(limit / step) + 1 for step in spacing]  # around a voxel: it holds a ball as large as the limit
+    if np.any(minimum_filter(inside, cube, mode="constant")):
         return limit
     return min(float(np.asarray(distance_transform_edt(inside, sampling=spacing)).max()), limit)
 

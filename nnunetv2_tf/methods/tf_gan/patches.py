@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_tf.geometry.boxes import centre_of, cut
+from nnunetv2_tf.geometry.boxes import centre_of, cut, reached_by_cuts
 from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Method, Site
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
-from nnunetv2_tf.training.pool import Pool, cropped
+from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.stored import Case
 
 JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
@@ -52,9 +52,8 @@ class Pieces:
         host, coarse = _stored(
             site.image.numpy(), in_host(edited, site, site.weight(edited.reach_mm)).numpy()
         )  # fmt: skip
-        (distance,) = _stored(distance_to(tumour, site.spacing, self.distance_clip_mm))
         organ, body = site.organ.numpy(), site.body.numpy()
-        arrays = (host, coarse, tumour, body, organ, distance)
+        arrays = (host, coarse, tumour, body, organ, self._distance(tumour, site.spacing))
         piece = self._reached(dict(zip(FAKE_VOLUMES, arrays, strict=True)))
         return {**piece, "n_norm": np.array(site.n_norm), "sums": _sums(coarse, host)}
 
@@ -62,18 +61,21 @@ class Pieces:
         """Return a real case with a tumour: REAL_VOLUMES, and the middle of its tumour."""
         case = self.donors[number].open()
         tumour = case.tumour()
-        image, distance = (
-            *_stored(case.image()), *_stored(distance_to(tumour, case.grid.spacing, self.distance_clip_mm))
-        )  # fmt: skip
-        arrays = (image, tumour, case.body(), case.organ(), distance)
+        (image,) = _stored(case.image())
+        arrays = (image, tumour, case.body(), case.organ(), self._distance(tumour, case.grid.spacing))
         return self._reached(dict(zip(REAL_VOLUMES, arrays, strict=True)))
+
+    def _distance(self, tumour: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+        (distance,) = _stored(distance_to(tumour, spacing, self.distance_clip_mm))
+        return distance
 
     def _reached(self, volumes: Arrays) -> dict[str, np.ndarray]:
         centre = centre_of(volumes["tumour"])
         if self.whole:
             return {**volumes, "centre": centre}
-        part, centre = cropped(volumes, centre, self.size, np.array(self.size) // JITTER)
-        return {**part, "centre": centre}
+        box = reached_by_cuts(volumes["tumour"].shape, centre, self.size, np.array(self.size) // JITTER)
+        parts = {name: volume[(..., *box)] for name, volume in volumes.items()}
+        return {**parts, "centre": centre - [part.start for part in box]}
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class Patches:
 
     def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return a patch of a real case with a tumour: REAL_VOLUMES, all named real_..."""
-        patch = self._patch(self.reals.draw(0, rng, 0), REAL_VOLUMES, rng)
+        piece = self.reals[int(rng.integers(len(self.pieces.donors)))]
+        patch = self._patch(piece, REAL_VOLUMES, rng)
         return {f"real_{name}": volume for name, volume in patch.items()}
 
     def _patch(self, piece: Arrays, names: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
