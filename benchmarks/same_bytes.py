@@ -21,14 +21,8 @@ import numpy as np
 
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 PLANS, TRAINER = "nnUNetPlansTiny", "TFBaselineTrainer_1epochs_seed0"
-FILES_LEFT_OUT = (
-    ".png",
-    ".txt",
-    ".pth",
-    ".lock",
-    ".html",
-    ".kept",
-)  # pictures, logs, checkpoints (archives name the process), what is kept
+# pictures, logs, checkpoints (archives name the process), what is kept of hosts
+FILES_LEFT_OUT = (".png", ".txt", ".pth", ".lock", ".html", ".kept")
 LEFT_OUT = {
     "versions": "of packages, and the commit",
     "hash": "of a manifest, which holds versions",
