@@ -71,7 +71,7 @@ def content_of(host: OpenCase, images: Sequence[Volume]) -> np.ndarray:
 
 
 def filled_up(mask: np.ndarray) -> np.ndarray:
-    """Return a mask (Z, Y, X) of bool with its holes filled, as nnU-Net fills them, in a third of the time."""
+    """Return a mask (Z, Y, X) of bool with its holes filled, as nnU-Net fills them, but faster."""
     pieces: np.ndarray = np.zeros(mask.shape, np.int32)
     ndimage.label(~mask, output=pieces)
     open_ = np.zeros(int(pieces.max()) + 1, bool)
