@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.in_memory import made_example
 from benchmarks.starting_line import DATASET, HEALTHY, PLANS
 from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_aug.method import TFAug
-from nnunetv2_tf.quality.examples import Example, example, matched_by_volume
+from nnunetv2_tf.quality.examples import Example, matched_by_volume
 from nnunetv2_tf.quality.two_samples import Estimate
-from nnunetv2_tf.report.measured_examples import person, real_examples, surroundings
+from nnunetv2_tf.report.measured_examples import real_examples
 from nnunetv2_tf.report.realism import Yardsticks
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.finished import Finished
 from nnunetv2_tf.synthesis.fitting import find_fit
 from nnunetv2_tf.synthesis.free_sides import FreeSidePool
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
@@ -138,25 +138,14 @@ class Ablation:
         return {**{name: found[name] for name in FIGURES if name in found}, EDGE: Estimate(ratio, np.nan, np.nan)}
 
     def _example(self, variant: Variant, method: TFAug, pool: HostPool, line: RecipeLine) -> Example:
-        cohort, host = self.healthy.cohort, pool.cases[line.host].open()
-        builder = pool.site_builder(line)
+        cohort, builder = self.healthy.cohort, pool.site_builder(line)
         assert isinstance(builder, HealthySiteBuilder)
         builder = replace(builder, sampling=variant.sampling)
         if builder.appearance_source is not None and not variant.own_looks:
             names = sorted(cohort.training)
             drawn = int(np.random.default_rng([line.seed, OTHER_LOOKS]).integers(len(names)))
             builder = replace(builder, appearance_source=cohort.training[names[drawn]])
-        site = builder.build(host, with_donors=method.pastes).site
-        (edited,) = method.edit([site], [np.random.default_rng(line.seed)])
-        schemes = cohort.plan.manager.normalization_schemes
-        case = Finished.of(site, edited, cohort.roles.tumour, schemes)
-        patient = cohort.labelled.get(line.host)
-        organ = site.organ.numpy() if patient is None else patient.open().organ()  # a free side is part of it
-        further = surroundings(case.image, case.tumour > 0, organ, host) if patient is None else {}
-        people = [
-            person(cohort.labelled[name]) if name in cohort.labelled else name for name in (line.host, *line.donors)
-        ]
-        return example(str(line.index), False, people, case.image, case.tumour, organ, site.spacing, further)
+        return made_example(cohort, pool, line, method, builder)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import torch
 from benchmarks.coarse_time import cohort_arguments, hosts_of, read_stored, typed_in
 from benchmarks.ratios import Ratio, interleaved
 from nnunetv2_tf.io.parallel import use_one_thread
-from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, PRESETS
 from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 from nnunetv2_tf.training.pool import Pool, PoolFolder
@@ -43,10 +43,14 @@ def patches_of(hosts: HealthyHostPool, folder: Path, size: int, sites: int | Non
     stage1 = typed_in(hosts.cohort.dataset, folder).load(torch.device("cpu"))
     donors = [case for case in hosts.cohort.training.values() if case.has_tumour()]
     sample_site = partial(hosts.sample_site, stage1.pastes)
-    pieces = Pieces(sample_site, stage1, donors, (size,) * 3, config.distance_clip_mm, config.centred < 1, 0)
+    reach = config.reach(hosts.cohort.plan.manager.spacing) or DISTANCE_CLIP_MM
+    pieces = Pieces(sample_site, stage1, donors, (size,) * 3, reach, config.centred < 1, 0)
     pool = PoolFolder(folder, "batch_time")
     fakes, reals = Pool(pieces.fake, sites, 0, pool / "sites"), Pool(pieces.real, len(donors), 0, pool / "real")
-    return Patches(pieces, fakes, reals, config.centred, config.batch, range(config.batch), config.iterations)
+    learnt = range(len(donors))
+    return Patches(
+        pieces, fakes, reals, learnt, (), config.centred, config.batch, learnt[: config.batch], config.iterations
+    )
 
 
 def main() -> int:

@@ -83,7 +83,7 @@ while [ $# -gt 0 ]; do
       ;;
     timings)
       sized=(-device "$device" -patch "$patch")
-      last='where the time goes, ours, penalised'
+      last='where the time goes, ours, with penalty or check'
       timed step "$last" "$python" -m benchmarks.tf_gan_step "${sized[@]}"
       timed refinement 's a case' "$python" -m benchmarks.refinement_time "${sized[@]}"
       for variant in exact compiled channels_last; do

@@ -4,6 +4,7 @@ Gradients reach the image, never the encoder.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -44,6 +45,14 @@ class Encoder(nn.Module):
         if encoder.conv_op is not nn.Conv3d:
             raise UserError(f"{where} segments slices; take a 3D configuration.")
         return cls(getattr(encoder, "stem", None), list(stages)[:STAGES])
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """How many features each stage has."""
+        first = next(module for module in self.modules() if isinstance(module, nn.Conv3d))
+        with torch.no_grad():
+            stages = self(first.weight.new_zeros(1, first.in_channels, *(2 * MULTIPLE,) * 3))
+        return tuple(stage.shape[1] for stage in stages)
 
     def train(self, mode: bool = True) -> "Encoder":  # noqa: ARG002 (torch's signature)
         """Keep the encoder in evaluation mode, also when a module that it is a part of goes into training mode."""

@@ -7,10 +7,10 @@ method touches no file, header or native unit. A method module exports `METHOD`,
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,19 @@ from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case
 
-__all__ = ["CHECKS", "CheckConfig", "Donor", "Edited", "FitData", "Growth", "HostKind", "Learner", "Method", "Site"]
+__all__ = [
+    "CHECKS",
+    "CheckConfig",
+    "Donor",
+    "Edited",
+    "FitData",
+    "Growth",
+    "HostKind",
+    "Learner",
+    "Method",
+    "SampleSite",
+    "Site",
+]
 HostKind = Literal["healthy", "real"]
 Growth = Literal["all", "mass", "none"]  # mass: tissue is pushed aside, and the map stays the donor's
 CHECKS = ("region", "tumour", "labels", "background", "copy", "brightness", "edge")  # of every finished case
@@ -54,13 +66,21 @@ class Edited:
     controls: Mapping[str, Any] = field(default_factory=dict)  # what was drawn, for the sidecar
 
 
+class SampleSite(Protocol):
+    """Draws a site to learn from, independently of any recipe."""
+
+    def __call__(self, rng: np.random.Generator, without: Collection[str] = (), /) -> Site:
+        """Draw a site with training cases' tumours, but not with those of some cases, nor in them."""
+        ...
+
+
 @dataclass(frozen=True)
 class FitData:
     """What a learner may learn from: training cases of the fold only."""
 
     real: Sequence[Case]
     healthy: Sequence[Case]
-    sample_site: Callable[[np.random.Generator], Site]
+    sample_site: SampleSite  # in healthy scans
     baseline: Baseline  # the fold's nnU-Net
     plan: Plan
     roles: LabelRoles  # of the real cases' labels
@@ -68,6 +88,7 @@ class FitData:
     class_names: Mapping[str, int]  # the tumour's classes
     rng: np.random.Generator
     team: Team = field(default_factory=Team)  # whose processes fit together
+    sample_free_side: SampleSite | None = None  # in patients; None: nowhere
     pool: PoolFolder | None = None  # where training data may be kept until the fit has ended; None: nowhere
 
 

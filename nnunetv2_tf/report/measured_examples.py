@@ -11,8 +11,8 @@ from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.quality.examples import Example, example
 from nnunetv2_tf.quality.whole_brain import asymmetry
 from nnunetv2_tf.report.measured_set import MadeCase
-from nnunetv2_tf.synthesis.free_sides import AWAY
 from nnunetv2_tf.tumours.fluid import find_fluid
+from nnunetv2_tf.working_space.free_side import AWAY
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 BALL = 12.0  # mm, radius of a tumour-free ball

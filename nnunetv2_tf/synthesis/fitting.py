@@ -109,22 +109,8 @@ class FitJob:
             write_json(self.folder / DONE, {"order": self.config.hash, "files": files})
 
     def _learn(self) -> None:
-        cohort = self.hosts.cohort
         method = build_method(self.method, self.device, self.needed)
-        data = FitData(
-            real=list(cohort.training.values()),
-            healthy=list(cohort.healthy_cases.values()),
-            sample_site=partial(self.hosts.sample_site, method.pastes),
-            baseline=self.baseline,
-            plan=cohort.plan,
-            roles=cohort.roles,
-            channels=channel_names(cohort.dataset),
-            class_names=cohort.class_values,
-            rng=np.random.default_rng(self.hosts.seed),
-            team=self.team,
-            pool=self._pool,
-        )
-        method.fit(data, self.folder)
+        method.fit(fit_data(self.hosts, self.baseline, method.pastes, self.team, self._pool), self.folder)
 
     @property
     def _pool(self) -> PoolFolder:
@@ -135,6 +121,28 @@ class FitJob:
     @property
     def _called(self) -> str:
         return f"The fit of {self.method.name}"
+
+
+def fit_data(
+    hosts: HealthyHostPool, baseline: Baseline, with_donors: bool, team: Team | None = None,
+    pool: PoolFolder | None = None,
+) -> FitData:  # fmt: skip
+    """Return what a method may learn from; `with_donors`: for methods that paste."""
+    cohort = hosts.cohort
+    return FitData(
+        real=list(cohort.training.values()),
+        healthy=list(cohort.healthy_cases.values()),
+        sample_site=partial(hosts.sample_site, with_donors),
+        sample_free_side=partial(hosts.sample_free_side, with_donors) if cohort.knows_organ else None,
+        baseline=baseline,
+        plan=cohort.plan,
+        roles=cohort.roles,
+        channels=channel_names(cohort.dataset),
+        class_names=cohort.class_values,
+        rng=np.random.default_rng(hosts.seed),
+        team=team or Team(),
+        pool=pool,
+    )
 
 
 def find_fit(hosts: HealthyHostPool, method: SelectedMethod) -> FitResult:

@@ -4,52 +4,31 @@ What differs between such cases and real ones is the tumour, and neither scanner
 patients that validate in the fold, so nothing that trains may read the cases: they lie in a folder of their own.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.dataset.folders import FIGURES
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, SiteBuilder
 from nnunetv2_tf.tumours.donor_patch import patch_in_place
 from nnunetv2_tf.tumours.place import read_host
 from nnunetv2_tf.tumours.recipe import DONOR, STRENGTH, DonorTumour, RecipeLine, in_turn, seed_of
-from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
-from nnunetv2_tf.working_space.stored import Case, OpenCase
+from nnunetv2_tf.tumours.sampler import PlacementError
+from nnunetv2_tf.working_space.free_side import AWAY, FreeSide
+from nnunetv2_tf.working_space.stored import Case
 
-AWAY = 10.0  # mm from a patient's own tumour on, the brain counts as free
 LEAST_INSIDE = 0.9  # of a tumour that keeps its place must lie in the free part
 STREAM = 7  # of random numbers
 TRIES = 3  # per tumour
-
-
-class FreeSide(Case):
-    """A patient's case whose organ is what is free of its own tumour."""
-
-    def open(self) -> "OpenFreeSide":
-        """Return the case with access to its arrays."""
-        return OpenFreeSide(*(getattr(self, entry.name) for entry in fields(Case)))
-
-
-class OpenFreeSide(OpenCase):
-    """The same, opened."""
-
-    def organ(self) -> np.ndarray:
-        """Return (Z, Y, X) bool: the organ, except near the case's own tumour."""
-        organ, tumour = super().organ(), self.tumour() > 0
-        if not tumour.any():
-            return organ
-        return organ & (np.asarray(distance_transform_edt(~tumour, sampling=self.grid.spacing)) > AWAY)
 
 
 @dataclass(frozen=True)
@@ -84,10 +63,7 @@ class FreeSidePool(HostPool):
     @cached_property
     def cases(self) -> Mapping[str, Case]:
         """All patients with a tumour, training or not."""
-        names = [entry.name for entry in fields(Case)]
-        return {
-            name: FreeSide(*(getattr(case, entry) for entry in names)) for name, case in self.cohort.labelled.items()
-        }
+        return {name: FreeSide.of(case) for name, case in self.cohort.labelled.items()}
 
     def lines(self, number: int) -> list[RecipeLine]:
         """Return the first lines; fewer where the patients have no more room."""
@@ -118,7 +94,8 @@ class FreeSidePool(HostPool):
         """Draw a tumour and a place for it, as for the set's healthy hosts; None where the host has no room."""
         assert isinstance(self.like, HealthyHostPool)
         host = self.cases[in_turn(self.cases, [self.seed, STREAM], index)]
-        sampler = _without(self.like.sampler, host, self.cohort)
+        own = [name for name, case in self.cohort.training.items() if case.group == host.group]
+        sampler = self.like.sampler_without(own)
         anatomy = read_host(host.open(), sampler.config.around_fluid)
         try:
             placed = sampler.sample(anatomy, np.random.default_rng([self.seed, STREAM, DONOR, index]))
@@ -139,9 +116,3 @@ class FreeSidePool(HostPool):
                 donor = DonorTumour(others[place].identifier)
                 return RecipeLine(index, None, host.identifier, (donor,), seed_of(self.seed, index))
         return None
-
-
-def _without(sampler: TumourSampler, host: Case, cohort: Cohort) -> TumourSampler:
-    """Return the sampler without the host's own tumours."""
-    donors: Sequence[str] = [name for name, case in cohort.training.items() if case.group != host.group]
-    return replace(sampler, bank=sampler.bank.restricted_to(donors))

@@ -1,7 +1,7 @@
 """Who receives tumours in a fold, and how recipe lines come to be: with real hosts, or with healthy ones."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from nnunetv2_tf.tumours.recipe import RecipeLine, check_recipe, draw_line
 from nnunetv2_tf.tumours.recipe_cache import RecipeCache
 from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.working_space.free_side import FreeSide
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case
 
@@ -112,22 +113,56 @@ class HealthyHostPool(HostPool):
             class_names={value: name for name, value in self.cohort.class_values.items()},
         )
 
-    def sample_site(self, with_donors: bool, rng: np.random.Generator) -> Site:
-        """Draw a site for methods that learn; independent of any recipe."""
-        names, reasons = sorted(self.cases), []
-        for _ in range(TRIED):
-            case = self.cases[names[rng.integers(len(names))]].open()
+    def sample_site(self, with_donors: bool, rng: np.random.Generator, without: Collection[str] = ()) -> Site:
+        """Draw a site in a healthy scan, for methods that learn; independent of any recipe.
+
+        Args:
+            with_donors: for methods that paste
+            rng: draws it
+            without: training cases whose tumours are not used
+        """
+        return self._sampled(self.cases, with_donors, rng, without)
+
+    def sample_free_side(self, with_donors: bool, rng: np.random.Generator, without: Collection[str] = ()) -> Site:
+        """Draw a site on a training patient's side that is free of its own tumour, with another patient's tumour.
+
+        Args:
+            with_donors: for methods that paste
+            rng: draws it
+            without: training cases that are neither donor nor host
+        """
+        return self._sampled(self._free_sides, with_donors, rng, without)
+
+    def sampler_without(self, unused: Collection[str]) -> TumourSampler:
+        """Return what tumours are drawn by, but for those of some cases."""
+        donors = [name for name in self.cohort.training if name not in unused]
+        return replace(self.sampler, bank=self.sampler.bank.restricted_to(donors)) if unused else self.sampler
+
+    def _sampled(
+        self, cases: Mapping[str, Case], with_donors: bool, rng: np.random.Generator, without: Collection[str]
+    ) -> Site:
+        names, reasons, training = sorted(set(cases) - set(without)), [], self.cohort.training
+        for _ in range(TRIED if names else 0):
+            drawn = cases[names[rng.integers(len(names))]]
+            own = {name for name, case in training.items() if case.group == drawn.group}
+            case, sampler = drawn.open(), self.sampler_without(own | set(without))
             host = read_host(case, self.sampling.around_fluid)
             try:
-                placed = self.sampler.sample(host, rng)
+                placed = sampler.sample(host, rng)
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")
             else:
-                source = self._appearance_source(placed.tumours[0].donor)
-                site = healthy_site(case, host, placed, self.cohort.training if with_donors else None)
+                source = None if own else self._appearance_source(placed.tumours[0].donor)  # a patient's looks are real
+                site = healthy_site(case, host, placed, training if with_donors else None)
                 site = site if source is None else with_appearance(site, case, source, keep=False)[0]
-                return grow(site, host, self.cohort.bank, self.sampling, self.sampler.strength(rng)).site
-        raise UserError(f"No tumour could be placed in {TRIED} healthy scans ({'; '.join(reasons)}); look at them.")
+                return grow(site, host, self.cohort.bank, self.sampling, sampler.strength(rng)).site
+        where = "sides that are free of tumour" if cases is self._free_sides else "healthy scans"
+        raise UserError(f"No tumour could be placed in {TRIED} {where} ({'; '.join(reasons)}); look at them.")
+
+    @cached_property
+    def _free_sides(self) -> Mapping[str, FreeSide]:
+        """The training patients as hosts."""
+        return {name: FreeSide.of(case) for name, case in self.cohort.training.items() if case.has_tumour()}
 
     @property
     def settings(self) -> dict[str, Any]:

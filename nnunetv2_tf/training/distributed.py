@@ -76,6 +76,18 @@ class Team:
             dist.all_reduce(totals)
         return dict(zip(values, (totals / self.size).tolist(), strict=True))
 
+    def gathered(self, part: Tensor) -> Tensor:
+        """Return a tensor of the whole batch, in its order, of which each process has every n-th entry.
+
+        The own entries keep their gradients.
+        """
+        if self.size == 1:
+            return part
+        parts = [torch.empty_like(part) for _ in range(self.size)]
+        dist.all_gather(parts, part.detach().contiguous())
+        parts[self.rank] = part
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
     def average_gradients(self, weights: Iterable[nn.Parameter]) -> None:
         """Average the gradients over all processes, as if one process had seen the whole batch.
 

@@ -23,7 +23,11 @@ class Acceleration:
     @classmethod
     def of(cls, device: torch.device) -> "Acceleration":
         """Return what is fast on a device; compiled only where nnU-Net's variable nnUNet_compile asks for it."""
-        mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        mixed = (
+            torch.cuda.is_bf16_supported(including_emulation=False)
+            if device.type == "cuda"
+            else cpu_is_faster_in_bf16()
+        )
         asked = os.environ.get("nnUNet_compile", "").lower() in ("true", "1", "t")
         return cls(mixed, device.type == "cuda" and asked, False, device.type == "cuda")
 
@@ -51,6 +55,14 @@ class Acceleration:
         Each forward pass may be followed by one backward pass, and not by a second one.
         """
         return cast(Network, torch.compile(network, dynamic=False)) if self.compiled else network
+
+
+def cpu_is_faster_in_bf16() -> bool:
+    """Return whether this CPU multiplies matrices in bfloat16; with vector instructions only it is slower than float32.
+
+    The function is private to torch, and may go.
+    """
+    return getattr(torch.cpu, "_is_amx_tile_supported", bool)()
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

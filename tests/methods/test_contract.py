@@ -159,7 +159,7 @@ def test_what_was_fitted_is_what_is_loaded(scene: Built, method, tmp_path):
     data = FitData(
         real=scene.cases,
         healthy=[],
-        sample_site=lambda rng: scene.site(int(rng.integers(2)), 2, method),
+        sample_site=lambda rng, *_: scene.site(int(rng.integers(2)), 2, method),
         baseline=scene.baseline(),
         plan=scene.plan,
         roles=scene.cases[0].roles,

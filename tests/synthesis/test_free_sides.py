@@ -8,7 +8,9 @@ from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.sets.store import all_parts
 from nnunetv2_tf.synthesis import free_sides
-from nnunetv2_tf.synthesis.free_sides import FreeSide, FreeSidePart, FreeSidePool
+from nnunetv2_tf.synthesis.free_sides import FreeSidePart, FreeSidePool
+from nnunetv2_tf.working_space import free_side
+from nnunetv2_tf.working_space.free_side import FreeSide
 from tests.synthesis.making import healthy_hosts_of, make_glowing, make_set
 from tests.workspace import Workspace
 
@@ -17,7 +19,7 @@ AWAY = 2.0  # mm: these heads are small
 
 @pytest.fixture(autouse=True)
 def small_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free_sides, "AWAY", AWAY)
+    monkeypatch.setattr(free_side, "AWAY", AWAY)
     monkeypatch.setattr(free_sides, "LEAST_INSIDE", 0.3)
 
 

@@ -1,5 +1,6 @@
 """Hosts of a fold, real and healthy: which lines they get, how sites are built in them, and what makes other lines."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,11 @@ from nnunetv2_tf.synthesis.growth import GROWING
 from nnunetv2_tf.synthesis.harmonise import RULES
 from nnunetv2_tf.synthesis.host_pool import RealHostPool
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
+from nnunetv2_tf.tumours.bank import Bank
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, draw_line, read_recipe
 from nnunetv2_tf.tumours.sampler import TumourSampler
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.working_space import free_side
 from nnunetv2_tf.working_space.preprocess import Plan
 from tests.scenes import Built
 from tests.synthesis.making import PEOPLE, cases_in, healthy_hosts_of, make_glowing, without_organ
@@ -102,6 +105,37 @@ def test_a_site_to_learn_from_is_harmonised_and_has_donors_where_wanted(with_hea
         there = sum((donor.tumour > 0).long() for donor in as_stored.donors)
         assert isinstance(there, torch.Tensor)
         assert (there > 0)[site.tumour > 0].all()
+
+
+def test_free_sides_to_learn_from_lie_in_training_patients_and_have_others_tumours(
+    with_healthy: Workspace, monkeypatch
+):
+    monkeypatch.setattr(free_side, "AWAY", 2.0)  # mm: these heads are small
+    pool = healthy_hosts_of(with_healthy)
+    training = {name: case.open() for name, case in pool.cohort.training.items()}
+    unused, hosts, donors = sorted(training)[0], set(), set()
+    banks, original = [], Bank.restricted_to
+
+    def restricted_to(bank: Bank, names: Sequence[str]) -> Bank:
+        banks.append(set(names))
+        return original(bank, names)
+
+    monkeypatch.setattr(Bank, "restricted_to", restricted_to)
+    for seed in range(6):
+        site = pool.sample_free_side(False, np.random.default_rng(seed), [unused])
+        again = pool.sample_free_side(False, np.random.default_rng(seed), [unused])
+        assert torch.equal(site.tumour, again.tumour)
+        (name,) = [name for name, case in training.items() if np.array_equal(case.image(), site.image.numpy())]
+        own = training[name].tumour() > 0
+        assert (site.tumour > 0).any()
+        assert not site.organ.numpy()[own].any()
+        assert not (site.tumour > 0).numpy()[~site.organ].any()
+        assert name not in banks[-1]
+        assert unused not in banks[-1]
+        hosts.add(name)
+        donors |= banks[-1]
+    assert len(hosts) > 1
+    assert unused not in hosts | donors
 
 
 def test_hosts_without_room_are_named_when_no_site_is_found(with_healthy: Workspace):

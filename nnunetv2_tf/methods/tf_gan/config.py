@@ -1,12 +1,12 @@
 """Settings of TF-GAN, and its presets."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT
 
-DEFAULT_CLIP_MM = 30.0  # mm; where distance maps are clipped when no limit is set
+DISTANCE_CLIP_MM = 30.0  # where distance maps are clipped
 
 
 @dataclass(frozen=True)
@@ -14,23 +14,26 @@ class TFGANConfig:
     """How coarse images are refined, and how the generator is trained."""
 
     largest_patch: int = 128  # voxels along an axis; less where the plans' patch is smaller
-    levels: int = 6  # resolution levels of both networks; fewer where the patch is too small
+    around_tumours: bool = True  # patches are as large as the median tumour; else as the plans' are
+    levels: int = 6  # resolution levels of the generator; fewer where the patch is too small
     features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
-    discriminator_features: tuple[int, ...] | None = None  # of the discriminator's stages; None: twice the generator's
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
-    reach_mm: float | None = 3.0  # how far around the tumour the generator may change; None: all of the organ
-    view_mm: float | None = 10.0  # how far around the tumour the discriminator sees; None: everything
+    reach_mm: float | None = 3.0  # how far around the tumour G may change, and D sees; None: all of the organ
+    reach_voxels: float = 2.0  # at least so many voxels far
     rim_mm: float = 8.0  # depth of the organ's rim, which D does not see and G does not change; 0: no rim
-    tap: int = 4  # stage of the discriminator after which its patch head branches off
-    spectral: bool = True  # spectral norm in the discriminator, else instance norm
-    r1: float = 1.0  # weight of the gradient penalty on real images; 0: none
-    r1_every: int = 16  # steps from one penalty to the next
-    average: float = 0.999  # decay of the moving average of the generator's weights; 0: no averaging
-    prototypes: bool = True  # perceptual loss against mean features of all real cases, else of the batch's
-    lambda_a: float = 10.0  # weight of the adversarial loss of patches
-    lambda_b: float = 1.0  # of the adversarial loss of whole images
-    lambda_c: tuple[float, float] = (10.0, 10.0)  # of the hinge, in the first and in the last epoch
-    lambda_d: float = 10.0  # of the perceptual loss
+    on_features: bool = True  # D judges the frozen encoder's features, too; else the image alone, as in the paper
+    head_width: int = 16  # features of D's branches, where it judges features
+    discriminator_features: tuple[int, ...] | None = None  # of its stages, else; None: twice the generator's
+    tap: int = 5  # stage after which its patch head branches off
+    held_out: float = 0.2  # share of patients that D does not learn from; they decide who learns; 0: everybody does
+    free_sides: float = 0.5  # share of sites in patients, on the side free of their tumour; others: healthy hosts
+    average: float = 0.995  # decay of the moving average of the generator's weights; 0: no averaging
+    by_gradient: bool = True  # lambdas a, b, d, e are sizes of gradients at tumour voxels; else weights of losses
+    lambda_a: float = 1.0  # of the adversarial loss of patches
+    lambda_b: float = 0.25  # of the adversarial loss of whole images
+    lambda_c: tuple[float, float] = (30.0, 30.0)  # weight of the hinge, in the first and in the last epoch
+    lambda_d: float = 0.0  # of the perceptual loss
+    lambda_e: float = 1.0  # of the distance between textures
     margin: float = 0.02  # of the hinge, for intensities in [-1, 1]
     margin_near: float = 0.13  # added to it at the tumour, falling by a factor of e every margin_mm
     margin_mm: float = 6.0
@@ -38,50 +41,48 @@ class TFGANConfig:
     augmented: bool = True  # by `training.augmentation`
     shake: float = 0.05  # standard deviation of random brightness and contrast of what D sees
     epochs: int = 200
-    iterations: int = 250  # per epoch at most; fewer where they would use more sites than there are healthy scans
+    iterations: int = 250  # steps per epoch
     batch: int = 2
     rate_g: float = 2e-4  # learning rates of generator and discriminator
-    rate_d: float = 4e-4
+    rate_d: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.999)  # of Adam
     preview_every: int = 10  # epochs
-    # sites in use at a time, and of them new ones after every epoch; None: always new ones
-    pool: int | None = field(default=None, metadata={ONLY_IF_SET: True})
-    renewed: int = field(default=0, metadata={ONLY_IF_SET: True})
+    pool: int | None = 200  # sites in use at a time; None: always new ones
+    renewed: int = 20  # sites of the pool that new ones take the place of after every epoch
 
-    def __post_init__(self) -> None:
-        if self.r1 and not self.spectral:
-            raise ValueError("The gradient penalty wants spectral norm: without, the discriminator has instance norm.")
-
-    @property
-    def distance_clip_mm(self) -> float:
-        """Distance maps are clipped here (mm)."""
-        return max(DEFAULT_CLIP_MM if most is None else most for most in (self.reach_mm, self.view_mm))
+    def reach(self, spacing: Sequence[float]) -> float | None:
+        """Return how far around the tumour the generator may change (mm)."""
+        return None if self.reach_mm is None else max(self.reach_mm, self.reach_voxels * min(spacing))
 
 
 PRESETS = {
-    "default": TFGANConfig(pool=200, renewed=20),
-    "front": TFGANConfig(pool=200, renewed=20),
+    "default": TFGANConfig(),
+    "front": TFGANConfig(),
     "paper": TFGANConfig(
+        around_tumours=False,
         features=(32, 64, 128, 256, 320, 320),
-        discriminator_features=(64, 128, 256, 512, 512),
-        rate_d=1e-4,
         residual=False,
         reach_mm=None,
-        view_mm=None,
         rim_mm=0.0,
+        on_features=False,
+        discriminator_features=(64, 128, 256, 512, 512),
+        held_out=0.0,
+        free_sides=0.0,
+        average=0.0,
+        by_gradient=False,
+        lambda_a=10.0,
+        lambda_b=1.0,
         lambda_c=(10.0, 1.0),
         lambda_d=1.0,
-        centred=2 / 3,
-        tap=5,
-        spectral=False,
-        r1=0.0,
-        average=0.0,
-        prototypes=False,
+        lambda_e=0.0,
         margin=0.05,
         margin_near=0.0,
+        centred=2 / 3,
         shake=0.0,
+        rate_d=1e-4,
+        renewed=0,
     ),
-    "brief": TFGANConfig(epochs=20, pool=200, renewed=20),
+    "brief": TFGANConfig(epochs=12),
 }
 SAMPLING = {"paper": AS_PUBLISHED, "front": FRONT}
 CHECKED = {"paper": CheckConfig(rejects=False)}

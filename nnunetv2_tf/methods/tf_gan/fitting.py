@@ -1,7 +1,8 @@
 """Training of TF-GAN. In: real cases, healthy sites, stage 1, the baseline. Out: generator.safetensors, logs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,14 @@ import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_tf.baseline.encoder import Encoder
-from nnunetv2_tf.geometry.feather import feather
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
-from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
+from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, blended, one_hot, write_generator
-from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, blended, write_generator
+from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces, held_out_of, largest_patch, patch_for
+from nnunetv2_tf.methods.tf_gan.sides import FAKE, Fake
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
@@ -24,24 +25,19 @@ from nnunetv2_tf.training.loop import Curves, Loop, Schedule
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 
-PREVIEW, GOAL = 2, 3  # streams of random numbers
-DRAWS = 4  # real patches per donor, whose mean features are the goal of the perceptual loss
+PREVIEW, SCALE, HELD_OUT = 2, 3, 9  # streams of random numbers
+DRAWS = 4  # real patches per donor, by which features are scaled, or who learns is decided
 SHOWN = 8  # patches in a preview
-SURE, LONG = 0.98, 20  # the discriminator always wins: so often right, for so many epochs
+SURE, CHANCE, LONG = 0.98, 0.55, 20  # the discriminator always wins, or never: its AUC, for so many epochs
 UNCHANGED, EARLY = 2e-3, 5  # the generator changes nothing: so little, in [-1, 1], after so many epochs
 PLOTS = {
-    "generator": ("G patch", "G whole", "hinge", "perceptual", "change in the tumour"),
-    "discriminator": ("D patch", "D whole"),
-    "discriminator is right": ("D right, patch", "D right, whole"),
+    "adversarial loss": ("G patch", "G whole", "D patch", "D whole"),
+    "discriminator's AUC": ("D's AUC, patch", "D's AUC, whole", "D's AUC, held out", "D learns"),
+    "similarity": ("texture",),
+    "what is changed": ("hinge", "change in the tumour"),
     "learning rate": ("rate of G", "rate of D"),
     "weight of the hinge": ("lambda_c",),
 }
-
-
-def levels_of(config: TFGANConfig, plan: Plan) -> Levels:
-    """Return the resolution levels of both networks, and with them the patch that they see."""
-    patch = [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
-    return Levels.of(patch, plan.manager.spacing, config.levels)
 
 
 def check(config: TFGANConfig, plan: Plan, processes: int) -> None:
@@ -52,7 +48,7 @@ def check(config: TFGANConfig, plan: Plan, processes: int) -> None:
             f"A batch of {config.batch} patches cannot be shared evenly by {processes} processes; take "
             f"-num_gpus {' or '.join(possible)}."
         )
-    if levels_of(config, plan).number < 2:
+    if Levels.of(largest_patch(config, plan), plan.manager.spacing, config.levels).number < 2:
         patch = " x ".join(map(str, plan.manager.patch_size))
         raise UserError(
             f"The plans' patch of {patch} voxels is too small for TF-GAN, which has to halve it once and keep four "
@@ -78,15 +74,13 @@ class MonitoredGAN(GANTrainer):
         generator.load_weights(self.weights())
         rows = []
         for patch in self.shown:
-            batch = {name: value[None].to(self.device) for name, value in patch.items()}
-            domain, host, coarse = self.design.domain, batch["host"], batch["coarse"]
+            batch = {name: value[None] for name, value in patch.items()}
+            fake, domain = Fake(*(batch[name].to(self.device) for name in FAKE)), self.design.domain
             with torch.no_grad():
-                m_s = one_hot(batch["tumour"], self.design.classes)
-                added = generator(domain.normalise(coarse, batch["body"]), m_s)
-                refined = generator.refined(coarse, added, generator.depth_weight(batch["organ"]))
-            share = feather(batch["distance"], self.design.reach_mm) * batch["organ"]
-            images = (host, coarse, blended(coarse, refined, share))
-            x_h, x_s_, x_s = (domain.normalise(image, batch["body"]) for image in images)
+                added = generator(domain.normalise(fake.coarse, fake.body), self.view.maps(fake))
+                refined = generator.refined(fake.coarse, added, generator.depth_weight(fake.organ))
+            images = (fake.host, fake.coarse, blended(fake.coarse, refined, self.view.share(fake)))
+            x_h, x_s_, x_s = (domain.normalise(image, fake.body) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
             pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s, x_s)]
@@ -101,15 +95,21 @@ class MonitoredGAN(GANTrainer):
         write_panels(rows, path)
 
     def remarks(self, curves: Curves) -> list[str]:
-        """Warn when the discriminator always wins or the generator changes nothing."""
+        """Warn when the discriminator always wins, or never, or the generator changes nothing."""
         warnings = []
         for head in ("patch", "whole"):
-            recent = curves[f"D right, {head}"][-LONG:]
+            recent = curves[f"D's AUC, {head}"][-LONG:]
             if len(recent) == LONG and min(recent) > SURE:
                 warnings.append(
-                    f"The discriminator has been right {100 * SURE:g} % of the time for {LONG} epochs ({head}): it may "
-                    "tell cohorts apart rather than tumours. Look at previews/; lower rate_d, or raise r1."
+                    f"The discriminator's AUC has been above {SURE:g} for {LONG} epochs ({head}): it may tell cohorts "
+                    "apart rather than tumours, or know its patients by heart. Look at previews/; lower rate_d."
                 )
+        recent = curves["D's AUC, patch"][-LONG:]
+        if len(recent) == LONG and max(recent) < CHANCE:
+            warnings.append(
+                f"The discriminator's AUC has been below {CHANCE:g} for {LONG} epochs: to it, made tumours look like "
+                "real ones already, or it does not learn. Look at previews/; raise rate_d."
+            )
         if len(curves["change in the tumour"]) > EARLY and curves["change in the tumour"][-1] < UNCHANGED:
             warnings.append(
                 "The generator returns its input nearly unchanged. Look at previews/; raise rate_g, or lower lambda_c."
@@ -127,48 +127,65 @@ class GANFit:
         self.seed = int(data.rng.integers(2**32))
         manager = data.plan.manager
         donors = [case for case in data.real if case.has_tumour()]
-        levels = levels_of(config, data.plan)
+        held_out = held_out_of(donors, config.held_out, np.random.default_rng([self.seed, HELD_OUT]))
+        z, y, x = manager.spacing
+        reach = config.reach(manager.spacing)
+        levels = Levels.of(patch_for(config, data.plan, donors), manager.spacing, config.levels)
         features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
         features += features[-1:] * (config.levels - len(features))
-        z, y, x = manager.spacing
         self.design = Design(
             data.channels, data.roles.tumour, tuple(features), levels,
-            config.residual, config.reach_mm, config.rim_mm, (z, y, x), IntensityRange.of(data.real),
+            config.residual, reach, config.rim_mm, (z, y, x), IntensityRange.of(data.real),
         )  # fmt: skip
         organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
         centred = config.centred if organ_known else 1.0
-        pieces = Pieces(
-            data.sample_site, stage1, donors, levels.patch, config.distance_clip_mm, centred < 1, self.seed
+        sites = MixedSites(
+            data.sample_site, data.sample_free_side, config.free_sides,
+            frozenset(donors[index].identifier for index in held_out),
         )  # fmt: skip
-        steps = min(config.iterations, max(1, len(data.healthy) // config.batch))
+        clip = DISTANCE_CLIP_MM if reach is None else reach
+        pieces = Pieces(sites, stage1, donors, levels.patch, clip, centred < 1, self.seed)
         self.patches = Patches(
             pieces,
             Pool(pieces.fake, config.pool, config.renewed, data.pool and data.pool / "sites"),
             Pool(pieces.real, len(donors), 0, data.pool and data.pool / "real"),
-            centred, config.batch, range(self.team.rank, config.batch, self.team.size), steps,
+            [index for index in range(len(donors)) if index not in held_out], held_out,
+            centred, config.batch, range(self.team.rank, config.batch, self.team.size), config.iterations,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
         self.training = MonitoredGAN(config, self.design, encoder, z_scored, self.seed, device, self.team)
         self.training.sites = self.patches.fakes
-        schedule = Schedule(config.epochs, steps, config.preview_every, PLOTS)
+        plots = PLOTS if config.lambda_e else {**PLOTS, "similarity": ("perceptual",)}
+        schedule = Schedule(config.epochs, config.iterations, config.preview_every, plots)
         self.loop = Loop(self.training, schedule, folder, self.team)
 
     def run(self) -> None:
         """Train, or resume the training, and write generator.safetensors."""
-        self.training.shown = [self._shown(index) for index in range(SHOWN if self.team.is_main else 0)]
-        if self.config.prototypes:
-            draws = range(DRAWS * len(self.patches.pieces.donors))
-            real_patches = (self.patches.real(np.random.default_rng([self.seed, GOAL, index])) for index in draws)
-            self.training.learn_goal(map(as_tensors, real_patches))
+        self.training.shown = [self._new_fake(PREVIEW, index) for index in range(SHOWN if self.team.is_main else 0)]
+        self.training.learn_scale(self._real_patches(SCALE, self.patches.learnt))
+        self.training.hold_out(self._fake_patches(HELD_OUT), self._real_patches(HELD_OUT, self.patches.held_out))
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, -(-get_allowed_n_proc_DA() // self.team.local))
         if self.team.is_main:
             write_generator(self.folder / WEIGHTS, self.design, self.training.weights())
 
-    def _shown(self, index: int) -> Batch:
-        """Return a patch for previews, of a site of its own."""
-        rng = np.random.default_rng([self.seed, PREVIEW, index])
+    def _real_patches(self, stream: int, numbers: Sequence[int]) -> Iterator[Batch]:
+        """Yield a few real patches of each of these donors, each as a batch."""
+        for number in numbers:
+            for draw in range(DRAWS):
+                patch = self.patches.real(np.random.default_rng([self.seed, stream, number, draw]), [number])
+                yield {name: value[None] for name, value in as_tensors(patch).items()} | {"place": torch.tensor([draw])}
+
+    def _fake_patches(self, stream: int) -> Iterator[Batch]:
+        """Yield patches of sites of their own, each as a batch."""
+        for index in count():
+            patch = self._new_fake(stream, index)
+            yield {name: value[None] for name, value in patch.items()} | {"place": torch.tensor([index])}
+
+    def _new_fake(self, stream: int, index: int) -> Batch:
+        """Return a patch of a site of its own."""
+        rng = np.random.default_rng([self.seed, stream, index])
         around = replace(self.patches, centred=1.0)
         return as_tensors(around.fake(around.pieces.new_fake(rng), rng))
 
@@ -184,6 +201,7 @@ class GANFit:
         return [
             f"patches of {patch} voxels, {levels.number} levels{fewer}",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
+            f"real tumours: {len(self.patches.learnt)} to learn from, {len(self.patches.held_out)} held out",
             f"{self.loop.schedule.steps} steps an epoch, {self.config.batch} patches each"
             + (f", shared by {self.team.size} processes" if self.team.size > 1 else ""),
             *(self._pools() if self.team.is_main else ()),

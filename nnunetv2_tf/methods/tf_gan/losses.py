@@ -4,16 +4,14 @@ Each loss is computed per image, (B,), and averaged over images only at the end,
 mean over all images.
 """
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.nn.utils import parametrize
 
 from nnunetv2_tf.baseline.class_features import class_distance
+from nnunetv2_tf.networks.discriminators import Verdict, visible_mean
 
 
 def hinge(x_s: Tensor, x_s_: Tensor, m_roi: Tensor, brain: Tensor, margin: Tensor | float) -> Tensor:
@@ -43,54 +41,33 @@ def perceptual(f_s: Sequence[Tensor], f_r: Sequence[Tensor], present: Tensor) ->
     return class_distance(f_s, f_r, present)
 
 
-def adversarial_d(real: Tensor, fake: Tensor) -> Tensor:
-    """Return Eq. 4 for D, of one head: half the cross entropy of calling real images real and refined ones fake."""
-    return (_cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0)) / 2
+def adversarial_d(real: Verdict, fake: Verdict) -> tuple[Tensor, Tensor]:
+    """Return Eq. 4 for D, of patches and of whole images: half the cross entropy of telling real from refined ones."""
+    (patch_r, whole_r), (patch_s, whole_s) = _cross_entropies(real, 1.0), _cross_entropies(fake, 0.0)
+    return (patch_r + patch_s) / 2, (whole_r + whole_s) / 2
 
 
-def adversarial_g(fake: Tensor) -> Tensor:
-    """Return Eq. 4 for G, of one head: the cross entropy of D calling refined images real.
+def adversarial_g(fake: Verdict) -> tuple[Tensor, Tensor]:
+    """Return Eq. 4 for G, of patches and of whole images: the cross entropy of D calling refined images real.
 
     This is not log(1 - D), whose gradient vanishes as long as D is sure.
     """
-    return _cross_entropy(fake, 1.0)
+    return _cross_entropies(fake, 1.0)
 
 
-def total(
-    patch: Tensor, whole: Tensor, hinged: Tensor, percept: Tensor, lambdas: tuple[float, float, float, float]
-) -> Tensor:
+def total(terms: Mapping[str, Tensor], lambdas: Mapping[str, float]) -> Tensor:
     """Return Eq. 5, the weighted sum of G's losses."""
-    lambda_a, lambda_b, lambda_c, lambda_d = lambdas
-    return lambda_a * patch + lambda_b * whole + lambda_c * hinged + lambda_d * percept
+    return torch.stack([lambdas[name] * term for name, term in terms.items()]).sum()
 
 
-def penalised(discriminate: Callable[[Tensor], Sequence[Tensor]], x_r: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Return the logits of real images and the R1 penalty, (B,): half the squared gradient of D's mean logits there.
-
-    R1 is not in the paper. With the image's gradient held fixed as a direction, the gradient of R1 is that of the slope
-    along it, for which one pass in forward mode is enough. Double backward gives the same, but turns each convolution
-    into one with a kernel as large as its output. PyTorch's forward mode is wrong for instance norm, so a discriminator
-    must not have it here.
-
-    Args:
-        discriminate: from images to the logits of each head, each image independently of the others
-        x_r: (B, C, Z, Y, X)
-    """
-    x_r = x_r.detach().requires_grad_()
-    with parametrize.cached():  # spectral norm changes the weights with every call
-        (slope,) = torch.autograd.grad(_means(discriminate(x_r)).sum(), x_r)
-        with forward_ad.dual_level():
-            duals = discriminate(cast(Tensor, forward_ad.make_dual(x_r.detach(), slope)))
-            logits, along = zip(*(forward_ad.unpack_dual(dual) for dual in duals), strict=True)
-            squared = _means(along)
-    return list(logits), squared - squared.detach() / 2
-
-
-def _means(logits: Sequence[Tensor]) -> Tensor:
-    """Return (B,): each head's mean logit, summed over the heads."""
-    return torch.stack([logit.flatten(1).mean(dim=1) for logit in logits]).sum(dim=0)
+def _cross_entropies(verdict: Verdict, truth: float) -> tuple[Tensor, Tensor]:
+    """Return (B,) twice: averaged over visible places and patch heads, and of the global head."""
+    patches = [
+        visible_mean(_cross_entropy(logits, truth), visible)[:, 0]
+        for logits, visible in zip(verdict.places, verdict.visible, strict=True)
+    ]
+    return torch.stack(patches).mean(dim=0), _cross_entropy(verdict.whole, truth)[:, 0]
 
 
 def _cross_entropy(logits: Tensor, truth: float) -> Tensor:
-    wanted = torch.full_like(logits, truth)
-    return binary_cross_entropy_with_logits(logits, wanted, reduction="none").flatten(1).mean(dim=1)
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth), reduction="none")

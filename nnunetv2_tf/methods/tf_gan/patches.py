@@ -9,19 +9,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_tf.geometry.boxes import centre_of, cut, reached_by_cuts
+from nnunetv2_tf.geometry.boxes import box_around, centre_of, cut, reached_by_cuts, shape_of
 from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.io.array_files import Arrays
-from nnunetv2_tf.methods.base import Method, Site
+from nnunetv2_tf.methods.base import Method, SampleSite, Site
+from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
 from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case
 
 JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
 FAKE_STREAM, REAL_STREAM, SITE_STREAM = range(3)  # streams of random numbers
 FINE_UP_TO = 32.0  # in half precision steps are 0.016 there; pools hold brighter cases in single precision
+SMALLEST = 32  # voxels of a patch along an axis, unless the plans have less
+FEWEST = 4  # patients, of whom one can be spared
 FAKE_VOLUMES = ("host", "coarse", "tumour", "body", "organ", "distance")
 REAL_VOLUMES = ("image", "tumour", "body", "organ", "distance")
+
+
+@dataclass(frozen=True)
+class MixedSites:
+    """Draws sites, some in healthy hosts, some in patients."""
+
+    healthy: SampleSite
+    free_side: SampleSite | None
+    share: float  # of sites in patients
+    without: frozenset[str]  # real cases whose tumours and sides are not used
+
+    def __call__(self, rng: np.random.Generator) -> Site:
+        """Draw one."""
+        in_patient = rng.random() < self.share
+        sample = self.free_side if in_patient and self.free_side is not None else self.healthy
+        return sample(rng, self.without)
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,8 @@ class Patches:
     pieces: Pieces
     fakes: Pool
     reals: Pool
+    learnt: Sequence[int]  # real cases that patches come from, by number
+    held_out: Sequence[int]  # those that none comes from
     centred: float  # share of patches that lie around the tumour
     batch: int
     places: range  # in the whole batch, which this process fills
@@ -96,7 +118,7 @@ class Patches:
         for place in self.places:
             fake, real = (np.random.default_rng([seed, stream, step, place]) for stream in (FAKE_STREAM, REAL_STREAM))
             site = self.fakes.draw(step // self.steps, fake, step * self.batch + place)
-            patches.append({**self.fake(site, fake), **self.real(real), "place": np.array(place)})
+            patches.append({**self.fake(site, fake), **self.real(real, self.learnt), "place": np.array(place)})
         return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
     def fake(self, site: Arrays, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -105,9 +127,9 @@ class Patches:
         beyond = (site["sums"] - _sums(patch["coarse"], patch["host"])).astype(np.float32)
         return {**patch, "n_norm": site["n_norm"], "beyond": beyond}
 
-    def real(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return a patch of a real case with a tumour: REAL_VOLUMES, all named real_..."""
-        piece = self.reals[int(rng.integers(len(self.pieces.donors)))]
+    def real(self, rng: np.random.Generator, numbers: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return a patch of one of these real cases with a tumour: REAL_VOLUMES, all named real_..."""
+        piece = self.reals[numbers[int(rng.integers(len(numbers)))]]
         patch = self._patch(piece, REAL_VOLUMES, rng)
         return {f"real_{name}": volume for name, volume in patch.items()}
 
@@ -123,6 +145,31 @@ class Patches:
             return piece["centre"] + rng.integers(-reach, reach + 1)
         places = np.flatnonzero(piece["organ"])
         return np.array(np.unravel_index(places[int(rng.integers(len(places)))], piece["organ"].shape))
+
+
+def largest_patch(config: TFGANConfig, plan: Plan) -> list[int]:
+    """Return the size of the largest patches that there may be, voxels."""
+    return [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
+
+
+def patch_for(config: TFGANConfig, plan: Plan, donors: Sequence[Case]) -> list[int]:
+    """Return the size of patches, voxels: as large as the median tumour, within limits."""
+    largest = largest_patch(config, plan)
+    if not config.around_tumours:
+        return largest
+    boxes = np.array([shape_of(box_around(case.open().tumour() > 0)) for case in donors])
+    wanted = np.maximum(np.median(boxes, axis=0).astype(int), SMALLEST)
+    return np.minimum(wanted, largest).tolist()
+
+
+def held_out_of(donors: Sequence[Case], share: float, rng: np.random.Generator) -> list[int]:
+    """Draw the patients that nobody learns from, and return the numbers of their cases; none of fewer than FEWEST."""
+    patients = sorted({case.group for case in donors})
+    if not share or len(patients) < FEWEST:
+        return []
+    drawn = rng.permutation(len(patients))[: max(1, round(share * len(patients)))]
+    names = {patients[index] for index in drawn}
+    return [number for number, case in enumerate(donors) if case.group in names]
 
 
 def _stored(*volumes: np.ndarray) -> list[np.ndarray]:

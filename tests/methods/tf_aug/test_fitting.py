@@ -24,7 +24,7 @@ def fit(scene: Built, folder, config: TFAugConfig) -> IntensityMapFit:
     data = FitData(
         real=scene.cases,
         healthy=scene.cases,
-        sample_site=lambda rng: scene.site(int(rng.integers(2)), 2, "tf_aug"),
+        sample_site=lambda rng, *_: scene.site(int(rng.integers(2)), 2, "tf_aug"),
         baseline=scene.baseline(),
         plan=scene.plan,
         roles=scene.cases[0].roles,

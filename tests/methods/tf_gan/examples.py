@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_tf.baseline.class_features import Features
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator
 from nnunetv2_tf.networks.levels import Levels
@@ -50,13 +49,6 @@ def encoder(channels: int = 1) -> Encoder:
             nn.Conv3d(4, 4, 3, stride=2, padding=1),
         ]
     return Encoder(None, stages)
-
-
-def some_goal() -> Features:
-    """Of the first two classes of three."""
-    rng = np.random.default_rng(5)
-    means = [torch.from_numpy(rng.normal(size=(1, 3, 4)).astype(np.float32)) for _ in range(3)]
-    return Features(means, torch.tensor([[True, True, False]]))
 
 
 def ball(radius: float, size: tuple[int, ...] = SIZE) -> np.ndarray:

@@ -7,36 +7,43 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool3d
 
-from nnunetv2_tf.baseline.class_features import Features
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
-from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
+from nnunetv2_tf.methods.tf_gan.gan_step import CHECKED_EVERY, GANTrainer
+from nnunetv2_tf.methods.tf_gan.sides import both_sides
 from nnunetv2_tf.training.precision import Acceleration
-from tests.methods.tf_gan.examples import batch, design, encoder, some_goal
+from tests.methods.tf_gan.examples import SPACING, batch, design, encoder
 
 PLAIN = replace(PRESETS["default"], augmented=False, shake=0.0, epochs=10)
+PAPER = replace(PRESETS["paper"], augmented=False, discriminator_features=(4, 4), epochs=10)
 CPU = torch.device("cpu")
 
 
 def game(
-    config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, goal: Features | None = None,
-    acceleration: Acceleration | None = None, **changes,
-) -> GANTrainer:  # fmt: skip
+    config: TFGANConfig = PLAIN, channels: int = 1, seed: int = 0, acceleration: Acceleration | None = None, **changes
+) -> GANTrainer:
     found = GANTrainer(
         config, design(channels, residual=config.residual, **changes), encoder(channels), (True,) * channels, seed,
         CPU, acceleration=acceleration,
     )  # fmt: skip
-    found.goal = goal
+    found.learn_scale(patches(channels))
     found.begin(0)
     return found
 
 
-@pytest.mark.parametrize("preset", ["default", "paper"])
+def patches(channels: int = 1, seed: int = 7) -> list[dict[str, Tensor]]:
+    """Two real patches."""
+    both = batch(channels, seed)
+    return [{name: value[place : place + 1] for name, value in both.items()} for place in range(2)]
+
+
+@pytest.mark.parametrize("config", [PLAIN, PAPER], ids=["default", "paper"])
 @pytest.mark.parametrize("channels", [1, 4])
-def test_both_learn_and_the_encoder_does_not(preset, channels):
-    config = replace(PRESETS[preset], features=None, discriminator_features=None)
-    found = game(config, channels, goal=some_goal() if config.prototypes else None)
+def test_both_learn_and_the_encoder_does_not(config, channels):
+    found = game(config, channels)
     before = [
         {name: value.clone() for name, value in player.state_dict().items()}
         for player in (found.generator, found.discriminator, found.encoder)
@@ -49,36 +56,73 @@ def test_both_learn_and_the_encoder_does_not(preset, channels):
     assert all(torch.isfinite(value) for value in record.values())
 
 
-def test_the_record_is_what_the_equations_say():
-    """Of the first step, before anything is learnt: a residual generator changes nothing, x_s is the coarse image."""
-    config = replace(PLAIN, view_mm=None)
-    found, one = game(config, goal=some_goal()), batch()
-    untouched = game(config, goal=some_goal())
+def cross_entropy(logits: Tensor, visible: Tensor | None, truth: bool) -> Tensor:
+    """(B,): a plain mean over visible places."""
+    d = torch.sigmoid(logits)
+    entropy = -torch.log(d if truth else 1 - d)
+    weights = torch.ones_like(entropy) if visible is None else visible
+    return (entropy * weights).flatten(1).sum(1) / weights.flatten(1).sum(1)
+
+
+def test_the_record_of_the_paper_is_what_the_equations_say():
+    """Of the first step. The generator writes all of the organ; D and F see all of the patch."""
+    found, untouched, one = game(PAPER), game(PAPER), batch()
     record = found.step(one, 0, 0)
-    z_s = torch.stack([_renormalised(*three) for three in zip(one["coarse"], one["host"], one["body"], strict=True)])
+    x_s_ = torch.where(one["body"][:, None], one["coarse"] / 2, torch.tensor(-1.0))
+    maps = [torch.stack([one[name] == value for value in (1, 2, 3)], 1).float() for name in ("tumour", "real_tumour")]
+    with torch.no_grad():
+        x = torch.tanh(untouched.generator.network(torch.cat([x_s_, maps[0]], 1)))
+    z = torch.where(one["organ"][:, None], one["coarse"] + (x - x_s_.clamp(-1, 1)) * 2, one["coarse"])
+    z_s = torch.stack([_renormalised(*three) for three in zip(z, one["host"], one["body"], strict=True)])
     x_s = torch.where(one["body"][:, None], z_s / 2, torch.tensor(-1.0))
     x_r = torch.where(one["real_body"][:, None], one["real_image"] / 2, torch.tensor(-1.0))
-    maps = [torch.stack([one[name] == value for value in (1, 2, 3)], 1).float() for name in ("tumour", "real_tumour")]
-    discriminate = untouched.discriminator
-    real, fake = discriminate(torch.cat([x_r, maps[1]], 1)), discriminate(torch.cat([x_s, maps[0]], 1))
+    stages = untouched.discriminator
+
+    def heads(image: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.cat([image, m], 1)
+        for stage in stages.stages:  # type: ignore[union-attr]
+            features = stage(features)
+        return stages.local(features), stages.whole(features.mean(dim=(2, 3, 4)))  # type: ignore[operator]
+
+    real, fake = heads(x_r, maps[1]), heads(x_s, maps[0])
     for name, ours, theirs in zip(("D patch", "D whole"), real, fake, strict=True):
-        expected = (-torch.log(torch.sigmoid(ours)).mean() - torch.log(1 - torch.sigmoid(theirs)).mean()) / 2
+        expected = (cross_entropy(ours, None, True).mean() + cross_entropy(theirs, None, False).mean()) / 2
         assert record[name].item() == pytest.approx(float(expected.detach()), rel=1e-3)
-    assert float(record["change in the tumour"]) == pytest.approx(0, abs=1e-7)
-    features = [found.encoder(image[None]) for image in z_s]
+    features = [found.encoder(z_s), found.encoder(one["real_image"])]
     terms = []
     for index in range(2):
-        for value, place in ((1, 0), (2, 1)):
-            for stage, goal in zip(features[index], some_goal().means, strict=True):
-                where = torch.nn.functional.adaptive_avg_pool3d(
-                    (one["tumour"][index] == value).float()[None, None], stage.shape[2:]
-                )
-                own = (stage * where).sum(dim=(0, 2, 3, 4)) / where.sum()
-                terms.append(float((own - goal[0, place]).abs().mean()))
+        for value in (1, 2):
+            for stage in range(3):
+                means = []
+                for side, name in zip(features, ("tumour", "real_tumour"), strict=True):
+                    mask = (one[name][index] == value).float()[None, None]
+                    share = adaptive_avg_pool3d(mask, side[stage].shape[2:])[0]
+                    means.append((side[stage][index] * share).sum(dim=(1, 2, 3)) / share.sum())
+                terms.append(float((means[0] - means[1]).abs().mean()))
     assert float(record["perceptual"]) == pytest.approx(np.mean(terms), rel=1e-3)
-    assert float(record["G"]) == pytest.approx(
-        float(10 * record["G patch"] + record["G whole"] + 10 * record["hinge"] + 10 * record["perceptual"]), rel=1e-5
-    )
+
+
+def test_the_first_record_of_the_default():
+    """It changes nothing yet, so x_s is the coarse image; what is visible is what it may change."""
+    found, untouched, one = game(), game(), batch()
+    record = found.step(one, 0, 0)
+    assert float(record["change in the tumour"]) == pytest.approx(0, abs=1e-7)
+    z_s = torch.stack([_renormalised(*three) for three in zip(one["coarse"], one["host"], one["body"], strict=True)])
+    verdicts = []
+    for z, prefix in ((one["real_image"], "real_"), (z_s, "")):
+        near = (1 + torch.cos(np.pi * (one[prefix + "distance"] / 6).clip(max=1))) / 2
+        share = (near * one[prefix + "organ"])[:, None]
+        dark = torch.where(one[prefix + "body"][:, None], z / 2, torch.tensor(-1.0))
+        x, m = (1 + dark) * share - 1, torch.stack([one[prefix + "tumour"] == value for value in (1, 2, 3)], 1).float()
+        stages = zip(untouched.encoder(z * share), untouched.scale.means, untouched.scale.sds, strict=False)
+        features = [(stage - mean.reshape(-1, 1, 1, 1)) / sd.reshape(-1, 1, 1, 1) for stage, mean, sd in stages]
+        verdicts.append(untouched.discriminator(x, m, share, features))
+    real, fake = verdicts
+    places = [list(zip(verdict.places, verdict.visible, strict=True)) for verdict in verdicts]
+    for name, of_real, of_fake in (("D patch", *places), ("D whole", [(real.whole, None)], [(fake.whole, None)])):
+        right = torch.stack([cross_entropy(*head, True).mean() for head in of_real]).mean()
+        wrong = torch.stack([cross_entropy(*head, False).mean() for head in of_fake]).mean()
+        assert record[name].item() == pytest.approx(float((right + wrong).detach() / 2), rel=1e-3)
 
 
 def _renormalised(edited: torch.Tensor, host: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
@@ -88,56 +132,60 @@ def _renormalised(edited: torch.Tensor, host: torch.Tensor, body: torch.Tensor) 
     return torch.where(body, (edited.double() - mean) / (square - mean**2).sqrt(), edited.double()).float()
 
 
-def test_the_discriminator_sees_the_tumour_and_a_little_around_it(monkeypatch):
-    """Whatever lies beyond its view, or at the organ's surface, it is told the same."""
-    one = batch(seed=3)
+def shown_in_a_step(found: GANTrainer, one: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> list:
+    """Fake and real images as they are shown in a step."""
     seen = []
+    original = type(found.view).of
+    monkeypatch.setattr(type(found.view), "of", lambda *given: seen.append(original(*given)) or seen[-1])
+    found.step(one, 0, 0)
+    monkeypatch.undo()
+    return seen[:2]
+
+
+def test_discriminator_and_encoder_see_what_may_change(monkeypatch):
+    """Whatever lies beyond the reach, they are told the same; of the tumour they see all."""
+    one = batch(seed=3)
+    several = []
     for far in (0.0, 5.0):
         other = {name: value.clone() for name, value in one.items()}
         for name in ("host", "coarse", "real_image"):
             hidden = (one["distance"] >= 2.5)[:, None].expand_as(one[name])
             other[name][hidden] += far * one["body"][:, None].expand_as(one[name])[hidden]
-        found = game(replace(PLAIN, view_mm=2.5, r1=0.0), rim_mm=2.0)
-        monkeypatch.setattr(found, "_perceptual", lambda *_: torch.zeros(()))
-        monkeypatch.setattr("nnunetv2_tf.methods.tf_gan.gan_step.renormalised", lambda edited, *_: edited)
-        found.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, :1].detach()))
-        found.step(other, 0, 0)
-    plain, changed = seen[:2], seen[3:5]
-    for before, after in zip(plain, changed, strict=True):
-        torch.testing.assert_close(before, after)
-        inside = one["tumour"][:, None] > 0
-        assert before[inside].std() > 0.1
-        assert (before[(one["distance"] >= 2.5)[:, None]] == -1).all()
+        with pytest.MonkeyPatch.context() as plainly:
+            plainly.setattr("nnunetv2_tf.methods.tf_gan.gan_step.renormalised", lambda edited, *_: edited)
+            several.append(shown_in_a_step(game(reach_mm=2.5), other, monkeypatch))
+    for before, after in zip(*several, strict=True):
+        torch.testing.assert_close(before.x, after.x)
+        torch.testing.assert_close(list(before.features), list(after.features))
+        assert before.x[one["tumour"][:, None] > 0].std() > 0.1
+        assert (before.x[(one["distance"] >= 2.5)[:, None]] == -1).all()
+        assert not before.visible[(one["distance"] >= 2.5)[:, None]].any()
 
 
-def test_the_discriminator_does_not_see_the_surface_of_the_organ():
+def test_the_surface_of_the_organ_is_not_seen(monkeypatch):
     """Where the rim hides it: in its outer half, even inside tumours."""
-    one, seen = batch(seed=3), []
+    one = batch(seed=3)
     one["tumour"][:, :, :, 4:] = 1
     for name in ("distance", "real_distance"):
         one[name][:] = 0
-    found = game(replace(PLAIN, view_mm=None), goal=some_goal(), rim_mm=4.0)
-    found.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0].detach()))
-    found.step(one, 0, 0)
     depth = torch.from_numpy(distance_transform_edt(one["organ"][0]))
-    for image in seen:
-        assert (image[:, (depth > 0) & (depth < 1.5)] == -1).all()
-        assert (image[:, depth > 6] != -1).all()
+    for shown in shown_in_a_step(game(rim_mm=4.0), one, monkeypatch):
+        assert (shown.x[:, 0, (depth > 0) & (depth < 1.5)] == -1).all()
+        assert (shown.x[:, 0, depth > 6] != -1).all()
 
 
 def test_what_comes_in_from_beyond_a_turned_patch_is_far_from_any_tumour():
     """Or the discriminator would see it, and the generator change it."""
-    found = game(replace(PRESETS["default"], epochs=10), goal=some_goal())
     one = batch()
     for name in ("distance", "real_distance"):
         one[name][:] = 9.0
     for seed in range(10):
-        fake, real = found._prepared(one, [seed])
+        fake, real = both_sides(one, CPU, SPACING, [seed])
         assert min(float(side.distance.min()) for side in (fake, real)) > 8.99
 
 
-def test_without_adversary_and_features_nothing_moves():
-    found = game(replace(PLAIN, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0), goal=some_goal())
+def test_without_adversary_and_texture_nothing_moves():
+    found = game(replace(PLAIN, lambda_a=0.0, lambda_b=0.0, lambda_e=0.0))
     before = {name: value.clone() for name, value in found.generator.weights().items()}
     for step in range(3):
         assert float(found.step(batch(seed=step), 0, step)["change in the tumour"]) < 1e-7
@@ -146,12 +194,60 @@ def test_without_adversary_and_features_nothing_moves():
 
 def test_the_plain_generator_learns_to_keep_what_is_no_tumour():
     """As in the paper: tanh of everything; the hinge alone brings it to the coarse image, but for the margin."""
-    config = replace(
-        PRESETS["paper"], augmented=False, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0, epochs=10, rate_g=5e-3
-    )
-    found, one = game(config), batch()
+    found, one = game(replace(PAPER, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0, rate_g=5e-3)), batch()
     hinges = [float(found.step(one, 0, step)["hinge"]) for step in range(60)]
     assert hinges[-1] < 0.3 * hinges[0]
+
+
+def test_gradients_at_the_tumour_have_the_sizes_that_the_settings_say(monkeypatch):
+    """Each loss's gradient, by its weight, is as large there as its lambda; however small it was."""
+    found, weights, terms = game(replace(PLAIN, lambda_a=2.0, lambda_b=0.5, lambda_e=3.0)), {}, {}
+    refined: list[Tensor] = []
+    original, of_z = losses.total, found._refined
+
+    def total(given: dict[str, Tensor], lambdas: dict[str, float]) -> Tensor:
+        weights.update(lambdas)
+        for name, term in given.items():
+            if name != "hinge":
+                (slope,) = torch.autograd.grad(term, refined[0], retain_graph=True)
+                terms[name] = float((slope * (batch()["tumour"] > 0)[:, None]).norm())
+        return original(given, lambdas)
+
+    def keep(*given):
+        found_ = of_z(*given)
+        refined.append(found_.z)
+        return found_
+
+    monkeypatch.setattr(losses, "total", total)
+    monkeypatch.setattr(found, "_refined", keep)
+    record = found.step(batch(), 0, 0)
+    for name, size in {"patch": 2.0, "whole": 0.5, "texture": 3.0}.items():
+        assert weights[name] * terms[name] == pytest.approx(size, rel=1e-4)
+        assert float(record[f"gradient of {name}"]) == pytest.approx(terms[name], rel=1e-4)
+    assert weights["hinge"] == PLAIN.lambda_c[0]
+
+
+def test_a_discriminator_that_has_won_waits_and_one_that_knows_nothing_is_not_listened_to():
+    for held_out, learns, moves in ((1.0, False, True), (0.5, True, False)):
+        found = game(replace(PLAIN, lambda_e=0.0))
+        found.balance.checked(held_out)
+        before = [copy.deepcopy(player.state_dict()) for player in (found.discriminator, found.generator)]
+        record = found.step(batch(), 0, 1)
+        changed = [
+            any(not torch.equal(value, was[name]) for name, value in player.state_dict().items())
+            for was, player in zip(before, (found.discriminator, found.generator), strict=True)
+        ]
+        assert changed == [learns, moves]
+        assert float(record["D learns"]) == learns
+
+
+def test_patients_held_out_are_looked_at_now_and_then():
+    found = game()
+    found.hold_out(patches(), patches(seed=11))
+    for step in range(CHECKED_EVERY + 1):
+        found.step(batch(seed=step), 0, step)
+    assert len(found.balance.found) == 2  # at the first step and at the last
+    assert len(found.balance.scores["real, patch"]) == 2 * (CHECKED_EVERY + 1)
 
 
 def test_rates_and_the_weight_of_the_hinge():
@@ -159,12 +255,12 @@ def test_rates_and_the_weight_of_the_hinge():
     seen = [found.begin(epoch) for epoch in range(10)]
     assert [one["lambda_c"] for one in seen] == pytest.approx([10 - epoch for epoch in range(10)])
     assert [one["rate of G"] for one in seen] == pytest.approx([2e-4 * (1 - epoch / 10) for epoch in range(10)])
-    assert found.optimizer_d.param_groups[0]["lr"] == pytest.approx(4e-5)
+    assert found.optimizer_d.param_groups[0]["lr"] == pytest.approx(1e-4)
 
 
 def test_the_average_of_weights():
     """Its decay grows to the preset's; against a plain loop."""
-    found = game(replace(PLAIN, average=0.5), goal=some_goal())
+    found = game(replace(PLAIN, average=0.5))
     name = "network.head.weight"
     expected = found.generator.weights()[name].clone()
     for step in range(6):
@@ -178,29 +274,19 @@ def test_the_average_of_weights():
 
 def test_two_games_of_one_seed_are_one():
     config = replace(PRESETS["default"], epochs=10)
-    one, other = (game(config, goal=some_goal()) for _ in range(2))
+    one, other = (game(config) for _ in range(2))
+    for player in (one, other):
+        player.hold_out(patches(), patches(seed=11))
     for step in range(3):
         a, b = (player.step(batch(seed=step), 0, step) for player in (one, other))
         assert all(torch.equal(a[name], b[name]) for name in a)
-    third = game(config, goal=some_goal())
+    third = game(config)
+    third.hold_out(patches(), patches(seed=11))
     third.restore(copy.deepcopy(one.state()))  # as from a file
     a, b = (player.step(batch(seed=9), 1, 0) for player in (one, third))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not torch.equal(game(config, seed=1).discriminator.state_dict()["whole.bias"],
                            game(config, seed=0).discriminator.state_dict()["whole.bias"])  # fmt: skip
-
-
-def test_the_penalty_is_lazy():
-    """Every so many steps, times as many; the first of them at once."""
-    config = replace(PLAIN, r1=3.0, r1_every=2)
-    seen = []
-    original = losses.penalised
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "penalised", lambda *given: seen.append(found.steps) or original(*given))
-        found = game(config, goal=some_goal())
-        for step in range(5):
-            found.step(batch(seed=step), 0, step)
-    assert seen == [0, 2, 4]
 
 
 def test_the_margin_is_wider_near_the_tumour():
@@ -216,20 +302,18 @@ def test_the_hinge_counts_where_the_generator_may_change_something(monkeypatch):
     original = losses.hinge
     monkeypatch.setattr(losses, "hinge", lambda *given: seen.append(given[3]) or original(*given))
     one = batch()
-    game(goal=some_goal()).step(one, 0, 0)
-    game(replace(PRESETS["paper"], augmented=False)).step(one, 0, 0)
+    game().step(one, 0, 0)
+    game(PAPER).step(one, 0, 0)
     assert torch.equal(seen[0], one["body"] & (one["distance"] < 6))  # this design has no rim
     assert torch.equal(seen[1], one["body"])
 
 
-@pytest.mark.parametrize("step", [0, 1])
-def test_mixed_precision_changes_little(step):
-    """With and without the penalty; on a CPU, where bfloat16 is slow and the same."""
+def test_mixed_precision_changes_little():
+    """On a CPU, where bfloat16 may be slow, and is the same."""
     records = []
     for acceleration in (Acceleration(), Acceleration(mixed=True)):
-        found = game(PLAIN, goal=some_goal(), acceleration=acceleration)
-        found.steps = step
-        records.append(found.step(batch(), 0, step))
+        found = game(PLAIN, acceleration=acceleration)
+        records.append(found.step(batch(), 0, 0))
         assert all(weight.grad is None or weight.grad.dtype == torch.float32 for weight in found.generator.parameters())
     for name, value in records[0].items():
-        assert float(records[1][name].detach()) == pytest.approx(float(value.detach()), rel=0.03, abs=0.02), name
+        assert float(records[1][name].detach()) == pytest.approx(float(value.detach()), rel=0.05, abs=0.02), name

@@ -1,18 +1,14 @@
 """Eq. 2 to 5 against plain loops, and what they are 0 for."""
 
-import copy
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from nnunetv2_tf.methods.tf_gan import losses
-from nnunetv2_tf.methods.tf_gan.config import PRESETS
-from nnunetv2_tf.networks.discriminators import DualHead
-from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.discriminators import Verdict
 
 SHAPE = (3, 4, 5)
+SIZES = ((3, 4, 5), (2, 2, 3))
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -79,59 +75,59 @@ def test_perceptual_against_loops():
     assert not losses.perceptual(f_s, f_r, torch.zeros_like(present)).any()  # no class in both
 
 
+def verdict(seed: int) -> Verdict:
+    """Of two images by two patch heads, of which little is visible."""
+    rng = np.random.default_rng(seed)
+    visible = tuple(torch.from_numpy(rng.random((2, 1, *size)) * (rng.random((2, 1, *size)) < 0.4)) for size in SIZES)
+    places = tuple(drawn(2, 1, *size, seed=seed + index) for index, size in enumerate(SIZES))
+    return Verdict(places, visible, drawn(2, 1, seed=seed + 9))
+
+
 def test_adversarial_against_logarithms():
-    real, fake = drawn(2, 1, 2, 2, 2), drawn(2, 1, 2, 2, 2, seed=1)
-    d = lambda logit: 1 / (1 + np.exp(-logit.numpy()))  # noqa: E731
+    """Of visible places, by how visible they are; patch heads count alike."""
+    real, fake = verdict(0), verdict(20)
+
+    def expected(given: Verdict, b: int, truth: bool) -> tuple[float, float]:
+        def entropy(logit: float) -> float:
+            d = 1 / (1 + np.exp(-logit))
+            return -np.log(d if truth else 1 - d)
+
+        heads = []
+        for logits, visible in zip(given.places, given.visible, strict=True):
+            total = weights = 0.0
+            for place in np.ndindex(*logits.shape[2:]):
+                total += float(visible[b, 0][place]) * entropy(float(logits[b, 0][place]))
+                weights += float(visible[b, 0][place])
+            heads.append(total / weights)
+        return float(np.mean(heads)), entropy(float(given.whole[b, 0]))
+
+    of_d, of_g = losses.adversarial_d(real, fake), losses.adversarial_g(fake)
     for b in range(2):
-        of_d = -(np.log(d(real[b])).mean() + np.log(1 - d(fake[b])).mean()) / 2
-        assert float(losses.adversarial_d(real, fake)[b]) == pytest.approx(of_d)
-        assert float(losses.adversarial_g(fake)[b]) == pytest.approx(-np.log(d(fake[b])).mean())
+        for head in (0, 1):
+            right, wrong = expected(real, b, True)[head], expected(fake, b, False)[head]
+            assert float(of_d[head][b]) == pytest.approx((right + wrong) / 2)
+            assert float(of_g[head][b]) == pytest.approx(expected(fake, b, True)[head])
+
+
+def test_dark_places_say_nothing():
+    """However large their logits are."""
+    given = verdict(0)
+    changed = [torch.where(seen > 0, logits, 1e3) for logits, seen in zip(given.places, given.visible, strict=True)]
+    other = given._replace(places=tuple(changed))
+    torch.testing.assert_close(losses.adversarial_g(other)[0], losses.adversarial_g(given)[0])
+    torch.testing.assert_close(other.scores(), given.scores())
+    nothing = given._replace(visible=tuple(torch.zeros_like(seen) for seen in given.visible))
+    assert not losses.adversarial_g(nothing)[0].any()
 
 
 def test_a_sure_discriminator_still_teaches():
     """Where log(1 - D) is flat."""
     logits = torch.full((1, 1), -20.0, requires_grad=True)
-    losses.adversarial_g(logits).sum().backward()
+    losses.adversarial_g(verdict(0)._replace(whole=logits))[1].sum().backward()
     assert logits.grad is not None
     assert float(logits.grad) == pytest.approx(-1, abs=1e-6)
 
 
 def test_total():
-    patch, whole, hinge, percept = (torch.tensor(value) for value in (0.5, 0.25, 0.125, 2.0))
-    assert float(losses.total(patch, whole, hinge, percept, (10.0, 1.0, 4.0, 3.0))) == pytest.approx(5 + 0.25 + 0.5 + 6)
-
-
-def test_gradient_penalty_of_a_linear_judge():
-    """Whose gradient is known: the weights, seen through each head's mean."""
-    weight, x_r = drawn(1, *SHAPE), drawn(2, 1, *SHAPE, seed=1)
-    logits, found = losses.penalised(lambda x: (3 * x, (x * weight).sum(dim=(1, 2, 3, 4))[:, None]), x_r)
-    torch.testing.assert_close(logits[0], 3 * x_r)
-    slope = weight + 3 / weight.numel()
-    np.testing.assert_allclose(found.detach(), [float(slope.square().sum()) / 2] * 2, rtol=1e-9)
-
-
-def test_the_penalty_teaches_as_one_that_is_derived_twice():
-    """Value and gradients of a real discriminator, against two passes backwards."""
-    torch.manual_seed(0)
-    discriminator = DualHead(2, (4, 6, 8), Levels.of((16, 16, 16), (1.0, 1.0, 1.0), 4), 2, spectral=True).double()
-    x_r = drawn(2, 2, 16, 16, 16, seed=1)
-    other = copy.deepcopy(discriminator)
-    logits, found = losses.penalised(discriminator, x_r)
-    (logits[0].mean() + found.sum()).backward()
-    x_r = x_r.clone().requires_grad_()
-    expected = other(x_r)
-    score = torch.stack([logit.flatten(1).mean(dim=1).sum() for logit in expected]).sum()
-    (slope,) = torch.autograd.grad(score, x_r, create_graph=True)
-    squares = slope.square().flatten(1).sum(dim=1) / 2
-    (expected[0].mean() + squares.sum()).backward()
-    torch.testing.assert_close(logits, list(expected))
-    torch.testing.assert_close(found, squares)
-    for (name, weight), twin in zip(discriminator.named_parameters(), other.parameters(), strict=True):
-        if twin.grad is not None:
-            assert weight.grad is not None, name
-            torch.testing.assert_close(weight.grad, twin.grad, msg=name)
-
-
-def test_judges_with_instance_norm_are_not_penalised():
-    with pytest.raises(ValueError, match="wants spectral norm"):
-        replace(PRESETS["paper"], r1=1.0)
+    terms = {name: torch.tensor(value) for name, value in {"patch": 0.5, "whole": 0.25, "hinge": 0.125}.items()}
+    assert float(losses.total(terms, {"patch": 10.0, "whole": 1.0, "hinge": 4.0})) == pytest.approx(5 + 0.25 + 0.5)

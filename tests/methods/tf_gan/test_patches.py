@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
+from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces
 from nnunetv2_tf.training.pool import Pool, PoolFolder
 from tests.scenes import Built
 
@@ -20,7 +20,7 @@ STEPS = 3  # in an epoch
 def patches(
     scene: Built, seed: int = 0, centred: float = 1.0, size: Sequence[int] = SIZE, kept: Path | None = None
 ) -> Patches:
-    def sample_site(rng: np.random.Generator):
+    def sample_site(rng: np.random.Generator, *_):
         host, donor = rng.permutation(len(scene.cases))[:2]
         return scene.site(int(host), int(donor), "tf_aug")
 
@@ -28,7 +28,11 @@ def patches(
     folder = None if kept is None else PoolFolder(kept, "source")
     fakes = Pool(pieces.fake, None if kept is None else POOL, 2, folder and folder / "sites")
     reals = Pool(pieces.real, len(scene.cases), 0, folder and folder / "real")
-    return Patches(pieces, fakes, reals, centred, 2, range(2), STEPS)
+    return Patches(pieces, fakes, reals, range(len(scene.cases)), (), centred, 2, range(2), STEPS)
+
+
+def real(source: Patches, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return source.real(rng, source.learnt)
 
 
 def fake(source: Patches, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -86,7 +90,7 @@ def test_processes_share_a_batch(scene: Built):
 def test_real_and_fake_lie_alike_in_their_patches(scene: Built):
     """The middle of the tumour is within a fourth of the patch of its middle, unless the scan ends there."""
     source = patches(scene)
-    for draw, name in ((partial(fake, source), "tumour"), (source.real, "real_tumour")):
+    for draw, name in ((partial(fake, source), "tumour"), (partial(real, source), "real_tumour")):
         middles = []
         for index in range(30):
             tumour = draw(np.random.default_rng([7, index]))[name]
@@ -98,7 +102,7 @@ def test_real_and_fake_lie_alike_in_their_patches(scene: Built):
 
 def test_some_patches_lie_anywhere(scene: Built):
     source = patches(scene, centred=0.0, size=(8, 8, 8))
-    empty = [not source.real(np.random.default_rng(index))["real_tumour"].any() for index in range(40)]
+    empty = [not real(source, np.random.default_rng(index))["real_tumour"].any() for index in range(40)]
     assert any(empty)
 
 
@@ -137,3 +141,24 @@ def test_patches_of_a_piece_are_those_of_the_whole_case(scene: Built):
         for index in range(8):
             cuts = [replace(small, centred=1.0).fake(part, np.random.default_rng([number, index])) for part in parts]
             assert all(np.array_equal(cuts[0][name], cuts[1][name]) for name in cuts[0])
+
+
+def test_real_patches_are_not_of_those_held_out(scene: Built):
+    source = replace(patches(scene), learnt=[2], held_out=[0, 1])
+    drawn = np.concatenate([source(step)["real_image"] for step in range(4)])
+    voxels = set(source.pieces.real(2)["image"].astype(np.float32).ravel().tolist()) | {0.0}
+    assert set(drawn.ravel().tolist()) <= voxels
+    everybody = np.concatenate([patches(scene)(step)["real_image"] for step in range(4)])
+    assert not set(everybody.ravel().tolist()) <= voxels
+
+
+def test_sites_lie_in_patients_and_in_healthy_hosts(scene: Built):
+    sites = {name: scene.site(0, index, "tf_aug") for index, name in enumerate(("healthy", "free side"), start=1)}
+    for share, expected in ((0.0, 0), (0.3, 60), (1.0, 200)):
+        mixed = MixedSites(lambda _, __=(): sites["healthy"], lambda _, __=(): sites["free side"], share, frozenset())
+        number = sum(mixed(np.random.default_rng(seed)) is sites["free side"] for seed in range(200))
+        assert abs(number - expected) <= (20 if 0 < share < 1 else 0)
+    seen = []
+    mixed = MixedSites(lambda _, without=(): seen.append(without) or sites["healthy"], None, 1.0, frozenset(["case"]))
+    assert mixed(np.random.default_rng(0)) is sites["healthy"]
+    assert seen == [frozenset(["case"])]  # of which no tumour is

@@ -1,0 +1,150 @@
+"""What discriminator D and encoder F are shown. In: images, fake or real. Out: them as far as they are visible.
+
+Visible is what the generator may change, and as much as it may change it: the tumour and its reach, not the organ's
+rim. Further away real and healthy cohorts differ by their scanners and by how brains were extracted. If D saw that, G
+would paint inside tumours what D misses around them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool3d
+
+from nnunetv2_tf.geometry.feather import feather
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, one_hot
+from nnunetv2_tf.methods.tf_gan.sides import Fake, Real
+from nnunetv2_tf.networks.discriminators import pooled_to
+from nnunetv2_tf.training.intensity_range import DARKEST
+from nnunetv2_tf.training.precision import Acceleration
+
+LEAST = 1e-6  # variance of a channel, visibility of a place
+BANDS = 3
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images as D and F see them."""
+
+    x: Tensor  # (B, C, Z, Y, X) in [-1, 1], dark where it is not visible
+    m: Tensor  # (B, K, Z, Y, X) the tumour map, a channel per class
+    visible: Tensor  # (B, 1, Z, Y, X) from 0 to 1
+    features: tuple[Tensor, ...]  # (B, F, z, y, x) of each of F's stages
+    bands: Tensor  # (B, 3 C, Z, Y, X): of x what is fine, what is coarser, and the rest
+
+    def detached(self) -> "Shown":
+        """Return the same without gradients."""
+        features = tuple(stage.detach() for stage in self.features)
+        return replace(self, x=self.x.detach(), features=features, bands=self.bands.detach())
+
+
+def bands_of(x: Tensor, visible: Tensor) -> Tensor:
+    """Return (B, 3 C, Z, Y, X): images in three bands, which add up to them; darkness beside does not leak in.
+
+    Args:
+        x: (B, C, Z, Y, X)
+        visible: (B, 1, Z, Y, X)
+    """
+    weights = [visible.clamp_min(LEAST)]
+    blurred = [x]
+    for _ in range(2):
+        total = blurred_once(weights[-1])
+        blurred.append(blurred_once(blurred[-1] * weights[-1]) / total)
+        weights.append(total)
+    return torch.cat([blurred[0] - blurred[1], blurred[1] - blurred[2], blurred[2]], dim=1)
+
+
+def blurred_once(volume: Tensor) -> Tensor:
+    """Return (B, C, Z, Y, X): the means over boxes of three voxels."""
+    return avg_pool3d(volume, 3, stride=1, padding=1)
+
+
+@dataclass(frozen=True)
+class FeatureScale:
+    """Mean and standard deviation of features in real tumours: by these, none counts more than another."""
+
+    means: tuple[Tensor, ...]  # (F,) of each of F's stages, and of the bands
+    sds: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, shown: Iterable[Shown]) -> "FeatureScale":
+        """Measure it in real patches."""
+        stages = [torch.stack(moments).sum(dim=0) for moments in zip(*(_moments(one) for one in shown), strict=True)]
+        means, sds = [], []
+        for number, total, square in stages:
+            means.append((total / number).float())
+            sds.append((square / number - (total / number) ** 2).clamp_min(LEAST).sqrt().float())
+        return cls(tuple(means), tuple(sds))
+
+    def features(self, shown: Shown) -> list[Tensor]:
+        """Return (B, F, z, y, x) of each of F's stages, each channel of mean 0 and sd 1 in real tumours."""
+        return [self._scaled(stage, index) for index, stage in enumerate(shown.features)]
+
+    def bands(self, shown: Shown) -> Tensor:
+        """Return the bands in the same way."""
+        return self._scaled(shown.bands, len(self.means) - 1)
+
+    def _scaled(self, features: Tensor, index: int) -> Tensor:
+        mean, sd = (values[index].reshape(-1, 1, 1, 1) for values in (self.means, self.sds))
+        return (features - mean) / sd
+
+
+def _moments(shown: Shown) -> list[Tensor]:
+    """Return (3, F) for each stage and for the bands: how much tumour there is, the sums of features, of squares."""
+    moments = []
+    for features in (*shown.features, shown.bands):
+        tumour = pooled_to(shown.m.sum(dim=1, keepdim=True), features).double()
+        parts = [(tumour * features.double() ** power).sum(dim=(0, 2, 3, 4)) for power in range(3)]
+        moments.append(torch.stack(parts))
+    return moments
+
+
+@dataclass(frozen=True)
+class View:
+    """Shows images."""
+
+    design: Design
+    encode: nn.Module  # F
+    acceleration: Acceleration
+
+    def share(self, side: Fake | Real) -> Tensor:
+        """Return (B, Z, Y, X): how much of what the generator writes counts."""
+        return feather(side.distance, self.design.reach_mm) * side.organ
+
+    def maps(self, side: Fake | Real) -> Tensor:
+        """Return (B, K, Z, Y, X): the tumour map, a channel per class."""
+        return one_hot(side.tumour, self.design.classes)
+
+    def visible(self, side: Fake | Real, depth: Tensor) -> Tensor:
+        """Return (B, 1, Z, Y, X): how visible each place is, `depth` being the generator's weight by depth.
+
+        Where the generator writes all of the organ, all of the patch is visible.
+        """
+        share = torch.ones_like(depth) if self.design.reach_mm is None else self.share(side)
+        return (share * depth)[:, None]
+
+    def of(self, z: Tensor, side: Fake | Real, depth: Tensor, shake: tuple[float, float] = (0.0, 0.0)) -> Shown:
+        """Show images.
+
+        Args:
+            z: (B, C, Z, Y, X) as nnU-Net normalises
+            side: which they are of
+            depth: (B, Z, Y, X) weight by depth in the organ
+            shake: contrast and brightness, in [-1, 1], that are added to what is seen
+        """
+        contrast, brightness = shake
+        if any(shake):
+            added = self.design.domain.denormalise_difference(torch.full_like(z, brightness))
+            z = torch.where(side.body[:, None], z * (1 + contrast) + added, z)
+        visible = self.visible(side, depth)
+        x = DARKEST + visible * (self.design.domain.normalise(z, side.body) - DARKEST)
+        with self.acceleration.autocast(z.device):
+            features = self.encode(visible * z)
+        stages = tuple(one.float() for one in features)
+        return Shown(x, self.maps(side), visible, stages, bands_of(x, visible))
+
+    def of_real(self, generator: Generator, real: Real, shake: tuple[float, float] = (0.0, 0.0)) -> Shown:
+        """Show real images."""
+        with torch.no_grad():
+            return self.of(real.image, real, generator.depth_weight(real.organ), shake)
