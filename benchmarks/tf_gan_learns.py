@@ -56,7 +56,9 @@ REAL, HEALTHY, PLANS = Dataset("Dataset541_Grainy"), Dataset("Dataset641_Plain")
 TRAINED, UNSEEN = "TFBaselineTrainer_2epochs_seed0", "TFBaselineTrainer_2epochs_seed1"
 GRAIN, RIM = 0.35, 0.4  # of the tumour's mean brightness
 SMOOTH = replace(COARSE["default"], texture=0.0, grain=0.0)
-CONFIG = replace(PRESETS["default"], features=(8, 16, 32), rim_mm=0.0, epochs=100)  # brains of 4 cm, of one scanner
+CONFIG = replace(
+    PRESETS["default"], features=(8, 16, 32), rim_mm=0.0, epochs=100, iterations=12
+)  # brains of 4 cm, of one scanner
 IDLE = replace(CONFIG, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0)
 HALF, STILL, SEAMLESS = 0.5, 1e-3, (0.9, 1.1)
 SHOWN, TILED = 6, 24

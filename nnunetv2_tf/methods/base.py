@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.label_roles import LabelRoles
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.pool import PoolFolder
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -66,11 +67,15 @@ class Edited:
     controls: Mapping[str, Any] = field(default_factory=dict)  # what was drawn, for the sidecar
 
 
+class NoRoomError(UserError):
+    """No tumour fits into any of the hosts."""
+
+
 class SampleSite(Protocol):
     """Draws a site to learn from, independently of any recipe."""
 
     def __call__(self, rng: np.random.Generator, without: Collection[str] = (), /) -> Site:
-        """Draw a site with training cases' tumours, but not with those of some cases, nor in them."""
+        """Draw a site with training cases' tumours, but not with those of some cases, nor in them; or NoRoomError."""
         ...
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnunetv2_tf.dataset.folders import RECIPES
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.methods.base import NoRoomError
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import GROWING, grow
 from nnunetv2_tf.synthesis.harmonise import RULES
@@ -157,7 +158,7 @@ class HealthyHostPool(HostPool):
                 site = site if source is None else with_appearance(site, case, source, keep=False)[0]
                 return grow(site, host, self.cohort.bank, self.sampling, sampler.strength(rng)).site
         where = "sides that are free of tumour" if cases is self._free_sides else "healthy scans"
-        raise UserError(f"No tumour could be placed in {TRIED} {where} ({'; '.join(reasons)}); look at them.")
+        raise NoRoomError(f"No tumour could be placed in {TRIED} {where} ({'; '.join(reasons)}); look at them.")
 
     @cached_property
     def _free_sides(self) -> Mapping[str, FreeSide]:

@@ -1,6 +1,5 @@
 """One training step of generator G and discriminator D. In: a batch of fake and real patches. Out: both, updated."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from nnunetv2_tf.baseline.encoder import Encoder, renormalised
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.balance import Balance, auc
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
+from nnunetv2_tf.methods.tf_gan.loss_weights import LossWeights
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended
 from nnunetv2_tf.methods.tf_gan.shown import BANDS, FeatureScale, Shown, View
 from nnunetv2_tf.methods.tf_gan.sides import Fake, Real, both_sides, places_of, real_side
@@ -24,8 +24,6 @@ from nnunetv2_tf.training.precision import Acceleration
 
 AUGMENT, TEXTURE, ONCE = 4, 8, 10  # streams of random numbers; patches have 0 to 3, sides 6 and 7
 CHECKED_EVERY = 20  # steps from one look at patients held out, and at the sizes of gradients, to the next
-FORGOTTEN = 0.9  # decay of the running sizes of gradients
-LEAST = 1e-6  # size of a gradient
 STILL = (0.0, 0.0)  # contrast and brightness that are not shaken
 
 
@@ -66,7 +64,7 @@ class GANTrainer:
         self.texture = Texture(design.classes, widths, device, self.team)
         self.balance = Balance()
         self.held_out: tuple[list[Fake], list[Real]] = [], []
-        self.sizes: dict[str, float] = {}  # of G's gradients at tumour voxels, by loss; running means
+        self.loss_weights = LossWeights(config, self.team)
         self.steps = 0
 
     def learn_scale(self, patches: Iterable[Mapping[str, Tensor]]) -> None:
@@ -107,7 +105,7 @@ class GANTrainer:
             "optimizer_d": self.optimizer_d.state_dict(),
             "texture": self.texture.state(),
             "balance": self.balance.state(),
-            "sizes": dict(self.sizes),
+            "sizes": dict(self.loss_weights.sizes),
             "steps": self.steps,
         }
 
@@ -119,7 +117,7 @@ class GANTrainer:
         self.averaged = {name: value.to(self.device) for name, value in state["averaged"].items()}
         self.texture.restore(state["texture"])
         self.balance.restore(state["balance"])
-        self.sizes, self.steps = dict(state["sizes"]), state["steps"]
+        self.loss_weights.sizes, self.steps = dict(state["sizes"]), state["steps"]
 
     def weights(self) -> Mapping[str, Tensor]:
         """Return the generator's weights that are to be used: averaged, if the settings say so."""
@@ -236,40 +234,15 @@ class GANTrainer:
         patch, whole = (loss.mean() for loss in losses.adversarial_g(self._verdict(refined.shown, self.discriminate)))
         terms = {"patch": patch, "whole": whole, **similarity}
         if self.steps % CHECKED_EVERY == 0:
-            self._measure(terms, refined.z, tumour)
-        lambdas = {**self._lambdas(terms), "hinge": self.lambda_c}
+            self.loss_weights.measure(terms, refined.z, tumour)
+        lambdas = {**self.loss_weights.of(terms, self.balance.generator_listens), "hinge": self.lambda_c}
         self.optimizer_g.zero_grad()
         losses.total({**terms, "hinge": hinged}, lambdas).backward()
         self.team.average_gradients(self.generator.parameters())
         self.optimizer_g.step()
         named = {"G patch": patch, "G whole": whole, "hinge": hinged, **similarity}
-        sizes = {f"gradient of {name}": torch.tensor(size) for name, size in self.sizes.items()}
+        sizes = {f"gradient of {name}": torch.tensor(size) for name, size in self.loss_weights.sizes.items()}
         return {**{name: term.detach() for name, term in named.items()}, **sizes}
-
-    def _measure(self, terms: Mapping[str, Tensor], z: Tensor, tumour: Tensor) -> None:
-        """Measure how large the gradient of each loss is at tumour voxels."""
-        found = {}
-        for name, term in terms.items():
-            size = torch.zeros((), device=self.device)
-            if term.requires_grad:
-                (gradient,) = torch.autograd.grad(term, z, retain_graph=True)
-                size = ((gradient * tumour) ** 2).sum()
-            found[name] = size
-        for name, squared in self.team.mean(found).items():
-            size = math.sqrt(squared / self.team.size)  # each process averages over its part of the batch only
-            self.sizes[name] = FORGOTTEN * self.sizes.get(name, size) + (1 - FORGOTTEN) * size
-
-    def _lambdas(self, terms: Iterable[str]) -> dict[str, float]:
-        """Return the weights of losses: as in Eq. 5, or such that gradients at tumour voxels have these sizes."""
-        config = self.config
-        heard = float(self.balance.generator_listens)
-        lambdas = {
-            "patch": heard * config.lambda_a, "whole": heard * config.lambda_b,
-            "perceptual": config.lambda_d, "texture": config.lambda_e,
-        }  # fmt: skip
-        if not config.by_gradient:
-            return {name: lambdas[name] for name in terms}
-        return {name: lambdas[name] / max(self.sizes[name], LEAST) for name in terms}
 
     def _margin(self, distance: Tensor) -> Tensor | float:
         config = self.config

@@ -5,6 +5,7 @@ anew at each use.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from nnunetv2_tf.geometry.boxes import box_around, centre_of, cut, reached_by_cuts, shape_of
 from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.io.array_files import Arrays
-from nnunetv2_tf.methods.base import Method, SampleSite, Site
+from nnunetv2_tf.methods.base import Method, NoRoomError, SampleSite, Site
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
 from nnunetv2_tf.training.pool import Pool
@@ -30,7 +31,7 @@ REAL_VOLUMES = ("image", "tumour", "body", "organ", "distance")
 
 @dataclass(frozen=True)
 class MixedSites:
-    """Draws sites, some in healthy hosts, some in patients."""
+    """Draws sites, some in healthy hosts, some in patients, as far as these have room."""
 
     healthy: SampleSite
     free_side: SampleSite | None
@@ -39,9 +40,10 @@ class MixedSites:
 
     def __call__(self, rng: np.random.Generator) -> Site:
         """Draw one."""
-        in_patient = rng.random() < self.share
-        sample = self.free_side if in_patient and self.free_side is not None else self.healthy
-        return sample(rng, self.without)
+        if rng.random() < self.share and self.free_side is not None:
+            with suppress(NoRoomError):
+                return self.free_side(rng, self.without)
+        return self.healthy(rng, self.without)
 
 
 @dataclass(frozen=True)

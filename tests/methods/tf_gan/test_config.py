@@ -77,7 +77,8 @@ def test_the_generator_writes_the_whole_image_through_tanh():
 def test_the_weights_of_eq_5_are_weights_of_losses():
     """10, 1, 10 falling evenly to 1, and 1; nothing else is added."""
     found = game()
-    assert found._lambdas(["patch", "whole", "perceptual"]) == {"patch": 10.0, "whole": 1.0, "perceptual": 1.0}
+    weights = found.loss_weights.of(["patch", "whole", "perceptual"], found.balance.generator_listens)
+    assert weights == {"patch": 10.0, "whole": 1.0, "perceptual": 1.0}
     assert [found.begin(epoch)["lambda_c"] for epoch in (0, 199)] == [10.0, 1.0]
     assert found.begin(100)["lambda_c"] == pytest.approx(10 - 9 * 100 / 199)
     assert PAPER.lambda_e == 0

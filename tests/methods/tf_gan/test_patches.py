@@ -1,6 +1,6 @@
 """What batches are made of: sites and cases of scenes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnunetv2_tf.methods.base import NoRoomError, Site
 from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces
 from nnunetv2_tf.training.pool import Pool, PoolFolder
 from tests.scenes import Built
@@ -158,6 +159,12 @@ def test_sites_lie_in_patients_and_in_healthy_hosts(scene: Built):
         mixed = MixedSites(lambda _, __=(): sites["healthy"], lambda _, __=(): sites["free side"], share, frozenset())
         number = sum(mixed(np.random.default_rng(seed)) is sites["free side"] for seed in range(200))
         assert abs(number - expected) <= (20 if 0 < share < 1 else 0)
+
+    def full(_: np.random.Generator, __: Collection[str] = ()) -> Site:
+        raise NoRoomError("no room")
+
+    mixed = MixedSites(lambda _, __=(): sites["healthy"], full, 1.0, frozenset())
+    assert mixed(np.random.default_rng(0)) is sites["healthy"]
     seen = []
     mixed = MixedSites(lambda _, without=(): seen.append(without) or sites["healthy"], None, 1.0, frozenset(["case"]))
     assert mixed(np.random.default_rng(0)) is sites["healthy"]
