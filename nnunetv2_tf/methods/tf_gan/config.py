@@ -29,8 +29,8 @@ class TFGANConfig:
     free_sides: float = 0.5  # share of sites in patients, on the side free of their tumour; others: healthy hosts
     average: float = 0.995  # decay of the moving average of the generator's weights; 0: no averaging
     by_gradient: bool = True  # lambdas a, b, d, e are sizes of gradients at tumour voxels; else weights of losses
-    lambda_a: float = 1.0  # of the adversarial loss of patches
-    lambda_b: float = 0.25  # of the adversarial loss of whole images
+    lambda_a: float = 0.5  # of the adversarial loss of patches
+    lambda_b: float = 0.1  # of the adversarial loss of whole images
     lambda_c: tuple[float, float] = (30.0, 30.0)  # weight of the hinge, in the first and in the last epoch
     lambda_d: float = 0.0  # of the perceptual loss
     lambda_e: float = 1.0  # of the distance between textures
@@ -82,7 +82,7 @@ PRESETS = {
         rate_d=1e-4,
         renewed=0,
     ),
-    "brief": TFGANConfig(epochs=12),
+    "brief": TFGANConfig(epochs=6, preview_every=2),
 }
 SAMPLING = {"paper": AS_PUBLISHED, "front": FRONT}
 CHECKED = {"paper": CheckConfig(rejects=False)}

@@ -1,8 +1,9 @@
 """Texture of tumours: how features of their voxels are distributed, class by class. In: features. Out: a distance.
 
-Not image by image: a made tumour is not to be the average of real ones. What was seen lately of made tumours, as a
-whole, is compared with what was seen of real ones, by the sliced Wasserstein distance: along random directions the
-sorted values of both are compared. It needs no discriminator, and says something from the first step on.
+Not image by image: a made tumour is not to be the average of real ones. What was seen lately of made tumours is
+compared with what was seen of real ones: their mean, and how voxels are distributed about each patch's own mean, by the
+sliced Wasserstein distance, for which the sorted values of both are compared along random directions. It needs no
+discriminator, and says something from the first step on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,23 @@ def sliced_distance(some: Tensor, others: Tensor, directions: Tensor) -> Tensor:
     """
     sorted_some, sorted_others = (torch.sort(points @ directions, dim=0).values for points in (some, others))
     return (sorted_some - sorted_others).abs().mean()
+
+
+def apart(made: Tensor, real: Tensor, directions: Tensor) -> Tensor:
+    """Return how far apart patches are: how their voxels are distributed about their means, and the mean of these.
+
+    Together they would be one distribution, but then patches could make up for being too like each other by varying too
+    much inside.
+
+    Args:
+        made: (P, VOXELS, F)
+        real: likewise
+        directions: (F, D), each of length 1
+    """
+    means = [patches.mean(dim=1, keepdim=True) for patches in (made, real)]
+    within = [(patches - mean).flatten(0, 1) for patches, mean in zip((made, real), means, strict=True)]
+    between = ((means[0].mean(dim=0) - means[1].mean(dim=0)) @ directions).abs().mean()
+    return sliced_distance(*within, directions) + between
 
 
 def class_voxels(
@@ -125,10 +143,10 @@ class Texture:
                     lately[kind].add(new[kind])
                 number = min(map(len, compared.values()))
                 if number and len(new["made"]):
-                    made, real = (compared[kind][:number].flatten(0, 1) for kind in ("made", "real"))
+                    made, real = (compared[kind][:number] for kind in ("made", "real"))
                     louder = self.team.size * number / min(number, len(new["made"]))
                     felt = made.detach() + louder * (made - made.detach())
-                    terms.append(sliced_distance(felt, real.detach(), directions))
+                    terms.append(apart(felt, real.detach(), directions))
         return torch.stack(terms).mean() if terms else features["made"][0].new_zeros(())
 
     def state(self) -> dict[str, Any]:
