@@ -41,9 +41,9 @@ class Acceleration:
         now = torch.backends.cudnn
         return now.flags(now.enabled, benchmark=True, deterministic=now.deterministic, allow_tf32=now.allow_tf32)
 
-    def autocast(self, device: torch.device, exact: bool = False) -> AbstractContextManager:
-        """Return a context for forward passes, with autocast if `mixed` says so and `exact` does not forbid it."""
-        return torch.autocast(device.type, torch.bfloat16, enabled=self.mixed and not exact)
+    def autocast(self, device: torch.device) -> AbstractContextManager:
+        """Return a context for forward passes, with autocast if `mixed` says so."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.mixed)
 
     def with_memory_format(self, network: Network) -> Network:
         """Return the network, its weights in the format channels_last_3d if `channels_last` says so."""

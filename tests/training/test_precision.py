@@ -22,13 +22,15 @@ def test_close_to_the_plain_one(acceleration):
         found = ours(x)
     assert found.dtype == (torch.bfloat16 if acceleration.mixed else torch.float32)
     torch.testing.assert_close(found.float(), plain(x), atol=0.03 if acceleration.mixed else 1e-5, rtol=0)
-    with acceleration.autocast(CPU, exact=True):
-        assert ours(x).dtype == torch.float32
 
 
-def test_a_cpu_works_exactly(monkeypatch):
+@pytest.mark.parametrize("faster", [False, True])
+def test_a_cpu_works_exactly_unless_it_is_faster_otherwise(monkeypatch, faster):
     monkeypatch.setenv("nnUNet_compile", "true")
-    assert Acceleration.of(CPU) == Acceleration(mixed=False, compiled=False, channels_last=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: faster, raising=False)
+    assert Acceleration.of(CPU) == Acceleration(mixed=faster, compiled=False, channels_last=False)
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert not Acceleration.of(CPU).mixed  # a torch that does not tell
     tensor = torch.ones(2)
     assert to_device(tensor, CPU) is tensor
 
