@@ -13,7 +13,7 @@ brightness a x + b at the mean x of the hosts: a and b can make up for one anoth
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -133,7 +133,7 @@ def attempt(trial: Trial) -> Outcome:
     return Outcome(trial, in_a, in_b, of_both, at_start, len(fitted.losses), seconds)
 
 
-def _one_of(sites: Sequence[Site], rng: np.random.Generator) -> Site:
+def _one_of(sites: Sequence[Site], rng: np.random.Generator, without: Collection[str] = (), /) -> Site:  # noqa: ARG001
     return sites[int(rng.integers(len(sites)))]
 
 
