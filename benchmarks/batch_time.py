@@ -26,8 +26,8 @@ import torch
 from benchmarks.coarse_time import cohort_arguments, hosts_of, read_stored, typed_in
 from benchmarks.ratios import Ratio, interleaved
 from nnunetv2_tf.io.parallel import use_one_thread
-from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, PRESETS
-from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces
+from nnunetv2_tf.methods.tf_gan.config import PRESETS
+from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces, distance_clip
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 from nnunetv2_tf.training.pool import Pool, PoolFolder
 from nnunetv2_tf.tumours.sampling_config import USUAL
@@ -43,8 +43,9 @@ def patches_of(hosts: HealthyHostPool, folder: Path, size: int, sites: int | Non
     stage1 = typed_in(hosts.cohort.dataset, folder).load(torch.device("cpu"))
     donors = [case for case in hosts.cohort.training.values() if case.has_tumour()]
     sample_site = partial(hosts.sample_site, stage1.pastes)
-    reach = config.reach(hosts.cohort.plan.manager.spacing) or DISTANCE_CLIP_MM
-    pieces = Pieces(sample_site, stage1, donors, (size,) * 3, reach, config.centred < 1, 0)
+    spacing = hosts.cohort.plan.manager.spacing
+    clip = distance_clip(config.reach(spacing), spacing)
+    pieces = Pieces(sample_site, stage1, donors, (size,) * 3, clip, config.centred < 1, 0)
     pool = PoolFolder(folder, "batch_time")
     fakes, reals = Pool(pieces.fake, sites, 0, pool / "sites"), Pool(pieces.real, len(donors), 0, pool / "real")
     learnt = range(len(donors))

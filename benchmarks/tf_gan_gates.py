@@ -31,6 +31,8 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
@@ -55,8 +57,8 @@ KINDS = ("free sides", "healthy hosts")
 CPU = torch.device("cpu")
 HEADER = ["fold", "hosts", "image", "judge", "patient", "host", "found"]
 ALONE = {
-    "discriminator": {"rate_g": 0.0, "lambda_e": 0.0, "held_out": 0.2},
-    "generator": {"lambda_a": 0.0, "lambda_b": 0.0},
+    "discriminator": {"rate_g": 0.0, "lambda_e": 0.0, "epochs": 5, "iterations": 60},
+    "generator": {"lambda_a": 0.0, "lambda_b": 0.0, "epochs": 5, "iterations": 60},
 }
 
 
@@ -91,7 +93,7 @@ class FoldCases:
     def training(self, config: TFGANConfig, folder: Path) -> GANFit:
         """Return a training of TF-GAN in a folder; sites come from the folder beside it."""
         baseline = Baseline(DATASET, FITTED, PLANS, "3d_fullres", self.fold)
-        pool = PoolFolder(folder.parent / "pool", "gates")
+        pool = PoolFolder(folder.parent / "pool", digest([to_json(config), self.hosts.settings]))
         data = fit_data(self.hosts.for_fitting(SEED), baseline, self.coarse.pastes, pool=pool)
         return GANFit(config, data, self.coarse, folder, CPU)
 

@@ -35,7 +35,7 @@ from nnunetv2_tf.networks.unet import UNet
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.precision import Acceleration
 
-BATCH, CLASSES, DRAWN = 2, (1, 2, 3), 12
+BATCH, CLASSES, DRAWN = 2, (1, 2, 3), 16
 SHOWN = 8  # lines of a profile
 
 
@@ -91,8 +91,8 @@ class Both:
         self.plain = PlainStep(design, encoder, goal, [True] * channels, device)
         self.trainer = GANTrainer(config, design, encoder, [True] * channels, 0, device, acceleration=acceleration)
         self.batches = [batch_of(patch, channels, seed) for seed in range(2)]
-        several = [{name: value[:1] for name, value in self.batches[seed % 2].items()} for seed in range(DRAWN)]
-        self.trainer.learn_scale(several[:2])
+        several = [self.batches[seed % 2] for seed in range(DRAWN // BATCH)]
+        self.trainer.learn_scale(several[:1])
         self.trainer.hold_out(several, several)
         self.trainer.begin(0)
         for generator in (self.plain.generator, self.trainer.generator):
@@ -124,7 +124,7 @@ def peak(device: torch.device) -> float:
 
 
 def peak_of(side: str) -> str:
-    """Return the peak of a penalised step and one more, in a process of its own, as text."""
+    """Return the peak of a step with penalty or check and one more, in a process of its own, as text."""
     command = [sys.executable, "-m", "benchmarks.tf_gan_step", *sys.argv[1:], "-peak", side]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip().splitlines()[-1] if done.returncode == 0 else f"did not fit ({done.stderr[-200:]})"

@@ -132,7 +132,8 @@ class HealthyHostPool(HostPool):
             rng: draws it
             without: training cases that are neither donor nor host
         """
-        return self._sampled(self._free_sides, with_donors, rng, without)
+        hosts = {name: case for name, case in self._free_sides.items() if name not in without}
+        return self._sampled(hosts, with_donors, rng, without)
 
     def sampler_without(self, unused: Collection[str]) -> TumourSampler:
         """Return what tumours are drawn by, but for those of some cases."""
@@ -142,13 +143,15 @@ class HealthyHostPool(HostPool):
     def _sampled(
         self, cases: Mapping[str, Case], with_donors: bool, rng: np.random.Generator, without: Collection[str]
     ) -> Site:
-        names, reasons, training = sorted(set(cases) - set(without)), [], self.cohort.training
+        names, reasons, training = sorted(cases), [], self.cohort.training
         for _ in range(TRIED if names else 0):
             drawn = cases[names[rng.integers(len(names))]]
             own = {name for name, case in training.items() if case.group == drawn.group}
             case, sampler = drawn.open(), self.sampler_without(own | set(without))
             host = read_host(case, self.sampling.around_fluid)
             try:
+                if not sampler.bank.lesions:
+                    raise PlacementError("no other patient has a tumour to give")
                 placed = sampler.sample(host, rng)
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")
@@ -157,7 +160,7 @@ class HealthyHostPool(HostPool):
                 site = healthy_site(case, host, placed, training if with_donors else None)
                 site = site if source is None else with_appearance(site, case, source, keep=False)[0]
                 return grow(site, host, self.cohort.bank, self.sampling, sampler.strength(rng)).site
-        where = "sides that are free of tumour" if cases is self._free_sides else "healthy scans"
+        where = "healthy scans" if cases is self.cases else "sides that are free of tumour"
         raise NoRoomError(f"No tumour could be placed in {TRIED} {where} ({'; '.join(reasons)}); look at them.")
 
     @cached_property

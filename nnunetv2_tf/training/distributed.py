@@ -1,8 +1,8 @@
 """Data-parallel training by several processes. In: the variables that torchrun or `launch` sets. Out: a Team.
 
 Every process has its share of every batch. Gradients are averaged after the backward pass, not by
-DistributedDataParallel: it follows neither two networks that train in turns nor the second backward pass of a gradient
-penalty. The networks are small beside the work of a step, so averaging them at its end costs little.
+DistributedDataParallel: it does not follow two networks that train in turns. The networks are small beside the work of
+a step, so averaging them at its end costs little.
 """
 
 import datetime

@@ -1,9 +1,10 @@
 """Faster training. In: a device and networks. Out: contexts and networks whose results differ by rounding only."""
 
+import importlib
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +51,12 @@ class Acceleration:
         return network.to(memory_format=torch.channels_last_3d) if self.channels_last else network  # pyright: ignore[reportCallIssue]
 
     def compiled_for_training(self, network: Network) -> Network:
-        """Return the network, compiled if `compiled` says so; it shares its weights with the given one.
-
-        Each forward pass may be followed by one backward pass, and not by a second one.
-        """
-        return cast(Network, torch.compile(network, dynamic=False)) if self.compiled else network
+        """Return the network, compiled if `compiled` says so; it shares its weights with the given one."""
+        if not self.compiled:
+            return network
+        functorch: Any = importlib.import_module("torch._functorch.config")
+        functorch.donated_buffer = False  # gradients of single losses are measured, which keeps graphs
+        return cast(Network, torch.compile(network, dynamic=False))
 
 
 def cpu_is_faster_in_bf16() -> bool:

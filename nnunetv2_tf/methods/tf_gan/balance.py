@@ -52,8 +52,8 @@ class Balance:
 
     @property
     def discriminator_learns(self) -> bool:
-        """Whether it does; without patients held out, always."""
-        return not self.found or self.held_out < WON
+        """Whether it does: as long as it has not won, of patients held out and of the others; without any, always."""
+        return not self.found or min(self.held_out, self.auc("patch")) < WON
 
     @property
     def generator_listens(self) -> bool:

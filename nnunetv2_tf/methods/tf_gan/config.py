@@ -19,7 +19,7 @@ class TFGANConfig:
     features: tuple[int, ...] | None = None  # of the generator's levels; None: as the plans' network has
     residual: bool = True  # x_s = x_s' + tanh(G); else tanh(G)
     reach_mm: float | None = 3.0  # how far around the tumour G may change, and D sees; None: all of the organ
-    reach_voxels: float = 2.0  # at least so many voxels far
+    reach_voxels: float = 2.0  # at least so many voxels of the finest axis
     rim_mm: float = 8.0  # depth of the organ's rim, which D does not see and G does not change; 0: no rim
     on_features: bool = True  # D judges the frozen encoder's features, too; else the image alone, as in the paper
     head_width: int = 16  # features of D's branches, where it judges features

@@ -1,8 +1,8 @@
 """Training of TF-GAN. In: real cases, healthy sites, stage 1, the baseline. Out: generator.safetensors, logs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,18 @@ from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
-from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, TFGANConfig
+from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, blended, write_generator
-from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces, held_out_of, largest_patch, patch_for
+from nnunetv2_tf.methods.tf_gan.patches import (
+    MixedSites,
+    Patches,
+    Pieces,
+    distance_clip,
+    held_out_of,
+    largest_patch,
+    patch_for,
+)
 from nnunetv2_tf.methods.tf_gan.sides import FAKE, Fake
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.training.intensity_range import IntensityRange
@@ -25,15 +33,15 @@ from nnunetv2_tf.training.loop import Curves, Loop, Schedule
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 
-PREVIEW, SCALE, HELD_OUT = 2, 3, 9  # streams of random numbers
-DRAWS = 4  # real patches per donor, by which features are scaled, or who learns is decided
+PREVIEW, SCALE, HELD_OUT = 11, 3, 9  # streams of random numbers
+DRAWS = 4  # real patches per donor, by which features are scaled, or who learns is decided; so many at the most:
+MOST = {SCALE: 64, HELD_OUT: 16}
 SHOWN = 8  # patches in a preview
 SURE, CHANCE, LONG = 0.98, 0.55, 20  # the discriminator always wins, or never: its AUC, for so many epochs
 UNCHANGED, EARLY = 2e-3, 5  # the generator changes nothing: so little, in [-1, 1], after so many epochs
 PLOTS = {
     "adversarial loss": ("G patch", "G whole", "D patch", "D whole"),
     "discriminator's AUC": ("D's AUC, patch", "D's AUC, whole", "D's AUC, held out", "D learns"),
-    "similarity": ("texture",),
     "what is changed": ("hinge", "change in the tumour"),
     "learning rate": ("rate of G", "rate of D"),
     "weight of the hinge": ("lambda_c",),
@@ -143,7 +151,7 @@ class GANFit:
             data.sample_site, data.sample_free_side, config.free_sides,
             frozenset(donors[index].identifier for index in held_out),
         )  # fmt: skip
-        clip = DISTANCE_CLIP_MM if reach is None else reach
+        clip = distance_clip(reach, manager.spacing)
         pieces = Pieces(sites, stage1, donors, levels.patch, clip, centred < 1, self.seed)
         self.patches = Patches(
             pieces,
@@ -156,13 +164,16 @@ class GANFit:
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
         self.training = MonitoredGAN(config, self.design, encoder, z_scored, self.seed, device, self.team)
         self.training.sites = self.patches.fakes
-        plots = PLOTS if config.lambda_e else {**PLOTS, "similarity": ("perceptual",)}
+        similar = [name for name, weight in (("perceptual", config.lambda_d), ("texture", config.lambda_e)) if weight]
+        plots = {**PLOTS, "similarity": similar} if similar else PLOTS
         schedule = Schedule(config.epochs, config.iterations, config.preview_every, plots)
         self.loop = Loop(self.training, schedule, folder, self.team)
 
     def run(self) -> None:
         """Train, or resume the training, and write generator.safetensors."""
-        self.training.shown = [self._new_fake(PREVIEW, index) for index in range(SHOWN if self.team.is_main else 0)]
+        self.training.shown = [
+            as_tensors(self._new_fake(PREVIEW, index)) for index in range(SHOWN if self.team.is_main else 0)
+        ]
         self.training.learn_scale(self._real_patches(SCALE, self.patches.learnt))
         self.training.hold_out(self._fake_patches(HELD_OUT), self._real_patches(HELD_OUT, self.patches.held_out))
         self.loop.logger.lines(self._described())
@@ -171,23 +182,30 @@ class GANFit:
             write_generator(self.folder / WEIGHTS, self.design, self.training.weights())
 
     def _real_patches(self, stream: int, numbers: Sequence[int]) -> Iterator[Batch]:
-        """Yield a few real patches of each of these donors, each as a batch."""
-        for number in numbers:
-            for draw in range(DRAWS):
-                patch = self.patches.real(np.random.default_rng([self.seed, stream, number, draw]), [number])
-                yield {name: value[None] for name, value in as_tensors(patch).items()} | {"place": torch.tensor([draw])}
+        """Yield a few real patches of these donors in turn, in batches as large as in training."""
+        drawn = [numbers[index % len(numbers)] for index in range(min(MOST[stream], DRAWS * len(numbers)))]
+        several = (
+            self.patches.real(np.random.default_rng([self.seed, stream, index]), [number])
+            for index, number in enumerate(drawn)
+        )
+        return self._batches(several)
 
     def _fake_patches(self, stream: int) -> Iterator[Batch]:
-        """Yield patches of sites of their own, each as a batch."""
-        for index in count():
-            patch = self._new_fake(stream, index)
-            yield {name: value[None] for name, value in patch.items()} | {"place": torch.tensor([index])}
+        """Yield patches of sites of their own, in batches as large as in training."""
+        return self._batches(self._new_fake(stream, index) for index in count())
 
-    def _new_fake(self, stream: int, index: int) -> Batch:
+    def _batches(self, patches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[Batch]:
+        """Yield batches of patches; the last one is as large as what is left."""
+        stream = iter(patches)
+        while several := list(islice(stream, self.config.batch)):
+            stacked = {name: np.stack([patch[name] for patch in several]) for name in several[0]}
+            yield as_tensors({**stacked, "place": np.arange(len(several))})
+
+    def _new_fake(self, stream: int, index: int) -> dict[str, np.ndarray]:
         """Return a patch of a site of its own."""
         rng = np.random.default_rng([self.seed, stream, index])
         around = replace(self.patches, centred=1.0)
-        return as_tensors(around.fake(around.pieces.new_fake(rng), rng))
+        return around.fake(around.pieces.new_fake(rng), rng)
 
     def _pools(self) -> list[str]:
         return [*self.patches.fakes.described("sites with coarse tumours"), *self.patches.reals.described("real cases")]

@@ -16,7 +16,7 @@ from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.loss_weights import LossWeights
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended
 from nnunetv2_tf.methods.tf_gan.shown import BANDS, FeatureScale, Shown, View
-from nnunetv2_tf.methods.tf_gan.sides import Fake, Real, both_sides, places_of, real_side
+from nnunetv2_tf.methods.tf_gan.sides import Fake, Real, both_sides, fake_side, places_of, real_side
 from nnunetv2_tf.methods.tf_gan.texture import STAGES, Texture
 from nnunetv2_tf.networks.discriminators import DualHead, FeatureHeads, Verdict
 from nnunetv2_tf.training.distributed import Team
@@ -73,11 +73,12 @@ class GANTrainer:
 
     def hold_out(self, fakes: Iterable[Mapping[str, Tensor]], reals: Iterable[Mapping[str, Tensor]]) -> None:
         """Take fake patches, and real ones of patients that nobody learns from; the balance is kept by them."""
-        sides = [
-            both_sides({**fake, **real}, self.device, self.design.spacing, self._augment([self.seed, ONCE, number]))
-            for number, (real, fake) in enumerate(zip(reals, fakes, strict=False))
-        ]
-        self.held_out = [fake for fake, _ in sides], [real for _, real in sides]
+        held_out = list(self._augmented(reals))
+        made = (
+            fake_side(patch, self.device, self.design.spacing, self._augment([self.seed, ONCE, number]))
+            for number, patch in zip(range(len(held_out)), fakes, strict=False)
+        )
+        self.held_out = list(made), held_out
 
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Set the learning rates, which fall evenly to 0, and lambda_c, which goes from its first to its last value."""
@@ -153,7 +154,7 @@ class GANTrainer:
             self._margin(fake.distance),
         ).mean()  # fmt: skip
         features = {"real": shown_r.features, "made": refined.shown.features}
-        maps = {"real": real.tumour, "made": fake.tumour}
+        maps = {"real": shown_r.visible_part(real.tumour), "made": refined.shown.visible_part(fake.tumour)}
         similarity = {}
         if self.config.lambda_d:
             similarity["perceptual"] = self._perceptual(features, maps)
@@ -201,12 +202,12 @@ class GANTrainer:
             (config.lambda_a * patch + config.lambda_b * whole).backward()
             self.team.average_gradients(self.discriminator.parameters())
             self.optimizer_d.step()
-        curves = {"D patch": patch.detach(), "D whole": whole.detach(), "D learns": torch.tensor(float(learns))}
+        curves = {"D patch": patch.detach(), "D whole": whole.detach(), "D learns": self._number(learns)}
         for head, of_real, of_fake in (("patch", real.scores(), fake.scores()), ("whole", real.whole, fake.whole)):
             for kind, scores in (("real", of_real), ("made", of_fake)):
                 self.balance.saw(f"{kind}, {head}", self.team.gathered(scores.detach().flatten()))
-            curves[f"D's AUC, {head}"] = torch.tensor(self.balance.auc(head))
-        curves["D's AUC, held out"] = torch.tensor(self.balance.held_out)
+            curves[f"D's AUC, {head}"] = self._number(self.balance.auc(head))
+        curves["D's AUC, held out"] = self._number(self.balance.held_out)
         return curves
 
     @torch.no_grad()
@@ -223,7 +224,7 @@ class GANTrainer:
             torch.cat([self._verdict(one, self.discriminator).scores() for one in shown[kind]])
             for kind in ("made", "real")
         )
-        found = torch.tensor(auc(real, made), device=self.device)
+        found = self._number(auc(real, made))
         self.balance.checked(self.team.mean({"AUC": found})["AUC"])
 
     def _step_of_g(
@@ -241,8 +242,11 @@ class GANTrainer:
         self.team.average_gradients(self.generator.parameters())
         self.optimizer_g.step()
         named = {"G patch": patch, "G whole": whole, "hinge": hinged, **similarity}
-        sizes = {f"gradient of {name}": torch.tensor(size) for name, size in self.loss_weights.sizes.items()}
+        sizes = {f"gradient of {name}": self._number(self.loss_weights.sizes.get(name, 0.0)) for name in terms}
         return {**{name: term.detach() for name, term in named.items()}, **sizes}
+
+    def _number(self, value: float) -> Tensor:
+        return torch.tensor(float(value), device=self.device)
 
     def _margin(self, distance: Tensor) -> Tensor | float:
         config = self.config

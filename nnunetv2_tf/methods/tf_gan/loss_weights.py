@@ -13,8 +13,8 @@ from torch import Tensor
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.training.distributed import Team
 
-FORGOTTEN = 0.9  # decay of the running sizes
-LEAST = 1e-6  # size of a gradient
+FORGOTTEN = 0.7  # decay of the running sizes
+LEAST = 1e-9  # size of a gradient that says something
 
 
 class LossWeights:
@@ -40,10 +40,13 @@ class LossWeights:
                 squares[name] = ((gradient * tumour) ** 2).sum()
         for name, squared in self.team.mean(squares).items():
             size = math.sqrt(squared / self.team.size)  # each process averages over its part of the batch only
-            self.sizes[name] = FORGOTTEN * self.sizes.get(name, size) + (1 - FORGOTTEN) * size
+            if size > LEAST:  # else no tumour is in view just now
+                self.sizes[name] = FORGOTTEN * self.sizes.get(name, size) + (1 - FORGOTTEN) * size
 
     def of(self, terms: Iterable[str], heard: bool) -> dict[str, float]:
         """Return the weights of losses: as in Eq. 5, or such that gradients at tumour voxels have these sizes.
+
+        A loss whose gradient has never reached a tumour has no weight yet.
 
         Args:
             terms: their names
@@ -56,4 +59,4 @@ class LossWeights:
         }  # fmt: skip
         if not config.by_gradient:
             return {name: lambdas[name] for name in terms}
-        return {name: lambdas[name] / max(self.sizes[name], LEAST) for name in terms}
+        return {name: lambdas[name] / self.sizes[name] if name in self.sizes else 0.0 for name in terms}

@@ -14,7 +14,7 @@ from nnunetv2_tf.geometry.boxes import box_around, centre_of, cut, reached_by_cu
 from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Method, NoRoomError, SampleSite, Site
-from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
+from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -162,6 +162,11 @@ def patch_for(config: TFGANConfig, plan: Plan, donors: Sequence[Case]) -> list[i
     boxes = np.array([shape_of(box_around(case.open().tumour() > 0)) for case in donors])
     wanted = np.maximum(np.median(boxes, axis=0).astype(int), SMALLEST)
     return np.minimum(wanted, largest).tolist()
+
+
+def distance_clip(reach: float | None, spacing: Sequence[float]) -> float:
+    """Return where distance maps are clipped (mm): beyond the reach, also when rounded to half precision."""
+    return DISTANCE_CLIP_MM if reach is None else reach + max(spacing)
 
 
 def held_out_of(donors: Sequence[Case], share: float, rng: np.random.Generator) -> list[int]:

@@ -21,6 +21,7 @@ from nnunetv2_tf.training.precision import Acceleration
 
 LEAST = 1e-6  # variance of a channel, visibility of a place
 BANDS = 3
+SEEN = 0.5  # visibility from which on a voxel counts as seen
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Shown:
     visible: Tensor  # (B, 1, Z, Y, X) from 0 to 1
     features: tuple[Tensor, ...]  # (B, F, z, y, x) of each of F's stages
     bands: Tensor  # (B, 3 C, Z, Y, X): of x what is fine, what is coarser, and the rest
+
+    def visible_part(self, tumour: Tensor) -> Tensor:
+        """Return a map (B, Z, Y, X) where it is seen, and 0 elsewhere: what is dark says nothing of tumours."""
+        return tumour * (self.visible[:, 0] >= SEEN)
 
     def detached(self) -> "Shown":
         """Return the same without gradients."""
@@ -94,7 +99,7 @@ def _moments(shown: Shown) -> list[Tensor]:
     """Return (3, F) for each stage and for the bands: how much tumour there is, the sums of features, of squares."""
     moments = []
     for features in (*shown.features, shown.bands):
-        tumour = pooled_to(shown.m.sum(dim=1, keepdim=True), features).double()
+        tumour = pooled_to(shown.m.sum(dim=1, keepdim=True) * shown.visible, features).double()
         parts = [(tumour * features.double() ** power).sum(dim=(0, 2, 3, 4)) for power in range(3)]
         moments.append(torch.stack(parts))
     return moments

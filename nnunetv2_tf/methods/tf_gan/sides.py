@@ -71,10 +71,15 @@ def both_sides(
         spacing: mm
         seed: of the step; None: nothing is augmented
     """
+    return fake_side(batch, device, spacing, seed), real_side(batch, device, spacing, seed)
+
+
+def fake_side(
+    batch: Mapping[str, Tensor], device: torch.device, spacing: Spacing, seed: Sequence[int] | None
+) -> Fake:  # fmt: skip
+    """Return the fake patches alone; arguments as of `both_sides`."""
     fake = Fake(*(to_device(batch[name], device) for name in FAKE))
-    if seed is not None:
-        fake = fake.augmented(_affines(batch, [*seed, OF_FAKE], spacing), spacing)
-    return fake, real_side(batch, device, spacing, seed)
+    return fake if seed is None else fake.augmented(_affines(batch, [*seed, OF_FAKE], spacing), spacing)
 
 
 def real_side(

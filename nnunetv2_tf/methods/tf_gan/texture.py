@@ -48,10 +48,10 @@ def apart(made: Tensor, real: Tensor, directions: Tensor) -> Tensor:
         real: likewise
         directions: (F, D), each of length 1
     """
-    means = [patches.mean(dim=1, keepdim=True) for patches in (made, real)]
-    within = [(patches - mean).flatten(0, 1) for patches, mean in zip((made, real), means, strict=True)]
-    between = ((means[0].mean(dim=0) - means[1].mean(dim=0)) @ directions).abs().mean()
-    return sliced_distance(*within, directions) + between
+    mean_made, mean_real = (patches.mean(dim=1, keepdim=True) for patches in (made, real))
+    between = ((mean_made.mean(dim=0) - mean_real.mean(dim=0)) @ directions).abs().mean()
+    within = sliced_distance((made - mean_made).flatten(0, 1), (real - mean_real).flatten(0, 1), directions)
+    return within + between
 
 
 def class_voxels(

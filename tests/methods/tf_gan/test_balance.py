@@ -29,7 +29,17 @@ def balance(*found: float) -> Balance:
 def test_the_rule(held_out, learns, listens):
     """It has won, and waits; both play; it has nothing to say yet."""
     found = balance(held_out)
+    found.saw("real, patch", torch.ones(3))
+    found.saw("made, patch", torch.zeros(3))
     assert (found.discriminator_learns, found.generator_listens) == (learns, listens)
+
+
+def test_it_has_not_won_while_it_cannot_tell_those_that_it_learns_from():
+    """Patients held out may just be unlike all others."""
+    found = balance(1.0)
+    for kind in ("real", "made"):
+        found.saw(f"{kind}, patch", torch.arange(4.0))
+    assert found.discriminator_learns
 
 
 def test_the_last_checks_count():

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
-from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
+from nnunetv2_tf.methods.tf_gan.gan_step import CHECKED_EVERY, GANTrainer
 from nnunetv2_tf.networks.discriminators import DualHead
 from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.unet import UNet
 from tests.methods.tf_gan.examples import batch, design, encoder
 
 PAPER = PRESETS["paper"]
@@ -102,7 +104,15 @@ def game_that_began() -> GANTrainer:
 
 
 def test_three_layers_of_the_encoder():
-    assert len(encoder().stages) == 3
+    widths = [4, 8, 16, 32]
+    unet = UNet(1, 1, widths, Levels.of((32, 32, 32), (1.0, 1.0, 1.0), 4))
+    assert Encoder.within(unet, "a network").widths == (4, 8, 16)
+
+
+def test_instance_norm_in_the_discriminator_but_for_the_first_stage():
+    first, *others = DualHead(4, [2] * 5, LEVELS, PAPER.tap).stages
+    assert not [module for module in first.modules() if isinstance(module, nn.InstanceNorm3d)]
+    assert all(any(isinstance(module, nn.InstanceNorm3d) for module in stage.modules()) for stage in others)
 
 
 def test_adam_with_rates_that_fall_to_nothing_over_200_epochs():
@@ -125,10 +135,11 @@ def test_the_coarse_images_are_a_fixed_set():
 
 
 def test_both_players_learn_at_every_step_and_the_last_weights_are_the_result():
+    assert PAPER.held_out == 0
     found = game()
-    assert not PAPER.held_out
-    assert found.balance.discriminator_learns
-    assert found.balance.generator_listens
+    for step in range(CHECKED_EVERY + 1):
+        found.begin(0)
+        assert float(found.step(batch(seed=step), 0, step)["D learns"]) == 1
     last = found.generator.weights()
     assert all(value.data_ptr() == last[name].data_ptr() for name, value in found.weights().items())
     assert PAPER.shake == 0

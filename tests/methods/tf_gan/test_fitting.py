@@ -10,7 +10,7 @@ from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.label_roles import class_values
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.base import FitData
-from nnunetv2_tf.methods.tf_gan import patches
+from nnunetv2_tf.methods.tf_gan import fitting, patches
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.fitting import LONG, GANFit, MonitoredGAN, check
 from tests.scenes import Built
@@ -102,6 +102,34 @@ def test_what_cannot_be_trained_is_refused(scene: Built):
         check(config, scene.plan, 3)
     with pytest.raises(UserError, match=r"patch of .* voxels is too small for TF-GAN"):
         check(replace(config, largest_patch=6), scene.plan, 1)
+
+
+def test_those_held_out_are_neither_learnt_from_nor_in_fakes(scene: Built, tmp_path, monkeypatch):
+    """From the fit to what it hands on."""
+    monkeypatch.setattr(patches, "FEWEST", 2)
+    made = fit(scene, tmp_path)
+    held_out, learnt = made.patches.held_out, made.patches.learnt
+    names = frozenset(scene.cases[index].identifier for index in held_out)
+    assert names
+    assert made.patches.pieces.sample_site.without == names  # type: ignore[union-attr]
+    assert not set(learnt) & set(held_out)
+    drawn = []
+    monkeypatch.setattr(type(made.patches), "real", lambda _, __, numbers: drawn.append(*numbers) or {"x": np.zeros(1)})
+    for stream, numbers in ((fitting.SCALE, learnt), (fitting.HELD_OUT, held_out)):
+        drawn.clear()
+        batches = list(made._real_patches(stream, numbers))
+        assert set(drawn) == set(numbers)
+        assert sum(len(one["place"]) for one in batches) == len(drawn) == fitting.DRAWS * len(numbers)
+    monkeypatch.setitem(fitting.MOST, fitting.HELD_OUT, 3)
+    drawn.clear()
+    list(made._real_patches(fitting.HELD_OUT, list(range(100))))
+    assert drawn == [0, 1, 2]  # of different patients
+
+
+def test_plots_are_of_the_losses_that_there_are(scene: Built, tmp_path):
+    for weights, expected in (((0.0, 1.0), ["texture"]), ((1.0, 0.0), ["perceptual"]), ((0.0, 0.0), None)):
+        groups = fit(scene, tmp_path, lambda_d=weights[0], lambda_e=weights[1]).loop.schedule.groups
+        assert groups.get("similarity") == expected
 
 
 def test_an_epoch_has_as_many_steps_as_the_settings_say(scene: Built, tmp_path):

@@ -149,6 +149,8 @@ def test_a_discriminator_that_has_won_waits_and_one_that_knows_nothing_is_not_li
     for held_out, learns, moves in ((1.0, False, True), (0.5, True, False)):
         found = game(replace(PLAIN, lambda_e=0.0))
         found.balance.checked(held_out)
+        for kind, score in (("real", held_out), ("made", 0.5)):
+            found.balance.saw(f"{kind}, patch", torch.full((8,), score))
         before = [copy.deepcopy(player.state_dict()) for player in (found.discriminator, found.generator)]
         record = found.step(batch(), 0, 1)
         changed = [

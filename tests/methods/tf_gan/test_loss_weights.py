@@ -56,12 +56,18 @@ def test_a_discriminator_that_is_not_heard_has_no_weight():
     assert lambdas["texture"] > 0
 
 
-def test_a_loss_without_gradient_has_size_0_and_a_finite_weight():
+def test_where_no_tumour_is_in_view_nothing_is_learnt_of_sizes():
+    """No weight before the first; later, the size that was known."""
     z, tumour = setting()
     weights = LossWeights(BY_GRADIENT, Team())
-    weights.measure({"texture": torch.zeros(())}, z, tumour)
-    assert weights.sizes == {"texture": 0.0}
-    assert weights.of(["texture"], heard=True)["texture"] < float("inf")
+    for terms, seen in (({"texture": torch.zeros(())}, tumour), (terms_of(z, tumour), 0 * tumour)):
+        weights.measure(terms, z, seen)
+        assert weights.of(["texture"], heard=True) == {"texture": 0.0}
+    weights.measure(terms_of(z, tumour), z, tumour)
+    known = weights.of(["texture"], heard=True)
+    assert known["texture"] > 0
+    weights.measure(terms_of(z, tumour), z, 0 * tumour)
+    assert weights.of(["texture"], heard=True) == known
 
 
 def test_in_the_paper_they_are_weights_of_losses():

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnunetv2_tf.geometry.feather import feather
 from nnunetv2_tf.methods.base import NoRoomError, Site
-from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces
+from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, PRESETS
+from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces, distance_clip
 from nnunetv2_tf.training.pool import Pool, PoolFolder
 from tests.scenes import Built
 
@@ -142,6 +144,16 @@ def test_patches_of_a_piece_are_those_of_the_whole_case(scene: Built):
         for index in range(8):
             cuts = [replace(small, centred=1.0).fake(part, np.random.default_rng([number, index])) for part in parts]
             assert all(np.array_equal(cuts[0][name], cuts[1][name]) for name in cuts[0])
+
+
+@pytest.mark.parametrize("step", [0.7, 1.0, 1.55, 1.6, 1.8, 2.2, 2.5, 3.1])
+def test_what_is_far_is_beyond_the_reach_also_in_half_precision(step):
+    config = PRESETS["default"]
+    reach = config.reach((step,) * 3)
+    assert reach == max(3.0, 2 * step)
+    far = np.array([distance_clip(reach, (step,) * 3)], np.float16).astype(np.float32)
+    assert feather(far, reach)[0] == 0
+    assert distance_clip(None, (step,) * 3) == DISTANCE_CLIP_MM
 
 
 def test_real_patches_are_not_of_those_held_out(scene: Built):

@@ -75,6 +75,15 @@ def test_darkness_does_not_leak_into_bands():
         torch.testing.assert_close(band[seen], torch.full_like(band[seen], value), atol=1e-4, rtol=0)
 
 
+def test_what_is_dark_says_nothing_of_tumours():
+    visible = torch.tensor([0.0, 0.4, 0.5, 1.0]).reshape(1, 1, 1, 1, 4)
+    shown = Shown(visible, visible, visible, (), visible)
+    assert shown.visible_part(torch.full((1, 1, 1, 4), 3)).flatten().tolist() == [0, 0, 3, 3]
+    m, values = torch.ones(1, 1, 1, 1, 4), torch.tensor([9.0, 9.0, 1.0, 3.0]).reshape(1, 1, 1, 1, 4)
+    seen = torch.tensor([0.0, 0.0, 1.0, 1.0]).reshape(1, 1, 1, 1, 4)
+    assert FeatureScale.of([Shown(values, m, seen, (), values)]).means[0].tolist() == [2.0]
+
+
 def test_features_are_scaled_by_real_tumours():
     """In patches of unequal amounts of tumour, every voxel counts alike."""
     rng, several, voxels = np.random.default_rng(0), [], []
