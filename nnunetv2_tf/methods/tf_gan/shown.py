@@ -78,6 +78,8 @@ class FeatureScale:
         stages = [torch.stack(moments).sum(dim=0) for moments in zip(*(_moments(one) for one in shown), strict=True)]
         means, sds = [], []
         for number, total, square in stages:
+            if not number.any():  # the rim hides all of them; features are taken as they are
+                total, square, number = torch.zeros_like(total), torch.ones_like(square), torch.ones_like(number)
             means.append((total / number).float())
             sds.append((square / number - (total / number) ** 2).clamp_min(LEAST).sqrt().float())
         return cls(tuple(means), tuple(sds))

@@ -84,6 +84,13 @@ def test_what_is_dark_says_nothing_of_tumours():
     assert FeatureScale.of([Shown(values, m, seen, (), values)]).means[0].tolist() == [2.0]
 
 
+def test_where_no_tumour_is_seen_features_are_taken_as_they_are():
+    """As where an organ's rim hides small ones."""
+    m, values = torch.ones(1, 1, 2, 2, 2), torch.rand(1, 3, 2, 2, 2)
+    hidden = Shown(values, m, torch.zeros_like(m), (values,), values)
+    torch.testing.assert_close(FeatureScale.of([hidden]).features(hidden)[0], values)
+
+
 def test_features_are_scaled_by_real_tumours():
     """In patches of unequal amounts of tumour, every voxel counts alike."""
     rng, several, voxels = np.random.default_rng(0), [], []
