@@ -8,9 +8,9 @@ alone: the discriminator with a generator that never changes (gate: AUC above 0.
 without a discriminator (gate: the distance between textures falls); some minutes each.
 
 judge: tumours on patients' free sides and in healthy hosts, coarse and refined, judged by five fresh judges. They learn
-from the fold's training patients and are asked about its validation patients; -1 times the AUC is what refining is
-to gain. With several folds all patients are asked once, and intervals are over patients. Besides, named figures of
-coarse, refined and real tumours.
+from the fold's training patients and are asked about its validation patients: how often is the made one of a pair
+found? Refining is to lower that. With several folds every patient is asked about once; intervals are over patients and
+hosts. Besides, named figures of coarse, refined and real tumours.
 """
 
 import argparse
