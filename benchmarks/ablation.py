@@ -9,7 +9,6 @@ variants have the default's fit. Run again, it goes on where it was.
 """
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,27 +18,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.in_memory import made_example
-from benchmarks.starting_line import DATASET, HEALTHY, PLANS
+from benchmarks.commands import enter
+from benchmarks.in_memory import SEED, SteeringFold, made_example
 from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.dataset.cases import channel_names
-from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
-from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_aug.method import TFAug
 from nnunetv2_tf.quality.examples import Example, matched_by_volume
 from nnunetv2_tf.quality.two_samples import Estimate
 from nnunetv2_tf.report.measured_examples import real_examples
 from nnunetv2_tf.report.realism import Yardsticks
-from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.fitting import find_fit
 from nnunetv2_tf.synthesis.free_sides import FreeSidePool
 from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
 from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.tumours.sampling_config import FRONT, USUAL, SamplingConfig
-from nnunetv2_tf.working_space.preprocess import Plan
 
-SEED = 0
 FIGURES = ("AUC named features", "AUC fresh judges", "AUC whole brain")
 EDGE = "edge gradient"
 HEADER = ["variant", "hosts", "cases", "figure", "value", "low", "high"]
@@ -82,8 +75,7 @@ def main() -> None:
     parser.add_argument("-m", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("-o", type=Path, default=Path("docs/results/realism/ablation.csv"))
     arguments = parser.parse_args()
-    for variable in VARIABLES:
-        os.environ[variable] = str(arguments.root.resolve() / variable)
+    enter(arguments.root.resolve())
     torch.set_num_threads(1)
     ablation = Ablation.of(arguments.f)
     rows: list[Sequence[Any]] = [*read_rows(arguments.o)]
@@ -110,12 +102,9 @@ class Ablation:
     @classmethod
     def of(cls, fold: int) -> "Ablation":
         """Open a fold."""
-        healthy_scans = Dataset.find(HEALTHY)
-        cohort = Cohort(DATASET, Plan.read(DATASET, PLANS, "3d_fullres"), fold, healthy_scans)
-        pool = HealthyHostPool(cohort, SEED, USUAL)
-        fitted = find_fit(pool, find_method("tf_aug")).load(torch.device("cpu"))
-        assert isinstance(fitted, TFAug)
-        return cls(pool, FreeSidePool(cohort, SEED, pool), real_examples(cohort.labelled, whole=True), fitted)
+        opened = SteeringFold(fold)
+        real = real_examples(opened.healthy.cohort.labelled, whole=True)
+        return cls(opened.healthy, opened.free, real, opened.tf_aug)
 
     def made(self, variant: Variant, pool: HostPool, lines: Sequence[RecipeLine]) -> list[Example]:
         """Make a case of each line, as nnU-Net will see it."""

@@ -50,7 +50,7 @@ def patches_of(hosts: HealthyHostPool, folder: Path, size: int, sites: int | Non
     fakes, reals = Pool(pieces.fake, sites, 0, pool / "sites"), Pool(pieces.real, len(donors), 0, pool / "real")
     learnt = range(len(donors))
     return Patches(
-        pieces, fakes, reals, learnt, (), config.centred, config.batch, learnt[: config.batch], config.iterations
+        pieces, fakes, reals, learnt, config.centred, config.batch, learnt[: config.batch], config.iterations
     )
 
 

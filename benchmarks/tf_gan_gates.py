@@ -14,7 +14,6 @@ hosts. Besides, named figures of coarse, refined and real tumours.
 """
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,13 +23,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.in_memory import made_example
-from benchmarks.starting_line import DATASET, FITTED, HEALTHY, JUDGE, PLANS
+from benchmarks.commands import enter
+from benchmarks.in_memory import CPU, SEED, SteeringFold, made_example
+from benchmarks.starting_line import DATASET, FITTED, JUDGE, PLANS
 from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.dataset.cases import channel_names
-from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.base import Method
@@ -40,21 +39,18 @@ from nnunetv2_tf.methods.tf_gan.fitting import GANFit
 from nnunetv2_tf.methods.tf_gan.method import TFGAN
 from nnunetv2_tf.methods.tf_gan.networks import read_generator
 from nnunetv2_tf.quality.examples import Example
+from nnunetv2_tf.quality.fresh_judge import JUDGES, shown_to_judge
+from nnunetv2_tf.quality.fresh_judge import USUAL as USUAL_JUDGE
 from nnunetv2_tf.report.measured_examples import person, real_examples
 from nnunetv2_tf.report.realism import Yardsticks
-from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fitting import find_fit, fit_data
-from nnunetv2_tf.synthesis.free_sides import FreeSidePool
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
-from nnunetv2_tf.training.judge import JudgeConfig, Shown, judged
+from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.training.judge import judged
 from nnunetv2_tf.training.pool import PoolFolder
-from nnunetv2_tf.tumours.sampling_config import USUAL
-from nnunetv2_tf.working_space.preprocess import Plan
 
-SEED, JUDGES, CASES = 0, 5, 72  # lines on free sides, and as many in healthy hosts
+CASES = 72  # lines on free sides, and as many in healthy hosts
 RESAMPLED = 2000
 KINDS = ("free sides", "healthy hosts")
-CPU = torch.device("cpu")
 HEADER = ["fold", "hosts", "image", "judge", "patient", "host", "found"]
 ALONE = {
     "discriminator": {"rate_g": 0.0, "lambda_e": 0.0, "epochs": 5, "iterations": 60},
@@ -63,73 +59,60 @@ ALONE = {
 
 
 @dataclass(frozen=True)
-class FoldCases:
+class JudgedFold(SteeringFold):
     """A fold, and what is made and judged in it."""
-
-    fold: int
-
-    @cached_property
-    def hosts(self) -> HealthyHostPool:
-        """Healthy hosts."""
-        cohort = Cohort(DATASET, Plan.read(DATASET, PLANS, "3d_fullres"), self.fold, Dataset.find(HEALTHY), kept_gb=5.0)
-        return HealthyHostPool(cohort, SEED, USUAL)
-
-    @cached_property
-    def coarse(self) -> Method:
-        """TF-Aug, fitted."""
-        return find_fit(self.hosts, find_method("tf_aug")).load(CPU)
 
     def refining(self, preset: str, generator: Path | None) -> TFGAN:
         """Return TF-GAN as it was fitted, or with the generator of a file."""
         chosen = find_method("tf_gan", preset)
         if generator is None:
-            method = find_fit(self.hosts, chosen).load(CPU)
+            method = find_fit(self.healthy, chosen).load(CPU)
             assert isinstance(method, TFGAN)
             return method
-        method = TFGAN(chosen.config, CPU, {"tf_aug": self.coarse})
+        method = TFGAN(chosen.config, CPU, {"tf_aug": self.tf_aug})
         method.generator = read_generator(generator, "")
         return method
 
     def training(self, config: TFGANConfig, folder: Path) -> GANFit:
         """Return a training of TF-GAN in a folder; sites come from the folder beside it."""
         baseline = Baseline(DATASET, FITTED, PLANS, "3d_fullres", self.fold)
-        pool = PoolFolder(folder.parent / "pool", digest([to_json(config), self.hosts.settings]))
-        data = fit_data(self.hosts.for_fitting(SEED), baseline, self.coarse.pastes, pool=pool)
-        return GANFit(config, data, self.coarse, folder, CPU)
+        pool = PoolFolder(folder.parent / "pool", digest([to_json(config), self.healthy.settings]))
+        data = fit_data(self.healthy.for_fitting(SEED), baseline, self.tf_aug.pastes, pool=pool)
+        return GANFit(config, data, self.tf_aug, folder, CPU)
 
     @cached_property
     def pools(self) -> Mapping[str, HostPool]:
         """Hosts by kind."""
-        return {"free sides": FreeSidePool(self.hosts.cohort, SEED, self.hosts), "healthy hosts": self.hosts}
+        return {"free sides": self.free, "healthy hosts": self.healthy}
 
     def made(self, method: Method, kind: str) -> list[Example]:
         """Make the cases of a kind of host."""
         pool = self.pools[kind]
         lines = tqdm(pool.lines(CASES), f"Fold {self.fold}, {kind}", unit="case")
-        return [made_example(self.hosts.cohort, pool, line, method) for line in lines]
+        return [made_example(self.healthy.cohort, pool, line, method) for line in lines]
 
     @cached_property
     def real(self) -> list[Example]:
         """The tumours of all patients."""
-        return real_examples(self.hosts.cohort.labelled, whole=False)
+        return real_examples(self.healthy.cohort.labelled, whole=False)
 
     @cached_property
     def taught(self) -> frozenset[str]:
         """Training patients; and every other healthy host."""
-        patients = {person(case) for case in self.hosts.cohort.training.values()}
-        return frozenset(patients | set(sorted(self.hosts.cases)[::2]))
+        patients = {person(case) for case in self.healthy.cohort.training.values()}
+        return frozenset(patients | set(sorted(self.healthy.cases)[::2]))
 
-    def found(self, made: Sequence[Example], config: JudgeConfig) -> list[tuple[int, str, str, float]]:
+    def found(self, made: Sequence[Example]) -> list[tuple[int, str, str, float]]:
         """Return, for each judge, validation patient and host, how often the made tumour of a pair was found."""
         answers = []
         learnt = [one for one in (*self.real, *made) if one.groups[0] in self.taught]
         asked = [one for one in (*self.real, *made) if one.groups[0] not in self.taught]
-        shown = {id(one): Shown(one.image, one.tumour > 0, one.organ) for one in (*learnt, *asked)}
+        shown = {id(one): shown_to_judge(one) for one in (*learnt, *asked)}
         for judge in range(JUDGES):
             rng = np.random.default_rng([SEED, judge])
             scores = judged(
                 [shown[id(one)] for one in learnt], [not one.real for one in learnt],
-                [shown[id(one)] for one in asked], rng, config,
+                [shown[id(one)] for one in asked], rng, USUAL_JUDGE,
             )  # fmt: skip
             by_host: dict[str, list[float]] = {}
             for one, score in zip(asked, scores, strict=True):
@@ -146,7 +129,7 @@ def alone(folds: Sequence[int], config: TFGANConfig, folder: Path) -> None:
     """Train each part by itself."""
     for fold in folds:
         for part, changes in ALONE.items():
-            FoldCases(fold).training(replace(config, **changes), folder / f"fold_{fold}" / part).run()
+            JudgedFold(fold).training(replace(config, **changes), folder / f"fold_{fold}" / part).run()
 
 
 def judge(folds: Sequence[int], preset: str, generator: Path | None, folder: Path) -> None:
@@ -154,22 +137,22 @@ def judge(folds: Sequence[int], preset: str, generator: Path | None, folder: Pat
     path = folder / f"{preset}.csv"
     rows = [*read_rows(path)]
     for fold in folds:
-        cases = FoldCases(fold)
-        for image, method in (("coarse", cases.coarse), ("refined", cases.refining(preset, generator))):
+        cases = JudgedFold(fold)
+        for image, method in (("coarse", cases.tf_aug), ("refined", cases.refining(preset, generator))):
             for kind in KINDS:
                 if any(tuple(row[:3]) == (str(fold), kind, image) for row in rows):
                     continue
                 made = cases.made(method, kind)
                 figures(cases, image, kind, made)
-                rows += [[str(fold), kind, image, *answer] for answer in cases.found(made, JudgeConfig())]
+                rows += [[str(fold), kind, image, *answer] for answer in cases.found(made)]
                 write_rows(HEADER, rows, path)
     for kind in KINDS:
         print(f"{kind}: {difference([row for row in rows if row[1] == kind])}", flush=True)
 
 
-def figures(cases: FoldCases, image: str, kind: str, made: Sequence[Example]) -> None:
+def figures(cases: JudgedFold, image: str, kind: str, made: Sequence[Example]) -> None:
     """Print figures of made tumours beside those of real ones."""
-    cohort = cases.hosts.cohort
+    cohort = cases.healthy.cohort
     baseline = Baseline(DATASET, JUDGE, PLANS, "3d_fullres", cases.fold)
     encoder = Encoder.of(baseline) if baseline.path.exists() else None
     trained = frozenset(person(case) for case in cohort.training.values())
@@ -226,8 +209,7 @@ def main() -> None:
     parser.add_argument("-g", type=Path, help="a generator.safetensors instead of the fit's")
     parser.add_argument("-o", type=Path, help="where results go (default: FOLDER/gates)")
     arguments = parser.parse_args()
-    for variable in VARIABLES:
-        os.environ[variable] = str(arguments.root.resolve() / variable)
+    enter(arguments.root.resolve())
     torch.set_num_threads(1)
     folder = arguments.o or arguments.root / "gates"
     if arguments.part == "alone":

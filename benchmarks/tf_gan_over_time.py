@@ -10,7 +10,6 @@ five fresh judges find them as benchmarks.tf_gan_gates does, and paints a line f
 """
 
 import argparse
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.commands import enter
+from benchmarks.in_memory import CPU
 from benchmarks.tables import read_rows, write_rows
-from benchmarks.tf_gan_gates import CPU, FoldCases
-from nnunetv2_tf.dataset.folders import VARIABLES
+from benchmarks.tf_gan_gates import JudgedFold
 from nnunetv2_tf.io.panels import written_figure
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_gan.method import TFGAN
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, read_generator
-from nnunetv2_tf.training.judge import JudgeConfig
 from nnunetv2_tf.training.loop import FINAL, LATEST, read_state
 
 KIND = "free sides"
@@ -56,10 +55,10 @@ def _taken(fit: Path, snapshots: Path, seen: float) -> float:
     return seen
 
 
-def generators(fold: FoldCases, snapshots: Path) -> Iterator[tuple[float, TFGAN]]:
+def generators(fold: JudgedFold, snapshots: Path) -> Iterator[tuple[float, TFGAN]]:
     """Yield the minutes and TF-GAN as it was then."""
     for path in sorted(snapshots.glob("*.pth")):
-        method = TFGAN(find_method("tf_gan").config, CPU, {"tf_aug": fold.coarse})
+        method = TFGAN(find_method("tf_gan").config, CPU, {"tf_aug": fold.tf_aug})
         method.generator = read_generator(snapshots / WEIGHTS, "")
         method.generator.load_weights(read_state(path)["learner"]["averaged"])
         yield float(path.stem), method
@@ -77,17 +76,16 @@ def main() -> None:
     if arguments.part == "watch":
         watch(Path(arguments.given[0]), arguments.o)
         return
-    for variable in VARIABLES:
-        os.environ[variable] = str(arguments.root.resolve() / variable)
+    enter(arguments.root.resolve())
     torch.set_num_threads(1)
-    fold, rows = FoldCases(arguments.f), [*read_rows(arguments.o)]
+    fold, rows = JudgedFold(arguments.f), [*read_rows(arguments.o)]
     known = {(row[0], float(row[1])) for row in rows}
     for name, snapshots in (entry.split("=") for entry in arguments.given):
-        several = [(0.0, fold.coarse), *generators(fold, Path(snapshots))]
+        several = [(0.0, fold.tf_aug), *generators(fold, Path(snapshots))]
         for minutes, method in several:
             if (name, minutes) in known:
                 continue
-            found = fold.found(fold.made(method, KIND), JudgeConfig())
+            found = fold.found(fold.made(method, KIND))
             rows.append((name, str(minutes), f"{np.mean([share for *_, share in found]):.4f}"))
             write_rows(HEADER, rows, arguments.o)
     with written_figure(arguments.o.with_suffix(".png"), (1, 1), (7.0, 4.0)) as axes:

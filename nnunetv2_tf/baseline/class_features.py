@@ -6,6 +6,7 @@ so that a class of one voxel still has some weight; nearest-neighbour sampling w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,6 +75,17 @@ def mean_features(features: Features) -> Features:
     return Features(means, features.present.any(dim=0)[None])
 
 
+def class_masks(label: Tensor, classes: Sequence[int]) -> Tensor:
+    """Return (B, K, Z, Y, X) bool: a channel for each class of a map (B, Z, Y, X)."""
+    return torch.stack([label == value for value in classes], dim=1)
+
+
+def pooled_to(weights: Tensor, feature: Tensor) -> Tensor:
+    """Return weights (B, K, Z, Y, X), averaged to the size of a feature map (B, F, z, y, x)."""
+    size: Any = tuple(feature.shape[2:])
+    return weights if tuple(weights.shape[2:]) == size else adaptive_avg_pool3d(weights, size)
+
+
 def class_means(features: Sequence[Tensor], label: Tensor, classes: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     """Return the mean feature of each class; voxels are weighted by the class's share of them.
 
@@ -85,10 +97,10 @@ def class_means(features: Sequence[Tensor], label: Tensor, classes: Sequence[int
     Returns:
         (B, K, F) per stage, 0 for classes that are not there; and (B, K) bool, which are
     """
-    masks = torch.stack([label == value for value in classes], dim=1)
+    masks = class_masks(label, classes)
     means = []
     for feature in features:
-        share = adaptive_avg_pool3d(masks.to(feature.dtype), feature.shape[2:])  # pyright: ignore[reportArgumentType]
+        share = pooled_to(masks.to(feature.dtype), feature)
         total = share.sum(dim=(2, 3, 4))[..., None]
         means.append(torch.einsum("bkzyx,bfzyx->bkf", share, feature) / total.clamp_min(1e-12))
     return means, masks.any(dim=(2, 3, 4))

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool3d, leaky_relu
+from torch.nn.functional import leaky_relu
 
+from nnunetv2_tf.baseline.class_features import pooled_to
 from nnunetv2_tf.networks.levels import Levels
 
 SLOPE = 0.2  # of the leaky rectifiers, as in pix2pix
@@ -36,12 +37,6 @@ def visible_mean(values: Tensor, visible: Tensor) -> Tensor:
     return total / visible.sum(dim=(2, 3, 4)).clamp_min(1e-6)
 
 
-def pooled_to(weights: Tensor, like: Tensor) -> Tensor:
-    """Return weights (B, 1, Z, Y, X), averaged to the size of a feature map."""
-    size: Any = tuple(like.shape[2:])
-    return weights if tuple(weights.shape[2:]) == size else adaptive_avg_pool3d(weights, size)
-
-
 class DualHead(nn.Module):
     """As in the paper: strided convolutions, one for each level below the first, with a patch and a global head."""
 
@@ -60,7 +55,7 @@ class DualHead(nn.Module):
         self.stages = nn.ModuleList()
         for number, stride in enumerate(strides):
             kernel: Any = tuple(4 if step == 2 else 3 for step in stride)
-            normed = bool(number)
+            normed = number > 0
             convolution = nn.Conv3d(
                 widths[number], widths[number + 1], kernel, cast(Any, stride), padding=1, bias=not normed
             )  # fmt: skip
@@ -78,12 +73,11 @@ class DualHead(nn.Module):
             visible: (B, 1, Z, Y, X) from 0 to 1
             features: not looked at
         """
-        x, patches = torch.cat([x, m], dim=1), torch.empty(0)
-        for number, stage in enumerate(self.stages, start=1):
-            x = stage(x)
-            if number == self.tap:
-                patches = self.local(x)
-        whole = self.whole(visible_mean(x, pooled_to(visible, x).to(x.dtype)))
+        hidden = [torch.cat([x, m], dim=1)]
+        for stage in self.stages:
+            hidden.append(stage(hidden[-1]))
+        patches, last = self.local(hidden[self.tap]), hidden[-1]
+        whole = self.whole(visible_mean(last, pooled_to(visible, last).to(last.dtype)))
         return Verdict((patches.float(),), (pooled_to(visible, patches),), whole.float())
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.training.auc import auc
 
 QUANTILES = (5, 25, 50, 75, 95)
 AXES = ("z", "y", "x")
@@ -80,19 +81,21 @@ def cohort_gap(brains: Sequence[Brain], size: int, patches: int, rng: np.random.
 
     scores, _ = classified(real_people)
     of_scans = scores.mean(axis=1)
-    auc = _auc(of_scans, ~real)
+    found = auc(of_scans[~real], of_scans[real])
     drawn = [rng.integers(len(real), size=len(real)) for _ in range(RESAMPLED)]
-    low, high = np.percentile([_auc(of_scans[i], ~real[i]) for i in drawn if 0 < real[i].sum() < len(i)], [2.5, 97.5])
+    resampled = [(of_scans[i], real[i]) for i in drawn if 0 < real[i].sum() < len(i)]
+    low, high = np.percentile([auc(part[~is_real], part[is_real]) for part, is_real in resampled], [2.5, 97.5])
     chance = []
     for _ in range(shuffles):
         shuffled, as_real = classified(rng.permutation(real_people))
-        chance.append(_auc(shuffled.mean(axis=1), ~as_real))
-    p = (1 + sum(value >= auc for value in chance)) / (1 + shuffles)
+        mixed = shuffled.mean(axis=1)
+        chance.append(auc(mixed[~as_real], mixed[as_real]))
+    p = (1 + sum(value >= found for value in chance)) / (1 + shuffles)
     means = features.mean(axis=1)
     spread = np.sqrt((means[real].var(axis=0, ddof=1) + means[~real].var(axis=0, ddof=1)) / 2)
     differences = (means[~real].mean(axis=0) - means[real].mean(axis=0)) / np.maximum(spread, 1e-9)
     return Gap(
-        auc, float(low), float(high), p, _auc(scores.ravel(), np.repeat(~real, patches)),
+        found, float(low), float(high), p, auc(scores[~real].ravel(), scores[real].ravel()),
         dict(zip(FEATURES, differences.tolist(), strict=True)),
     )  # fmt: skip
 
@@ -161,11 +164,3 @@ def _scores(features: np.ndarray, real: np.ndarray, folds: np.ndarray) -> np.nda
         unseen = features[~seen].reshape(-1, features.shape[2])
         scores[~seen] = classifier.decision_function(unseen).reshape(-1, features.shape[1])
     return scores
-
-
-def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Return how often a positive scores higher than a negative; ties count half."""
-    from scipy.stats import rankdata
-
-    ranks, number = rankdata(scores), int(positive.sum())
-    return float((ranks[positive].sum() - number * (number + 1) / 2) / (number * (len(scores) - number)))

@@ -13,6 +13,11 @@ USUAL = JudgeConfig()
 UNSEEN = 1 / 2  # of the people are kept from a judge, and it is asked about tumours all of whose people are
 
 
+def shown_to_judge(example: Example) -> Shown:
+    """Return what a judge sees of an example."""
+    return Shown(example.image, example.tumour > 0, example.organ)
+
+
 def judged_pairs(
     examples: Sequence[Example], seed: int, judges: int = JUDGES, config: JudgeConfig = USUAL
 ) -> np.ndarray:
@@ -22,7 +27,7 @@ def judged_pairs(
     are: had it been taught a host by the tumours of other donors, it would know the host again, and so what is made.
     """
     real = np.array([example.real for example in examples])
-    shown = [Shown(example.image, example.tumour > 0, example.organ) for example in examples]
+    shown = [shown_to_judge(example) for example in examples]
     patients = sorted({person for example in examples if example.real for person in example.groups})
     others = sorted({person for example in examples for person in example.groups} - set(patients))
     rows, columns = np.flatnonzero(real), np.flatnonzero(~real)

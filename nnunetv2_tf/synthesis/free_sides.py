@@ -94,8 +94,7 @@ class FreeSidePool(HostPool):
         """Draw a tumour and a place for it, as for the set's healthy hosts; None where the host has no room."""
         assert isinstance(self.like, HealthyHostPool)
         host = self.cases[in_turn(self.cases, [self.seed, STREAM], index)]
-        own = [name for name, case in self.cohort.training.items() if case.group == host.group]
-        sampler = self.like.sampler_without(own)
+        sampler = self.like.sampler_for(host)
         anatomy = read_host(host.open(), sampler.config.around_fluid)
         try:
             placed = sampler.sample(anatomy, np.random.default_rng([self.seed, STREAM, DONOR, index]))

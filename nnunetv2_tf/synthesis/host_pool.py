@@ -135,10 +135,13 @@ class HealthyHostPool(HostPool):
         hosts = {name: case for name, case in self._free_sides.items() if name not in without}
         return self._sampled(hosts, with_donors, rng, without)
 
-    def sampler_without(self, unused: Collection[str]) -> TumourSampler:
-        """Return what tumours are drawn by, but for those of some cases."""
-        donors = [name for name in self.cohort.training if name not in unused]
-        return replace(self.sampler, bank=self.sampler.bank.restricted_to(donors)) if unused else self.sampler
+    def sampler_for(self, host: Case, without: Collection[str] = ()) -> TumourSampler:
+        """Return what a host's tumours are drawn by: neither its own nor those of some other cases."""
+        training = self.cohort.training
+        donors = [name for name, case in training.items() if case.group != host.group and name not in without]
+        if len(donors) == len(training):
+            return self.sampler
+        return replace(self.sampler, bank=self.sampler.bank.restricted_to(donors))
 
     def _sampled(
         self, cases: Mapping[str, Case], with_donors: bool, rng: np.random.Generator, without: Collection[str]
@@ -146,8 +149,7 @@ class HealthyHostPool(HostPool):
         names, reasons, training = sorted(cases), [], self.cohort.training
         for _ in range(TRIED if names else 0):
             drawn = cases[names[rng.integers(len(names))]]
-            own = {name for name, case in training.items() if case.group == drawn.group}
-            case, sampler = drawn.open(), self.sampler_without(own | set(without))
+            case, sampler = drawn.open(), self.sampler_for(drawn, without)
             host = read_host(case, self.sampling.around_fluid)
             try:
                 if not sampler.bank.lesions:
@@ -156,7 +158,8 @@ class HealthyHostPool(HostPool):
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")
             else:
-                source = None if own else self._appearance_source(placed.tumours[0].donor)  # a patient's looks are real
+                is_patient = isinstance(drawn, FreeSide)  # whose looks are real already
+                source = None if is_patient else self._appearance_source(placed.tumours[0].donor)
                 site = healthy_site(case, host, placed, training if with_donors else None)
                 site = site if source is None else with_appearance(site, case, source, keep=False)[0]
                 return grow(site, host, self.cohort.bank, self.sampling, sampler.strength(rng)).site

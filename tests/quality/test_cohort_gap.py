@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.quality.cohort_gap import FEATURES, Brain, _auc, cohort_gap, patch_features
+from nnunetv2_tf.quality.cohort_gap import FEATURES, Brain, cohort_gap, patch_features
 
 SHAPE = (28, 30, 32)
 
@@ -79,13 +79,6 @@ def test_features_are_what_they_are_called():
     brighter = dict(zip(FEATURES, patch_features(noise * 3 + 7), strict=True))
     for name in FEATURES[6:]:
         assert brighter[name] == pytest.approx(sharp[name], abs=1e-6)
-
-
-def test_auc_against_counting():
-    rng = np.random.default_rng(0)
-    scores, positive = rng.integers(0, 5, 30).astype(float), rng.random(30) < 0.4
-    pairs = [(one > other) + 0.5 * (one == other) for one in scores[positive] for other in scores[~positive]]
-    assert _auc(scores, positive) == pytest.approx(np.mean(pairs))
 
 
 def test_what_cannot_be_measured():

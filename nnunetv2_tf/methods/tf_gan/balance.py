@@ -1,4 +1,4 @@
-"""Who learns: rules by what the discriminator knows of patients that it does not learn from. In: scores. Out: an AUC.
+"""The balance of generator and discriminator. In: scores that the discriminator gave. Out: which of them learn now.
 
 The loss does not tell: of a dozen patients a discriminator soon knows every tumour by heart, which teaches a generator
 nothing but to leave those alone. What it finds in patients that it has never been shown is what it has understood.
@@ -8,21 +8,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from nnunetv2_tf.training.auc import auc
 
 LATELY = 64  # patches of either kind, over which an AUC is taken
 CHECKS = 5  # last looks at patients held out, over which it is averaged
 KINDS = ("real, patch", "made, patch", "real, whole", "made, whole")
 WON, LOST = 0.9, 0.55  # above the one the discriminator waits for the generator, below the other it is not listened to
-
-
-def auc(real: Tensor, made: Tensor) -> float:
-    """Return how often a real patch has a higher score than a made one; draws count half, 0.5 without any."""
-    if not len(real) or not len(made):
-        return 0.5
-    difference = real[:, None] - made[None]
-    return float(((difference > 0).double() + (difference == 0).double() / 2).mean())
 
 
 class Balance:
@@ -38,8 +31,7 @@ class Balance:
 
     def auc(self, head: str) -> float:
         """Return the AUC of real patches over made ones that were seen lately, by a head."""
-        lists = [list(self.scores[f"{kind}, {head}"]) for kind in ("real", "made")]
-        return auc(*(torch.tensor(scores, dtype=torch.float64) for scores in lists))
+        return auc(self.scores[f"real, {head}"], self.scores[f"made, {head}"])
 
     def checked(self, found: float) -> None:
         """Note an AUC of patients held out."""

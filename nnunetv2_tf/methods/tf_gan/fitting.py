@@ -15,7 +15,7 @@ from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, blended, write_generator
+from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, write_generator
 from nnunetv2_tf.methods.tf_gan.patches import (
     MixedSites,
     Patches,
@@ -34,8 +34,8 @@ from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 
 PREVIEW, SCALE, HELD_OUT = 11, 3, 9  # streams of random numbers
-DRAWS = 4  # real patches per donor, by which features are scaled, or who learns is decided; so many at the most:
-MOST = {SCALE: 64, HELD_OUT: 16}
+DRAWS = 4  # real patches per donor, by which features are scaled, or who learns is decided
+MOST_PATCHES = {SCALE: 64, HELD_OUT: 16}  # of all donors together
 SHOWN = 8  # patches in a preview
 SURE, CHANCE, LONG = 0.98, 0.55, 20  # the discriminator always wins, or never: its AUC, for so many epochs
 UNCHANGED, EARLY = 2e-3, 5  # the generator changes nothing: so little, in [-1, 1], after so many epochs
@@ -82,13 +82,11 @@ class MonitoredGAN(GANTrainer):
         generator.load_weights(self.weights())
         rows = []
         for patch in self.shown:
-            batch = {name: value[None] for name, value in patch.items()}
-            fake, domain = Fake(*(batch[name].to(self.device) for name in FAKE)), self.design.domain
+            fake = Fake(*(patch[name][None].to(self.device) for name in FAKE))
             with torch.no_grad():
-                added = generator(domain.normalise(fake.coarse, fake.body), self.view.maps(fake))
-                refined = generator.refined(fake.coarse, added, generator.depth_weight(fake.organ))
-            images = (fake.host, fake.coarse, blended(fake.coarse, refined, self.view.share(fake)))
-            x_h, x_s_, x_s = (domain.normalise(image, fake.body) for image in images)
+                refined = self.view.refined(generator, fake, generator.depth_weight(fake.organ))
+            images = (fake.host, fake.coarse, refined)
+            x_h, x_s_, x_s = (self.design.domain.normalise(image, fake.body) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
             pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s, x_s)]
@@ -135,7 +133,7 @@ class GANFit:
         self.seed = int(data.rng.integers(2**32))
         manager = data.plan.manager
         donors = [case for case in data.real if case.has_tumour()]
-        held_out = held_out_of(donors, config.held_out, np.random.default_rng([self.seed, HELD_OUT]))
+        self.held_out = held_out_of(donors, config.held_out, np.random.default_rng([self.seed, HELD_OUT]))
         z, y, x = manager.spacing
         reach = config.reach(manager.spacing)
         levels = Levels.of(patch_for(config, data.plan, donors), manager.spacing, config.levels)
@@ -149,7 +147,7 @@ class GANFit:
         centred = config.centred if organ_known else 1.0
         sites = MixedSites(
             data.sample_site, data.sample_free_side, config.free_sides,
-            frozenset(donors[index].identifier for index in held_out),
+            frozenset(donors[index].identifier for index in self.held_out),
         )  # fmt: skip
         clip = distance_clip(reach, manager.spacing)
         pieces = Pieces(sites, stage1, donors, levels.patch, clip, centred < 1, self.seed)
@@ -157,8 +155,8 @@ class GANFit:
             pieces,
             Pool(pieces.fake, config.pool, config.renewed, data.pool and data.pool / "sites"),
             Pool(pieces.real, len(donors), 0, data.pool and data.pool / "real"),
-            [index for index in range(len(donors)) if index not in held_out], held_out,
-            centred, config.batch, range(self.team.rank, config.batch, self.team.size), config.iterations,
+            [index for index in range(len(donors)) if index not in self.held_out], centred,
+            config.batch, range(self.team.rank, config.batch, self.team.size), config.iterations,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
         z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
@@ -175,7 +173,7 @@ class GANFit:
             as_tensors(self._new_fake(PREVIEW, index)) for index in range(SHOWN if self.team.is_main else 0)
         ]
         self.training.learn_scale(self._real_patches(SCALE, self.patches.learnt))
-        self.training.hold_out(self._fake_patches(HELD_OUT), self._real_patches(HELD_OUT, self.patches.held_out))
+        self.training.hold_out(self._fake_patches(HELD_OUT), self._real_patches(HELD_OUT, self.held_out))
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, -(-get_allowed_n_proc_DA() // self.team.local))
         if self.team.is_main:
@@ -183,7 +181,7 @@ class GANFit:
 
     def _real_patches(self, stream: int, numbers: Sequence[int]) -> Iterator[Batch]:
         """Yield a few real patches of these donors in turn, in batches as large as in training."""
-        drawn = [numbers[index % len(numbers)] for index in range(min(MOST[stream], DRAWS * len(numbers)))]
+        drawn = [numbers[index % len(numbers)] for index in range(min(MOST_PATCHES[stream], DRAWS * len(numbers)))]
         several = (
             self.patches.real(np.random.default_rng([self.seed, stream, index]), [number])
             for index, number in enumerate(drawn)
@@ -219,7 +217,7 @@ class GANFit:
         return [
             f"patches of {patch} voxels, {levels.number} levels{fewer}",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
-            f"real tumours: {len(self.patches.learnt)} to learn from, {len(self.patches.held_out)} held out",
+            f"real tumours: {len(self.patches.learnt)} to learn from, {len(self.held_out)} held out",
             f"{self.loop.schedule.steps} steps an epoch, {self.config.batch} patches each"
             + (f", shared by {self.team.size} processes" if self.team.size > 1 else ""),
             *(self._pools() if self.team.is_main else ()),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from torch import Tensor, nn
 from nnunetv2_tf.baseline.class_features import class_means
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
 from nnunetv2_tf.methods.tf_gan import losses
-from nnunetv2_tf.methods.tf_gan.balance import Balance, auc
+from nnunetv2_tf.methods.tf_gan.balance import Balance
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.loss_weights import LossWeights
-from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator
 from nnunetv2_tf.methods.tf_gan.shown import BANDS, FeatureScale, Shown, View
 from nnunetv2_tf.methods.tf_gan.sides import Fake, Real, both_sides, fake_side, places_of, real_side
 from nnunetv2_tf.methods.tf_gan.texture import STAGES, Texture
 from nnunetv2_tf.networks.discriminators import DualHead, FeatureHeads, Verdict
+from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.precision import Acceleration
 
@@ -32,7 +34,8 @@ class Refined:
     """Fake patches, as G has refined them."""
 
     z: Tensor  # (B, C, Z, Y, X) as they will be written
-    change: Tensor  # (B, C, Z, Y, X) from the coarse image, in [-1, 1]
+    x_s: Tensor  # (B, C, Z, Y, X) the same, in [-1, 1]
+    x_s_: Tensor  # (B, C, Z, Y, X) the coarse image, the paper's x_s', in [-1, 1]
     shown: Shown
     may_change: Tensor  # (B, Z, Y, X) bool: where G's output has weight
 
@@ -52,10 +55,9 @@ class GANTrainer:
             torch.manual_seed(seed)
             self.generator = self.acceleration.with_memory_format(Generator(design).to(device))
             self.discriminator = self.acceleration.with_memory_format(self._discriminator().to(device))
-        networks = (self.generator, self.discriminator, self.encoder)
-        compiled = [self.acceleration.compiled_for_training(network) for network in networks]
-        self.generate, self.discriminate, encode = compiled
-        self.view = View(design, encode, self.acceleration)
+        compiled = self.acceleration.compiled_for_training
+        self.generate, self.discriminate = compiled(self.generator), compiled(self.discriminator)
+        self.view = View(design, compiled(self.encoder), self.acceleration)
         self.averaged = {name: value.clone() for name, value in self.generator.weights().items()}
         settings = {"betas": config.betas, "fused": device.type == "cuda"}
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr=config.rate_g, **settings)
@@ -74,11 +76,11 @@ class GANTrainer:
     def hold_out(self, fakes: Iterable[Mapping[str, Tensor]], reals: Iterable[Mapping[str, Tensor]]) -> None:
         """Take fake patches, and real ones of patients that nobody learns from; the balance is kept by them."""
         held_out = list(self._augmented(reals))
-        made = (
+        made = [
             fake_side(patch, self.device, self.design.spacing, self._augment([self.seed, ONCE, number]))
-            for number, patch in zip(range(len(held_out)), fakes, strict=False)
-        )
-        self.held_out = list(made), held_out
+            for number, patch in enumerate(islice(fakes, len(held_out)))
+        ]
+        self.held_out = made, held_out
 
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Set the learning rates, which fall evenly to 0, and lambda_c, which goes from its first to its last value."""
@@ -145,44 +147,35 @@ class GANTrainer:
         fake, real = both_sides(batch, self.device, self.design.spacing, self._augment(seed))
         contrast, brightness = (np.random.default_rng(seed).normal(size=2) * self.config.shake).tolist()
         refined = self._refined(fake, (contrast, brightness))
-        shown_r = self.view.of_real(self.generator, real, (contrast, brightness))
-        curves = self._step_of_d(refined.shown.detached(), shown_r)
+        shown = {"real": self.view.of_real(self.generator, real, (contrast, brightness)), "made": refined.shown}
+        curves = self._step_of_d(refined.shown.detached(), shown["real"])
         if self.steps % CHECKED_EVERY == 0:
             self._check_held_out()
-        hinged = losses.hinge(
-            refined.change, torch.zeros_like(refined.change), fake.tumour > 0, refined.may_change,
-            self._margin(fake.distance),
-        ).mean()  # fmt: skip
-        features = {"real": shown_r.features, "made": refined.shown.features}
-        maps = {"real": shown_r.visible_part(real.tumour), "made": refined.shown.visible_part(fake.tumour)}
+        margin = self._margin(fake.distance)
+        hinged = losses.hinge(refined.x_s, refined.x_s_, fake.tumour > 0, refined.may_change, margin).mean()
+        maps = {"real": shown["real"].visible_part(real.tumour), "made": shown["made"].visible_part(fake.tumour)}
         similarity = {}
         if self.config.lambda_d:
-            similarity["perceptual"] = self._perceptual(features, maps)
+            similarity["perceptual"] = self._perceptual(shown, maps)
         if self.config.lambda_e:
-            looked_at = {
-                kind: [*self.scale.features(one)[:STAGES], self.scale.bands(one)]
-                for kind, one in (("real", shown_r), ("made", refined.shown))
-            }
-            similarity["texture"] = self.texture.distance(looked_at, maps, [*seed, TEXTURE], places)
+            scaled = {kind: [*self.scale.features(one)[:STAGES], self.scale.bands(one)] for kind, one in shown.items()}
+            similarity["texture"] = self.texture.distance(scaled, maps, [*seed, TEXTURE], places)
         tumour = ((fake.tumour > 0) & refined.may_change)[:, None].to(refined.z.dtype)
         curves |= self._step_of_g(refined, hinged, similarity, tumour)
         self._average()
         self.steps += 1
-        change = (refined.change.detach().abs() * tumour).sum() / (tumour.sum() * tumour.shape[1]).clamp_min(1)
-        return {**curves, "change in the tumour": change}
+        change = ((refined.x_s - refined.x_s_).detach().abs() * tumour).sum()
+        return {**curves, "change in the tumour": change / (tumour.sum() * tumour.shape[1]).clamp_min(1)}
 
     def _refined(self, fake: Fake, shake: tuple[float, float]) -> Refined:
-        domain, generator = self.design.domain, self.generator
-        x_s_, depth = domain.normalise(fake.coarse, fake.body), generator.depth_weight(fake.organ)
-        shown_maps = self.view.maps(fake)
+        depth = self.generator.depth_weight(fake.organ)
         with self.acceleration.autocast(self.device):
-            added = self.generate(x_s_, shown_maps)
-        share = self.view.share(fake)
-        z = blended(fake.coarse, generator.refined(fake.coarse, added, depth), share)
+            z = self.view.refined(self.generate, fake, depth)
         seen = renormalised(z, fake.host, fake.n_norm, fake.body, self.z_scored, fake.beyond)
-        may_change = fake.organ & fake.body & (share * depth > 0)  # elsewhere the output has no weight
-        change = domain.normalise(z, fake.body) - x_s_
-        return Refined(z, change, self.view.of(seen, fake, depth, shake), may_change)
+        shown = self.view.of(seen, fake, depth, shake)
+        may_change = fake.organ & fake.body & (shown.visible[:, 0] > 0)  # elsewhere the output has no weight
+        x_s, x_s_ = (self.design.domain.normalise(image, fake.body) for image in (z, fake.coarse))
+        return Refined(z, x_s, x_s_, shown, may_change)
 
     def _verdict(self, shown: Shown, network: nn.Module) -> Verdict:
         features = self.scale.features(shown) if self.config.on_features else ()
@@ -224,7 +217,7 @@ class GANTrainer:
             torch.cat([self._verdict(one, self.discriminator).scores() for one in shown[kind]])
             for kind in ("made", "real")
         )
-        found = self._number(auc(real, made))
+        found = self._number(auc(real.cpu().numpy(), made.cpu().numpy()))
         self.balance.checked(self.team.mean({"AUC": found})["AUC"])
 
     def _step_of_g(
@@ -254,10 +247,12 @@ class GANTrainer:
             return config.margin
         return config.margin + config.margin_near * torch.exp(-distance / config.margin_mm)
 
-    def _perceptual(self, features: Mapping[str, Sequence[Tensor]], maps: Mapping[str, Tensor]) -> Tensor:
+    def _perceptual(self, shown: Mapping[str, Shown], maps: Mapping[str, Tensor]) -> Tensor:
         """Return Eq. 3."""
-        made, real = (class_means(features[kind], maps[kind], self.design.classes) for kind in ("made", "real"))
-        return losses.perceptual(made[0], real[0], made[1] & real[1]).mean()
+        (f_s, in_s), (f_r, in_r) = (
+            class_means(shown[kind].features, maps[kind], self.design.classes) for kind in ("made", "real")
+        )
+        return losses.perceptual(f_s, f_r, in_s & in_r).mean()
 
     @torch.no_grad()
     def _average(self) -> None:

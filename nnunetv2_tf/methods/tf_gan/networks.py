@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, pad
 
+from nnunetv2_tf.baseline.class_features import class_masks
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
@@ -111,7 +112,7 @@ def depth_weight_of(organ: Tensor, rim_mm: float, spacing: Sequence[float]) -> T
 
 def one_hot(tumour: Tensor, classes: Sequence[int]) -> Tensor:
     """Return (B, K, Z, Y, X) float: a channel for each class of a tumour map (B, Z, Y, X)."""
-    return torch.stack([tumour == value for value in classes], dim=1).float()
+    return class_masks(tumour, classes).float()
 
 
 def write_generator(path: Path, design: Design, weights: Mapping[str, Tensor]) -> None:

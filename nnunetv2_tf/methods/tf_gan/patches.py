@@ -108,7 +108,6 @@ class Patches:
     fakes: Pool
     reals: Pool
     learnt: Sequence[int]  # real cases that patches come from, by number
-    held_out: Sequence[int]  # those that none comes from
     centred: float  # share of patches that lie around the tumour
     batch: int
     places: range  # in the whole batch, which this process fills

@@ -7,15 +7,16 @@ would paint inside tumours what D misses around them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
+from nnunetv2_tf.baseline.class_features import pooled_to
 from nnunetv2_tf.geometry.feather import feather
-from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, one_hot
+from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended, one_hot
 from nnunetv2_tf.methods.tf_gan.sides import Fake, Real
-from nnunetv2_tf.networks.discriminators import pooled_to
 from nnunetv2_tf.training.intensity_range import DARKEST
 from nnunetv2_tf.training.precision import Acceleration
 
@@ -53,11 +54,12 @@ def bands_of(x: Tensor, visible: Tensor) -> Tensor:
     """
     weights = [visible.clamp_min(LEAST)]
     blurred = [x]
-    for _ in range(2):
+    for _ in range(BANDS - 1):
         total = blurred_once(weights[-1])
         blurred.append(blurred_once(blurred[-1] * weights[-1]) / total)
         weights.append(total)
-    return torch.cat([blurred[0] - blurred[1], blurred[1] - blurred[2], blurred[2]], dim=1)
+    finer = [sharp - smooth for sharp, smooth in pairwise(blurred)]
+    return torch.cat([*finer, blurred[-1]], dim=1)
 
 
 def blurred_once(volume: Tensor) -> Tensor:
@@ -115,20 +117,31 @@ class View:
     encode: nn.Module  # F
     acceleration: Acceleration
 
-    def share(self, side: Fake | Real) -> Tensor:
+    def refined(self, generator: Generator, fake: Fake, depth: Tensor) -> Tensor:
+        """Return what a generator makes of coarse images, (B, C, Z, Y, X), z, as it will be written.
+
+        Args:
+            generator: compiled or not
+            fake: with the coarse images
+            depth: (B, Z, Y, X) its weight by depth in the organ
+        """
+        added = generator(self.design.domain.normalise(fake.coarse, fake.body), self._maps(fake))
+        return blended(fake.coarse, generator.refined(fake.coarse, added, depth), self._share(fake))
+
+    def _share(self, side: Fake | Real) -> Tensor:
         """Return (B, Z, Y, X): how much of what the generator writes counts."""
         return feather(side.distance, self.design.reach_mm) * side.organ
 
-    def maps(self, side: Fake | Real) -> Tensor:
+    def _maps(self, side: Fake | Real) -> Tensor:
         """Return (B, K, Z, Y, X): the tumour map, a channel per class."""
         return one_hot(side.tumour, self.design.classes)
 
-    def visible(self, side: Fake | Real, depth: Tensor) -> Tensor:
+    def _visible(self, side: Fake | Real, depth: Tensor) -> Tensor:
         """Return (B, 1, Z, Y, X): how visible each place is, `depth` being the generator's weight by depth.
 
         Where the generator writes all of the organ, all of the patch is visible.
         """
-        share = torch.ones_like(depth) if self.design.reach_mm is None else self.share(side)
+        share = torch.ones_like(depth) if self.design.reach_mm is None else self._share(side)
         return (share * depth)[:, None]
 
     def of(self, z: Tensor, side: Fake | Real, depth: Tensor, shake: tuple[float, float] = (0.0, 0.0)) -> Shown:
@@ -144,12 +157,12 @@ class View:
         if any(shake):
             added = self.design.domain.denormalise_difference(torch.full_like(z, brightness))
             z = torch.where(side.body[:, None], z * (1 + contrast) + added, z)
-        visible = self.visible(side, depth)
+        visible = self._visible(side, depth)
         x = DARKEST + visible * (self.design.domain.normalise(z, side.body) - DARKEST)
         with self.acceleration.autocast(z.device):
             features = self.encode(visible * z)
         stages = tuple(one.float() for one in features)
-        return Shown(x, self.maps(side), visible, stages, bands_of(x, visible))
+        return Shown(x, self._maps(side), visible, stages, bands_of(x, visible))
 
     def of_real(self, generator: Generator, real: Real, shake: tuple[float, float] = (0.0, 0.0)) -> Shown:
         """Show real images."""

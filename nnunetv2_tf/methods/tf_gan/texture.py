@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool3d
 
+from nnunetv2_tf.baseline.class_features import class_masks, pooled_to
 from nnunetv2_tf.training.distributed import Team
 
 STAGES = 2  # of the encoder: fine ones, whose features tell texture
@@ -37,7 +37,7 @@ def sliced_distance(some: Tensor, others: Tensor, directions: Tensor) -> Tensor:
     return (sorted_some - sorted_others).abs().mean()
 
 
-def apart(made: Tensor, real: Tensor, directions: Tensor) -> Tensor:
+def patch_distance(made: Tensor, real: Tensor, directions: Tensor) -> Tensor:
     """Return how far apart patches are: how their voxels are distributed about their means, and the mean of these.
 
     Together they would be one distribution, but then patches could make up for being too like each other by varying too
@@ -68,9 +68,7 @@ def class_voxels(
     Returns:
         (B, K, VOXELS, F), 0 where a class is not there; and (B, K) bool, whether it is
     """
-    masks = torch.stack([tumour == value for value in classes], dim=1).float()
-    size: Any = tuple(features.shape[2:])
-    shares = adaptive_avg_pool3d(masks, size).flatten(2)
+    shares = pooled_to(class_masks(tumour, classes).float(), features).flatten(2)
     drawn, present = [], []
     for patch, share, rng in zip(features.flatten(2), shares, rngs, strict=True):
         for of_class in share:
@@ -83,7 +81,7 @@ def class_voxels(
 
 
 @dataclass
-class Lately:
+class RecentPatches:
     """Voxels of the last patches that had a class."""
 
     voxels: Tensor  # (P, VOXELS, F)
@@ -110,7 +108,9 @@ class Texture:
     def __init__(self, classes: Sequence[int], widths: Sequence[int], device: torch.device, team: Team) -> None:
         self.classes, self.team = tuple(classes), team
         self.seen = {
-            kind: [[Lately(torch.zeros(PATCHES, VOXELS, wide, device=device)) for _ in classes] for wide in widths]
+            kind: [
+                [RecentPatches(torch.zeros(PATCHES, VOXELS, wide, device=device)) for _ in classes] for wide in widths
+            ]
             for kind in KINDS
         }
 
@@ -146,7 +146,7 @@ class Texture:
                     made, real = (compared[kind][:number] for kind in ("made", "real"))
                     louder = self.team.size * number / min(number, len(new["made"]))
                     felt = made.detach() + louder * (made - made.detach())
-                    terms.append(apart(felt, real.detach(), directions))
+                    terms.append(patch_distance(felt, real.detach(), directions))
         return torch.stack(terms).mean() if terms else features["made"][0].new_zeros(())
 
     def state(self) -> dict[str, Any]:

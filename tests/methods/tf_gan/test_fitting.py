@@ -82,8 +82,8 @@ def test_patches_are_as_large_as_the_median_tumour_within_limits(scene: Built, t
 
 def test_some_patients_are_held_out(scene: Built, tmp_path):
     """Patients, not scans; none, where there are few."""
-    made = fit(scene, tmp_path).patches
-    assert sorted([*made.learnt, *made.held_out]) == list(range(len(scene.cases)))
+    made = fit(scene, tmp_path)
+    assert sorted([*made.patches.learnt, *made.held_out]) == list(range(len(scene.cases)))
     cases = [replace(scene.cases[0], group=("", f"patient {index // 2}")) for index in range(20)]
     held_out = patches.held_out_of(cases, 0.2, np.random.default_rng(0))
     assert len(held_out) == 4
@@ -108,7 +108,7 @@ def test_those_held_out_are_neither_learnt_from_nor_in_fakes(scene: Built, tmp_p
     """From the fit to what it hands on."""
     monkeypatch.setattr(patches, "FEWEST", 2)
     made = fit(scene, tmp_path)
-    held_out, learnt = made.patches.held_out, made.patches.learnt
+    held_out, learnt = made.held_out, made.patches.learnt
     names = frozenset(scene.cases[index].identifier for index in held_out)
     assert names
     assert made.patches.pieces.sample_site.without == names  # type: ignore[union-attr]
@@ -120,7 +120,7 @@ def test_those_held_out_are_neither_learnt_from_nor_in_fakes(scene: Built, tmp_p
         batches = list(made._real_patches(stream, numbers))
         assert set(drawn) == set(numbers)
         assert sum(len(one["place"]) for one in batches) == len(drawn) == fitting.DRAWS * len(numbers)
-    monkeypatch.setitem(fitting.MOST, fitting.HELD_OUT, 3)
+    monkeypatch.setitem(fitting.MOST_PATCHES, fitting.HELD_OUT, 3)
     drawn.clear()
     list(made._real_patches(fitting.HELD_OUT, list(range(100))))
     assert drawn == [0, 1, 2]  # of different patients

@@ -31,7 +31,7 @@ def patches(
     folder = None if kept is None else PoolFolder(kept, "source")
     fakes = Pool(pieces.fake, None if kept is None else POOL, 2, folder and folder / "sites")
     reals = Pool(pieces.real, len(scene.cases), 0, folder and folder / "real")
-    return Patches(pieces, fakes, reals, range(len(scene.cases)), (), centred, 2, range(2), STEPS)
+    return Patches(pieces, fakes, reals, range(len(scene.cases)), centred, 2, range(2), STEPS)
 
 
 def real(source: Patches, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -157,7 +157,7 @@ def test_what_is_far_is_beyond_the_reach_also_in_half_precision(step):
 
 
 def test_real_patches_are_not_of_those_held_out(scene: Built):
-    source = replace(patches(scene), learnt=[2], held_out=[0, 1])
+    source = replace(patches(scene), learnt=[2])
     drawn = np.concatenate([source(step)["real_image"] for step in range(4)])
     voxels = set(source.pieces.real(2)["image"].astype(np.float32).ravel().tolist()) | {0.0}
     assert set(drawn.ravel().tolist()) <= voxels

@@ -5,7 +5,15 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from nnunetv2_tf.methods.tf_gan.texture import PATCHES, VOXELS, Lately, Texture, apart, class_voxels, sliced_distance
+from nnunetv2_tf.methods.tf_gan.texture import (
+    PATCHES,
+    VOXELS,
+    RecentPatches,
+    Texture,
+    class_voxels,
+    patch_distance,
+    sliced_distance,
+)
 from nnunetv2_tf.training.distributed import Team
 from tests.methods.tf_gan.examples import SIZE, ball
 
@@ -37,7 +45,7 @@ def test_voxels_are_of_their_class():
 
 
 def test_the_last_patches_are_kept():
-    lately = Lately(torch.zeros(3, 1, 1))
+    lately = RecentPatches(torch.zeros(3, 1, 1))
     for value in range(5):
         lately.add(torch.full((1, 1, 1), float(value)))
     assert lately.joined(torch.full((1, 1, 1), 9.0)).flatten().tolist() == [9.0, 4.0, 3.0]
@@ -50,9 +58,9 @@ def test_patches_that_differ_too_little_cannot_make_up_for_it_inside():
     directions = torch.eye(1, dtype=torch.float64)
     real = torch.from_numpy(rng.normal(size=(64, 1, 1)) + rng.normal(size=(64, VOXELS, 1)))
     noise = torch.from_numpy(rng.normal(size=(64, VOXELS, 1)))
-    found = {sd: float(apart(noise * sd + real.mean(), real, directions)) for sd in (0.7, 1.0, 2**0.5)}
+    found = {sd: float(patch_distance(noise * sd + real.mean(), real, directions)) for sd in (0.7, 1.0, 2**0.5)}
     assert found[1.0] < min(found[0.7], found[2**0.5]) / 4
-    shifted = float(apart(noise + real.mean() + 0.5, real, directions))
+    shifted = float(patch_distance(noise + real.mean() + 0.5, real, directions))
     assert shifted == pytest.approx(found[1.0] + 0.5, abs=0.02)
 
 
