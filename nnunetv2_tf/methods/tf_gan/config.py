@@ -39,7 +39,7 @@ class TFGANConfig:
     margin_mm: float = 6.0
     centred: float = 1.0  # share of patches that lie around the tumour, the others anywhere in the organ
     augmented: bool = True  # by `training.augmentation`
-    shake: float = 0.05  # standard deviation of random brightness and contrast of what D sees
+    shake: tuple[float, float, float] = (0.2, 0.1, 0.3)  # sds of random contrast, brightness, grain of what D sees
     epochs: int = 200
     iterations: int = 250  # steps per epoch
     batch: int = 2
@@ -78,7 +78,7 @@ PRESETS = {
         margin=0.05,
         margin_near=0.0,
         centred=2 / 3,
-        shake=0.0,
+        shake=(0.0, 0.0, 0.0),
         rate_d=1e-4,
         renewed=0,
     ),

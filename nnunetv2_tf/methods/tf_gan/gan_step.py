@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,10 +12,12 @@ from nnunetv2_tf.baseline.class_features import class_means
 from nnunetv2_tf.baseline.encoder import Encoder, renormalised
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.balance import Balance
+from nnunetv2_tf.methods.tf_gan.bands import BANDS
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.loss_weights import LossWeights
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator
-from nnunetv2_tf.methods.tf_gan.shown import BANDS, FeatureScale, Shown, View
+from nnunetv2_tf.methods.tf_gan.shake import Shake
+from nnunetv2_tf.methods.tf_gan.shown import FeatureScale, Shown, View
 from nnunetv2_tf.methods.tf_gan.sides import Fake, Real, both_sides, fake_side, places_of, real_side
 from nnunetv2_tf.methods.tf_gan.texture import STAGES, Texture
 from nnunetv2_tf.networks.discriminators import DualHead, FeatureHeads, Verdict
@@ -24,9 +25,8 @@ from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.precision import Acceleration
 
-AUGMENT, TEXTURE, ONCE = 4, 8, 10  # streams of random numbers; patches have 0 to 3, sides 6 and 7
+AUGMENT, TEXTURE, ONCE, SHAKE = 4, 8, 10, 12  # streams of random numbers; patches have 0 to 3, sides 6 and 7
 CHECKED_EVERY = 20  # steps from one look at patients held out, and at the sizes of gradients, to the next
-STILL = (0.0, 0.0)  # contrast and brightness that are not shaken
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,11 @@ class GANTrainer:
     def _step(self, batch: Mapping[str, Tensor], seed: Sequence[int]) -> Mapping[str, Tensor]:
         places = places_of(batch)
         fake, real = both_sides(batch, self.device, self.design.spacing, self._augment(seed))
-        contrast, brightness = (np.random.default_rng(seed).normal(size=2) * self.config.shake).tolist()
-        refined = self._refined(fake, (contrast, brightness))
-        shown = {"real": self.view.of_real(self.generator, real, (contrast, brightness)), "made": refined.shown}
+        of_fake, of_real = (
+            Shake.draw(self.config.shake, [*seed, SHAKE, side], places, self.device) for side in range(2)
+        )
+        refined = self._refined(fake, of_fake)
+        shown = {"real": self.view.of_real(self.generator, real, of_real), "made": refined.shown}
         curves = self._step_of_d(refined.shown.detached(), shown["real"])
         if self.steps % CHECKED_EVERY == 0:
             self._check_held_out()
@@ -167,7 +169,7 @@ class GANTrainer:
         change = ((refined.x_s - refined.x_s_).detach().abs() * tumour).sum()
         return {**curves, "change in the tumour": change / (tumour.sum() * tumour.shape[1]).clamp_min(1)}
 
-    def _refined(self, fake: Fake, shake: tuple[float, float]) -> Refined:
+    def _refined(self, fake: Fake, shake: Shake | None = None) -> Refined:
         depth = self.generator.depth_weight(fake.organ)
         with self.acceleration.autocast(self.device):
             z = self.view.refined(self.generate, fake, depth)
@@ -210,7 +212,7 @@ class GANTrainer:
         if not reals:
             return
         shown = {
-            "made": [self._refined(fake, STILL).shown for fake in fakes],
+            "made": [self._refined(fake).shown for fake in fakes],
             "real": [self.view.of_real(self.generator, real) for real in reals],
         }
         made, real = (

@@ -7,21 +7,20 @@ would paint inside tumours what D misses around them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool3d
 
 from nnunetv2_tf.baseline.class_features import pooled_to
 from nnunetv2_tf.geometry.feather import feather
+from nnunetv2_tf.methods.tf_gan.bands import bands_of
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended, one_hot
+from nnunetv2_tf.methods.tf_gan.shake import Shake
 from nnunetv2_tf.methods.tf_gan.sides import Fake, Real
 from nnunetv2_tf.training.intensity_range import DARKEST
 from nnunetv2_tf.training.precision import Acceleration
 
-LEAST = 1e-6  # variance of a channel, visibility of a place
-BANDS = 3
+LEAST = 1e-6  # variance of a channel
 SEEN = 0.5  # visibility from which on a voxel counts as seen
 
 
@@ -43,28 +42,6 @@ class Shown:
         """Return the same without gradients."""
         features = tuple(stage.detach() for stage in self.features)
         return replace(self, x=self.x.detach(), features=features, bands=self.bands.detach())
-
-
-def bands_of(x: Tensor, visible: Tensor) -> Tensor:
-    """Return (B, 3 C, Z, Y, X): images in three bands, which add up to them; darkness beside does not leak in.
-
-    Args:
-        x: (B, C, Z, Y, X)
-        visible: (B, 1, Z, Y, X)
-    """
-    weights = [visible.clamp_min(LEAST)]
-    blurred = [x]
-    for _ in range(BANDS - 1):
-        total = blurred_once(weights[-1])
-        blurred.append(blurred_once(blurred[-1] * weights[-1]) / total)
-        weights.append(total)
-    finer = [sharp - smooth for sharp, smooth in pairwise(blurred)]
-    return torch.cat([*finer, blurred[-1]], dim=1)
-
-
-def blurred_once(volume: Tensor) -> Tensor:
-    """Return (B, C, Z, Y, X): the means over boxes of three voxels."""
-    return avg_pool3d(volume, 3, stride=1, padding=1)
 
 
 @dataclass(frozen=True)
@@ -144,19 +121,17 @@ class View:
         share = torch.ones_like(depth) if self.design.reach_mm is None else self._share(side)
         return (share * depth)[:, None]
 
-    def of(self, z: Tensor, side: Fake | Real, depth: Tensor, shake: tuple[float, float] = (0.0, 0.0)) -> Shown:
+    def of(self, z: Tensor, side: Fake | Real, depth: Tensor, shake: Shake | None = None) -> Shown:
         """Show images.
 
         Args:
             z: (B, C, Z, Y, X) as nnU-Net normalises
             side: which they are of
             depth: (B, Z, Y, X) weight by depth in the organ
-            shake: contrast and brightness, in [-1, 1], that are added to what is seen
+            shake: how what is seen is changed
         """
-        contrast, brightness = shake
-        if any(shake):
-            added = self.design.domain.denormalise_difference(torch.full_like(z, brightness))
-            z = torch.where(side.body[:, None], z * (1 + contrast) + added, z)
+        if shake:
+            z = shake.applied(z, side.body, self.design.domain)
         visible = self._visible(side, depth)
         x = DARKEST + visible * (self.design.domain.normalise(z, side.body) - DARKEST)
         with self.acceleration.autocast(z.device):
@@ -164,7 +139,7 @@ class View:
         stages = tuple(one.float() for one in features)
         return Shown(x, self._maps(side), visible, stages, bands_of(x, visible))
 
-    def of_real(self, generator: Generator, real: Real, shake: tuple[float, float] = (0.0, 0.0)) -> Shown:
+    def of_real(self, generator: Generator, real: Real, shake: Shake | None = None) -> Shown:
         """Show real images."""
         with torch.no_grad():
             return self.of(real.image, real, generator.depth_weight(real.organ), shake)

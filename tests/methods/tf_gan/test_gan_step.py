@@ -15,7 +15,7 @@ from nnunetv2_tf.methods.tf_gan.gan_step import CHECKED_EVERY, GANTrainer
 from nnunetv2_tf.training.precision import Acceleration
 from tests.methods.tf_gan.examples import batch, design, encoder
 
-PLAIN = replace(PRESETS["default"], augmented=False, shake=0.0, epochs=10)
+PLAIN = replace(PRESETS["default"], augmented=False, shake=(0.0, 0.0, 0.0), epochs=10)
 PAPER = replace(PRESETS["paper"], augmented=False, discriminator_features=(4, 4), epochs=10)
 CPU = torch.device("cpu")
 
