@@ -59,7 +59,7 @@ SMOOTH = replace(COARSE["default"], texture=0.0, grain=0.0)
 CONFIG = replace(
     PRESETS["default"], features=(8, 16, 32), rim_mm=0.0, epochs=100, iterations=12
 )  # brains of 4 cm, of one scanner
-IDLE = replace(CONFIG, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0)
+IDLE = replace(CONFIG, lambda_a=0.0, lambda_b=0.0, lambda_d=0.0, lambda_e=0.0)
 HALF, STILL, SEAMLESS = 0.5, 1e-3, (0.9, 1.1)
 SHOWN, TILED = 6, 24
 
