@@ -28,8 +28,9 @@ from nnunetv2_tf.quality.two_samples import Estimate
 from nnunetv2_tf.report.measured_examples import real_examples
 from nnunetv2_tf.report.realism import Yardsticks
 from nnunetv2_tf.synthesis.free_sides import FreeSidePool
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
-from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder
+from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
+from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.tumours.sampling_config import FRONT, USUAL, SamplingConfig
 
@@ -128,7 +129,7 @@ class Ablation:
 
     def _example(self, variant: Variant, method: TFAug, pool: HostPool, line: RecipeLine) -> Example:
         cohort, builder = self.healthy.cohort, pool.site_builder(line)
-        assert isinstance(builder, HealthySiteBuilder)
+        assert isinstance(builder, PlacedSiteBuilder)
         builder = replace(builder, sampling=variant.sampling)
         if builder.appearance_source is not None and not variant.own_looks:
             names = sorted(cohort.training)

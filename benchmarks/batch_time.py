@@ -28,7 +28,7 @@ from benchmarks.ratios import Ratio, interleaved
 from nnunetv2_tf.io.parallel import use_one_thread
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces, distance_clip
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.training.pool import Pool, PoolFolder
 from nnunetv2_tf.tumours.sampling_config import USUAL
 

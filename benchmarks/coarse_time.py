@@ -42,8 +42,8 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.case_maker import CaseTask, make_case
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import FitResult
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 from nnunetv2_tf.synthesis.native_volume import read_volume
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case

@@ -25,9 +25,9 @@ from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.geometry.flow import least_jacobian
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import Grown, grow
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
 from nnunetv2_tf.synthesis.native_volume import read_volume
-from nnunetv2_tf.synthesis.site_builder import healthy_site
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
+from nnunetv2_tf.synthesis.site_builder import placed_site
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import HostAnatomy, place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import RecipeLine
@@ -83,7 +83,7 @@ def _site(case: OpenCase, pool: HealthyHostPool, line: RecipeLine) -> tuple[Site
     anatomy = read_host(case, around_fluid=True)
     placed = place_tumours(line.tumours, pool.cohort.bank, anatomy)
     assert placed is not None
-    return healthy_site(case, anatomy, placed, None), anatomy
+    return placed_site(case, anatomy, placed, None), anatomy
 
 
 def _native_site(case: OpenCase, pool: HealthyHostPool, line: RecipeLine) -> tuple[Site, HostAnatomy]:

@@ -20,7 +20,8 @@ from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.finished import Finished
 from nnunetv2_tf.synthesis.fitting import find_fit
 from nnunetv2_tf.synthesis.free_sides import FreeSidePool
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
+from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.site_builder import SiteBuilder
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.tumours.sampling_config import USUAL

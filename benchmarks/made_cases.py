@@ -36,7 +36,7 @@ from nnunetv2_tf.quality.boundary import boundary_gradient
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.fitting import fit_folder
 from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Appearance, harmonise
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.working_space.stored import Case

@@ -23,7 +23,7 @@ from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.geometry.symmetry import deep_middle, middle_shift
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.site_builder import BuiltSite
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.tumours.sampling_config import USUAL

@@ -28,7 +28,7 @@ from nnunetv2_tf.io.arguments import KEPT_GB
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 from nnunetv2_tf.tumours.constraints import TumourConstraints
 from nnunetv2_tf.tumours.place import PlacedTumour, place_tumours, read_host

@@ -10,7 +10,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.methods.tf_aug.config import SAMPLING
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 

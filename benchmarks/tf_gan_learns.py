@@ -45,7 +45,7 @@ from nnunetv2_tf.standin.brains import Brains, healthy
 from nnunetv2_tf.standin.plans import write_small_plans
 from nnunetv2_tf.standin.scanner import CLINICAL
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case, training_cases

@@ -27,7 +27,7 @@ from nnunetv2_tf.standin.cohort import StandinCohort
 from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.synthesis.case_maker import CaseTask
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
-from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder
+from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder, RealSiteBuilder
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
@@ -149,7 +149,7 @@ class Built:
             line = RecipeLine(0, None, receiver.identifier, tumours, seed)
             return CaseTask(receiver, RealSiteBuilder(line, donors), selected, part, ())
         line = RecipeLine(0, receiver.identifier, None, tumours, seed)
-        builder = HealthySiteBuilder(
+        builder = PlacedSiteBuilder(
             line, bank_from_cases([giver], {}), donors, model, AS_PUBLISHED, (giver.identifier,), {}, {}
         )  # fmt: skip
         return CaseTask(receiver, builder, selected, part, (), self.fit(selected))

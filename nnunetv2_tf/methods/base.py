@@ -131,6 +131,7 @@ class Method(Learner, ABC):
 
     hosts: tuple[HostKind, ...] = ("healthy",)  # the kinds it can serve; -healthy chooses
     growth: Growth = "all"  # what may happen to a healthy host and its tumour map before
+    moves = False  # whether tumours are transformed and get another place in real hosts, too
     reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
 
     @property

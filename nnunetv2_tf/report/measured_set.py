@@ -20,7 +20,8 @@ from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import learns
 from nnunetv2_tf.synthesis.fitting import find_fit
 from nnunetv2_tf.synthesis.free_sides import FreeSidePart, FreeSidePool
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, hosts_for
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -69,11 +70,9 @@ class MeasuredSet:
         """The set's hosts."""
         config, dataset = self.config, self.part.dataset
         plan = Plan.read(dataset, config.plans, config.configuration)
-        if config.healthy is None:
-            return RealHostPool(Cohort(dataset, plan, self.part.fold), config.seed or 0)
-        cohort = Cohort(dataset, plan, self.part.fold, Dataset.find(config.healthy))
-        method = find_method(config.method, config.preset)
-        return HealthyHostPool(cohort, config.seed or 0, method.sampling, config.controls or {}, self.num_processes)
+        healthy = None if config.healthy is None else Dataset.find(config.healthy)
+        cohort, method = Cohort(dataset, plan, self.part.fold, healthy), find_method(config.method, config.preset)
+        return hosts_for(method, cohort, config.seed or 0, config.controls or {}, self.num_processes)
 
     @property
     def cohort(self) -> Cohort:

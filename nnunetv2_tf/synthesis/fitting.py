@@ -25,7 +25,7 @@ from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.lookup import SelectedMethod, needed_by
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.pool import PoolFolder

@@ -17,8 +17,9 @@ from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool
-from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, SiteBuilder
+from nnunetv2_tf.synthesis.host_pool import HostPool
+from nnunetv2_tf.synthesis.placing_pools import PlacingHostPool
+from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder, SiteBuilder
 from nnunetv2_tf.tumours.donor_patch import patch_in_place
 from nnunetv2_tf.tumours.place import read_host
 from nnunetv2_tf.tumours.recipe import DONOR, STRENGTH, DonorTumour, RecipeLine, in_turn, seed_of
@@ -74,25 +75,25 @@ class FreeSidePool(HostPool):
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return the builder of the set's own method; hosts keep their looks, which are a patient's already."""
         builder = self.like.site_builder(line)
-        return replace(builder, appearance_source=None) if isinstance(builder, HealthySiteBuilder) else builder
+        return replace(builder, appearance_source=None) if isinstance(builder, PlacedSiteBuilder) else builder
 
     @property
     def _source(self) -> str:
         """What the lines are drawn from."""
         cohort, like = self.cohort, self.like
         stamps = {name: case.stamp() for name, case in self.cases.items()}
-        settings = like.settings if isinstance(like, HealthyHostPool) else {}
+        settings = like.settings if isinstance(like, PlacingHostPool) else {}
         return digest([stamps, sorted(cohort.training), self.seed, settings.get("tumours"), AWAY, LEAST_INSIDE])
 
     def _drawn(self, number: int) -> list[RecipeLine]:
-        draw = self._placed if isinstance(self.like, HealthyHostPool) else self._in_place
+        draw = self._placed if isinstance(self.like, PlacingHostPool) else self._in_place
         drawn = in_parallel(draw, range(TRIES * number), 1, "Looking for free sides", "try")
         found = islice((line for line in drawn if line is not None), number)
         return [replace(line, index=index) for index, line in enumerate(found)]
 
     def _placed(self, index: int) -> RecipeLine | None:
         """Draw a tumour and a place for it, as for the set's healthy hosts; None where the host has no room."""
-        assert isinstance(self.like, HealthyHostPool)
+        assert isinstance(self.like, PlacingHostPool)
         host = self.cases[in_turn(self.cases, [self.seed, STREAM], index)]
         sampler = self.like.sampler_for(host)
         anatomy = read_host(host.open(), sampler.config.around_fluid)

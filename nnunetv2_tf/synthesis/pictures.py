@@ -81,7 +81,7 @@ class _View:
 
 def _view(builder: SetBuilder, line: RecipeLine) -> _View:
     host = builder.hosts.cases[line.host].open()
-    organ, image = host.organ(), host.image()[0]
+    organ, image = host.organ() | (host.tumour() > 0), host.image()[0]
     if not organ.any():
         raise UnusableLineError(f"{line.host} has no organ")
     values = image[organ]

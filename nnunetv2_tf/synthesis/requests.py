@@ -17,8 +17,9 @@ from nnunetv2_tf.synthesis.acceptance import FilterRule
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import FitResult, learns
 from nnunetv2_tf.synthesis.fitting import FitJob, find_fit, usable_device
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, HostPool, RealHostPool
+from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, hosts_for
 from nnunetv2_tf.synthesis.quality_table import write_quality
 from nnunetv2_tf.synthesis.real_passes import real_passes
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
@@ -47,10 +48,8 @@ class MethodRequest:
         """Return the hosts of a fold: healthy ones where -healthy names some."""
         dataset = Dataset.find(self.dataset)
         plan = Plan.read(dataset, self.plans, self.configuration)
-        if self.healthy is None:
-            return RealHostPool(Cohort(dataset, plan, fold, kept_gb=self.kept_gb), self.seed)
-        cohort = Cohort(dataset, plan, fold, Dataset.find(self.healthy), self.kept_gb)
-        return HealthyHostPool(cohort, self.seed, method.sampling, asked, num_processes)
+        healthy = None if self.healthy is None else Dataset.find(self.healthy)
+        return hosts_for(method, Cohort(dataset, plan, fold, healthy, self.kept_gb), self.seed, asked, num_processes)
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,8 @@ def usable_method(name: str, preset: str, healthy: str | None, asked: Mapping[st
     method = find_method(name, preset)
     if healthy is None and "real" not in method.method_class.hosts:
         raise UserError(f"{method.name} puts tumours into healthy scans; name their dataset with -healthy.")
-    if (healthy is not None and "healthy" not in method.method_class.hosts) or (healthy is None and asked):
+    in_place = healthy is None and not method.method_class.moves
+    if (healthy is not None and "healthy" not in method.method_class.hosts) or (in_place and asked):
         flag = "-healthy" if healthy is not None else f"-{next(iter(asked))}"
         raise UserError(f"{method.name} has real hosts, and leaves tumours as they are; leave {flag} out.")
     if (healthy is None and learns(method)) or (method.method_class.needs and not learns(method)):

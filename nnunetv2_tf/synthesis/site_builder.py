@@ -104,8 +104,8 @@ class RealSiteBuilder(SiteBuilder):
 
 
 @dataclass(frozen=True)
-class HealthySiteBuilder(SiteBuilder):
-    """Builds sites of healthy hosts, into which tumours are put under their transforms."""
+class PlacedSiteBuilder(SiteBuilder):
+    """Builds sites of hosts into which tumours are put under their transforms."""
 
     line: RecipeLine
     bank: Bank  # the line's donors
@@ -128,7 +128,7 @@ class HealthySiteBuilder(SiteBuilder):
             "kept": [round(share, 4) for share in placed.kept],
             "left_out_for_fluid": round(placed.in_fluid, 4),
         }
-        site, unharmonised = healthy_site(host, anatomy, placed, self.donors if with_donors else None), None
+        site, unharmonised = placed_site(host, anatomy, placed, self.donors if with_donors else None), None
         if self.appearance_source is not None:
             unharmonised = site.image
             site, blurred = with_appearance(site, host, self.appearance_source)
@@ -142,7 +142,8 @@ class HealthySiteBuilder(SiteBuilder):
         site = self.build(host, with_donors=False).site
         first, *others = self.line.donors
         title = f"tumour of {first}" + (f" and {len(others)} more" if others else "")
-        return TumourView(site.image.numpy(), site.organ.numpy(), site.tumour.numpy(), title)
+        organ = site.organ.numpy() | (host.tumour() > 0)  # also where a patient's own tumour is
+        return TumourView(site.image.numpy(), organ, site.tumour.numpy(), title)
 
     def measure(self, tumour: np.ndarray, grid: np.ndarray) -> Mapping[str, Any]:
         """Measure what users can ask for."""
@@ -161,8 +162,8 @@ class HealthySiteBuilder(SiteBuilder):
         }
 
 
-def healthy_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
-    """Build the site of a healthy host with a placed tumour; `donors` by name, for methods that paste."""
+def placed_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
+    """Build the site of a host with a placed tumour; `donors` by name, for methods that paste."""
     shape = anatomy.organ.shape
     patches = []
     for tumour in placed.warped if donors is not None else ():

@@ -8,7 +8,7 @@ one seeded permutation after the other, so that none comes twice before all came
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +43,16 @@ class DonorTumour:
             raise ValueError(f"scale of {self.donor} goes from {SIZES[0]} to {SIZES[1]}, not {list(self.scale)}")
         if self.elastic_seed is not None and self.elastic_seed < 0:
             raise ValueError(f"elastic_seed of {self.donor} must be 0 or more, or null")
+
+    def with_some_of_it(self, scaled: bool, turned: bool, pulled: bool) -> "DonorTumour":
+        """Return the tumour where it is, with only some of what else is done to it."""
+        plain = DonorTumour(self.donor, flip=self.flip, shift=self.shift)
+        return replace(
+            plain,
+            scale=self.scale if scaled else plain.scale,
+            rotation=self.rotation if turned else plain.rotation,
+            elastic_seed=self.elastic_seed if pulled else None,
+        )
 
     @property
     def untransformed(self) -> bool:
@@ -149,8 +159,16 @@ def read_recipe(path: Path) -> list[RecipeLine]:
     return lines
 
 
-def check_recipe(lines: Sequence[RecipeLine], cohort: CohortNames, path: Path) -> None:
-    """Raise when a recipe names a case that does not train in this fold, or mixes a patient with itself."""
+def check_recipe(lines: Sequence[RecipeLine], cohort: CohortNames, path: Path, in_place: bool = True) -> None:
+    """Raise when a recipe names a case that does not train in this fold.
+
+    Args:
+        lines: of the recipe
+        cohort: who may be host and donor
+        path: of the recipe
+        in_place: whether tumours have to stay where and as they are, if hosts are real; then a patient is not mixed
+            with itself either
+    """
     kind, hosts = ("healthy_host", cohort.healthy) if cohort.healthy else ("real_host", cohort.groups)
     for line in lines:
         where, host = f"{path}, line {line.index + 1}", getattr(line, kind)
@@ -166,7 +184,7 @@ def check_recipe(lines: Sequence[RecipeLine], cohort: CohortNames, path: Path) -
                 )
             if tumour.donor not in cohort.donors:
                 raise UserError(f"{where}: donor {tumour.donor} has no tumour; choose another.")
-            if not cohort.healthy:
+            if in_place and not cohort.healthy:
                 _check_for_real_hosts(tumour, host, cohort, where)
 
 

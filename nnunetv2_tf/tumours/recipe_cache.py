@@ -1,4 +1,4 @@
-"""Recipes with healthy hosts. In: what tumours are drawn from, hosts, a seed. Out: the first lines.
+"""Recipes with tumours that are placed. In: what tumours are drawn from, hosts, a seed. Out: the first lines.
 
 Drawing takes a third of a second a line, so lines are drawn once and kept, and whoever draws from the same shares them:
 methods that are compared get the same tumours.
@@ -6,8 +6,8 @@ methods that are compared get the same tumours.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from nnunetv2_tf.io.files import locked, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.tumours.place import HostAnatomy, read_host
-from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, SPARE, STRENGTH, RecipeLine, in_turn, seed_of
+from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, REAL, SPARE, STRENGTH, RecipeLine, in_turn, seed_of
 from nnunetv2_tf.tumours.sampler import SPREAD, USUAL_MASS_EFFECT, PlacementError, TumourSampler
 from nnunetv2_tf.working_space.stored import Case
 
@@ -44,6 +44,7 @@ class RecipeCache:
     stamps: Mapping[str, str]  # of the hosts' arrays
     seed: int
     folder: Path  # where lines are kept
+    patients: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # whom cases are of, if they are the hosts
 
     def first(self, number: int, num_processes: int) -> list[RecipeLine]:
         """Return the first so many lines; draw those that nobody has drawn yet."""
@@ -67,6 +68,8 @@ class RecipeCache:
         drawn_from = [MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)]
         if sampler.config.mass_effect:
             drawn_from += [sampler.observed, SPREAD, USUAL_MASS_EFFECT]
+        if self.patients:
+            drawn_from.append(sorted(self.patients.items()))
         return digest(drawn_from)
 
     @property
@@ -88,50 +91,51 @@ class RecipeCache:
 
     def _draw(self, indices: Sequence[int], num_processes: int) -> Iterator[list[RecipeLine]]:
         """Draw lines host by host, so that each is read once."""
-        by_host = defaultdict(list)
+        by_host, stream = defaultdict(list), [self.seed, REAL if self.patients else HEALTHY]
         for index in indices:
-            by_host[in_turn(self.hosts, [self.seed, HEALTHY], index)].append(index)
-        work = partial(_draw_lines, self.sampler, self.hosts, self.seed)
-        return in_parallel(work, list(by_host.items()), num_processes, "Drawing tumours", "host")
+            by_host[in_turn(self.hosts, stream, index)].append(index)
+        return in_parallel(self._draw_lines, list(by_host.items()), num_processes, "Drawing tumours", "host")
 
+    def _draw_lines(self, turn: tuple[str, Sequence[int]]) -> list[RecipeLine]:
+        name, indices = turn
+        host = self._read(name)
+        return [self._draw_line(host, index) for index in indices]
 
-def _draw_lines(
-    sampler: TumourSampler, hosts: Mapping[str, Case], seed: int, turn: tuple[str, Sequence[int]]
-) -> list[RecipeLine]:
-    name, indices = turn
-    host = _read(sampler, hosts, name)
-    return [_draw_line(sampler, host, hosts, seed, index) for index in indices]
+    def _draw_line(self, first: HostAnatomy, index: int) -> RecipeLine:
+        rng = np.random.default_rng([self.seed, DONOR, index])
+        reasons, tried = [], []
+        for host in self._tried(first, np.random.default_rng([self.seed, SPARE, index])):
+            try:
+                placed = self._sampler_for(host.name, rng).sample(host, rng)
+            except PlacementError as reason:
+                reasons.append(str(reason))
+                tried.append(host.name)
+            else:
+                strength = self.sampler.strength(np.random.default_rng([self.seed, STRENGTH, index]))
+                names = (None, host.name) if self.patients else (host.name, None)
+                return RecipeLine(index, *names, placed.tumours, seed_of(self.seed, index), strength)
+        where = "patients" if self.patients else "healthy scans"
+        raise UserError(
+            f"No tumour could be placed as asked for in {len(tried)} {where}, {', '.join(tried)}: "
+            f"{'; '.join(dict.fromkeys(reasons))}. Ask for less."
+        )
 
+    def _sampler_for(self, host: str, rng: np.random.Generator) -> TumourSampler:
+        """Return what a host's tumours are drawn by: other patients' where hosts are patients, or its own."""
+        if not self.patients:
+            return self.sampler
+        bank = self.sampler.bank
+        own = [name for name in bank.by_donor if self.patients[name] == self.patients[host]]
+        others = [name for name in bank.by_donor if name not in own]
+        within = bool(own) and (not others or rng.random() < self.sampler.config.within)
+        return replace(self.sampler, bank=bank.restricted_to(own if within else others))
 
-def _draw_line(
-    sampler: TumourSampler, first: HostAnatomy, hosts: Mapping[str, Case], seed: int, index: int
-) -> RecipeLine:
-    rng = np.random.default_rng([seed, DONOR, index])
-    reasons, tried = [], []
-    for host in _tried(sampler, first, hosts, np.random.default_rng([seed, SPARE, index])):
-        try:
-            placed = sampler.sample(host, rng)
-        except PlacementError as reason:
-            reasons.append(str(reason))
-            tried.append(host.name)
-        else:
-            strength = sampler.strength(np.random.default_rng([seed, STRENGTH, index]))
-            return RecipeLine(index, host.name, None, placed.tumours, seed_of(seed, index), strength)
-    raise UserError(
-        f"No tumour could be placed as asked for in {len(tried)} healthy scans, {', '.join(tried)}: "
-        f"{'; '.join(dict.fromkeys(reasons))}. Ask for less."
-    )
+    def _tried(self, first: HostAnatomy, rng: np.random.Generator) -> Iterator[HostAnatomy]:
+        """Yield the host whose turn it is, then a few others."""
+        yield first
+        others = sorted(set(self.hosts) - {first.name})
+        for place in rng.permutation(len(others))[:SPARES]:
+            yield self._read(others[place])
 
-
-def _tried(
-    sampler: TumourSampler, first: HostAnatomy, hosts: Mapping[str, Case], rng: np.random.Generator
-) -> Iterator[HostAnatomy]:
-    """Yield the host whose turn it is, then a few others."""
-    yield first
-    others = sorted(set(hosts) - {first.name})
-    for place in rng.permutation(len(others))[:SPARES]:
-        yield _read(sampler, hosts, others[place])
-
-
-def _read(sampler: TumourSampler, hosts: Mapping[str, Case], name: str) -> HostAnatomy:
-    return read_host(hosts[name].open(), sampler.config.around_fluid)
+    def _read(self, name: str) -> HostAnatomy:
+        return read_host(self.hosts[name].open(), self.sampler.config.around_fluid)

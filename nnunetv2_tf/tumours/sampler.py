@@ -166,16 +166,16 @@ class TumourSampler:
             centre = lesion.centre.copy()
             if flip:
                 centre[0] = 2 * self.bank.midline - centre[0]
-            tumours.append(
-                DonorTumour(
-                    lesion.donor,
-                    scale=_rounded(scales),
-                    rotation=_rounded(rng.uniform(-1, 1, 3) * self.config.turn),
-                    flip=flip,
-                    shift=_rounded((target - centre)[::-1]),
-                    elastic_seed=int(rng.integers(2**31)) if self.config.elastic else None,
-                )
+            tumour = DonorTumour(
+                lesion.donor,
+                scale=_rounded(scales),
+                rotation=_rounded(rng.uniform(-1, 1, 3) * self.config.turn),
+                flip=flip,
+                shift=_rounded((target - centre)[::-1]),
+                elastic_seed=int(rng.integers(2**31)) if self.config.elastic else None,
             )
+            often = self.config.often
+            tumours.append(tumour if often >= 1 else tumour.with_some_of_it(*(rng.random(3) < often)))
         return tuple(tumours)
 
     def _sample_centre(

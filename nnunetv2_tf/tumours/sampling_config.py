@@ -24,6 +24,10 @@ class SamplingConfig:
     rounded: bool = field(default=False, metadata={ONLY_IF_SET: True})
     mass_effect: bool = field(default=False, metadata={ONLY_IF_SET: True})
     front: bool = field(default=False, metadata={ONLY_IF_SET: True})
+    # how often a tumour is scaled, how often turned, how often pulled
+    often: float = field(default=1.0, metadata={ONLY_IF_SET: True})
+    # where patients are hosts, how often the tumour is their own, copied to another place
+    within: float = field(default=0.0, metadata={ONLY_IF_SET: True})
 
 
 AS_PUBLISHED = SamplingConfig(

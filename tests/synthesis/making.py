@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from nnunetv2_tf.geometry.boxes import Box, box_from
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.requests import SynthesizeRequest, synthesize
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.healthy import PreprocessHealthyRequest, preprocess_healthy

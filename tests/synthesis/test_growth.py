@@ -16,7 +16,7 @@ from nnunetv2_tf.synthesis.compose import compose
 from nnunetv2_tf.synthesis.growth import Grown, grow
 from nnunetv2_tf.synthesis.host_files import crop_of
 from nnunetv2_tf.synthesis.native_volume import read_volume
-from nnunetv2_tf.synthesis.site_builder import healthy_site
+from nnunetv2_tf.synthesis.site_builder import placed_site
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
 from nnunetv2_tf.tumours.fluid import wide
 from nnunetv2_tf.tumours.place import HostAnatomy, place_tumours, read_host
@@ -189,7 +189,7 @@ def _placed(case: OpenCase, known: Bank) -> tuple[HostAnatomy, Site]:
     anatomy = read_host(case, around_fluid=True)
     placed = place_tumours((DonorTumour("case_001"),), known, anatomy)
     assert placed is not None
-    return anatomy, healthy_site(case, anatomy, placed, None)
+    return anatomy, placed_site(case, anatomy, placed, None)
 
 
 def _grown(case: OpenCase, known: Bank) -> tuple[Grown, Site]:

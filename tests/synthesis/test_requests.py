@@ -11,7 +11,8 @@ from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.methods.carvemix import CarveMix
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.host_pool import HealthyHostPool, RealHostPool
+from nnunetv2_tf.synthesis.host_pool import RealHostPool
+from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.requests import FitRequest, MethodRequest, fit
 from nnunetv2_tf.tumours.recipe import read_recipe
 from tests.synthesis.making import make_glowing, make_set, written

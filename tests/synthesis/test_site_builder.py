@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from nnunetv2_tf.dataset.volumes import same_grid
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Appearance, harmonise
-from nnunetv2_tf.synthesis.site_builder import HealthySiteBuilder, RealSiteBuilder, UnusableLineError, with_appearance
+from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder, RealSiteBuilder, UnusableLineError, with_appearance
 from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import place_tumours, read_host
@@ -31,12 +31,12 @@ def real_site_builder(scene: Built, host: int, *donors: int) -> RealSiteBuilder:
     return RealSiteBuilder(line, {name: scene.cases[donor] for name, donor in zip(names, donors, strict=True)})
 
 
-def healthy_site_builder(scene: Built, host: int, *tumours: DonorTumour, **changes) -> HealthySiteBuilder:
+def healthy_site_builder(scene: Built, host: int, *tumours: DonorTumour, **changes) -> PlacedSiteBuilder:
     """A patient stands in for a healthy host."""
     names = {tumour.donor for tumour in tumours}
     donors = {case.identifier: case for case in scene.cases if case.identifier in names}
     line = RecipeLine(0, scene.cases[host].identifier, None, tumours, 0)
-    plain = HealthySiteBuilder(
+    plain = PlacedSiteBuilder(
         line=line,
         bank=bank_from_cases(list(donors.values()), {}),
         donors=donors,

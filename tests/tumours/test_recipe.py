@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -152,3 +153,16 @@ def test_one_patient_cannot_be_mixed(groups, donors, sentence):
     cohort = CohortNames({name: ("group", group) for name, group in groups.items()}, donors)
     with pytest.raises(UserError, match=sentence):
         [draw_line(cohort, 0, index) for index in range(2)]
+
+
+def test_some_of_what_is_done_to_a_tumour_may_be_left_out():
+    whole = DonorTumour("a", (1.1, 1.2, 0.9), (5.0, 0.0, 0.0), True, (1.0, 2.0, 3.0), 7)
+    assert whole.with_some_of_it(True, True, True) == whole
+    assert whole.with_some_of_it(False, False, False) == DonorTumour("a", flip=True, shift=(1.0, 2.0, 3.0))
+    assert whole.with_some_of_it(False, True, False) == replace(whole, scale=(1.0, 1.0, 1.0), elastic_seed=None)
+
+
+def test_where_tumours_are_moved_recipes_may_transform_them_and_mix_a_patient_with_itself(tmp_path):
+    moved = DonorTumour("case_0", scale=(1.1, 1.1, 1.1), shift=(5.0, 0.0, 0.0))
+    for host in COHORT.groups:
+        check_recipe([RecipeLine(0, None, host, (moved,), 0)], COHORT, tmp_path, in_place=False)

@@ -207,3 +207,14 @@ def test_mass_effects_are_as_asked_for_or_like_patients_or_usual():
     assert USUAL_MASS_EFFECT[1] * 0.9 < max(usual) <= USUAL_MASS_EFFECT[1]
     asked = TumourSampler(BANK, growing, TumourConstraints(mass_effect=(1.0, 1.2)), (0.1,))
     assert 1.0 <= asked.strength(rng) <= 1.2
+
+
+def test_what_is_done_to_tumours_is_done_as_often_as_is_said():
+    config = replace(DEFAULT, often=0.5, combine=0.0, matched=False)
+    tumours = [placed.tumours[0] for placed in drawn(60, config=config)]
+    for done in (
+        [tumour.scale != (1.0, 1.0, 1.0) for tumour in tumours],
+        [tumour.rotation != (0.0, 0.0, 0.0) for tumour in tumours],
+        [tumour.elastic_seed is not None for tumour in tumours],
+    ):
+        assert 15 <= sum(done) <= 45
