@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.geometry.boxes import Box, box_around
-from nnunetv2_tf.methods.base import CheckConfig, Donor, Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,9 @@ class CarveMix(Method):
             box, mask, threshold = carve(lesion.numpy(), site.spacing, rng, self.config)
             thresholds.append(threshold)
             inside = torch.from_numpy(mask) & site.organ[box] & donor.organ[box]
-            paste(image, label, donor, box, inside)
+            donor.paste(image, label, box, inside)
             region[box] |= inside
         return Edited(image, label, max(0.0, *thresholds), region, {"lambda_mm": thresholds})
-
-
-def paste(image: torch.Tensor, label: torch.Tensor, donor: Donor, box: Box, inside: torch.Tensor) -> None:
-    """Write the donor's image and label over the host's, inside a mask of a box."""
-    image[(slice(None), *box)] = torch.where(inside, donor.image[(slice(None), *box)], image[(slice(None), *box)])
-    label[box] = torch.where(inside, donor.label[box], label[box])
 
 
 def carve(

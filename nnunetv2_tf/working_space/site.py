@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnunetv2_tf.geometry.boxes import Box
 from nnunetv2_tf.geometry.feather import feather_around
 
 
@@ -19,6 +20,19 @@ class Donor:
     label: Tensor  # (Z, Y, X) int16, all classes
     tumour: Tensor  # (Z, Y, X) int16, the label where it is tumour, also where the host has no organ
     organ: Tensor  # (Z, Y, X) bool; outside it the image means nothing
+
+    def paste(self, image: Tensor, label: Tensor, box: Box, inside: Tensor) -> None:
+        """Write image and label over a host's.
+
+        Args:
+            image: (C, Z, Y, X) the host's, changed in place
+            label: (Z, Y, X) likewise
+            box: of both
+            inside: bool, where in the box
+        """
+        whole = (slice(None), *box)
+        image[whole] = torch.where(inside, self.image[whole], image[whole])
+        label[box] = torch.where(inside, self.label[box], label[box])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from nnunetv2_tf.methods.base import Donor, Site
+from nnunetv2_tf.methods.base import Donor, Edited, Site
 from nnunetv2_tf.methods.tumorcp import PRESETS, TumorCP, TumorCPConfig, bent, changed_inside
 
 SHAPE = (14, 15, 16)
@@ -36,7 +36,7 @@ def site_of(donors: int = 1, channels: int = 2, shift: float = 0.0) -> Site:
     )  # fmt: skip
 
 
-def edited(site: Site, config: TumorCPConfig, seed: int = 0):
+def edited(site: Site, config: TumorCPConfig, seed: int = 0) -> Edited:
     method = TumorCP(config, torch.device("cpu"), {})
     (result,) = method.edit([site], [np.random.default_rng(seed)])
     return result
@@ -57,13 +57,14 @@ def test_pasted_hard_it_is_the_donor_in_the_map_and_the_host_elsewhere(donors):
 def test_a_membrane_makes_it_meet_the_host_and_leaves_its_middle_darker():
     """The donor's scan is 2 brighter all over; its tumour is 3 darker than what is around it, in the host, too."""
     site = site_of(shift=2.0)
-    hard, soft = (edited(site, replace(PLAIN, membrane_mm=length)).image[0].numpy() for length in (None, 3.5))
+    results = [edited(site, replace(PLAIN, membrane_mm=length)) for length in (None, 3.5)]
+    hard, soft = (result.image[0].numpy() for result in results)
     tumour = site.tumour.numpy() > 0
-    border = tumour & ~np.asarray(binary_erosion(tumour))
-    beside = np.asarray(binary_dilation(tumour)) & ~tumour
+    border = tumour & ~np.asarray(binary_erosion(tumour), bool)
+    beside = np.asarray(binary_dilation(tumour), bool) & ~tumour
     assert hard[border].mean() - hard[beside].mean() == pytest.approx(-1.0, abs=0.1)
     assert soft[border].mean() - soft[beside].mean() == pytest.approx(-3.0, abs=0.5)
-    middle = np.asarray(binary_erosion(tumour, iterations=2))
+    middle = np.asarray(binary_erosion(tumour, iterations=2), bool)
     assert abs(soft[middle].mean() - hard[middle].mean()) < abs(soft[border].mean() - hard[border].mean())
     assert np.array_equal(soft[~tumour], hard[~tumour])
 
