@@ -13,7 +13,7 @@ above; rooms of one line do not import one another (tests/test_layers.py).
 * `tumours`: which tumour goes where (`sampler` decides, `recipe` and `recipe_cache` keep it), and its way into a host
   (`warp`, `place` for healthy hosts, `donor_patch` for real ones).
 * `networks`, `training`: what all methods that learn share.
-* `methods`: one file or folder per method, `carvemix`, `tf_aug` and `tf_gan` so far; `methods.base` is the contract.
+* `methods`: one file or folder per method, `carvemix`, `tf_aug`, `tf_gan` and others; `methods.base` is the contract.
 * `sets`: named collections of synthetic cases, and all that the trainers need of them.
 * `quality`: whether what we make, and what we make it from, looks like what it stands for.
 * `synthesis`: recipes become cases: `host_pool`, `site_builder`, a method's edit, `compose`, `set_builder`; the only

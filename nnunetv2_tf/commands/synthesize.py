@@ -18,8 +18,10 @@ cohort's and where those lie; the options below "tumours" ask for others. By def
 and sharpness of training cases first; with -preset paper they stay as they are."""
 
 EXAMPLES = """\
-methods: carvemix (the region around another patient's lesion replaces the same region; real hosts, nothing to learn);
-tf_aug (coarse tumours in healthy scans), tf_gan (refined ones); fit them first, nnUNetv2_tf_fit -h;
+methods: carvemix (the region around another patient's lesion replaces the same region), cutmix (a box does), tumorcp
+(a tumour is changed, moved and pasted; also in healthy scans): in labelled scans, nothing to learn;
+syntumor (handcrafted shapes in healthy scans, nothing to learn); tf_aug (coarse tumours in healthy scans), tf_gan
+(refined ones): fit them first, nnUNetv2_tf_fit -h;
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
@@ -49,7 +51,12 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_synthesize", DESCRIPTION, EXAMPLES)
     add_method_arguments(parser)
-    parser.add_argument("-m", required=True, metavar="METHOD", help="carvemix, tf_aug, tf_gan, or module:Class")
+    parser.add_argument(
+        "-m",
+        required=True,
+        metavar="METHOD",
+        help="carvemix, cutmix, syntumor, tf_aug, tf_gan, tumorcp, or module:Class",
+    )
     parser.add_argument(
         "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"
     )
@@ -67,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the work")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
     tumours = parser.add_argument_group(
-        "tumours", "what those in healthy hosts are to be like (else like the cohort's)"
+        "tumours", "what those in healthy hosts, and tumorcp's, are to be like (else like the cohort's)"
     )
     tumours.add_argument("-volume_ml", type=float, nargs=2, metavar=("MIN", "MAX"), help="volume of all classes, in ml")
     tumours.add_argument("-side", choices=["left", "right"], help="of the patient, by the tumour's centre")

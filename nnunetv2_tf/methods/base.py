@@ -3,7 +3,8 @@
 Working space is nnU-Net's own: arrays as its preprocessor stores them, normalised per case, at the plans' spacing. A
 method touches no file, header or native unit. A method module exports `METHOD`, a class, and `PRESETS`, its settings:
 {"paper": ..., "default": ...}, frozen dataclasses. If a preset samples tumours in another way than by default:
-`SAMPLING`, {preset: SamplingConfig}; if it is checked in another way: `CHECKED`, {preset: CheckConfig}.
+`SAMPLING`, {preset: SamplingConfig}; if it is checked in another way: `CHECKED`, {preset: CheckConfig}; if shapes are
+to stand in for donors' tumours: `SHAPES`, {preset: ShapeConfig}.
 """
 
 from abc import ABC, abstractmethod

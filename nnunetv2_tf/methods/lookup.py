@@ -12,9 +12,10 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Method
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
+from nnunetv2_tf.tumours.shapes import ShapeConfig
 
 HELPERS = ("base", "lookup")
-Config = TypeVar("Config", SamplingConfig, CheckConfig)
+Config = TypeVar("Config", SamplingConfig, CheckConfig, ShapeConfig)
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class SelectedMethod:
     sampling: SamplingConfig  # of tumours for healthy hosts
     checked: CheckConfig  # how finished cases are checked
     presets: tuple[str, ...]  # the names of all that it has
+    shapes: ShapeConfig | None = None  # what stands in for donors' tumours; None: nothing
 
 
 def needed_by(selected: SelectedMethod) -> list[SelectedMethod]:
@@ -72,7 +74,10 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
     sampling = _declared(name, module, preset, "SAMPLING", USUAL)
     checked = _declared(name, module, preset, "CHECKED", CheckConfig())
-    return SelectedMethod(name, kind, preset, presets[preset], _bearable(sampling, kind), checked, tuple(presets))
+    shapes = _declared(name, module, preset, "SHAPES", ShapeConfig()) if hasattr(module, "SHAPES") else None
+    return SelectedMethod(
+        name, kind, preset, presets[preset], _bearable(sampling, kind), checked, tuple(presets), shapes
+    )  # fmt: skip
 
 
 def _check_declared(name: str, kind: type[Method]) -> None:

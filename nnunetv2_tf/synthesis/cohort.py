@@ -110,9 +110,16 @@ class Cohort:
         """Whether the organ is known of real cases too; else it is all of a scan, air and all."""
         return self.plan.masked or bool(self.roles.organ)
 
-    @cached_property
+    @property
     def bank(self) -> Bank:
-        """The training cases' tumours, where they lie among the healthy brains."""
+        """The training cases' tumours, where they lie among the healthy brains; at least one."""
+        if not self.tumours.lesions:
+            raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
+        return self.tumours
+
+    @cached_property
+    def tumours(self) -> Bank:
+        """The training cases' tumours, which may be none, and where brains lie."""
         affines = {} if self.healthy is None else ways_to_scans(self.dataset, self.healthy, self.training_files)
         bank = bank_from_cases(list(self.training.values()), affines)
         if self.healthy is not None:

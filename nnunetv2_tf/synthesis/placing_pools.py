@@ -19,13 +19,21 @@ from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import GROWING, grow
 from nnunetv2_tf.synthesis.harmonise import RULES
 from nnunetv2_tf.synthesis.host_pool import HostPool, RealHostPool
-from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder, SiteBuilder, placed_site, with_appearance
+from nnunetv2_tf.synthesis.site_builder import (
+    PlacedSiteBuilder,
+    SiteBuilder,
+    class_brightness,
+    placed_site,
+    with_appearance,
+)
+from nnunetv2_tf.tumours.bank import Bank
 from nnunetv2_tf.tumours.constraints import TumourConstraints
 from nnunetv2_tf.tumours.place import read_host
-from nnunetv2_tf.tumours.recipe import RecipeLine, check_recipe
+from nnunetv2_tf.tumours.recipe import CohortNames, RecipeLine, check_recipe
 from nnunetv2_tf.tumours.recipe_cache import RecipeCache
 from nnunetv2_tf.tumours.sampler import PlacementError, TumourSampler
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.tumours.shapes import ShapeBank, ShapeConfig, shape_bank
 from nnunetv2_tf.working_space.free_side import FreeSide
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case
@@ -37,6 +45,8 @@ def hosts_for(
     method: SelectedMethod, cohort: Cohort, seed: int, asked: Mapping[str, Any], num_processes: int
 ) -> HostPool:
     """Return the hosts of a method: healthy scans where the cohort has some, else its patients."""
+    if method.shapes is not None and cohort.healthy is not None:
+        return ShapeHostPool(cohort, seed, method.sampling, asked, num_processes, method.shapes)
     if cohort.healthy is not None:
         return HealthyHostPool(cohort, seed, method.sampling, asked, num_processes)
     if method.method_class.moves:
@@ -61,8 +71,8 @@ class PlacingHostPool(HostPool):
         training = self.cohort.training
         return PlacedSiteBuilder(
             line=line,
-            bank=self.cohort.bank.restricted_to(line.donors),
-            donors={name: training[name] for name in line.donors},
+            bank=self.bank.restricted_to(line.donors),
+            donors={name: training[name] for name in line.donors if name in training},
             appearance_source=self._appearance_source(line.donors[0]),
             sampling=self.sampling,
             training=tuple(training),
@@ -83,16 +93,21 @@ class PlacingHostPool(HostPool):
         """What of this decides the recipe, or what cases of it look like, as fields of SetConfig."""
         return {"growth": self._growth, "controls": dict(self.asked), "tumours": self._recipe.digest}
 
+    @property
+    def bank(self) -> Bank:
+        """The tumours that there are."""
+        return self.cohort.bank
+
     @cached_property
     def sampler(self) -> TumourSampler:
         """What tumours and places are drawn by."""
         cohort, constraints = self.cohort, self._constraints()
         names = {value: name for name, value in cohort.class_values.items()}
-        constraints.check_possible(cohort.bank, self.sampling, names)
+        constraints.check_possible(self.bank, self.sampling, names)
         observed: tuple[float, ...] = ()
         if self.sampling.mass_effect and constraints.mass_effect is None and cohort.knows_organ:
             observed = cohort.observed_strengths(self.num_processes)
-        return TumourSampler(cohort.bank, self.sampling, constraints, observed)
+        return TumourSampler(self.bank, self.sampling, constraints, observed)
 
     @property
     @abstractmethod
@@ -209,7 +224,7 @@ class HealthyHostPool(PlacingHostPool):
                 source = None if is_patient else self._appearance_source(placed.tumours[0].donor)
                 site = placed_site(case, host, placed, training if with_donors else None)
                 site = site if source is None else with_appearance(site, case, source, keep=False)[0]
-                return grow(site, host, self.cohort.bank, self.sampling, sampler.strength(rng)).site
+                return grow(site, host, self.bank, self.sampling, sampler.strength(rng)).site
         where = "healthy scans" if cases is self.cases else "sides that are free of tumour"
         raise NoRoomError(f"No tumour could be placed in {TRIED} {where} ({'; '.join(reasons)}); look at them.")
 
@@ -230,3 +245,42 @@ class HealthyHostPool(PlacingHostPool):
     @cached_property
     def _recipe(self) -> RecipeCache:
         return RecipeCache(self.sampler, self.cases, self.cohort.healthy_stamps, self.seed, self._recipes)
+
+
+@dataclass(frozen=True)
+class ShapeHostPool(HealthyHostPool):
+    """Handcrafted shapes go into healthy scans."""
+
+    shapes: ShapeConfig = field(default_factory=ShapeConfig)
+
+    @cached_property
+    def bank(self) -> ShapeBank:
+        """The shapes."""
+        return shape_bank(self.shapes, self.cohort.tumours)
+
+    def check_lines(self, lines: Sequence[RecipeLine], path: Path) -> None:
+        """Raise when lines of a given recipe name others than these."""
+        shapes = [lesion.donor for lesion in self.bank.lesions]
+        groups = {name: ("shape", name) for name in shapes}
+        check_recipe(lines, CohortNames(groups, shapes, self.cohort.names.healthy), path)
+
+    def site_builder(self, line: RecipeLine) -> SiteBuilder:
+        """Return the builder with the line's shapes, which look like the training cases that they are like."""
+        builder = super().site_builder(line)
+        assert isinstance(builder, PlacedSiteBuilder)
+        return replace(builder, looks={name: self._looks(name) for name in line.donors})
+
+    def sampler_for(self, host: Case, without: Collection[str] = ()) -> TumourSampler:
+        """Return what a host's shapes are drawn by: those like neither it nor some other cases."""
+        unused = {name for name, case in self.cohort.training.items() if case.group == host.group or name in without}
+        used = [name for name, like in self.bank.like.items() if like not in unused]
+        return replace(self.sampler, bank=self.bank.restricted_to(used))
+
+    def _appearance_source(self, donor: str) -> Case | None:
+        like = self.bank.like[donor]
+        return None if like is None else super()._appearance_source(like)
+
+    def _looks(self, shape: str) -> Mapping[int, tuple[float, ...]]:
+        """Return how bright a shape's classes are to be, by channel; of those that nobody tells of, nothing."""
+        like = self.bank.like[shape]
+        return {} if like is None else class_brightness(self.cohort.training[like])

@@ -18,6 +18,7 @@ from nnunetv2_tf.tumours.donor_patch import DonorPatch, patch_in_place, warped_p
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.tumours.warp import WarpedTumour
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
@@ -115,6 +116,8 @@ class PlacedSiteBuilder(SiteBuilder):
     training: tuple[str, ...]  # the tumours of all of these say where tumours lie, and how large they are
     asked: Mapping[str, Any]
     class_names: Mapping[int, str]
+    # of shapes, which no scan belongs to: how bright their classes are to be, by channel
+    looks: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
 
     def build(self, host: OpenCase, with_donors: bool) -> BuiltSite:
         """Place the tumours as the line transforms them."""
@@ -129,6 +132,8 @@ class PlacedSiteBuilder(SiteBuilder):
             "left_out_for_fluid": round(placed.in_fluid, 4),
         }
         site, unharmonised = placed_site(host, anatomy, placed, self.donors if with_donors else None), None
+        if self.looks and with_donors:
+            site = replace(site, donors=tuple(_painted(tumour, self.looks, site) for tumour in placed.warped))
         if self.appearance_source is not None:
             unharmonised = site.image
             site, blurred = with_appearance(site, host, self.appearance_source)
@@ -165,9 +170,11 @@ class PlacedSiteBuilder(SiteBuilder):
 def placed_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
     """Build the site of a host with a placed tumour; `donors` by name, for methods that paste."""
     shape = anatomy.organ.shape
-    patches = []
-    for tumour in placed.warped if donors is not None else ():
-        patches.append(warped_patch(tumour, (donors or {})[tumour.lesion.donor].open(), shape, host.grid.spacing))
+    scans = donors or {}
+    patches = [
+        warped_patch(tumour, scans[tumour.lesion.donor].open(), shape, host.grid.spacing)
+        for tumour in (placed.warped if scans else ())
+    ]
     return _site(host, anatomy.organ, placed.label(shape), tuple(map(_donor, patches)))
 
 
@@ -219,6 +226,28 @@ def _together(tumours: Sequence[np.ndarray], organ: np.ndarray) -> np.ndarray:
     for tumour in tumours:
         np.copyto(together, tumour, where=(tumour > 0) & organ)
     return together
+
+
+def class_brightness(case: Case) -> Mapping[int, tuple[float, ...]]:
+    """Return the mean of each of a case's tumour classes, by channel."""
+    opened = case.open()
+    image, tumour = opened.image(), opened.tumour()
+    return {
+        int(value): tuple(image[:, tumour == value].mean(axis=1).tolist()) for value in np.unique(tumour[tumour > 0])
+    }
+
+
+def _painted(tumour: WarpedTumour, looks: Mapping[str, Mapping[int, tuple[float, ...]]], site: Site) -> Donor:
+    """Return a shape as a donor whose scan is as bright as its classes are to be; unknown where nobody says."""
+    image, label = torch.zeros_like(site.image), torch.zeros_like(site.label)
+    there, part = tumour.cut_to(site.organ.shape)
+    label[there] = torch.from_numpy(part)
+    known = torch.zeros_like(site.organ)
+    for value, means in looks[tumour.lesion.donor].items():
+        inside = label == value
+        known |= inside
+        image[:, inside] = torch.tensor(means)[:, None]
+    return Donor(image, label, label, known)
 
 
 def _donor(patch: DonorPatch) -> Donor:

@@ -144,8 +144,8 @@ def bank_from_scans(scans: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarra
             ends += [low, high]
         if tumour.any():
             lesions.append(cut_out(name, tumour, to_common))
-    if not lesions:
-        raise UserError("No training case of this fold has a tumour; check its labels and splits_final.json.")
+    if not ends:
+        raise UserError("No training case of this fold has any organ; check its labels and splits_final.json.")
     extent = np.stack([np.min(ends, axis=0), np.max(ends, axis=0)])
     return Bank(tuple(lesions), float(np.median(middles)), extent, _class_priority(lesions, roles), roles.diffuse)
 

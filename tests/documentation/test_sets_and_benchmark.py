@@ -22,6 +22,7 @@ LINES = [
     PLAN,
     BASELINE,
     *commands("guide/sets", "Make one"),
+    *commands("guide/methods/cutmix", "CutMix"),
     *SLURM,
     *commands("guide/sets", "Bring your own cases"),
     *commands("guide/sets", "Use it"),
@@ -43,7 +44,7 @@ def test_the_way(tmp_path: Path):
         run(workspace, words, expect)
     raw = tmp_path / "nnUNet_raw"
     sets = {path.name for path in (raw / workspace.dataset.name / "tf").iterdir()}
-    assert sets == {"cm100", "cmshared", "carvemixseed0"}  # `mine` was removed
+    assert sets == {"cm100", "cx100", "cmshared", "carvemixseed0"}  # `mine` was removed
     assert (raw / "Dataset701_BraTS23T1_mine" / "dataset.json").exists()
     trainers = {path.name.split("__")[0] for path in workspace.results.iterdir()}
     names = ("TFBaselineTrainer", "TFEnrichedTrainer_cm100", "TFEnrichedTrainer_mine")

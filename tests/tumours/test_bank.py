@@ -54,5 +54,5 @@ def test_the_bank_of_a_fold(workspace: Workspace):
     other = bank_from_cases(cases, {cases[0].identifier: moved})
     np.testing.assert_allclose(other.lesions[0].centre, bank.lesions[0].centre - moved[:3, 3])
     np.testing.assert_allclose(other.lesions[1].centre, bank.lesions[1].centre)
-    with pytest.raises(UserError, match="No training case of this fold has a tumour"):
+    with pytest.raises(UserError, match="No training case of this fold has any organ"):
         bank_from_cases([], {})

@@ -6,14 +6,8 @@ class, in part to another, in part to the host. Volumes are (C, Z, Y, X), as nnU
 be another in each case, so that its classes are as bright as its donor's.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
-
-from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.geometry.separable import radius, smoothed
 
 
 def coarse(x_h: Tensor, blurred: Tensor, shares: Tensor, a: Tensor, b: Tensor, detail: Tensor | None = None) -> Tensor:
@@ -45,23 +39,3 @@ def anchored(a: Tensor, b: Tensor, anchors: Tensor) -> Tensor:
     given, wanted = anchors.unbind(dim=-1)
     asked = ~(given + wanted).isnan()
     return torch.where(asked, wanted.nan_to_num() - a * given.nan_to_num(), b)
-
-
-def shares_of(tumour: np.ndarray, classes: Sequence[int], organ: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
-    """Return (K, Z, Y, X) float32: each class's share of each voxel; soft edges neither leave the organ nor fade at it.
-
-    Args:
-        tumour: (Z, Y, X) the map
-        classes: values of the map, K of them
-        organ: (Z, Y, X) bool
-        sigma: standard deviation in voxels, by axis, of the soft edge; 0 for a hard one
-    """
-    masks = np.stack([tumour == value for value in classes]).astype(np.float32)
-    if not any(sigma):
-        return masks * organ
-    shares = np.zeros_like(masks)
-    for mask, share in zip(masks, shares, strict=True):
-        if mask.any():
-            near = box_around(mask > 0, [radius(width) for width in sigma])
-            share[near] = smoothed(mask, sigma, near)
-    return shares * (organ / np.maximum(smoothed(organ, sigma), 1e-6))

@@ -14,9 +14,10 @@ from nnunetv2_tf.geometry.boxes import Box, box_around, centre_of, cut, widened,
 from nnunetv2_tf.geometry.separable import TRUNCATE
 from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse, shares_of
+from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.donors import anchors, donors_texture
+from nnunetv2_tf.tumours.soft_map import shares_of
 from nnunetv2_tf.working_space.blurring import blur
 from nnunetv2_tf.working_space.stored import Case
 

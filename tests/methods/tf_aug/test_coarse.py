@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import convolve1d, distance_transform_edt
 
 from nnunetv2_tf.methods.base import Donor, Site
-from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse, shares_of
+from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse
 from nnunetv2_tf.methods.tf_aug.config import PRESETS
 from nnunetv2_tf.methods.tf_aug.donors import FILL
 from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
@@ -125,22 +125,6 @@ def test_a_brains_edge_is_not_darkened():
     image = np.where(organ, 3.0, 0.0)[None].astype(np.float32)
     np.testing.assert_allclose(blur(image, organ, (2, 2, 2))[0][organ], 3.0, rtol=1e-5)
     assert blur(image, None, (2, 2, 2))[0][:, 11].max() < 2
-
-
-def test_shares_add_up_to_one_inside_and_to_nothing_far_away():
-    one = site()
-    tumour, everywhere = np.zeros(SHAPE, np.int16), np.ones(SHAPE, bool)
-    tumour[4:16, 6:18], tumour[8:12, 9:15, 8:14] = 2, 3
-    total = shares_of(tumour, CLASSES, everywhere, (1.0, 1.0, 1.0)).sum(axis=0)
-    depth, away = (np.asarray(distance_transform_edt(mask)) for mask in (tumour > 0, tumour == 0))
-    np.testing.assert_allclose(total[depth > 5], 1, atol=1e-5)
-    np.testing.assert_allclose(total[away > 7], 0, atol=1e-6)
-    half = np.zeros(SHAPE, bool)
-    half[:, :, :11] = True  # an organ that ends in the tumour, which is all there at its surface
-    at_surface = shares_of(np.where(half, tumour, 0), CLASSES, half, (1.0, 1.0, 1.0)).sum(axis=0)
-    np.testing.assert_allclose(at_surface[8:12, 10:14, 10], 1, atol=0.01)
-    hard = shares_of(one.tumour.numpy(), CLASSES, one.organ.numpy(), (0.0, 0.0, 0.0))
-    np.testing.assert_array_equal(hard.sum(axis=0) > 0, one.tumour.numpy() > 0)
 
 
 def test_gradients_of_a_and_b():
