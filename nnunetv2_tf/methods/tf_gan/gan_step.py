@@ -18,12 +18,13 @@ from nnunetv2_tf.methods.tf_gan.loss_weights import LossWeights
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator
 from nnunetv2_tf.methods.tf_gan.shake import Shake
 from nnunetv2_tf.methods.tf_gan.shown import FeatureScale, Shown, View
-from nnunetv2_tf.methods.tf_gan.sides import Fake, Real, both_sides, fake_side, places_of, real_side
+from nnunetv2_tf.methods.tf_gan.sides import Fake, both_sides, fake_side, real_side
 from nnunetv2_tf.methods.tf_gan.texture import STAGES, Texture
 from nnunetv2_tf.networks.discriminators import DualHead, FeatureHeads, Verdict
 from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.precision import Acceleration
+from nnunetv2_tf.training.real_patches import Real, places_of
 
 AUGMENT, TEXTURE, ONCE, SHAKE = 4, 8, 10, 12  # streams of random numbers; patches have 0 to 3, sides 6 and 7
 CHECKED_EVERY = 20  # steps from one look at patients held out, and at the sizes of gradients, to the next

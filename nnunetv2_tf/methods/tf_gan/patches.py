@@ -4,29 +4,27 @@ What takes long, a site with its coarse tumour, or a real case, comes from pools
 anew at each use.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_tf.geometry.boxes import box_around, centre_of, cut, reached_by_cuts, shape_of
+from nnunetv2_tf.geometry.boxes import box_around, shape_of
 from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Method, NoRoomError, SampleSite, Site
 from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
+from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, reached, real_piece, stored
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case
 
-JITTER = 4  # patches around a tumour are shifted from its middle by up to a fourth of their size
 FAKE_STREAM, REAL_STREAM, SITE_STREAM = range(3)  # streams of random numbers
-FINE_UP_TO = 32.0  # in half precision steps are 0.016 there; pools hold brighter cases in single precision
 SMALLEST = 32  # voxels of a patch along an axis, unless the plans have less
 FEWEST = 4  # patients, of whom one can be spared
 FAKE_VOLUMES = ("host", "coarse", "tumour", "body", "organ", "distance")
-REAL_VOLUMES = ("image", "tumour", "body", "organ", "distance")
 
 
 @dataclass(frozen=True)
@@ -71,33 +69,18 @@ class Pieces:
         site = self.sample_site(rng)
         (edited,) = self.stage1.edit([site], [rng])
         tumour = site.tumour.numpy()
-        host, coarse = _stored(
+        host, coarse = stored(
             site.image.numpy(), in_host(edited, site, site.weight(edited.reach_mm)).numpy()
         )  # fmt: skip
         organ, body = site.organ.numpy(), site.body.numpy()
-        arrays = (host, coarse, tumour, body, organ, self._distance(tumour, site.spacing))
-        piece = self._reached(dict(zip(FAKE_VOLUMES, arrays, strict=True)))
+        (distance,) = stored(distance_to(tumour, site.spacing, self.distance_clip_mm))
+        arrays = (host, coarse, tumour, body, organ, distance)
+        piece = reached(dict(zip(FAKE_VOLUMES, arrays, strict=True)), self.size, self.whole)
         return {**piece, "n_norm": np.array(site.n_norm), "sums": _sums(coarse, host)}
 
     def real(self, number: int) -> dict[str, np.ndarray]:
         """Return a real case with a tumour: REAL_VOLUMES, and the middle of its tumour."""
-        case = self.donors[number].open()
-        tumour = case.tumour()
-        (image,) = _stored(case.image())
-        arrays = (image, tumour, case.body(), case.organ(), self._distance(tumour, case.grid.spacing))
-        return self._reached(dict(zip(REAL_VOLUMES, arrays, strict=True)))
-
-    def _distance(self, tumour: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-        (distance,) = _stored(distance_to(tumour, spacing, self.distance_clip_mm))
-        return distance
-
-    def _reached(self, volumes: Arrays) -> dict[str, np.ndarray]:
-        centre = centre_of(volumes["tumour"])
-        if self.whole:
-            return {**volumes, "centre": centre}
-        box = reached_by_cuts(volumes["tumour"].shape, centre, self.size, np.array(self.size) // JITTER)
-        parts = {name: volume[(..., *box)] for name, volume in volumes.items()}
-        return {**parts, "centre": centre - [part.start for part in box]}
+        return real_piece(self.donors[number], self.size, self.distance_clip_mm, self.whole)
 
 
 @dataclass(frozen=True)
@@ -135,17 +118,7 @@ class Patches:
         return {f"real_{name}": volume for name, volume in patch.items()}
 
     def _patch(self, piece: Arrays, names: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
-        centre = self._centre(piece, rng)
-        parts: Mapping[str, np.ndarray] = {name: cut(piece[name], centre, self.pieces.size) for name in names}
-        return {name: part.astype(np.float32) if part.dtype.kind == "f" else part for name, part in parts.items()}
-
-    def _centre(self, piece: Arrays, rng: np.random.Generator) -> np.ndarray:
-        """Return (3,): the voxel in the middle of the patch."""
-        if rng.random() < self.centred:
-            reach = np.array(self.pieces.size) // JITTER
-            return piece["centre"] + rng.integers(-reach, reach + 1)
-        places = np.flatnonzero(piece["organ"])
-        return np.array(np.unravel_index(places[int(rng.integers(len(places)))], piece["organ"].shape))
+        return patch_of(piece, names, self.pieces.size, self.centred, rng)
 
 
 def largest_patch(config: TFGANConfig, plan: Plan) -> list[int]:
@@ -176,12 +149,6 @@ def held_out_of(donors: Sequence[Case], share: float, rng: np.random.Generator) 
     drawn = rng.permutation(len(patients))[: max(1, round(share * len(patients)))]
     names = {patients[index] for index in drawn}
     return [number for number, case in enumerate(donors) if case.group in names]
-
-
-def _stored(*volumes: np.ndarray) -> list[np.ndarray]:
-    """Return volumes in half precision where that is fine enough for all of them."""
-    largest = max(float(np.abs(volume).max(initial=0)) for volume in volumes)
-    return [volume.astype(np.float16 if largest <= FINE_UP_TO else np.float32) for volume in volumes]
 
 
 def _sums(coarse: np.ndarray, host: np.ndarray) -> np.ndarray:

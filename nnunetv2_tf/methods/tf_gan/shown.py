@@ -16,9 +16,10 @@ from nnunetv2_tf.geometry.feather import feather
 from nnunetv2_tf.methods.tf_gan.bands import bands_of
 from nnunetv2_tf.methods.tf_gan.networks import Design, Generator, blended, one_hot
 from nnunetv2_tf.methods.tf_gan.shake import Shake
-from nnunetv2_tf.methods.tf_gan.sides import Fake, Real
+from nnunetv2_tf.methods.tf_gan.sides import Fake
 from nnunetv2_tf.training.intensity_range import DARKEST
 from nnunetv2_tf.training.precision import Acceleration
+from nnunetv2_tf.training.real_patches import Real
 
 LEAST = 1e-6  # variance of a channel
 SEEN = 0.5  # visibility from which on a voxel counts as seen
