@@ -1,0 +1,61 @@
+"""Does it help? The first real comparison: nnU-Net alone, and with TumorCP, TF-GAN, TF-Aug and CarveMix.
+
+    python -m benchmarks.does_it_help FOLDER [--plan]
+
+18 gliomas of BraTS-Africa train and 12 validate (Dataset530_AfricaT1, T1 at 2.5 mm); healthy scans are all those in
+NNUNETV2_TF_REAL_DATA. First africa_rivals.json: five arms, three seeds, fifteen trainings of 2,000 iterations. Then
+africa_few_labels.json: three draws of 6 of the 18, three arms, nine trainings. One training at a time, one thread each,
+arm by arm within a seed, so that what is finished is a result at any time; run again, it goes on.
+
+Nothing is scored, and none of its output says how good a model is: scores are read once, when all have ended.
+--plan prints what is left to do, how long that takes, and which difference can be shown at all.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.africa import ALL_PLANS, prepare_all
+from benchmarks.commands import run, show
+from benchmarks.healthy_cohort import COLLECTIONS, NAME, NUMBER
+from nnunetv2_tf.dataset.folders import Dataset
+
+MATRICES = [Path(__file__).parent / f"africa_{name}.json" for name in ("rivals", "few_labels")]
+EXACT = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", "OMP_NUM_THREADS": "1"}
+
+
+def prepare(root: Path) -> None:
+    """Convert and preprocess patients and healthy scans, as far as that is not done yet."""
+    real = prepare_all(root)
+    data = Path(os.environ["NNUNETV2_TF_REAL_DATA"])
+    if not Dataset(f"Dataset{NUMBER}_{NAME}").raw.exists():
+        folders = [str(data / name) for name in COLLECTIONS]
+        run(
+            "nnUNetv2_tf_convert_healthy", "-i", *folders, "-d", NUMBER, "-name", NAME, "-reference", real.number,
+            "-np", "1",
+        )  # fmt: skip
+    run(
+        "nnUNetv2_tf_preprocess_healthy", "-d", real.number, "-healthy", NUMBER, "-p", ALL_PLANS, "-c", "3d_fullres",
+        "-np", "1",
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Prepare, and train what is missing; return the exit code of the first command that failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="where nnU-Net's folders go")
+    parser.add_argument("--plan", action="store_true", help="train nothing")
+    arguments = parser.parse_args()
+    prepare(arguments.root.resolve())
+    options = ["plan"] if arguments.plan else ["run"]
+    for matrix in MATRICES:
+        limits = [] if arguments.plan else ["-device", "cpu", "-np", "1"]
+        failed = show("nnUNetv2_tf_benchmark", *options, str(matrix), *limits, **EXACT)
+        if failed:
+            return failed
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
