@@ -82,7 +82,7 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
         case=task.identifier,
         line=line.index,
         host=line.host,
-        donors=line.donors,
+        donors=line.donors_among(ancestors),
         ancestors=tuple(sorted(ancestors)),
         geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in ancestors),
         reach_mm=edited.reach_mm,

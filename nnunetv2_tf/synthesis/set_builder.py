@@ -216,10 +216,11 @@ class SetBuilder:
         except UserError:
             return None
         recorded = (sidecar.line, sidecar.host, sidecar.donors, sidecar.seed)
-        if recorded != (line.index, line.host, line.donors, line.seed):
+        if recorded != (line.index, line.host, line.donors_among(sidecar.ancestors), line.seed):
             return None
-        other = line.healthy_host is not None and sidecar.controls.get("transforms") != to_json(line.tumours)
-        return None if other else sidecar
+        transforms = sidecar.controls.get("transforms")
+        placed = line.healthy_host is not None or transforms is not None
+        return None if placed and transforms != to_json(line.tumours) else sidecar
 
     def _files(self, line: RecipeLine) -> CaseFiles:
         description = self.hosts.cohort.plan.dataset_json

@@ -1,4 +1,4 @@
-"""Patches of cases. In: volumes of whole cases. Out: what patches can reach of them, and patches, cut anew each time."""
+"""Patches of cases. In: volumes of whole cases. Out: what patches can reach of them, and patches, cut at each use."""
 
 from collections.abc import Mapping, Sequence
 

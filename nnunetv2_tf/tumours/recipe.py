@@ -7,7 +7,7 @@ one seeded permutation after the other, so that none comes twice before all came
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -89,6 +89,10 @@ class RecipeLine:
     def donors(self) -> tuple[str, ...]:
         """Whose tumours it has."""
         return tuple(tumour.donor for tumour in self.tumours)
+
+    def donors_among(self, cases: Container[str]) -> tuple[str, ...]:
+        """Return the donors that are cases: handcrafted shapes are none."""
+        return tuple(name for name in self.donors if name in cases)
 
 
 @dataclass(frozen=True)

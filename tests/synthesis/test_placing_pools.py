@@ -298,3 +298,13 @@ def test_shapes_need_no_labelled_tumour(with_healthy: Workspace):
     assert not built.site.donors[0].organ.any()
     with pytest.raises(UserError, match="No training case of this fold has a tumour"):
         _ = pool.cohort.bank
+
+
+@pytest.mark.slow
+def test_a_set_of_shapes_says_which_cases_it_comes_from(with_healthy: Workspace):
+    part = make_glowing(with_healthy, "syn", num_cases=2, method="syntumor")
+    for name in cases_in(part):
+        sidecar = part.sidecar(name)
+        assert sidecar.donors == ()
+        assert set(sidecar.ancestors) == set(cohort_of(with_healthy).training)
+        assert sidecar.controls["transforms"][0]["donor"].startswith("shape_")
