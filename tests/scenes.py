@@ -18,9 +18,11 @@ from nnunetv2_tf.io.files import locked, read_json, write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method, needed_by
+from nnunetv2_tf.methods.pix2pix.networks import MapToImage, Pix2PixDesign
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, write_generator
 from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.saved import weights_of, write_network
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.brains import CLASSES, Brains
 from nnunetv2_tf.standin.cohort import StandinCohort
@@ -167,7 +169,7 @@ class Built:
 
     def fit(self, selected: SelectedMethod) -> FitResult | None:
         """What a method that learns might have learnt here."""
-        writers = {"tf_aug": self._tf_aug, "tf_gan": self._tf_gan}
+        writers = {"tf_aug": self._tf_aug, "tf_gan": self._tf_gan, "pix2pix": self._pix2pix}
         if selected.name not in writers:
             return None
         folder = writers[selected.name]()
@@ -186,6 +188,18 @@ class Built:
             generator = Generator(design)
             torch.nn.init.normal_(generator.network.head.weight, std=0.1)  # as if it had begun to change something
         write_generator(folder / WEIGHTS, design, generator.weights())
+        return folder
+
+    def _pix2pix(self) -> Path:
+        """Likewise."""
+        channels = tuple(self.plan.dataset_json["channel_names"].values())
+        levels = Levels.of((16, 16, 16), self.plan.manager.spacing, 3)
+        domain = IntensityRange((-2.0,) * len(channels), (2.0,) * len(channels))
+        design = Pix2PixDesign(channels, self.cases[0].roles.tumour, (4, 4, 4), levels, domain)
+        folder = self.workspace.root / "learnt" / "pix2pix"
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            write_network(folder / WEIGHTS, design, weights_of(MapToImage(design)))
         return folder
 
     def _tf_aug(self) -> Path:

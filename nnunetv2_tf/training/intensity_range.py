@@ -41,6 +41,11 @@ class IntensityRange:
         middle, half = _middle_and_half(self, z.dtype, z.device)
         return torch.where(body[:, None], (z - middle) / half, torch.full_like(z, DARKEST))
 
+    def denormalise(self, x: Tensor) -> Tensor:
+        """Return values (B, C, Z, Y, X) in [-1, 1] as z."""
+        middle, half = _middle_and_half(self, x.dtype, x.device)
+        return x * half + middle
+
     def denormalise_difference(self, x: Tensor) -> Tensor:
         """Return a difference of values in [-1, 1] as a difference in z."""
         return x * _middle_and_half(self, x.dtype, x.device)[1]

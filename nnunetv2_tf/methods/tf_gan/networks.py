@@ -1,27 +1,20 @@
 """The generator of TF-GAN. In: its design. Out: the network, and a file that holds weights and design."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, pad
 
 from nnunetv2_tf.baseline.class_features import class_masks
-from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import whole_file
-from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.saved import load_weights, read_network, weights_of, write_network
 from nnunetv2_tf.networks.unet import UNet
 from nnunetv2_tf.training.intensity_range import IntensityRange
 
 WEIGHTS = "generator.safetensors"
-KEY = "design"  # in the file's metadata
 
 
 @dataclass(frozen=True)
@@ -52,17 +45,12 @@ class Generator(nn.Module):
             nn.init.zeros_(self.network.head.bias)  # pyright: ignore[reportArgumentType]
 
     def weights(self) -> dict[str, Tensor]:
-        """Return all weights, each under one name only: nnU-Net's blocks hold theirs under two."""
-        return {name: value.detach() for name, value in self.named_parameters()}
+        """Return all weights, by name."""
+        return weights_of(self)
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Load weights; raise ValueError when they are another network's."""
-        current = self.weights()
-        wrong = {name for name in current.keys() | weights if _shape(current, name) != _shape(weights, name)}
-        if wrong:
-            raise ValueError(f"{len(wrong)} weights are another network's, such as {min(wrong)}")
-        for name, value in current.items():
-            value.copy_(weights[name])
+        load_weights(self, weights)
 
     def forward(self, x_s_: Tensor, m_s: Tensor) -> Tensor:
         """Return what is to be added to the coarse image, in intensities scaled to [-1, 1].
@@ -116,26 +104,10 @@ def one_hot(tumour: Tensor, classes: Sequence[int]) -> Tensor:
 
 
 def write_generator(path: Path, design: Design, weights: Mapping[str, Tensor]) -> None:
-    """Write weights and design into one file, from which nothing can be executed."""
-    with whole_file(path) as temporary:
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary,
-            {KEY: json.dumps(to_json(design))},
-        )  # fmt: skip
+    """Write weights and design into one file."""
+    write_network(path, design, weights)
 
 
 def read_generator(path: Path, cure: str) -> Generator:
     """Read a generator onto the CPU, in evaluation mode; `cure` ends the message when that fails."""
-    try:
-        with safe_open(path, "pt") as file:
-            design: Any = json.loads(file.metadata()[KEY])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        generator = Generator(from_json(Design, design))
-        generator.load_weights(weights)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is no generator of TF-GAN ({error}); {cure}") from None
-    return generator.eval().requires_grad_(False)
-
-
-def _shape(weights: Mapping[str, Tensor], name: str) -> torch.Size | None:
-    return weights[name].shape if name in weights else None
+    return read_network(path, Design, Generator, "generator of TF-GAN", cure)

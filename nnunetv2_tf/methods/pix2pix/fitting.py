@@ -1,0 +1,227 @@
+"""Training of Pix2Pix. In: real cases of the fold. Out: generator.safetensors, logs, previews."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from torch import Tensor
+
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.pix2pix import losses
+from nnunetv2_tf.methods.pix2pix.config import Pix2PixConfig
+from nnunetv2_tf.methods.pix2pix.networks import BESIDE, WEIGHTS, MapToImage, Pix2PixDesign, condition_of
+from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.patch_gan import PatchGAN
+from nnunetv2_tf.networks.saved import load_weights, weights_of, write_network
+from nnunetv2_tf.training.intensity_range import IntensityRange
+from nnunetv2_tf.training.loading import Batch, as_tensors
+from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
+from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.training.precision import Acceleration
+from nnunetv2_tf.training.real_patches import Real
+from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.stored import Case
+
+AUGMENT, BATCH, PREVIEW = 4, 1, 11  # streams of random numbers
+CLIPPED = 1.0  # mm, distances to tumours, which nothing here asks for
+SHOWN = 6  # patches in a preview
+STUCK, LATE = 0.95, 10  # L1 has fallen to less than this share of the first epoch's after so many epochs, or it is told
+PLOTS = {"adversarial loss": ("D", "G"), "L1": ("L1",), "learning rate": ("rate",)}
+
+
+def levels_of(config: Pix2PixConfig, plan: Plan) -> Levels:
+    """Return the generator's levels, and with them the size of patches."""
+    largest = [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
+    return Levels.of(largest, plan.manager.spacing, config.levels)
+
+
+def check(config: Pix2PixConfig, plan: Plan) -> None:
+    """Raise when it cannot be trained with these settings and plans."""
+    if levels_of(config, plan).number < 2:
+        patch = " x ".join(map(str, plan.manager.patch_size))
+        raise UserError(
+            f"The plans' patch of {patch} voxels is too small for Pix2Pix, which has to halve it once and keep four "
+            "voxels; take plans with a larger patch."
+        )
+
+
+@dataclass(frozen=True)
+class RealBatches:
+    """Makes batches of real patches; it is sent to worker processes."""
+
+    cases: Pool
+    size: Sequence[int]
+    centred: float
+    batch: int
+    seed: int
+
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        """Return the batch of a step: stacked patches, and `place`, their index in the batch."""
+        return self.drawn([self.seed, BATCH, step])
+
+    def drawn(self, stream: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return a batch by a stream of random numbers."""
+        patches = []
+        for place in range(self.batch):
+            rng = np.random.default_rng([*stream, place])
+            piece = self.cases.draw(0, rng, 0)
+            volumes = patch_of(piece, REAL_VOLUMES, self.size, self.centred, rng)
+            patches.append({**{f"real_{name}": one for name, one in volumes.items()}, "place": np.array(place)})
+        return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
+
+
+class Pix2PixTrainer:
+    """Generator G and discriminator D with their optimisers."""
+
+    shown: Sequence[Batch] = ()  # patches of training cases, the same in all previews
+
+    def __init__(
+        self, config: Pix2PixConfig, design: Pix2PixDesign, spacing: tuple[float, float, float], seed: int,
+        device: torch.device, acceleration: Acceleration | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.design, self.spacing, self.seed, self.device = config, design, spacing, seed, device
+        self.acceleration = acceleration or Acceleration.of(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            channels = len(design.classes) + BESIDE + len(design.channels)
+            self.generator = MapToImage(design).to(device)
+            self.discriminator = PatchGAN(channels, config.discriminator_width, design.levels.patch).to(device)
+        compiled = self.acceleration.compiled_for_training
+        self.generate, self.discriminate = compiled(self.generator), compiled(self.discriminator)
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), config.rate, config.betas, fused=device.type == "cuda")
+            for name, network in (("G", self.generator), ("D", self.discriminator))
+        }
+
+    def begin(self, epoch: int) -> Mapping[str, float]:
+        """Set the learning rate: the same over the first half of the epochs, then falling evenly to 0."""
+        epochs = self.config.epochs
+        half = epochs // 2
+        rate = self.config.rate * min(1.0, (epochs - epoch) / (epochs - half))
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        return {"rate": rate}
+
+    def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """Do a step of D and then one of G; return the curves."""
+        with self.acceleration.cudnn_benchmark():
+            return self._step(batch, [self.seed, AUGMENT, epoch, step])
+
+    def _step(self, batch: Batch, seed: Sequence[int]) -> Mapping[str, Tensor]:
+        real = Real.of(batch, self.device, self.spacing, seed if self.config.augmented else None)
+        condition = condition_of(real.tumour, real.organ, self.design.classes)
+        y = self.design.domain.normalise(real.image, real.body)
+        with self.acceleration.autocast(self.device):
+            x = self.generate(condition)
+        self.discriminator.requires_grad_(True)
+        with self.acceleration.autocast(self.device):
+            of_real, of_made = self.discriminate(condition, y), self.discriminate(condition, x.detach())
+        d = losses.adversarial_d(of_real, of_made).mean()
+        self._descend("D", d)
+        self.discriminator.requires_grad_(False)
+        with self.acceleration.autocast(self.device):
+            of_made = self.discriminate(condition, x)
+        g = losses.adversarial_g(of_made).mean()
+        where = real.organ if self.config.l1_in_organ else torch.ones_like(real.organ)
+        distance = losses.l1(x, y, where).mean()
+        self._descend("G", g + self.config.lambda_l1 * distance)
+        return {"D": d.detach(), "G": g.detach(), "L1": distance.detach()}
+
+    def _descend(self, name: str, loss: Tensor) -> None:
+        self.optimizers[name].zero_grad()
+        loss.backward()
+        self.optimizers[name].step()
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights and the states of the optimisers."""
+        optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
+        return {"G": weights_of(self.generator), "D": weights_of(self.discriminator), **optimizers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Load what `state()` returned."""
+        for name, network in (("G", self.generator), ("D", self.discriminator)):
+            load_weights(network, state[name])
+            self.optimizers[name].load_state_dict(state[f"optimizer {name}"])
+
+    def preview(self, path: Path) -> None:
+        """Paint a row per patch: the real image, what is made of its map, and the same with the tumour's outline."""
+        rows = []
+        for batch in self.shown:
+            real = Real.of(batch, self.device, self.spacing, None)
+            with torch.no_grad():
+                x = self.generator.eval()(condition_of(real.tumour, real.organ, self.design.classes))
+            self.generator.train()
+            y = self.design.domain.normalise(real.image, real.body)
+            tumour = real.tumour[0].cpu().numpy()
+            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            pictures = [image[0, 0, cut].cpu().numpy() for image in (y, x, x)]
+            titles = ("real", "made of its map", "") if not rows else ("",) * 3
+            outlines = (None, None, tumour[cut])
+            columns = zip(pictures, outlines, titles, strict=True)
+            rows.append([Panel(picture, (-1.0, 1.0), outline, title) for picture, outline, title in columns])
+        write_panels(rows, path)
+
+    def remarks(self, curves: Curves) -> list[str]:
+        """Warn when images do not come nearer to real ones."""
+        distances = curves["L1"]
+        if len(distances) > LATE and distances[-1] > STUCK * distances[0]:
+            return ["The L1 distance to real images has hardly fallen. Look at previews/; raise rate, or lambda_l1."]
+        return []
+
+
+class Pix2PixFit:
+    """One training of Pix2Pix."""
+
+    def __init__(self, config: Pix2PixConfig, data: FitData, folder: Path, device: torch.device) -> None:
+        self.config, self.folder = config, folder
+        seed = int(data.rng.integers(2**32))
+        manager, cases = data.plan.manager, [case for case in data.real if case.has_tumour()]
+        z, y, x = manager.spacing
+        levels = levels_of(config, data.plan)
+        features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
+        features += features[-1:] * (config.levels - len(features))
+        domain = IntensityRange.of(data.real)
+        self.design = Pix2PixDesign(data.channels, data.roles.tumour, tuple(features), levels, domain)
+        make = partial(_piece, cases, levels.patch, config.centred < 1)
+        pool = Pool(make, len(cases), 0, data.pool and data.pool / "real")
+        self.batches = RealBatches(pool, levels.patch, config.centred, config.batch, seed)
+        self.training = Pix2PixTrainer(config, self.design, (z, y, x), seed, device)
+        schedule = Schedule(config.epochs, config.iterations, config.preview_every, PLOTS)
+        self.loop = Loop(self.training, schedule, folder, data.team)
+
+    def run(self) -> None:
+        """Train, or resume the training, and write generator.safetensors."""
+        self.training.shown = list(self._shown())
+        self.loop.logger.lines(self._described())
+        self.loop.run(self.batches, get_allowed_n_proc_DA())
+        write_network(self.folder / WEIGHTS, self.design, weights_of(self.training.generator))
+
+    def _shown(self) -> Iterator[Batch]:
+        for index in range(SHOWN):
+            drawn = self.batches.drawn([self.training.seed, PREVIEW, index])
+            yield as_tensors({name: array[:1] for name, array in drawn.items()})
+
+    def _described(self) -> list[str]:
+        levels = self.design.levels
+        networks = (self.training.generator, self.training.discriminator)
+        sizes = [sum(weight.numel() for weight in network.parameters()) / 1e6 for network in networks]
+        return [
+            f"patches of {' x '.join(map(str, levels.patch))} voxels, {levels.number} levels",
+            f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
+            f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
+            *self.batches.cases.described("real cases"),
+        ]
+
+
+def _piece(cases: Sequence[Case], size: Sequence[int], whole: bool, number: int) -> dict[str, np.ndarray]:
+    """Return what patches of a case are cut from."""
+    return real_piece(cases[number], size, CLIPPED, whole)
