@@ -24,13 +24,17 @@ from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.fit_result import learns
 from nnunetv2_tf.working_space.stored import OpenCase
 
 DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
 FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
-METHODS = ("carvemix:default", "tf_aug:default", "tf_gan:brief")
+METHODS = (
+    "carvemix:default", "cutmix:default", "tumorcp:default", "syntumor:default", "tf_aug:default", "tf_gan:brief",
+)  # fmt: skip
 UNNAMED = ("default", "brief")  # presets that the name of a set leaves out
 CASES, SHOWN, SEED = 24, 12, 0
 WINDOW, SPAN = 44, (-3.0, 3.0)  # voxels of a picture; z shown black and white
@@ -67,10 +71,11 @@ def main() -> None:
 
 def _make(part: SetPart, method: str, preset: str, fits: bool) -> dict[str, float]:
     """Run the commands; return how long each took, which says something only where nothing was there before."""
-    healthy = [] if method == "carvemix" else ["-healthy", HEALTHY]
+    selected = find_method(method, preset)
+    healthy = [] if "real" in selected.method_class.hosts else ["-healthy", HEALTHY]
     where = [DATASET.name, "3d_fullres", str(part.fold), "-m", method, "-preset", preset, *healthy, "-p", PLANS]
     commands = [
-        ["nnUNetv2_tf_fit", *where, "-tr", FITTED, "-device", "cpu"] if fits and healthy else [],
+        ["nnUNetv2_tf_fit", *where, "-tr", FITTED, "-device", "cpu"] if fits and learns(selected) else [],
         ["nnUNetv2_tf_synthesize", *where, "-s", part.set_name, "-num_cases", str(CASES), "-np", "1"],
         [
             *("nnUNetv2_tf_report", "-d", DATASET.name, "-s", part.set_name, "-f", str(part.fold), "--figures"),

@@ -8,7 +8,7 @@ import torch
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.pix2pix.config import PRESETS, Pix2PixConfig
-from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixTrainer, RealBatches, check
+from nnunetv2_tf.methods.pix2pix.fitting import PLOTS, Pix2PixTrainer, RealBatches, check
 from nnunetv2_tf.methods.pix2pix.networks import condition_of
 from nnunetv2_tf.networks.saved import weights_of
 from nnunetv2_tf.training.loading import as_tensors
@@ -83,7 +83,7 @@ def test_a_training_goes_on_to_the_bit(tmp_path):
     config = replace(SMALL, augmented=True, epochs=2)
     whole, half, resumed = trainer(config), trainer(config), trainer(config, seed=5)
     resumed.seed, whole.shown = half.seed, [batch(number=1)]
-    Loop(whole, Schedule(2, 3, 5, {}), tmp_path / "whole").run(arrays, 0)
+    Loop(whole, Schedule(2, 3, 5, PLOTS), tmp_path / "whole").run(arrays, 0)
     half.begin(0)
     for step in range(3):
         half.step(as_tensors(arrays(step)), 0, step)
