@@ -13,8 +13,8 @@ cases. Run it again to continue after an interruption; what is finished is left 
 
 EXAMPLES = """\
 methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel); tf_gan (stage 2:
-a generator and a discriminator refine what tf_aug makes; fit tf_aug first, by the same preset); or module:Class, your
-own, with a fit of its own. Presets: default, paper, front (as default, and edema spreads along white matter); tf_gan's
+a generator and a discriminator refine what tf_aug makes; fit tf_aug first, by the same preset); pix2pix (from maps to
+images); or module:Class, your own, with a fit of its own. Presets: default, paper, front (as default, and edema spreads along white matter); tf_gan's
 brief is its default for a tenth as long.
 
 examples:
@@ -40,7 +40,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_fit", DESCRIPTION, EXAMPLES)
     add_method_arguments(parser)
-    parser.add_argument("-m", required=True, metavar="METHOD", help="tf_aug, tf_gan, or module:Class")
+    parser.add_argument("-m", required=True, metavar="METHOD", help="pix2pix, tf_aug, tf_gan, or module:Class")
     parser.add_argument("-healthy", required=True, metavar="HEALTHY", help="dataset of healthy scans")
     parser.add_argument(
         "-tr", default="TFBaselineTrainer", metavar="TRAINER",

@@ -19,6 +19,7 @@ LINES = [
     *commands("guide/methods/tf_aug", "TF-Aug: from maps to images"),
     *commands("guide/where_tumours_go", "Where tumours go"),
     *commands("guide/methods/tumorcp", "TumorCP"),
+    *commands("guide/methods/pix2pix", "Pix2Pix"),
     *commands("guide/methods/syntumor", "SynTumor"),
     *commands("guide/methods/your_own", "A method of your own"),
 ]
@@ -31,7 +32,7 @@ def test_the_way(tmp_path: Path):
         run(workspace, shortened(line))
     with pytest.MonkeyPatch.context() as patch:
         enter(workspace, patch)
-        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "own100"):
+        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "own100"):
             assert len(SetPart(workspace.dataset, name, 0).manifest().accepted) == 4
         for name in ("plan", "place"):
             assert (SetPart(workspace.dataset, name, 0).folder / "preview.png").exists()

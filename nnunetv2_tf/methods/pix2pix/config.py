@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, USUAL
 
 
@@ -30,4 +31,5 @@ PRESETS = {
     "paper": Pix2PixConfig(l1_in_organ=False),
     "brief": Pix2PixConfig(discriminator_width=32, epochs=6, preview_every=2),
 }
+CHECKED = {"paper": CheckConfig(rejects=False)}
 SAMPLING = {"paper": AS_PUBLISHED, **dict.fromkeys(("default", "brief"), replace(USUAL, harmonised=False))}

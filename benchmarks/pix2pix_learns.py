@@ -1,0 +1,125 @@
+"""Does Pix2Pix learn? Stand-ins whose tumours are grainy and have a rim, as for benchmarks.tf_gan_learns.
+
+    python -m benchmarks.pix2pix_learns FOLDER [-seeds 3 4 5]
+
+A narrow generator, few steps. Judged by the KID of tumours to those of patients whom nobody was trained on, through the
+encoder of a baseline that no loss has seen: after the first epoch and after the last. Wanted: at most half. Besides,
+where an image changes when its map is laid elsewhere, how visible tiles' borders are, and whether there are
+checkerboards: how much of the image's fastest oscillation along each axis there is, over real images'.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.tf_gan_learns import PATCH, SEAMLESS, TILED, Setting, edited, prepared, sites
+from nnunetv2_tf.methods.base import Site
+from nnunetv2_tf.methods.pix2pix.config import PRESETS
+from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixFit
+from nnunetv2_tf.methods.pix2pix.method import Pix2Pix
+from nnunetv2_tf.networks.tiling import borders, tile_starts
+from nnunetv2_tf.quality.boundary import seam_ratio
+from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
+from nnunetv2_tf.training.loading import as_tensors
+
+CPU = torch.device("cpu")
+CONFIG = replace(PRESETS["default"], features=(16, 32, 64), discriminator_width=16, epochs=20, iterations=60, batch=2)
+HALF = 0.5
+
+
+def method_of(fit: Pix2PixFit) -> Pix2Pix:
+    """Return the method with the generator as it is now."""
+    method = Pix2Pix(CONFIG, CPU, {})
+    method.generator = fit.training.generator.eval()
+    return method
+
+
+def distance(setting: Setting, fit: Pix2PixFit, several: list[Site]) -> float:
+    """Return the KID of what it makes now."""
+    features = tumour_features(edited(method_of(fit), several), setting.judge, PATCH, CPU)
+    fit.training.generator.train()
+    return kernel_distance(features, setting.real)
+
+
+def trained(setting: Setting, seed: int, folder: Path, several: list[Site]) -> tuple[Pix2PixFit, float]:
+    """Train; return it, and the KID after the first epoch."""
+    fit = Pix2PixFit(CONFIG, setting.data(seed), folder, CPU)
+    first = 0.0
+    for epoch in range(CONFIG.epochs):
+        fit.training.begin(epoch)
+        for step in range(CONFIG.iterations):
+            fit.training.step(as_tensors(fit.batches(epoch * CONFIG.iterations + step)), epoch, step)
+        if epoch == 0:
+            first = distance(setting, fit, several)
+    return fit, first
+
+
+def where_it_changes(method: Pix2Pix, several: list[Site]) -> float:
+    """Return the change where either of two maps has tumour over the change elsewhere in the organ."""
+    ratios = []
+    for site, other in zip(several, several[1:], strict=False):
+        images = [method.edit([replace(site, tumour=one.tumour * site.organ)], [np.random.default_rng(0)])[0].image
+                  for one in (site, other)]  # fmt: skip
+        change = (images[0] - images[1]).abs()[0]
+        there = (site.tumour > 0) | (other.tumour > 0)
+        ratios.append(float(change[there & site.organ].mean() / change[~there & site.organ].mean().clamp_min(1e-6)))
+    return float(np.median(ratios))
+
+
+def seams(method: Pix2Pix, several: list[Site]) -> float:
+    """Return how visible tiles' borders are: the step across them over that elsewhere; 1 where they are not."""
+    size, ratios = method.generator.design.levels.patch, []
+    for site in several[:TILED]:
+        organ = site.organ.numpy()
+        low, high = (np.argwhere(organ).min(axis=0), np.argwhere(organ).max(axis=0) + 1)
+        box = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+        image = method.edit([site], [np.random.default_rng(0)])[0].image[0].numpy()
+        ratios.append(seam_ratio(image, borders(tile_starts(box, organ.shape, size), size), organ))
+    return float(np.mean(ratios))
+
+
+def checkerboard(image: np.ndarray, organ: np.ndarray) -> float:
+    """Return how much of an image (Z, Y, X) changes its sign from voxel to voxel, over how much it varies."""
+    found = []
+    for axis in range(3):
+        middle = [slice(1, -1) if other == axis else slice(None) for other in range(3)]
+        before, after = ([slice(start, stop) if other == axis else slice(None) for other in range(3)]
+                         for start, stop in ((0, -2), (2, None)))  # fmt: skip
+        fast = (image[tuple(middle)] - (image[tuple(before)] + image[tuple(after)]) / 2) / 2
+        found.append(fast[organ[tuple(middle)]].std())
+    return float(np.mean(found) / image[organ].std())
+
+
+def main() -> int:
+    """Train, judge and print; return 1 when something is not as wanted, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="where nnU-Net's folders are, as benchmarks.tf_gan_learns makes them")
+    parser.add_argument("-seeds", type=int, nargs="+", default=[3, 4, 5], help="default: %(default)s")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    setting = prepared(arguments.root.resolve())
+    several, good = sites(setting), True
+    opened = [case.open() for case in setting.hosts.cohort.training.values()]
+    real = float(np.median([checkerboard(case.image()[0], case.organ()) for case in opened]))
+    for seed in arguments.seeds:
+        fit, first = trained(setting, seed, arguments.root / f"pix2pix_{seed}", several)
+        last, method = distance(setting, fit, several), method_of(fit)
+        good &= last <= HALF * first
+        made = [method.edit([site], [np.random.default_rng(0)])[0].image[0].numpy() for site in several[:TILED]]
+        fast = [checkerboard(image, site.organ.numpy()) for image, site in zip(made, several, strict=False)]
+        print(
+            f"seed {seed}: KID {first:.1f} after the first epoch, {last:.1f} after the last, {last / first:.2f} of it "
+            f"(wanted: at most {HALF}); where its map changes an image changes {where_it_changes(method, several):.1f} "
+            f"times as much as elsewhere; step across tiles' borders {seams(method, several):.3f} (wanted: {SEAMLESS}); "
+            f"checkerboard {np.median(fast):.3f}, real images {real:.3f}",
+            flush=True,
+        )
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
