@@ -11,6 +11,7 @@ checkerboards: how much of the image's fastest oscillation along each axis there
 import argparse
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def trained(setting: Setting, seed: int, folder: Path, several: list[Site]) -> t
 def where_it_changes(method: Pix2Pix, several: list[Site]) -> float:
     """Return the change where either of two maps has tumour over the change elsewhere in the organ."""
     ratios = []
-    for site, other in zip(several, several[1:], strict=False):
+    for site, other in pairwise(several):
         images = [method.edit([replace(site, tumour=one.tumour * site.organ)], [np.random.default_rng(0)])[0].image
                   for one in (site, other)]  # fmt: skip
         change = (images[0] - images[1]).abs()[0]
@@ -114,7 +115,7 @@ def main() -> int:
         print(
             f"seed {seed}: KID {first:.1f} after the first epoch, {last:.1f} after the last, {last / first:.2f} of it "
             f"(wanted: at most {HALF}); where its map changes an image changes {where_it_changes(method, several):.1f} "
-            f"times as much as elsewhere; step across tiles' borders {seams(method, several):.3f} (wanted: {SEAMLESS}); "
+            f"times as much as elsewhere; step across borders of tiles {seams(method, several):.3f} (wanted: {SEAMLESS}); "
             f"checkerboard {np.median(fast):.3f}, real images {real:.3f}",
             flush=True,
         )

@@ -192,10 +192,12 @@ def _table(rows: Sequence[Sequence]) -> dict[str, np.ndarray]:
     for fold in sorted({row[0] for row in rows}):
         own = [row for row in rows if row[0] == fold]
         patients, hosts = (sorted({str(row[place]) for row in own}) for place in (4, 5))
-        table = np.zeros((len(patients), len(hosts)))
-        for *_, patient, host, found in own:
-            table[patients.index(str(patient)), hosts.index(str(host))] += float(found) / JUDGES
-        tables[fold] = table
+        total, number = np.zeros((2, len(patients), len(hosts)))
+        for *_, patient, host, found in own:  # by each judge, and where a patient has two cases, for each
+            place = patients.index(str(patient)), hosts.index(str(host))
+            total[place] += float(found)
+            number[place] += 1
+        tables[fold] = total / number
     return tables
 
 

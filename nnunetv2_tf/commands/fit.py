@@ -14,8 +14,8 @@ cases. Run it again to continue after an interruption; what is finished is left 
 EXAMPLES = """\
 methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel); tf_gan (stage 2:
 a generator and a discriminator refine what tf_aug makes; fit tf_aug first, by the same preset); pix2pix (from maps to
-images); or module:Class, your own, with a fit of its own. Presets: default, paper, front (as default, and edema spreads along white matter); tf_gan's
-brief is its default for a tenth as long.
+images); or module:Class, your own, with a fit of its own. Presets: default, paper, front (tf_aug and tf_gan: as
+default, and edema spreads along white matter); brief (tf_gan and pix2pix) is the default for a short time.
 
 examples:
   nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs
