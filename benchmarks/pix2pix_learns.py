@@ -115,7 +115,7 @@ def main() -> int:
         print(
             f"seed {seed}: KID {first:.1f} after the first epoch, {last:.1f} after the last, {last / first:.2f} of it "
             f"(wanted: at most {HALF}); where its map changes an image changes {where_it_changes(method, several):.1f} "
-            f"times as much as elsewhere; step across borders of tiles {seams(method, several):.3f} (wanted: {SEAMLESS}); "
+            f"times as much as elsewhere; step across tiles {seams(method, several):.3f} (wanted: {SEAMLESS}); "
             f"checkerboard {np.median(fast):.3f}, real images {real:.3f}",
             flush=True,
         )
