@@ -10,7 +10,8 @@ without a discriminator (gate: the distance between textures falls); some minute
 judge: tumours on patients' free sides and in healthy hosts, coarse and refined, judged by five fresh judges. They learn
 from the fold's training patients and are asked about its validation patients: how often is the made one of a pair
 found? Refining is to lower that. With several folds every patient is asked about once; intervals are over patients and
-hosts. Besides, named figures of coarse, refined and real tumours.
+hosts. What stands in FOLDER/gates/<preset>.csv is not judged again. Besides, named figures of coarse, refined and real
+tumours.
 """
 
 import argparse
@@ -146,8 +147,12 @@ def judge(folds: Sequence[int], preset: str, generator: Path | None, folder: Pat
                 figures(cases, image, kind, made)
                 rows += [[str(fold), kind, image, *answer] for answer in cases.found(made)]
                 write_rows(HEADER, rows, path)
+    known = sorted({str(row[0]) for row in rows})
     for kind in KINDS:
-        print(f"{kind}: {difference([row for row in rows if row[1] == kind])}", flush=True)
+        of_kind = [row for row in rows if row[1] == kind]
+        for fold in known if len(known) > 1 else ():
+            print(f"{kind}, fold {fold}: {difference([row for row in of_kind if str(row[0]) == fold])}")
+        print(f"{kind}: {difference(of_kind)}", flush=True)
 
 
 def figures(cases: JudgedFold, image: str, kind: str, made: Sequence[Example]) -> None:
