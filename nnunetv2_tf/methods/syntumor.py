@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
-from nnunetv2_tf.geometry.boxes import Box, box_around, shape_of, widened
+from nnunetv2_tf.geometry.boxes import box_around, box_from, shape_of, widened
 from nnunetv2_tf.geometry.separable import radius, smoothed
 from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, USUAL
@@ -119,7 +119,8 @@ def swollen(
     step = np.array(spacing)
     reach = SWOLLEN * radius_of(float(tumour.sum() * np.prod(step)) / 1000)
     centre = np.argwhere(tumour).mean(axis=0)
-    box = _around(centre, reach / step, tumour.shape)
+    middle = np.rint(centre).astype(int)
+    box = widened(box_from(middle, middle + 1), np.ceil(reach / step + 1).astype(int).tolist(), tumour.shape)
     places = np.stack(np.meshgrid(*(np.arange(part.start, part.stop) for part in box), indexing="ij")).astype(float)
     away = places - centre[:, None, None, None]
     squared = ((away * step[:, None, None, None]) ** 2).sum(axis=0) / reach**2
@@ -130,13 +131,6 @@ def swollen(
     for channel, target in zip(image, result, strict=True):
         target[box][moved] = map_coordinates(channel, source[:, moved], order=1)
     return result
-
-
-def _around(centre: np.ndarray, reach: np.ndarray, shape: Sequence[int]) -> Box:
-    """Return the box of a volume around a ball, in voxels."""
-    middle = np.zeros(tuple(shape), bool)
-    middle[tuple(np.rint(centre).astype(int))] = True
-    return widened(box_around(middle), np.ceil(reach + 1).astype(int).tolist(), shape)
 
 
 METHOD = SynTumor

@@ -173,7 +173,8 @@ def placed_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, dono
     scans = donors or {}
     patches = [
         warped_patch(tumour, scans[tumour.lesion.donor].open(), shape, host.grid.spacing)
-        for tumour in (placed.warped if scans else ())
+        for tumour in placed.warped
+        if tumour.lesion.donor in scans  # shapes are nobody's
     ]
     return _site(host, anatomy.organ, placed.label(shape), tuple(map(_donor, patches)))
 
