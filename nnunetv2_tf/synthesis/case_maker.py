@@ -77,7 +77,7 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
         ancestors |= task.acceptance.ancestors
         quality = {"quality": task.acceptance.figures(host, built, edited, task.device)}
     composed = compose(host, built.site, edited, built.unharmonised, built.displacement)
-    measured = task.site_builder.measure(composed.tumour(host), host.grid.native_affine)
+    measured = task.site_builder.measure(composed.put_in(host), host.grid.native_affine)
     sidecar = Sidecar(
         case=task.identifier,
         line=line.index,

@@ -129,7 +129,7 @@ class Cohort:
     def observed_strengths(self, num_processes: int) -> tuple[float, ...]:
         """How strong the training patients' mass effects are; measured once."""
         if self._strengths is None:
-            self._strengths = observed_strengths(list(self.training.values()), self.bank.diffuse, num_processes)
+            self._strengths = observed_strengths(list(self.training.values()), self.tumours.diffuse, num_processes)
         return self._strengths
 
     def _check_same_space(self, bank: Bank, healthy: Dataset) -> None:

@@ -57,6 +57,14 @@ class Composed:
         label = self.label.to_native(turned(self.label, host))
         return np.where(np.isin(label, host.roles.tumour), label, 0).astype(np.int16)
 
+    def put_in(self, host: OpenCase) -> np.ndarray:
+        """Return the same without the tumour that the host, if it is a patient, had before."""
+        tumour = self.tumour(host)
+        if host.numbering:  # a healthy scan's label means something else
+            return tumour
+        own = read_file(host.files.label, host)
+        return np.where(tumour == own.to_native(turned(own, host)), 0, tumour).astype(np.int16)
+
 
 @dataclass(frozen=True)
 class _Edit:

@@ -214,8 +214,6 @@ class HealthyHostPool(PlacingHostPool):
             case, sampler = drawn.open(), self.sampler_for(drawn, without)
             host = read_host(case, self.sampling.around_fluid)
             try:
-                if not sampler.bank.lesions:
-                    raise PlacementError("no other patient has a tumour to give")
                 placed = sampler.sample(host, rng)
             except PlacementError as reason:
                 reasons.append(f"{case.identifier}: {reason}")

@@ -29,6 +29,7 @@ UNMET = (
     "its classes are not in the proportions asked for",
     "its centre is not where it is asked for",
 )
+NOBODY = "no other patient has a tumour to give"
 MIDLINE = "more of it crosses the midline than of its donor's"
 PAIR_SPLIT, TRIES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
 VOLUME_MARGIN = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
@@ -62,6 +63,10 @@ class TumourSampler:
         """Draw tumours for a host until they can be placed in it. Raises PlacementError."""
         if not host.organ.any():
             raise PlacementError("it has no organ")
+        if not self.bank.lesions:
+            raise PlacementError(NOBODY)
+        if not any(self.constraints.fractions_met(lesion.classes) for lesion in self.bank.lesions):
+            raise PlacementError(UNMET[2])
         reasons: Counter[str] = Counter()
         placements = 0
         for _ in range(DONORS):

@@ -23,7 +23,7 @@ from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space import free_side
 from nnunetv2_tf.working_space.preprocess import Plan
 from tests.scenes import Built
-from tests.synthesis.making import PEOPLE, cases_in, cohort_of, healthy_hosts_of, make_glowing, without_organ
+from tests.synthesis.making import PEOPLE, cases_in, cohort_of, healthy_hosts_of, make_glowing, make_set, without_organ
 from tests.workspace import HEALTHY, Workspace
 
 MOVED = SamplingConfig(matched=False, combine=0.0, around_fluid=False, harmonised=False)
@@ -253,3 +253,17 @@ def test_hosts_are_those_that_a_method_wants(with_healthy: Workspace):
     assert type(hosts_for(moving, people, 0, {}, 1)) is HealthyHostPool
     assert type(hosts_for(find_method("syntumor"), people, 0, {}, 1)) is ShapeHostPool
     assert type(hosts_for(pasting, patients, 0, {}, 1)) is RealHostPool
+
+
+@pytest.mark.slow
+def test_what_was_put_into_a_patient_is_measured_without_its_own_tumour(workspace: Workspace):
+    part = make_set(workspace, "tcp", num_cases=2, method="tumorcp", asked={"volume_ml": [0.3, 1.0]})
+    for name in cases_in(part):
+        assert 0.25 <= part.sidecar(name).controls["placed"]["volume_ml"] <= 1.1
+
+
+def test_a_wish_that_only_the_host_itself_could_meet_is_no_crash(scene: Built):
+    pool = patient_hosts_of(scene)
+    share = max(lesion.classes[3] / lesion.volume for lesion in pool.cohort.bank.lesions)
+    lines = replace(pool, asked={"class_fraction": {"ET": (share - 1e-9, 1.0)}}).lines(4)
+    assert len({line.donors for line in lines}) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.placing_pools import ShapeHostPool
 from nnunetv2_tf.tumours.recipe import DonorTumour
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
@@ -45,8 +46,9 @@ def test_shapes_like_a_case_are_not_used_where_that_case_is_not(with_healthy: Wo
     assert unused not in {pool.bank.like[lesion.donor] for lesion in used.lesions}
 
 
-def test_shapes_need_no_labelled_tumour(with_healthy: Workspace):
-    pool = shape_hosts_of(with_healthy, matched=False)
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_shapes_need_no_labelled_tumour(preset, with_healthy: Workspace):
+    pool = replace(shape_hosts_of(with_healthy), sampling=find_method("syntumor", preset).sampling)
     for case in pool.cohort.training.values():
         object.__setattr__(case, "roles", replace(case.roles, tumour=(9,)))
     line = pool.lines(1)[0]
