@@ -10,7 +10,8 @@ without a discriminator (gate: the distance between textures falls); some minute
 judge: tumours on patients' free sides and in healthy hosts, coarse and refined, judged by five fresh judges. They learn
 from the fold's training patients and are asked about its validation patients: how often is the made one of a pair
 found? Refining is to lower that. With several folds every patient is asked about once; intervals are over patients and
-hosts. What stands in FOLDER/gates/<preset>.csv is not judged again. Besides, named figures of coarse, refined and real
+hosts. What stands in FOLDER/gates/<preset>.csv is not judged again: another generator (-g)
+wants another -o. Besides, named figures of coarse, refined and real
 tumours.
 """
 

@@ -259,6 +259,12 @@ class ShapeHostPool(HealthyHostPool):
     def check_lines(self, lines: Sequence[RecipeLine], path: Path) -> None:
         """Raise when lines of a given recipe name others than these."""
         shapes = [lesion.donor for lesion in self.bank.lesions]
+        for line in lines:
+            if not set(line.donors) <= set(shapes):
+                raise UserError(
+                    f"{path}, line {line.index + 1} names {line.donors[0]} as donor, and this method's are shapes, "
+                    f"{shapes[0]} to {shapes[-1]}; name these."
+                )
         groups = {name: ("shape", name) for name in shapes}
         check_recipe(lines, CohortNames(groups, shapes, self.cohort.names.healthy), path)
 

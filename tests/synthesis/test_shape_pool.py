@@ -22,7 +22,7 @@ def test_shapes_go_where_tumours_would_and_look_like_a_training_case(with_health
     pool = shape_hosts_of(with_healthy)
     lines = pool.lines(4)
     pool.check_lines(lines, tmp_path)
-    with pytest.raises(UserError, match="case_000, which does not train in this fold"):
+    with pytest.raises(UserError, match="names case_000 as donor, .* are shapes, shape_000 to shape_063"):
         pool.check_lines([replace(lines[0], tumours=(DonorTumour("case_000"),))], tmp_path)
     for line in lines:
         built = pool.site_builder(line).build(pool.cases[line.host].open(), with_donors=True)
