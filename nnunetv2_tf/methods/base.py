@@ -36,8 +36,10 @@ __all__ = [
     "HostKind",
     "Learner",
     "Method",
+    "PastingMethod",
     "SampleSite",
     "Site",
+    "SitewiseMethod",
 ]
 HostKind = Literal["healthy", "real"]
 Growth = Literal["all", "mass", "none"]  # mass: tissue is pushed aside, and the map stays the donor's
@@ -152,3 +154,24 @@ class Method(Learner, ABC):
             sites: boxes of cases, in working space
             rngs: for each site, where all randomness comes from
         """
+
+
+class SitewiseMethod(Method):
+    """A method that edits sites one by one."""
+
+    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+        """Edit each site by `edit_site`."""
+        return [self.edit_site(site, rng) for site, rng in zip(sites, rngs, strict=True)]
+
+    @abstractmethod
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
+        """Edit one site, as `edit` is to."""
+
+
+class PastingMethod(SitewiseMethod):
+    """A method that edits sites one by one, each with its donors."""
+
+    @property
+    def pastes(self) -> bool:
+        """Whether sites carry their donors."""
+        return True

@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.geometry.boxes import Box, box_around
-from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Edited, PastingMethod, Site
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,14 @@ class CarveMixConfig:
     outward: float = 1.0  # the largest lambda is outward * D
 
 
-class CarveMix(Method):
+class CarveMix(PastingMethod):
     """Pastes the regions around donors' lesions; learns nothing."""
 
     hosts = ("real",)
     config: CarveMixConfig
 
-    @property
-    def pastes(self) -> bool:
-        """Whether sites carry their donors, from which the regions are cut."""
-        return True
-
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
         """Carve every donor's lesion and paste it."""
-        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
-
-    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         image, label = site.image.clone(), site.label.clone()
         region = torch.zeros_like(site.organ)
         thresholds = []

@@ -4,14 +4,13 @@ The box takes a uniformly drawn share of the organ's bounding box, in its propor
 is cut off at its sides. `default` draws the voxel in the donor's tumour, so that no case is without.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from nnunetv2_tf.geometry.boxes import Box, box_around, box_from, shape_of
-from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Edited, PastingMethod, Site
 
 
 @dataclass(frozen=True)
@@ -21,22 +20,14 @@ class CutMixConfig:
     at_tumours: bool = True  # about a voxel of the donor's tumour; else about any
 
 
-class CutMix(Method):
+class CutMix(PastingMethod):
     """Pastes boxes of donors; learns nothing."""
 
     hosts = ("real",)
     config: CutMixConfig
 
-    @property
-    def pastes(self) -> bool:
-        """Whether sites carry their donors, from which boxes are cut."""
-        return True
-
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
         """Cut a box of every donor and paste it."""
-        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
-
-    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         image, label, region = site.image.clone(), site.label.clone(), torch.zeros_like(site.organ)
         whole, shares = box_around(site.organ.numpy()), []
         for donor in site.donors:

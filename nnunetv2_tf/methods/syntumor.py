@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates
 
 from nnunetv2_tf.geometry.boxes import box_around, box_from, shape_of, widened
 from nnunetv2_tf.geometry.separable import radius, smoothed
-from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Edited, PastingMethod, Site
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, USUAL
 from nnunetv2_tf.tumours.shapes import ShapeConfig
 from nnunetv2_tf.tumours.soft_map import shares_of
@@ -39,22 +39,14 @@ class SynTumorConfig:
     swell: float = 0.0  # strength of the radial warp, below 1; 0: none
 
 
-class SynTumor(Method):
+class SynTumor(PastingMethod):
     """Paints handcrafted tumours; learns nothing."""
 
     hosts = ("healthy",)
     config: SynTumorConfig
 
-    @property
-    def pastes(self) -> bool:
-        """Whether sites carry their donors, which say how bright classes are."""
-        return True
-
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
         """Paint the placed shapes."""
-        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
-
-    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         tumour, organ, spacing = site.tumour.numpy(), site.organ.numpy(), np.array(site.spacing)
         image = site.image.numpy().copy()
         if self.config.swell:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.geometry.membrane import membrane
-from nnunetv2_tf.methods.base import CheckConfig, Edited, Method, Site
+from nnunetv2_tf.methods.base import CheckConfig, Edited, PastingMethod, Site
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space.blurring import blur
 
@@ -29,7 +29,7 @@ class TumorCPConfig:
     membrane_mm: float | None = 3.5  # how deep the host's brightness reaches into the tumour; None: hard edges
 
 
-class TumorCP(Method):
+class TumorCP(PastingMethod):
     """Pastes donors' tumours; learns nothing."""
 
     hosts = ("real", "healthy")
@@ -37,16 +37,8 @@ class TumorCP(Method):
     moves = True
     config: TumorCPConfig
 
-    @property
-    def pastes(self) -> bool:
-        """Whether sites carry their donors, which are pasted."""
-        return True
-
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
         """Paste the placed tumours."""
-        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
-
-    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
         image, placed, organ = site.image.numpy().copy(), site.tumour.numpy(), site.organ.numpy()
         pasted, drawn = np.zeros(placed.shape, bool), []
         for donor in site.donors:

@@ -1,6 +1,5 @@
 """The method Pix2Pix. In: healthy sites, of which only where the organ is counts. Out: images made of their maps."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
+from nnunetv2_tf.methods.base import Edited, FitData, Site, SitewiseMethod
 from nnunetv2_tf.methods.pix2pix.config import Pix2PixConfig
 from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixFit, check
 from nnunetv2_tf.methods.pix2pix.networks import WEIGHTS, MapToImage, condition_of, read_generator
@@ -16,7 +15,7 @@ from nnunetv2_tf.networks.tiling import Start, apply_tiled, tile_of
 from nnunetv2_tf.working_space.preprocess import Plan
 
 
-class Pix2Pix(Method):
+class Pix2Pix(SitewiseMethod):
     """Makes all of the organ anew."""
 
     hosts = ("healthy",)
@@ -39,11 +38,8 @@ class Pix2Pix(Method):
         """Load generator.safetensors."""
         self.generator = read_generator(folder / WEIGHTS, "fit again with --overwrite.").to(self.device)
 
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:  # noqa: ARG002
-        """Return the images of sites' maps, the same ones whatever the random numbers."""
-        return [self._edit(site) for site in sites]
-
-    def _edit(self, site: Site) -> Edited:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:  # noqa: ARG002
+        """Return the image of a site's map, the same one whatever the random numbers."""
         design, box = self.generator.design, box_around(site.organ.numpy())
         size, volumes = design.levels.patch, (site.tumour[None], site.organ[None])
 

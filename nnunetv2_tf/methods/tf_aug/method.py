@@ -1,6 +1,5 @@
 """The method TF-Aug: coarse tumours. In: healthy sites. Out: hosts, blurred and brightened by class in the tumour."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +7,14 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.io.json_dataclass import read_record
-from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
+from nnunetv2_tf.methods.base import Edited, FitData, Site, SitewiseMethod
 from nnunetv2_tf.methods.tf_aug.coarse import anchored
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
 from nnunetv2_tf.methods.tf_aug.fitting import CURE, FINAL, IntensityMap, IntensityMapFit
 from nnunetv2_tf.methods.tf_aug.samples import assemble, coarse_parts
 
 
-class TFAug(Method):
+class TFAug(SitewiseMethod):
     """Puts I(B(x_h)) inside the tumour map."""
 
     hosts = ("healthy",)
@@ -35,11 +34,8 @@ class TFAug(Method):
         """Load tf_aug.json."""
         self.fitted_to = read_record(IntensityMap, folder / FINAL, CURE)
 
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
-        """Return the coarse images of sites."""
-        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
-
-    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
+        """Return a site's coarse image."""
         box, parts = coarse_parts(site, self.config, self.fitted_to.classes)
         a, b = self._jittered(torch.from_numpy(parts.anchors).double(), rng)
         image = site.image.clone()

@@ -1,13 +1,12 @@
 """The method TF-GAN: stage 1's coarse images, refined by the generator. In: healthy sites. Out: refined images, x_s."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from nnunetv2_tf.geometry.boxes import box_around
-from nnunetv2_tf.methods.base import Edited, FitData, Method, Site
+from nnunetv2_tf.methods.base import Edited, FitData, Site, SitewiseMethod
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.fitting import GANFit, check
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Generator, blended, read_generator
@@ -18,7 +17,7 @@ STAGE1 = "tf_aug"
 LEAST = 1e-3  # weight of an edit, below which the generator changes nothing
 
 
-class TFGAN(Method):
+class TFGAN(SitewiseMethod):
     """Refines the coarse image: G(x_s', m_s)."""
 
     hosts = ("healthy",)
@@ -47,11 +46,8 @@ class TFGAN(Method):
         """Load generator.safetensors."""
         self.generator = read_generator(folder / WEIGHTS, "fit again with --overwrite.").to(self.device)
 
-    def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:
-        """Return the refined images of sites."""
-        return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
-
-    def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
+    def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:
+        """Return a site's refined image."""
         own = self.generator.design.reach_mm
         (edited,) = self.fitted[STAGE1].edit([site], [rng])
         weight, share = site.weight(edited.reach_mm), site.weight(own)
