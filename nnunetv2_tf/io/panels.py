@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,18 @@ class Panel:
     span: tuple[float, float]  # values shown black and white
     outline: np.ndarray | None = None  # (rows, columns) label whose classes are outlined
     title: str = ""
+
+
+def outlined_row(pictures: Sequence[np.ndarray], span: tuple[float, float], outline: np.ndarray) -> list[Panel]:
+    """Return a row: pictures (rows, columns), and the last one again with the outline of a label."""
+    return [*(Panel(picture, span) for picture in pictures), Panel(pictures[-1], span, outline)]
+
+
+def titled(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> list[Sequence[Panel]]:
+    """Return rows of which the first has titles, as many as are given."""
+    first, *others = rows
+    named = [replace(panel, title=title) for panel, title in zip(first, titles, strict=False)]
+    return [[*named, *first[len(named) :]], *others]
 
 
 def write_panels(rows: Sequence[Sequence[Panel]], path: Path, inches: float = 2.0) -> None:

@@ -24,6 +24,11 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in network.named_parameters()}
 
 
+def millions_of_weights(network: nn.Module) -> float:
+    """Return how many weights a network has, in millions."""
+    return sum(weight.numel() for weight in network.parameters()) / 1e6
+
+
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load weights; raise ValueError when they are another network's."""
     current = weights_of(network)

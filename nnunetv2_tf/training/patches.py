@@ -25,8 +25,8 @@ def real_piece(case: Case, size: Sequence[int], limit: float, whole: bool) -> di
     """
     opened = case.open()
     tumour = opened.tumour()
-    (image,) = stored(opened.image())
-    (distance,) = stored(distance_to(tumour, opened.grid.spacing, limit))
+    (image,) = compact(opened.image())
+    (distance,) = compact(distance_to(tumour, opened.grid.spacing, limit))
     volumes = (image, tumour, opened.body(), opened.organ(), distance)
     return reached(dict(zip(REAL_VOLUMES, volumes, strict=True)), size, whole)
 
@@ -67,7 +67,7 @@ def _centre(piece: Arrays, size: Sequence[int], centred: float, rng: np.random.G
     return np.array(np.unravel_index(places[int(rng.integers(len(places)))], piece["organ"].shape))
 
 
-def stored(*volumes: np.ndarray) -> list[np.ndarray]:
+def compact(*volumes: np.ndarray) -> list[np.ndarray]:
     """Return volumes in half precision where that is fine enough for all of them."""
     largest = max(float(np.abs(volume).max(initial=0)) for volume in volumes)
     return [volume.astype(np.float16 if largest <= FINE_UP_TO else np.float32) for volume in volumes]

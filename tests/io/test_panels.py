@@ -2,7 +2,7 @@ import matplotlib.image
 import numpy as np
 import seaborn
 
-from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.io.panels import Panel, outlined_row, titled, write_panels
 
 
 def test_panels_show_grey_values_and_outlines(tmp_path):
@@ -24,3 +24,15 @@ def test_the_same_picture_is_the_same_bytes(tmp_path):
         seaborn.set_theme(font_scale=scale)
         write_panels([[Panel(image, (0, 1), (image > 0.5).astype(int), "a title")]], tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_rows_end_with_an_outline_and_the_first_has_titles():
+    pictures, outline = [np.zeros((2, 2)), np.ones((2, 2))], np.eye(2, dtype=int)
+    rows = [outlined_row(pictures, (0, 1), outline) for _ in range(2)]
+    first, second = titled(rows, ("one", "two"))
+    assert [panel.title for panel in (*first, *second)] == ["one", "two", "", "", "", ""]
+    for row in (first, second):
+        assert [panel.image is picture for panel, picture in zip(row, (*pictures, pictures[-1]), strict=True)] == [
+            True
+        ] * 3
+        assert [panel.outline is outline for panel in row] == [False, False, True]

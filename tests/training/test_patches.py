@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.geometry.feather import distance_to
-from nnunetv2_tf.training.patches import JITTER, REAL_VOLUMES, patch_of, real_piece, stored
+from nnunetv2_tf.training.patches import JITTER, REAL_VOLUMES, compact, patch_of, real_piece
 from tests.scenes import Built
 
 SIZE = (16, 12, 16)
@@ -43,13 +43,14 @@ def test_as_many_patches_lie_around_tumours_as_is_said(scene: Built):
 
 def _middle(piece: dict[str, np.ndarray], share: float, seed: int) -> np.ndarray:
     """Where a patch lies, from the middle of the tumour: by volumes that hold their voxels' places."""
-    places = {f"place{axis}": index for axis, index in enumerate(np.indices(piece["organ"].shape, dtype=np.float32))}
+    indices = np.indices(piece["organ"].shape, dtype=np.float32)
+    places = {f"place{axis}": np.asarray(indices[axis]) for axis in range(3)}
     patch = patch_of({**piece, **places}, list(places), SIZE, share, np.random.default_rng(seed))
     middle = tuple(size // 2 for size in SIZE)
     return np.array([patch[name][middle] for name in places]) - piece["centre"]
 
 
 def test_bright_volumes_are_kept_in_single_precision():
-    (dark,), (bright,) = stored(np.full(3, 5.0)), stored(np.full(3, 500.3))
+    (dark,), (bright,) = compact(np.full(3, 5.0)), compact(np.full(3, 500.3))
     assert (dark.dtype, bright.dtype) == (np.float16, np.float32)
     assert bright[0] == pytest.approx(500.3)

@@ -11,15 +11,14 @@ import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 
-from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.pix2pix import losses
 from nnunetv2_tf.methods.pix2pix.config import Pix2PixConfig
 from nnunetv2_tf.methods.pix2pix.networks import BESIDE, WEIGHTS, MapToImage, Pix2PixDesign, condition_of
-from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.patch_gan import PatchGAN
-from nnunetv2_tf.networks.saved import load_weights, weights_of, write_network
+from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
@@ -37,20 +36,9 @@ STUCK, LATE = 0.95, 10  # L1 has fallen to less than this share of the first epo
 PLOTS = {"adversarial loss": ("D", "G"), "L1": ("L1",), "learning rate": ("rate",)}
 
 
-def levels_of(config: Pix2PixConfig, plan: Plan) -> Levels:
-    """Return the generator's levels, and with them the size of patches."""
-    largest = [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
-    return Levels.of(largest, plan.manager.spacing, config.levels)
-
-
 def check(config: Pix2PixConfig, plan: Plan) -> None:
     """Raise when it cannot be trained with these settings and plans."""
-    if levels_of(config, plan).number < 2:
-        patch = " x ".join(map(str, plan.manager.patch_size))
-        raise UserError(
-            f"The plans' patch of {patch} voxels is too small for Pix2Pix, which has to halve it once and keep four "
-            "voxels; take plans with a larger patch."
-        )
+    check_patch(plan, config.largest_patch, config.levels, "Pix2Pix")
 
 
 @dataclass(frozen=True)
@@ -163,12 +151,8 @@ class Pix2PixTrainer:
             y = self.design.domain.normalise(real.image, real.body)
             tumour = real.tumour[0].cpu().numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
-            pictures = [image[0, 0, cut].cpu().numpy() for image in (y, x, x)]
-            titles = ("real", "made of its map", "") if not rows else ("",) * 3
-            outlines = (None, None, tumour[cut])
-            columns = zip(pictures, outlines, titles, strict=True)
-            rows.append([Panel(picture, (-1.0, 1.0), outline, title) for picture, outline, title in columns])
-        write_panels(rows, path)
+            rows.append(outlined_row([image[0, 0, cut].cpu().numpy() for image in (y, x)], (-1.0, 1.0), tumour[cut]))
+        write_panels(titled(rows, ("real", "made of its map")), path)
 
     def remarks(self, curves: Curves) -> list[str]:
         """Warn when images do not come nearer to real ones."""
@@ -186,11 +170,10 @@ class Pix2PixFit:
         seed = int(data.rng.integers(2**32))
         manager, cases = data.plan.manager, [case for case in data.real if case.has_tumour()]
         z, y, x = manager.spacing
-        levels = levels_of(config, data.plan)
-        features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
-        features += features[-1:] * (config.levels - len(features))
+        levels = Levels.of(largest_patch(data.plan, config.largest_patch), manager.spacing, config.levels)
+        features = features_of_levels(data.plan, config.features, config.levels)
         domain = IntensityRange.of(data.real)
-        self.design = Pix2PixDesign(data.channels, data.roles.tumour, tuple(features), levels, domain)
+        self.design = Pix2PixDesign(data.channels, data.roles.tumour, features, levels, domain)
         make = partial(_piece, cases, levels.patch, config.centred < 1)
         pool = Pool(make, len(cases), 0, data.pool and data.pool / "real")
         self.batches = RealBatches(pool, levels.patch, config.centred, config.batch, seed)
@@ -213,7 +196,7 @@ class Pix2PixFit:
     def _described(self) -> list[str]:
         levels = self.design.levels
         networks = (self.training.generator, self.training.discriminator)
-        sizes = [sum(weight.numel() for weight in network.parameters()) / 1e6 for network in networks]
+        sizes = [millions_of_weights(network) for network in networks]
         return [
             f"patches of {' x '.join(map(str, levels.patch))} voxels, {levels.number} levels",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",

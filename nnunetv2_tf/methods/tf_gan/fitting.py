@@ -11,7 +11,7 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
@@ -22,11 +22,11 @@ from nnunetv2_tf.methods.tf_gan.patches import (
     Pieces,
     distance_clip,
     held_out_of,
-    largest_patch,
     patch_for,
 )
 from nnunetv2_tf.methods.tf_gan.sides import FAKE, Fake
-from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels
+from nnunetv2_tf.networks.saved import millions_of_weights
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
@@ -56,12 +56,7 @@ def check(config: TFGANConfig, plan: Plan, processes: int) -> None:
             f"A batch of {config.batch} patches cannot be shared evenly by {processes} processes; take "
             f"-num_gpus {' or '.join(possible)}."
         )
-    if Levels.of(largest_patch(config, plan), plan.manager.spacing, config.levels).number < 2:
-        patch = " x ".join(map(str, plan.manager.patch_size))
-        raise UserError(
-            f"The plans' patch of {patch} voxels is too small for TF-GAN, which has to halve it once and keep four "
-            "voxels; take plans with a larger patch."
-        )
+    check_patch(plan, config.largest_patch, config.levels, "TF-GAN")
 
 
 class MonitoredGAN(GANTrainer):
@@ -89,16 +84,9 @@ class MonitoredGAN(GANTrainer):
             x_h, x_s_, x_s = (self.design.domain.normalise(image, fake.body) for image in images)
             tumour = patch["tumour"].numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
-            pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s, x_s)]
-            titles = ("host", "coarse", "refined", "") if not rows else ("",) * 4
-            outlines = (None, None, None, tumour[cut])
-            rows.append(
-                [
-                    Panel(picture, (-1.0, 1.0), outline, title)
-                    for picture, outline, title in zip(pictures, outlines, titles, strict=True)
-                ]
-            )
-        write_panels(rows, path)
+            pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s)]
+            rows.append(outlined_row(pictures, (-1.0, 1.0), tumour[cut]))
+        write_panels(titled(rows, ("host", "coarse", "refined")), path)
 
     def remarks(self, curves: Curves) -> list[str]:
         """Warn when the discriminator always wins, or never, or the generator changes nothing."""
@@ -137,10 +125,9 @@ class GANFit:
         z, y, x = manager.spacing
         reach = config.reach(manager.spacing)
         levels = Levels.of(patch_for(config, data.plan, donors), manager.spacing, config.levels)
-        features = list(config.features or manager.network_arch_init_kwargs["features_per_stage"])
-        features += features[-1:] * (config.levels - len(features))
+        features = features_of_levels(data.plan, config.features, config.levels)
         self.design = Design(
-            data.channels, data.roles.tumour, tuple(features), levels,
+            data.channels, data.roles.tumour, features, levels,
             config.residual, reach, config.rim_mm, (z, y, x), IntensityRange.of(data.real),
         )  # fmt: skip
         organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
@@ -213,7 +200,7 @@ class GANFit:
         patch = " x ".join(map(str, levels.patch))
         fewer = f", not {wanted}: each halves it, and four voxels are kept" if levels.number < wanted else ""
         networks = (self.training.generator, self.training.discriminator)
-        sizes = [sum(weight.numel() for weight in network.parameters()) / 1e6 for network in networks]
+        sizes = [millions_of_weights(network) for network in networks]
         return [
             f"patches of {patch} voxels, {levels.number} levels{fewer}",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",

@@ -16,7 +16,8 @@ from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Method, NoRoomError, SampleSite, Site
 from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
-from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, reached, real_piece, stored
+from nnunetv2_tf.networks.levels import largest_patch
+from nnunetv2_tf.training.patches import REAL_VOLUMES, compact, patch_of, reached, real_piece
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case
@@ -69,11 +70,11 @@ class Pieces:
         site = self.sample_site(rng)
         (edited,) = self.stage1.edit([site], [rng])
         tumour = site.tumour.numpy()
-        host, coarse = stored(
+        host, coarse = compact(
             site.image.numpy(), in_host(edited, site, site.weight(edited.reach_mm)).numpy()
         )  # fmt: skip
         organ, body = site.organ.numpy(), site.body.numpy()
-        (distance,) = stored(distance_to(tumour, site.spacing, self.distance_clip_mm))
+        (distance,) = compact(distance_to(tumour, site.spacing, self.distance_clip_mm))
         arrays = (host, coarse, tumour, body, organ, distance)
         piece = reached(dict(zip(FAKE_VOLUMES, arrays, strict=True)), self.size, self.whole)
         return {**piece, "n_norm": np.array(site.n_norm), "sums": _sums(coarse, host)}
@@ -121,14 +122,9 @@ class Patches:
         return patch_of(piece, names, self.pieces.size, self.centred, rng)
 
 
-def largest_patch(config: TFGANConfig, plan: Plan) -> list[int]:
-    """Return the size of the largest patches that there may be, voxels."""
-    return [min(int(size), config.largest_patch) for size in plan.manager.patch_size]
-
-
 def patch_for(config: TFGANConfig, plan: Plan, donors: Sequence[Case]) -> list[int]:
     """Return the size of patches, voxels: as large as the median tumour, within limits."""
-    largest = largest_patch(config, plan)
+    largest = largest_patch(plan, config.largest_patch)
     if not config.around_tumours:
         return largest
     boxes = np.array([shape_of(box_around(case.open().tumour() > 0)) for case in donors])
