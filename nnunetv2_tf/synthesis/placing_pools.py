@@ -22,7 +22,6 @@ from nnunetv2_tf.synthesis.host_pool import HostPool, RealHostPool
 from nnunetv2_tf.synthesis.site_builder import (
     PlacedSiteBuilder,
     SiteBuilder,
-    class_brightness,
     placed_site,
     with_appearance,
 )
@@ -45,13 +44,10 @@ def hosts_for(
     method: SelectedMethod, cohort: Cohort, seed: int, asked: Mapping[str, Any], num_processes: int
 ) -> HostPool:
     """Return the hosts of a method: healthy scans where the cohort has some, else its patients."""
-    if method.shapes is not None and cohort.healthy is not None:
-        return ShapeHostPool(cohort, seed, method.sampling, asked, num_processes, method.shapes)
-    if cohort.healthy is not None:
-        return HealthyHostPool(cohort, seed, method.sampling, asked, num_processes)
-    if method.method_class.moves:
-        return PatientHostPool(cohort, seed, method.sampling, asked, num_processes)
-    return RealHostPool(cohort, seed)
+    settings = (cohort, seed, method.sampling, asked, num_processes)
+    if cohort.healthy is None:
+        return PatientHostPool(*settings) if method.method_class.moves else RealHostPool(cohort, seed)
+    return HealthyHostPool(*settings) if method.shapes is None else ShapeHostPool(*settings, method.shapes)
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class PlacingHostPool(HostPool):
         """Where lines come from."""
 
     @property
-    def _recipes(self) -> Path:
+    def _recipe_folder(self) -> Path:
         """The folder where lines are kept."""
         return self.cohort.dataset.preprocessed / "tf" / RECIPES
 
@@ -161,7 +157,7 @@ class PatientHostPool(PlacingHostPool):
             )
         stamps = {name: digest([cohort.plan.stamp, case_digest(case.files)]) for name, case in self.cases.items()}
         patients = {name: case.group for name, case in cohort.training.items()}
-        return RecipeCache(self.sampler, self.cases, stamps, self.seed, self._recipes, patients)
+        return RecipeCache(self.sampler, self.cases, stamps, self.seed, self._recipe_folder, patients)
 
 
 @dataclass(frozen=True)
@@ -242,7 +238,7 @@ class HealthyHostPool(PlacingHostPool):
 
     @cached_property
     def _recipe(self) -> RecipeCache:
-        return RecipeCache(self.sampler, self.cases, self.cohort.healthy_stamps, self.seed, self._recipes)
+        return RecipeCache(self.sampler, self.cases, self.cohort.healthy_stamps, self.seed, self._recipe_folder)
 
 
 @dataclass(frozen=True)
@@ -272,7 +268,9 @@ class ShapeHostPool(HealthyHostPool):
         """Return the builder with the line's shapes, which look like the training cases that they are like."""
         builder = super().site_builder(line)
         assert isinstance(builder, PlacedSiteBuilder)
-        return replace(builder, looks={name: self._looks(name) for name in line.donors})
+        training = self.cohort.training
+        likes = {name: self.bank.like[name] for name in line.donors}
+        return replace(builder, looks={name: None if like is None else training[like] for name, like in likes.items()})
 
     def sampler_for(self, host: Case, without: Collection[str] = ()) -> TumourSampler:
         """Return what a host's shapes are drawn by: those like neither it nor some other cases."""
@@ -283,8 +281,3 @@ class ShapeHostPool(HealthyHostPool):
     def _appearance_source(self, donor: str) -> Case | None:
         like = self.bank.like[donor]
         return None if like is None else super()._appearance_source(like)
-
-    def _looks(self, shape: str) -> Mapping[int, tuple[float, ...]]:
-        """Return how bright a shape's classes are to be, by channel; of those that nobody tells of, nothing."""
-        like = self.bank.like[shape]
-        return {} if like is None else class_brightness(self.cohort.training[like])

@@ -116,8 +116,8 @@ class PlacedSiteBuilder(SiteBuilder):
     training: tuple[str, ...]  # the tumours of all of these say where tumours lie, and how large they are
     asked: Mapping[str, Any]
     class_names: Mapping[int, str]
-    # of shapes, which no scan belongs to: how bright their classes are to be, by channel
-    looks: Mapping[str, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
+    # of shapes, which no scan belongs to: the training case whose classes theirs are to be as bright as, if any
+    looks: Mapping[str, Case | None] = field(default_factory=dict)
 
     def build(self, host: OpenCase, with_donors: bool) -> BuiltSite:
         """Place the tumours as the line transforms them."""
@@ -133,7 +133,7 @@ class PlacedSiteBuilder(SiteBuilder):
         }
         site, unharmonised = placed_site(host, anatomy, placed, self.donors if with_donors else None), None
         if self.looks and with_donors:
-            site = replace(site, donors=tuple(_painted(tumour, self.looks, site) for tumour in placed.warped))
+            site = replace(site, donors=tuple(self._painted(tumour, site) for tumour in placed.warped))
         if self.appearance_source is not None:
             unharmonised = site.image
             site, blurred = with_appearance(site, host, self.appearance_source)
@@ -165,6 +165,18 @@ class PlacedSiteBuilder(SiteBuilder):
                 "side": "left" if lesion.centre[0] > self.bank.midline else "right",
             }
         }
+
+    def _painted(self, tumour: WarpedTumour, site: Site) -> Donor:
+        """Return a shape as a donor whose scan is as bright as its classes are to be; unknown where nobody says."""
+        like = self.looks[tumour.lesion.donor]
+        image, label, known = torch.zeros_like(site.image), torch.zeros_like(site.label), torch.zeros_like(site.organ)
+        there, part = tumour.cut_to(site.organ.shape)
+        label[there] = torch.from_numpy(part)
+        for value, mean in ({} if like is None else _class_brightness(like)).items():
+            inside = label == value
+            known |= inside
+            image[:, inside] = torch.from_numpy(mean)[:, None]
+        return Donor(image, label, label, known)
 
 
 def placed_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
@@ -229,26 +241,11 @@ def _together(tumours: Sequence[np.ndarray], organ: np.ndarray) -> np.ndarray:
     return together
 
 
-def class_brightness(case: Case) -> Mapping[int, tuple[float, ...]]:
-    """Return the mean of each of a case's tumour classes, by channel."""
+def _class_brightness(case: Case) -> Mapping[int, np.ndarray]:
+    """Return (C,) by class of a case's tumour: its mean."""
     opened = case.open()
     image, tumour = opened.image(), opened.tumour()
-    return {
-        int(value): tuple(image[:, tumour == value].mean(axis=1).tolist()) for value in np.unique(tumour[tumour > 0])
-    }
-
-
-def _painted(tumour: WarpedTumour, looks: Mapping[str, Mapping[int, tuple[float, ...]]], site: Site) -> Donor:
-    """Return a shape as a donor whose scan is as bright as its classes are to be; unknown where nobody says."""
-    image, label = torch.zeros_like(site.image), torch.zeros_like(site.label)
-    there, part = tumour.cut_to(site.organ.shape)
-    label[there] = torch.from_numpy(part)
-    known = torch.zeros_like(site.organ)
-    for value, means in looks[tumour.lesion.donor].items():
-        inside = label == value
-        known |= inside
-        image[:, inside] = torch.tensor(means)[:, None]
-    return Donor(image, label, label, known)
+    return {int(value): image[:, tumour == value].mean(axis=1) for value in np.unique(tumour[tumour > 0])}
 
 
 def _donor(patch: DonorPatch) -> Donor:

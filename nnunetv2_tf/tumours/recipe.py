@@ -44,7 +44,7 @@ class DonorTumour:
         if self.elastic_seed is not None and self.elastic_seed < 0:
             raise ValueError(f"elastic_seed of {self.donor} must be 0 or more, or null")
 
-    def with_some_of_it(self, scaled: bool, turned: bool, pulled: bool) -> "DonorTumour":
+    def with_only(self, scaled: bool, turned: bool, pulled: bool) -> "DonorTumour":
         """Return the tumour where it is, with only some of what else is done to it."""
         plain = DonorTumour(self.donor, flip=self.flip, shift=self.shift)
         return replace(

@@ -180,7 +180,7 @@ class TumourSampler:
                 elastic_seed=int(rng.integers(2**31)) if self.config.elastic else None,
             )
             often = self.config.often
-            tumours.append(tumour if often >= 1 else tumour.with_some_of_it(*(rng.random(3) < often)))
+            tumours.append(tumour if often >= 1 else tumour.with_only(*(rng.random(3) < often)))
         return tuple(tumours)
 
     def _sample_centre(

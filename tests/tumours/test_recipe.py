@@ -157,9 +157,9 @@ def test_one_patient_cannot_be_mixed(groups, donors, sentence):
 
 def test_some_of_what_is_done_to_a_tumour_may_be_left_out():
     whole = DonorTumour("a", (1.1, 1.2, 0.9), (5.0, 0.0, 0.0), True, (1.0, 2.0, 3.0), 7)
-    assert whole.with_some_of_it(True, True, True) == whole
-    assert whole.with_some_of_it(False, False, False) == DonorTumour("a", flip=True, shift=(1.0, 2.0, 3.0))
-    assert whole.with_some_of_it(False, True, False) == replace(whole, scale=(1.0, 1.0, 1.0), elastic_seed=None)
+    assert whole.with_only(True, True, True) == whole
+    assert whole.with_only(False, False, False) == DonorTumour("a", flip=True, shift=(1.0, 2.0, 3.0))
+    assert whole.with_only(False, True, False) == replace(whole, scale=(1.0, 1.0, 1.0), elastic_seed=None)
 
 
 def test_where_tumours_are_moved_recipes_may_transform_them_and_mix_a_patient_with_itself(tmp_path):
