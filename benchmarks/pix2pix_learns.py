@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.tf_gan_learns import PATCH, SEAMLESS, TILED, Setting, edited, prepared, sites
+from nnunetv2_tf.geometry.boxes import box_around
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.pix2pix.config import PRESETS
 from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixFit
@@ -76,10 +77,9 @@ def seams(method: Pix2Pix, several: list[Site]) -> float:
     size, ratios = method.generator.design.levels.patch, []
     for site in several[:TILED]:
         organ = site.organ.numpy()
-        low, high = (np.argwhere(organ).min(axis=0), np.argwhere(organ).max(axis=0) + 1)
-        box = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+        starts = tile_starts(box_around(organ), organ.shape, size)
         image = method.edit([site], [np.random.default_rng(0)])[0].image[0].numpy()
-        ratios.append(seam_ratio(image, borders(tile_starts(box, organ.shape, size), size), organ))
+        ratios.append(seam_ratio(image, borders(starts, size), organ))
     return float(np.mean(ratios))
 
 
