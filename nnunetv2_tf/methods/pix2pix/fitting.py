@@ -15,7 +15,7 @@ from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.pix2pix import losses
 from nnunetv2_tf.methods.pix2pix.config import Pix2PixConfig
-from nnunetv2_tf.methods.pix2pix.networks import BESIDE, WEIGHTS, MapToImage, Pix2PixDesign, condition_of
+from nnunetv2_tf.methods.pix2pix.networks import BESIDE, WEIGHTS, MapToImage, Pix2PixDesign, condition_of, inside_of
 from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.patch_gan import PatchGAN
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
@@ -107,7 +107,7 @@ class Pix2PixTrainer:
     def _step(self, batch: Batch, seed: Sequence[int]) -> Mapping[str, Tensor]:
         real = Real.of(batch, self.device, self.spacing, seed if self.config.augmented else None)
         condition = condition_of(real.tumour, real.organ, self.design.classes)
-        y = self.design.domain.normalise(real.image, real.body)
+        y = self.design.domain.normalise(real.image, inside_of(condition))
         with self.acceleration.autocast(self.device):
             x = self.generate(condition)
         self.discriminator.requires_grad_(True)
@@ -145,10 +145,11 @@ class Pix2PixTrainer:
         rows = []
         for batch in self.shown:
             real = Real.of(batch, self.device, self.spacing, None)
+            condition = condition_of(real.tumour, real.organ, self.design.classes)
             with torch.no_grad():
-                x = self.generator.eval()(condition_of(real.tumour, real.organ, self.design.classes))
+                x = self.generator.eval()(condition)
             self.generator.train()
-            y = self.design.domain.normalise(real.image, real.body)
+            y = self.design.domain.normalise(real.image, inside_of(condition))
             tumour = real.tumour[0].cpu().numpy()
             cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
             rows.append(outlined_row([image[0, 0, cut].cpu().numpy() for image in (y, x)], (-1.0, 1.0), tumour[cut]))

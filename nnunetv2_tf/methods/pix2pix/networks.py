@@ -11,10 +11,10 @@ from nnunetv2_tf.baseline.class_features import class_masks
 from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.networks.saved import read_network
 from nnunetv2_tf.networks.unet import UNet
-from nnunetv2_tf.training.intensity_range import IntensityRange
+from nnunetv2_tf.training.intensity_range import DARKEST, IntensityRange
 
 WEIGHTS = "generator.safetensors"
-BESIDE = 2  # channels of a condition beside the classes': air, and organ without tumour
+BESIDE = 2  # channels of a condition beside the classes': outside the organ, and organ without tumour
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ class MapToImage(nn.Module):
         self.network = UNet(len(design.classes) + BESIDE, len(design.channels), design.features, design.levels)
 
     def forward(self, condition: Tensor) -> Tensor:
-        """Return (B, C, Z, Y, X) in [-1, 1] of what `condition_of` returns."""
-        return torch.tanh(self.network(condition).float())
+        """Return (B, C, Z, Y, X) in [-1, 1] of what `condition_of` returns, darkest outside the organ."""
+        image = torch.tanh(self.network(condition).float())
+        return torch.where(inside_of(condition)[:, None], image, torch.full_like(image, DARKEST))
 
 
 def condition_of(tumour: Tensor, organ: Tensor, classes: Sequence[int]) -> Tensor:
-    """Return (B, K + 2, Z, Y, X) float: air, organ without tumour, and each class.
+    """Return (B, K + 2, Z, Y, X) float: outside the organ, organ without tumour, and each class.
 
     Args:
         tumour: (B, Z, Y, X) the map
@@ -53,6 +54,11 @@ def condition_of(tumour: Tensor, organ: Tensor, classes: Sequence[int]) -> Tenso
     inside = masks.any(dim=1)
     beside = torch.stack([~(organ | inside), organ & ~inside], dim=1)
     return torch.cat([beside, masks], dim=1).float()
+
+
+def inside_of(condition: Tensor) -> Tensor:
+    """Return (B, Z, Y, X) bool: where there is organ or tumour."""
+    return condition[:, 0] < 1
 
 
 def read_generator(path: Path, cure: str) -> MapToImage:

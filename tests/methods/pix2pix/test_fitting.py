@@ -54,6 +54,14 @@ def test_it_learns_what_classes_look_like_and_a_changed_map_changes_the_image_th
     assert float(moved[tumour == 1].mean()) > 5 * float(moved[tumour == 0].mean())
 
 
+def test_what_lies_outside_the_organ_is_not_looked_at():
+    one = batch()
+    neighbours = {**one, "real_body": torch.ones_like(one["real_body"]), "real_image": one["real_image"].clone()}
+    neighbours["real_image"][~one["real_organ"][:, None]] = 1.5
+    with_air, with_neighbours = (trainer().step(seen, 0, 0) for seen in (one, neighbours))
+    assert with_air == with_neighbours
+
+
 def test_the_rate_stays_and_then_falls():
     found = trainer(replace(SMALL, epochs=10, rate=1.0))
     rates = [found.begin(epoch)["rate"] for epoch in range(10)]

@@ -6,10 +6,23 @@ import torch
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.pix2pix.networks import WEIGHTS, MapToImage, condition_of, read_generator
 from nnunetv2_tf.networks.saved import weights_of, write_network
+from nnunetv2_tf.training.intensity_range import DARKEST
 from tests.methods.pix2pix.examples import CLASSES, SIZE, design
 
 
-def test_the_condition_is_air_organ_and_classes_voxel_by_voxel():
+def test_outside_the_organ_an_image_is_darkest():
+    torch.manual_seed(0)
+    organ = torch.zeros(1, *SIZE, dtype=torch.bool)
+    organ[:, 4:12, 4:12, 4:12] = True
+    tumour = torch.zeros(1, *SIZE, dtype=torch.int16)
+    tumour[:, 2:6, 6, 6] = 3
+    image = MapToImage(design()).eval()(condition_of(tumour, organ, CLASSES))[:, 0]
+    inside = organ | (tumour > 0)
+    assert image[~inside].eq(DARKEST).all()
+    assert image[inside].ne(DARKEST).all()
+
+
+def test_the_condition_is_outside_organ_and_classes_voxel_by_voxel():
     tumour = torch.tensor([0, 0, 1, 3, 3]).reshape(1, 1, 1, 5)
     organ = torch.tensor([False, True, True, True, False]).reshape(1, 1, 1, 5)
     found = condition_of(tumour, organ, CLASSES)
