@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.tf_gan_learns import PATCH, SEAMLESS, TILED, Setting, edited, prepared, sites
-from nnunetv2_tf.geometry.boxes import box_around
+from nnunetv2_tf.geometry.boxes import box_around, cut
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.pix2pix.config import PRESETS
 from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixFit
@@ -64,10 +64,11 @@ def where_it_changes(method: Pix2Pix, several: list[Site]) -> float:
     """Return the change where either of two maps has tumour over the change elsewhere in the organ."""
     ratios = []
     for site, other in pairwise(several):
-        images = [method.edit([replace(site, tumour=one.tumour * site.organ)], [np.random.default_rng(0)])[0].image
-                  for one in (site, other)]  # fmt: skip
+        elsewhere = cut(other.tumour.numpy(), np.array(other.organ.shape) // 2, site.organ.shape)
+        maps = site.tumour, torch.from_numpy(elsewhere) * site.organ
+        images = [method.edit([replace(site, tumour=one)], [np.random.default_rng(0)])[0].image for one in maps]
         change = (images[0] - images[1]).abs()[0]
-        there = (site.tumour > 0) | (other.tumour > 0)
+        there = (maps[0] > 0) | (maps[1] > 0)
         ratios.append(float(change[there & site.organ].mean() / change[~there & site.organ].mean().clamp_min(1e-6)))
     return float(np.median(ratios))
 

@@ -33,7 +33,8 @@ from nnunetv2_tf.working_space.stored import OpenCase
 DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans_25mm"
 FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
 METHODS = (
-    "carvemix:default", "cutmix:default", "tumorcp:default", "syntumor:default", "tf_aug:default", "tf_gan:brief",
+    "carvemix:default", "cutmix:default", "tumorcp:default", "syntumor:default", "pix2pix:brief", "tf_aug:default",
+    "tf_gan:brief",
 )  # fmt: skip
 UNNAMED = ("default", "brief")  # presets that the name of a set leaves out
 CASES, SHOWN, SEED = 24, 12, 0
