@@ -14,7 +14,7 @@ from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Method
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 from nnunetv2_tf.tumours.shapes import ShapeConfig
 
-HELPERS = ("base", "lookup")
+HELPERS = ("base", "lookup", "mixed_sites")
 Config = TypeVar("Config", SamplingConfig, CheckConfig, ShapeConfig)
 
 
@@ -74,7 +74,8 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
         raise UserError(f"-m {name}: preset {preset} cannot be written as JSON ({error}); use plain values.") from None
     sampling = _declared(name, module, preset, "SAMPLING", USUAL)
     checked = _declared(name, module, preset, "CHECKED", CheckConfig())
-    shapes = _declared(name, module, preset, "SHAPES", ShapeConfig()) if hasattr(module, "SHAPES") else None
+    has_shapes = preset in getattr(module, "SHAPES", {})
+    shapes = _declared(name, module, preset, "SHAPES", ShapeConfig()) if has_shapes else None
     return SelectedMethod(
         name, kind, preset, presets[preset], _bearable(sampling, kind), checked, tuple(presets), shapes
     )  # fmt: skip

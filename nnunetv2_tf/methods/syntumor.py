@@ -15,18 +15,15 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from nnunetv2_tf.geometry.boxes import box_around, box_from, shape_of, widened
-from nnunetv2_tf.geometry.separable import radius, smoothed
+from nnunetv2_tf.geometry.separable import radius
 from nnunetv2_tf.methods.base import CheckConfig, Edited, PastingMethod, Site
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, USUAL
 from nnunetv2_tf.tumours.shapes import ShapeConfig
 from nnunetv2_tf.tumours.soft_map import shares_of
+from nnunetv2_tf.tumours.texture import texture
 from nnunetv2_tf.tumours.warp import radius_of
 
 Span = tuple[float, float]  # least and most
-FIRST_MM, SECOND_MM = (3.0, 6.0, 9.0, 12.0, 15.0), (4.0, 7.0)  # standard deviations of the noise's filters
-RARE, OFTEN = (0.04, 0.06), (0.23, 0.27)  # how often a voxel is a seed, where that is rarest, where most frequent
-COUNTED = 0.12  # of the filtered seeds: darker places are no part of the mean
-MIDDLE = (0.5, 0.55)  # of the range from 0 to 1: the texture's mean
 SWOLLEN = 1.3  # of a tumour's radius: as far as the warp reaches
 
 
@@ -73,24 +70,6 @@ class SynTumor(PastingMethod):
             if there.any():
                 return donor.image[:, there].mean(dim=1).numpy()
         return (site.image[:, site.organ].mean(dim=1) - rng.uniform(*self.config.darker)).numpy()
-
-
-def texture(shape: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Return (Z, Y, X) float32 from 0 to 1: noise, blurred; seeds that are sown as often as it says, blurred.
-
-    Args:
-        shape: of the result
-        spacing: mm between voxels (Z, Y, X)
-        rng: draws noise, seeds and widths
-    """
-    first, second = (widths[rng.integers(len(widths))] for widths in (FIRST_MM, SECOND_MM))
-    blurred = smoothed(rng.random(shape), [first / step for step in spacing])
-    low, high = rng.uniform(*RARE), rng.uniform(*OFTEN)
-    often = low + (high - low) * (blurred - blurred.min()) / max(float(np.ptp(blurred)), 1e-6)
-    seeds = smoothed(rng.random(shape) < often, [second / step for step in spacing])
-    counted = seeds[seeds > COUNTED]
-    mean = float(counted.mean() if counted.size else seeds.mean())
-    return np.clip(seeds * (rng.uniform(*MIDDLE) / max(mean, 1e-6)), 0.01, 1)
 
 
 def swollen(

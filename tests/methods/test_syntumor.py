@@ -1,14 +1,14 @@
-"""SynTumor: brightness of classes, texture, edges and the radial warp."""
+"""SynTumor: brightness of classes, edges and the radial warp."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from nnunetv2_tf.methods.base import Donor, Edited, Site
-from nnunetv2_tf.methods.syntumor import PRESETS, SynTumor, SynTumorConfig, swollen, texture
+from nnunetv2_tf.methods.syntumor import PRESETS, SynTumor, SynTumorConfig, swollen
 from nnunetv2_tf.tumours.warp import radius_of
 
 SHAPE, SPACING = (36, 40, 38), (1.0, 1.0, 1.0)
@@ -71,19 +71,6 @@ def test_edges_are_soft_and_the_hosts_grain_stays():
     assert not change[~organ].any()
     grain = [np.diff(image[0], axis=0)[(depth > 4)[1:]].std() for image in (result, before.image.numpy())]
     assert grain[0] == pytest.approx(grain[1], rel=0.1)
-
-
-@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 1.0, 1.5)])
-@pytest.mark.parametrize("seed", range(3))
-def test_texture_against_scipy(seed, spacing):
-    shape, rng = (30, 44, 36), np.random.default_rng(seed)
-    first, second = (3.0, 6.0, 9.0, 12.0, 15.0)[rng.integers(5)], (4.0, 7.0)[rng.integers(2)]
-    noise = gaussian_filter(rng.random(shape), [first / step for step in spacing], mode="reflect")
-    low, high = rng.uniform(0.04, 0.06), rng.uniform(0.23, 0.27)
-    often = low + (high - low) * (noise - noise.min()) / (noise.max() - noise.min())
-    seeds = gaussian_filter((rng.random(shape) < often).astype(float), [second / step for step in spacing])
-    expected = np.clip(seeds * rng.uniform(0.5, 0.55) / seeds[seeds > 0.12].mean(), 0.01, 1)
-    np.testing.assert_allclose(texture(shape, spacing, np.random.default_rng(seed)), expected, atol=1e-3)
 
 
 def test_the_radial_warp_against_a_loop():

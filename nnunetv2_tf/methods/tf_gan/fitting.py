@@ -13,11 +13,11 @@ from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
+from nnunetv2_tf.methods.mixed_sites import MixedSites
 from nnunetv2_tf.methods.tf_gan.config import TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
 from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, write_generator
 from nnunetv2_tf.methods.tf_gan.patches import (
-    MixedSites,
     Patches,
     Pieces,
     distance_clip,
@@ -133,7 +133,7 @@ class GANFit:
         organ_known = data.plan.masked or bool(data.roles.organ)  # in real cases, too
         centred = config.centred if organ_known else 1.0
         sites = MixedSites(
-            data.sample_site, data.sample_free_side, config.free_sides,
+            data.sample_site, ((data.sample_free_side, config.free_sides),),
             frozenset(donors[index].identifier for index in self.held_out),
         )  # fmt: skip
         clip = distance_clip(reach, manager.spacing)

@@ -23,6 +23,7 @@ from nnunetv2_tf.methods.tf_gan.texture import STAGES, Texture
 from nnunetv2_tf.networks.discriminators import DualHead, FeatureHeads, Verdict
 from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.training.distributed import Team
+from nnunetv2_tf.training.moving_average import MovingAverage
 from nnunetv2_tf.training.precision import Acceleration
 from nnunetv2_tf.training.real_patches import Real, places_of
 
@@ -59,7 +60,7 @@ class GANTrainer:
         compiled = self.acceleration.compiled_for_training
         self.generate, self.discriminate = compiled(self.generator), compiled(self.discriminator)
         self.view = View(design, compiled(self.encoder), self.acceleration)
-        self.averaged = {name: value.clone() for name, value in self.generator.weights().items()}
+        self.averaged = MovingAverage(self.generator.weights(), config.average)
         settings = {"betas": config.betas, "fused": device.type == "cuda"}
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr=config.rate_g, **settings)
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=config.rate_d, **settings)
@@ -103,7 +104,7 @@ class GANTrainer:
         """Return the weights, their moving average, the states of the optimisers, and what was seen lately."""
         return {
             "generator": self.generator.weights(),
-            "averaged": self.averaged,
+            "averaged": self.averaged.weights,
             "discriminator": self.discriminator.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
@@ -118,14 +119,14 @@ class GANTrainer:
         self.generator.load_weights(state["generator"])
         for name in ("discriminator", "optimizer_g", "optimizer_d"):
             getattr(self, name).load_state_dict(state[name])
-        self.averaged = {name: value.to(self.device) for name, value in state["averaged"].items()}
+        self.averaged.restore(state["averaged"])
         self.texture.restore(state["texture"])
         self.balance.restore(state["balance"])
         self.loss_weights.sizes, self.steps = dict(state["sizes"]), state["steps"]
 
     def weights(self) -> Mapping[str, Tensor]:
         """Return the generator's weights that are to be used: averaged, if the settings say so."""
-        return self.averaged if self.config.average else self.generator.weights()
+        return self.averaged.weights if self.config.average else self.generator.weights()
 
     def _augmented(self, patches: Iterable[Mapping[str, Tensor]]) -> Iterator[Real]:
         """Yield real patches, augmented as in training: what is sharper would be told by that."""
@@ -165,7 +166,7 @@ class GANTrainer:
             similarity["texture"] = self.texture.distance(scaled, maps, [*seed, TEXTURE], places)
         tumour = ((fake.tumour > 0) & refined.may_change)[:, None].to(refined.z.dtype)
         curves |= self._step_of_g(refined, hinged, similarity, tumour)
-        self._average()
+        self.averaged.follow(self.generator.weights(), self.steps)
         self.steps += 1
         change = ((refined.x_s - refined.x_s_).detach().abs() * tumour).sum()
         return {**curves, "change in the tumour": change / (tumour.sum() * tumour.shape[1]).clamp_min(1)}
@@ -256,12 +257,3 @@ class GANTrainer:
             class_means(shown[kind].features, maps[kind], self.design.classes) for kind in ("made", "real")
         )
         return losses.perceptual(f_s, f_r, in_s & in_r).mean()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Update the moving average of G's weights; its decay grows, so that it forgets the first steps quickly."""
-        if not self.config.average:
-            return
-        kept = min(self.config.average, (1 + self.steps) / (10 + self.steps))
-        for name, value in self.generator.weights().items():
-            self.averaged[name].lerp_(value, 1 - kept)

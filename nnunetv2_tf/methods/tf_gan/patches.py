@@ -5,7 +5,6 @@ anew at each use.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from nnunetv2_tf.geometry.boxes import box_around, shape_of
 from nnunetv2_tf.geometry.feather import distance_to
 from nnunetv2_tf.io.array_files import Arrays
-from nnunetv2_tf.methods.base import Method, NoRoomError, SampleSite, Site
+from nnunetv2_tf.methods.base import Method, Site
 from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.refinement import in_host
 from nnunetv2_tf.networks.levels import largest_patch
@@ -26,23 +25,6 @@ FAKE_STREAM, REAL_STREAM, SITE_STREAM = range(3)  # streams of random numbers
 SMALLEST = 32  # voxels of a patch along an axis, unless the plans have less
 FEWEST = 4  # patients, of whom one can be spared
 FAKE_VOLUMES = ("host", "coarse", "tumour", "body", "organ", "distance")
-
-
-@dataclass(frozen=True)
-class MixedSites:
-    """Draws sites, some in healthy hosts, some in patients, as far as these have room."""
-
-    healthy: SampleSite
-    free_side: SampleSite | None
-    share: float  # of sites in patients
-    without: frozenset[str]  # real cases whose tumours and sides are not used
-
-    def __call__(self, rng: np.random.Generator) -> Site:
-        """Draw one."""
-        if rng.random() < self.share and self.free_side is not None:
-            with suppress(NoRoomError):
-                return self.free_side(rng, self.without)
-        return self.healthy(rng, self.without)
 
 
 @dataclass(frozen=True)

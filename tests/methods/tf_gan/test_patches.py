@@ -1,6 +1,6 @@
 """What batches are made of: sites and cases of scenes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.geometry.feather import feather
-from nnunetv2_tf.methods.base import NoRoomError, Site
 from nnunetv2_tf.methods.tf_gan.config import DISTANCE_CLIP_MM, PRESETS
-from nnunetv2_tf.methods.tf_gan.patches import MixedSites, Patches, Pieces, distance_clip
+from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces, distance_clip
 from nnunetv2_tf.training.pool import Pool, PoolFolder
 from tests.scenes import Built
 
@@ -163,21 +162,3 @@ def test_real_patches_are_not_of_those_held_out(scene: Built):
     assert set(drawn.ravel().tolist()) <= voxels
     everybody = np.concatenate([patches(scene)(step)["real_image"] for step in range(4)])
     assert not set(everybody.ravel().tolist()) <= voxels
-
-
-def test_sites_lie_in_patients_and_in_healthy_hosts(scene: Built):
-    sites = {name: scene.site(0, index, "tf_aug") for index, name in enumerate(("healthy", "free side"), start=1)}
-    for share, expected in ((0.0, 0), (0.3, 60), (1.0, 200)):
-        mixed = MixedSites(lambda _, __=(): sites["healthy"], lambda _, __=(): sites["free side"], share, frozenset())
-        number = sum(mixed(np.random.default_rng(seed)) is sites["free side"] for seed in range(200))
-        assert abs(number - expected) <= (20 if 0 < share < 1 else 0)
-
-    def full(_: np.random.Generator, __: Collection[str] = ()) -> Site:
-        raise NoRoomError("no room")
-
-    mixed = MixedSites(lambda _, __=(): sites["healthy"], full, 1.0, frozenset())
-    assert mixed(np.random.default_rng(0)) is sites["healthy"]
-    seen = []
-    mixed = MixedSites(lambda _, without=(): seen.append(without) or sites["healthy"], None, 1.0, frozenset(["case"]))
-    assert mixed(np.random.default_rng(0)) is sites["healthy"]
-    assert seen == [frozenset(["case"])]  # of which no tumour is
