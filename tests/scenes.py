@@ -15,14 +15,8 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.files import locked, read_json, write_json
-from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method, needed_by
-from nnunetv2_tf.methods.pix2pix.networks import MapToImage, Pix2PixDesign
-from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
-from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS, Design, Generator, write_generator
-from nnunetv2_tf.networks.levels import Levels
-from nnunetv2_tf.networks.saved import weights_of, write_network
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.brains import CLASSES, Brains
 from nnunetv2_tf.standin.cohort import StandinCohort
@@ -30,13 +24,13 @@ from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.synthesis.case_maker import CaseTask
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
 from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder, RealSiteBuilder
-from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
 from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase, training_cases
+from tests.learnt import write_learnt
 from tests.workspace import PLANNED, TINY, TRAINER, Workspace, write_test_plans
 
 CPU = torch.device("cpu")
@@ -169,46 +163,13 @@ class Built:
 
     def fit(self, selected: SelectedMethod) -> FitResult | None:
         """What a method that learns might have learnt here."""
-        writers = {"tf_aug": self._tf_aug, "tf_gan": self._tf_gan, "pix2pix": self._pix2pix}
-        if selected.name not in writers:
+        folder = write_learnt(
+            selected.name, self.workspace.root / "learnt", self.plan, tuple(self.cases[0].roles.tumour)
+        )  # fmt: skip
+        if folder is None:
             return None
-        folder = writers[selected.name]()
         needed = tuple(fit for fit in map(self.fit, needed_by(selected)) if fit is not None)
         return FitResult(selected, folder, None, f"{selected.name} {folder}", needed)
-
-    def _tf_gan(self) -> Path:
-        """A generator of random weights, small and for small patches."""
-        folder, channels = self.workspace.root / "learnt", tuple(self.plan.dataset_json["channel_names"].values())
-        levels = Levels.of((16, 16, 16), self.plan.manager.spacing, 3)
-        domain = IntensityRange((-2.0,) * len(channels), (2.0,) * len(channels))
-        z, y, x = self.plan.manager.spacing
-        design = Design(channels, self.cases[0].roles.tumour, (4, 4, 4), levels, True, 6.0, 0.0, (z, y, x), domain)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            generator = Generator(design)
-            torch.nn.init.normal_(generator.network.head.weight, std=0.1)  # as if it had begun to change something
-        write_generator(folder / WEIGHTS, design, generator.weights())
-        return folder
-
-    def _pix2pix(self) -> Path:
-        """Likewise."""
-        channels = tuple(self.plan.dataset_json["channel_names"].values())
-        levels = Levels.of((16, 16, 16), self.plan.manager.spacing, 3)
-        domain = IntensityRange((-2.0,) * len(channels), (2.0,) * len(channels))
-        design = Pix2PixDesign(channels, self.cases[0].roles.tumour, (4, 4, 4), levels, domain)
-        folder = self.workspace.root / "learnt" / "pix2pix"
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            write_network(folder / WEIGHTS, design, weights_of(MapToImage(design)))
-        return folder
-
-    def _tf_aug(self) -> Path:
-        folder, classes = self.workspace.root / "learnt", self.cases[0].roles.tumour
-        channels = tuple(self.plan.dataset_json["channel_names"].values())
-        a, b = (tuple((first + 0.1 * k,) * len(channels) for k in range(len(classes))) for first in (0.8, -0.5))
-        fitted = IntensityMap(classes, tuple(map(str, classes)), channels, a, b, (0.5,), (a,), (b,))
-        write_json(folder / FINAL, to_json(fitted))
-        return folder
 
     def baseline(self) -> Baseline:
         """A model that nnU-Net's trainer wrote before its first step; needs the environment of this scene."""

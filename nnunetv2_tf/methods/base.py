@@ -97,6 +97,7 @@ class FitData:
     rng: np.random.Generator
     team: Team = field(default_factory=Team)  # whose processes fit together
     sample_free_side: SampleSite | None = None  # in patients; None: nowhere
+    sample_unlabelled: SampleSite | None = None  # in unlabelled scans; None: there are none
     pool: PoolFolder | None = None  # where training data may be kept until the fit has ended; None: nowhere
 
 

@@ -1,0 +1,169 @@
+"""Training of FreeTumor. In: real cases, sites in hosts, the baseline. Out: generator.safetensors, logs, previews."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
+from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
+from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.freetumor.adversaries import Adversaries
+from nnunetv2_tf.methods.freetumor.config import FreeTumorConfig
+from nnunetv2_tf.methods.freetumor.networks import (
+    WEIGHTS,
+    Content,
+    Discriminator,
+    FreeTumorDesign,
+    frozen,
+    single_output,
+)
+from nnunetv2_tf.methods.freetumor.patches import Host, Patches, Pieces
+from nnunetv2_tf.methods.mixed_sites import MixedSites
+from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels, largest_patch
+from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, write_network
+from nnunetv2_tf.training.intensity_range import IntensityRange
+from nnunetv2_tf.training.loading import Batch, as_tensors
+from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.working_space.preprocess import Plan
+
+PREVIEW = 11  # stream of random numbers
+SHOWN = 8  # patches in a preview
+UNSEEN, LATE = 0.05, 5  # so little of its tumours S takes for tumours after so many epochs, or it is told
+SURE, LONG = 0.98, 20  # D always wins: the AUC of its votes, for so many epochs
+PLOTS = {
+    "loss of D": ("D",),
+    "losses of G": ("G adv", "G seg"),
+    "how sure they are of synthetic tumours": ("p of S", "p of D"),
+    "AUC of D's votes": ("AUC of D's votes",),
+}
+
+
+def check(config: FreeTumorConfig, plan: Plan) -> None:
+    """Raise when it cannot be trained with these settings and plans."""
+    check_patch(plan, config.largest_patch, config.levels, "FreeTumor")
+
+
+def levels_for(config: FreeTumorConfig, plan: Plan) -> Levels:
+    """Return the generator's levels; its patch can be halved as often as the plans' network and the generator do."""
+    manager = plan.manager
+    strides = np.prod(np.array(manager.network_arch_init_kwargs["strides"]), axis=0)
+    largest = np.array(largest_patch(plan, config.largest_patch))
+    wanted = np.maximum(largest // strides * strides, strides)
+    levels = Levels.of(wanted.tolist(), manager.spacing, config.levels)
+    both = np.lcm(strides, np.prod(np.array(levels.strides), axis=0))
+    return replace(levels, patch=tuple((-(-np.array(levels.patch) // both) * both).tolist()))
+
+
+class MonitoredAdversaries(Adversaries):
+    """The training step, with previews and warnings for the training loop."""
+
+    shown: Sequence[Batch] = ()  # patches of sites, the same in all previews
+    sites: Pool  # that batches are made of
+
+    def begin(self, epoch: int) -> Mapping[str, float]:
+        """Delete sites that are not used any more."""
+        self.sites.tidy(epoch)
+        return super().begin(epoch)
+
+    def preview(self, path: Path) -> None:
+        """Paint a row per patch: the host, and the host with its tumour, without and with the tumour's outline."""
+        generator = Content(self.design).to(self.device).eval()
+        load_weights(generator, self.weights())
+        rows = []
+        for batch in self.shown:
+            host = Host.of(batch, self.device, self.spacing, None)
+            with torch.no_grad():
+                made = self.with_tumours(generator, host)
+            x, x_ = (self.design.domain.normalise(image, host.body)[0, 0].cpu().numpy() for image in (host.image, made))
+            tumour = host.tumour[0].cpu().numpy()
+            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            rows.append(outlined_row([x[cut], x_[cut]], (-1.0, 1.0), tumour[cut]))
+        write_panels(titled(rows, ("host", "with a tumour")), path)
+
+    def remarks(self, curves: Curves) -> list[str]:
+        """Warn when nothing is taken for a tumour, or D always wins."""
+        warnings, sure = [], curves["p of S"]
+        if len(sure) > LATE and sure[-1] < UNSEEN:
+            warnings.append(
+                "The segmentor takes hardly any of the generator's tumours for tumours. Look at previews/; raise rate, "
+                "or set logarithmic."
+            )
+        recent = curves["AUC of D's votes"][-LONG:]
+        if len(recent) == LONG and min(recent) > SURE:
+            warnings.append(
+                f"The AUC of the discriminator's votes has been above {SURE:g} for {LONG} epochs: it may know its "
+                "patients by heart. Look at previews/; raise lambda_adv."
+            )
+        return warnings
+
+
+class FreeTumorFit:
+    """One training of FreeTumor."""
+
+    def __init__(self, config: FreeTumorConfig, data: FitData, folder: Path, device: torch.device) -> None:
+        self.config, self.folder = config, folder
+        seed = int(data.rng.integers(2**32))
+        manager, donors = data.plan.manager, [case for case in data.real if case.has_tumour()]
+        z, y, x = manager.spacing
+        levels = levels_for(config, data.plan)
+        features = features_of_levels(data.plan, config.features, config.levels)
+        self.design = FreeTumorDesign(
+            data.channels, data.roles.tumour, features, levels, config.smooth_voxels, config.textured,
+            IntensityRange.of(data.real),
+        )  # fmt: skip
+        others = ((data.sample_free_side, config.free_sides), (data.sample_unlabelled, config.unlabelled))
+        sites = MixedSites(data.sample_site, others)
+        pieces = Pieces(sites, config.edge_mm, self.design.classes, donors, levels.patch, seed)
+        self.patches = Patches(
+            pieces,
+            Pool(pieces.host, config.pool, config.renewed, data.pool and data.pool / "sites"),
+            Pool(pieces.real, len(donors), 0, data.pool and data.pool / "real"),
+            config.batch, config.iterations,
+        )  # fmt: skip
+        segmentor, discriminator = judges(data.baseline, self.design.classes)
+        scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
+        self.training = MonitoredAdversaries(
+            config, self.design, segmentor, discriminator, scored, (z, y, x), seed, device
+        )  # fmt: skip
+        self.training.sites = self.patches.hosts
+        schedule = Schedule(config.epochs, config.iterations, config.preview_every, PLOTS)
+        self.loop = Loop(self.training, schedule, folder, data.team)
+
+    def run(self) -> None:
+        """Train, or resume the training, and write generator.safetensors."""
+        self.training.shown = list(self._shown())
+        self.loop.logger.lines(self._described())
+        self.loop.run(self.patches, get_allowed_n_proc_DA())
+        write_network(self.folder / WEIGHTS, self.design, self.training.weights())
+
+    def _shown(self) -> Iterator[Batch]:
+        for index in range(SHOWN):
+            rng = np.random.default_rng([self.training.seed, PREVIEW, index])
+            patch = self.patches.host(self.patches.pieces.new_host(rng), rng)
+            yield as_tensors({name: np.asarray(array)[None] for name, array in patch.items()})
+
+    def _described(self) -> list[str]:
+        levels, training = self.design.levels, self.training
+        sizes = [millions_of_weights(network) for network in (training.generator, training.discriminator)]
+        return [
+            f"patches of {' x '.join(map(str, levels.patch))} voxels, {levels.number} levels",
+            f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
+            f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
+            *self.patches.hosts.described("sites"),
+            *self.patches.reals.described("real cases"),
+        ]
+
+
+def judges(baseline: Baseline, classes: Sequence[int]) -> tuple[torch.nn.Module, Discriminator]:
+    """Return segmentor S, and discriminator D, which begins as it."""
+    arguments = baseline.checkpoint()["init_args"]
+    labels = PlansManager(arguments["plans"]).get_label_manager(arguments["dataset_json"])
+    of_classes = ClassProbabilities.of(labels, classes)
+    return frozen(baseline.network()), Discriminator(single_output(baseline.network()), of_classes)

@@ -1,0 +1,80 @@
+"""Patches that all networks can halve, the judges of a baseline, warnings, previews."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nnunetv2_tf.baseline.segmentor import Segmentor
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.methods.freetumor.config import PRESETS
+from nnunetv2_tf.methods.freetumor.fitting import LATE, LONG, MonitoredAdversaries, check, judges, levels_for
+from nnunetv2_tf.methods.freetumor.patches import HOST_VOLUMES
+from nnunetv2_tf.training.pool import Pool
+from tests.methods.freetumor import examples
+from tests.scenes import CPU, Built
+from tests.workspace import write_test_plans
+
+MIDDLE = (slice(4, 12),) * 3  # nnU-Net adds tiles up in half precision, by weights that nearly vanish at their corners
+
+
+def monitored() -> MonitoredAdversaries:
+    config = replace(PRESETS["default"], augmented=False)
+    return MonitoredAdversaries(
+        config, examples.design(), *examples.judges(), [True], examples.SPACING, 0, torch.device("cpu")
+    )  # fmt: skip
+
+
+def test_the_discriminator_begins_as_the_baseline_voxel_by_voxel(scene: Built):
+    baseline, classes = scene.trained_baseline(), scene.cases[0].roles.tumour
+    segmentor, discriminator = judges(baseline, classes)
+    image = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        real, fake, _ = discriminator(image)
+        logits = segmentor(image)
+        assert torch.equal(discriminator.segmentor(image)[:, : logits.shape[1]], logits)
+    segmentation = Segmentor(baseline, CPU).segmentation(image[0])
+    assert torch.equal(logits[0].argmax(dim=0)[MIDDLE], segmentation[MIDDLE].long())
+    probabilities = Segmentor(baseline, CPU).probabilities(image[0])[list(classes)]
+    either = (real.exp() + fake.exp())[0]
+    torch.testing.assert_close(either[(slice(None), *MIDDLE)], probabilities[(slice(None), *MIDDLE)], atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("scene", ["one channel", "thick slices"], indirect=True)
+def test_patches_can_be_halved_by_both_networks(scene: Built):
+    write_test_plans(scene.dataset)
+    levels = levels_for(PRESETS["default"], scene.plan)
+    strides = np.prod(np.array(scene.plan.manager.network_arch_init_kwargs["strides"]), axis=0)
+    for size, by_plans, by_generator in zip(
+        levels.patch, strides, np.prod(np.array(levels.strides), axis=0), strict=True
+    ):
+        assert size % by_plans == 0
+        assert size % by_generator == 0
+
+
+def test_patches_that_cannot_be_halved_are_refused(scene: Built):
+    check(PRESETS["default"], scene.plan)
+    with pytest.raises(UserError, match="too small for FreeTumor"):
+        check(replace(PRESETS["default"], largest_patch=6), scene.plan)
+
+
+def test_it_says_when_nothing_is_recognised_or_the_discriminator_always_wins():
+    found, name = monitored(), "AUC of D's votes"
+    assert not found.remarks({"p of S": [0.0] * LATE, name: [1.0] * (LONG - 1)})
+    assert "hardly any" in found.remarks({"p of S": [0.0] * (LATE + 1), name: [0.5]})[0]
+    assert "know its patients by heart" in found.remarks({"p of S": [0.9], name: [1.0] * LONG})[0]
+
+
+def test_previews_are_painted_with_the_weights_that_are_used(tmp_path):
+    found = monitored()
+    batches = [examples.batch(seed=seed, number=1) for seed in range(2)]
+    found.shown = [{name: one[name] for name in (*HOST_VOLUMES, "n_norm")} for one in batches]
+    found.sites = Pool(lambda _: {}, None)
+    found.begin(0)
+    found.preview(tmp_path / "one.png")
+    for value in found.averaged.weights.values():
+        value.add_(0.1)
+    found.preview(tmp_path / "two.png")
+    assert (tmp_path / "one.png").stat().st_size > 1000
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
