@@ -33,6 +33,7 @@ from nnunetv2_tf.methods.tf_gan.refinement import in_host
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.training.loading import as_tensors
+from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
 from nnunetv2_tf.working_space.stored import training_cases
 
 CPU = torch.device("cpu")
