@@ -25,6 +25,8 @@ examples:
   nnUNetv2_tf_convert_brats -i BraTS2023-GLI -source 2023-gli -d 503 -name Paper -modalities t1n \\
       -num_train 100 -num_val 200
       one fold with 100 cases to train and 200 to validate, as in the paper
+  nnUNetv2_tf_convert_brats -i BraTS2024-Validation -source 2024-gli -d 602 -name More -modalities t1n --unlabelled
+      scans without labels, for methods that learn from such, too
   nnUNetv2_tf_convert_brats --back -i PREDICTIONS -o FOR_UPLOAD -source brats2021
       label files in the numbering of BraTS 2021, ET 4
 """
@@ -64,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-n4", action="store_true", help="correct the bias field, in copies; the healthy scans must be treated alike"
     )
+    parser.add_argument(
+        "--unlabelled", action="store_true",
+        help="images only, which may show tumours: the label becomes the brain, where any image is not 0; for "
+        "nnUNetv2_tf_fit -unlabelled",
+    )  # fmt: skip
     parser.add_argument("--back", action="store_true", help="turn predictions into a source's numbering instead")
     parser.add_argument("-o", type=Path, metavar="FOLDER", help="with --back: where to write")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
@@ -77,6 +84,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"This needs {' and '.join(missing)} too; nnUNetv2_tf_convert_brats -h shows examples.")
     if (arguments.num_train is None) is not (arguments.num_val is None):
         raise UserError("-num_train and -num_val go together; give both, or none for five folds.")
+    if arguments.unlabelled and (arguments.num_train is not None or arguments.labels != "classes"):
+        raise UserError("Unlabelled scans have neither labels nor folds; leave -labels, -num_train and -num_val out.")
     if arguments.back and (len(arguments.i) > 1 or len(arguments.source) > 1):
         raise UserError("--back takes one folder and one source; run it once for each.")
     if arguments.back:
@@ -116,6 +125,7 @@ def _convert(arguments: argparse.Namespace) -> None:
             groups_file=arguments.groups,
             one_fold=None if arguments.num_train is None else split,
             n4=arguments.n4,
+            unlabelled=arguments.unlabelled,
             num_processes=arguments.np,
         )
     )

@@ -14,8 +14,9 @@ cases. Run it again to continue after an interruption; what is finished is left 
 EXAMPLES = """\
 methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel); tf_gan (stage 2:
 a generator and a discriminator refine what tf_aug makes; fit tf_aug first, by the same preset); pix2pix (from maps to
-images); or module:Class, your own, with a fit of its own. Presets: default, paper, front (tf_aug and tf_gan: as
-default, and edema spreads along white matter); brief (tf_gan and pix2pix) is the default for a short time.
+images); freetumor (a generator against the baseline and a copy of it that learns to tell); or module:Class, your own,
+with a fit of its own. Presets: default, paper, front (tf_aug and tf_gan: as default, and edema spreads along white
+matter); brief (freetumor, pix2pix, tf_gan) is the default for a short time.
 
 examples:
   nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs
@@ -24,6 +25,8 @@ examples:
       fits TF-Aug; log, progress.png and tf_aug.json in nnUNet_results/Dataset501_X/tf_aug_default_h601__...
   nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_gan -healthy 601 -tr TFBaselineTrainer_100epochs
       then trains TF-GAN; besides, previews/ and generator.safetensors. nnUNet_n_proc_DA processes make its batches
+  nnUNetv2_tf_fit 501 3d_fullres 0 -m freetumor -healthy 601 -unlabelled 602 -tr TFBaselineTrainer_100epochs
+      FreeTumor, with scans that nobody has labelled (nnUNetv2_tf_convert_brats --unlabelled makes 602)
   torchrun --nnodes 2 --nproc_per_node 1 --rdzv_backend c10d --rdzv_endpoint NODE -m nnunetv2_tf.commands.fit 501 ...
       the same on two machines; each batch is shared, so its size has to be a multiple of the number of GPUs
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m tf_gan -healthy 601 -num_cases 100 -s tf100 -device cuda
@@ -40,8 +43,14 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_fit", DESCRIPTION, EXAMPLES)
     add_method_arguments(parser)
-    parser.add_argument("-m", required=True, metavar="METHOD", help="pix2pix, tf_aug, tf_gan, or module:Class")
+    parser.add_argument(
+        "-m", required=True, metavar="METHOD", help="freetumor, pix2pix, tf_aug, tf_gan, or module:Class"
+    )
     parser.add_argument("-healthy", required=True, metavar="HEALTHY", help="dataset of healthy scans")
+    parser.add_argument(
+        "-unlabelled", metavar="DATASET",
+        help="dataset of unlabelled scans, which may show tumours; freetumor learns in these, too",
+    )  # fmt: skip
     parser.add_argument(
         "-tr", default="TFBaselineTrainer", metavar="TRAINER",
         help="whose finished training is the baseline (default: TFBaselineTrainer)",
@@ -86,6 +95,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             kept_gb=arguments.kept_gb,
             trainer=arguments.tr,
+            unlabelled=arguments.unlabelled,
         )
     )
 

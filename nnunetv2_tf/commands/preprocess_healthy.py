@@ -16,6 +16,8 @@ examples:
       for the configurations that 501 is preprocessed for
   nnUNetv2_tf_preprocess_healthy -d 501 -healthy 601 -p nnUNetResEncUNetMPlans -c 3d_fullres -np 8
       with other plans, for one configuration, eight scans at once
+  nnUNetv2_tf_preprocess_healthy -d 501 -unlabelled 602
+      unlabelled scans, for methods that learn from such (nnUNetv2_tf_convert_brats --unlabelled)
 """
 
 
@@ -28,7 +30,11 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_preprocess_healthy", DESCRIPTION, EXAMPLES)
     parser.add_argument("-d", required=True, metavar="DATASET", help="the labelled dataset, planned (501)")
-    parser.add_argument("-healthy", required=True, metavar="DATASET", help="the healthy dataset (601)")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("-healthy", metavar="DATASET", help="the healthy dataset (601)")
+    which.add_argument(
+        "-unlabelled", metavar="DATASET", help="instead of it: a dataset of unlabelled scans, which may show tumours"
+    )
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument(
         "-c", nargs="+", metavar="CONFIGURATION", help="configurations (default: those 501 is preprocessed for)"
@@ -43,7 +49,8 @@ def _run(arguments: argparse.Namespace) -> None:
     preprocess_healthy(
         PreprocessHealthyRequest(
             dataset=arguments.d,
-            healthy=arguments.healthy,
+            healthy=arguments.healthy or arguments.unlabelled,
+            unlabelled=arguments.healthy is None,
             plans=arguments.p,
             configurations=None if arguments.c is None else tuple(arguments.c),
             num_processes=arguments.np,

@@ -21,7 +21,8 @@ EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region), cutmix (a box does), tumorcp
 (a tumour is changed, moved and pasted; also in healthy scans): in labelled scans, nothing to learn;
 syntumor (handcrafted shapes in healthy scans, nothing to learn); tf_aug (coarse tumours in healthy scans), tf_gan
-(refined ones), pix2pix (whole brains of maps): fit them first, nnUNetv2_tf_fit -h;
+(refined ones), pix2pix (whole brains of maps), freetumor (what a
+segmentor takes for tumour): fit them first, nnUNetv2_tf_fit -h;
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "-m",
         required=True,
         metavar="METHOD",
-        help="carvemix, cutmix, pix2pix, syntumor, tf_aug, tf_gan, tumorcp, or module:Class",
+        help="carvemix, cutmix, freetumor, pix2pix, syntumor, tf_aug, tf_gan, tumorcp, or module:Class",
     )
     parser.add_argument(
         "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"

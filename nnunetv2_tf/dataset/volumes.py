@@ -1,5 +1,6 @@
 """Image files of scans. In: paths. Out: images, checked for damage; their grids and orientations; NIfTI files."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ def read_nifti(path: Path) -> Any:
     if not finite:
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
     return image
+
+
+def voxel_digest(image: Any) -> str:
+    """Return a digest of a nibabel image: the same for the same scan, however its file is turned or compressed."""
+    import nibabel
+
+    canonical = np.asanyarray(nibabel.as_closest_canonical(image).dataobj)  # type: ignore[attr-defined]
+    sha = hashlib.sha256(str(canonical.shape).encode())
+    sha.update(np.ascontiguousarray(canonical, dtype=np.float32).tobytes())
+    return sha.hexdigest()
 
 
 def write_nifti(image: Any, path: Path) -> None:

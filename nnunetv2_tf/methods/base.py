@@ -106,6 +106,7 @@ class Learner:
 
     needs: tuple[str, ...] = ()  # what is fitted before this
     fits_in_teams = False  # whether several processes can share the work of `fit`
+    learns_unlabelled = False  # whether it learns from unlabelled scans, too
 
     def __init__(self, config: Any, device: torch.device, fitted: Mapping[str, Any]) -> None:
         """Set up.

@@ -5,7 +5,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.pool import PoolFolder
+from nnunetv2_tf.working_space.unlabelled import check_nobody_validates
 
 CONFIG, DONE = "config.json", "fitted.json"
 PIECES = 1  # counts up when pools of unfinished fits would hold what is made otherwise now
@@ -57,6 +58,7 @@ class FitJob:
     baseline: Baseline
     device: torch.device
     team: Team = field(default_factory=Team)
+    unlabelled: HealthyHostPool | None = None  # unlabelled scans as hosts
 
     @property
     def folder(self) -> Path:
@@ -66,7 +68,7 @@ class FitJob:
     @cached_property
     def config(self) -> SetConfig:
         """What it is made of and by."""
-        return _config(self.hosts, self.method, self.baseline.use, self.needed)
+        return _config(self.hosts, self.method, self.baseline.use, self.needed, self.unlabelled)
 
     @cached_property
     def needed(self) -> tuple[FitResult, ...]:
@@ -79,9 +81,20 @@ class FitJob:
         if self.team.size > 1 and not self.method.method_class.fits_in_teams:
             raise UserError(f"{self.method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
         self.method.method_class.check_fit(self.method.config, self.hosts.cohort.plan, self.team.size)
+        if self.unlabelled is not None:
+            self._check_unlabelled(self.unlabelled)
         config = self.config
         if not overwrite and (self.folder / CONFIG).exists():
             config.check_same(self.folder / CONFIG, self._called, AGAIN)
+
+    def _check_unlabelled(self, hosts: HealthyHostPool) -> None:
+        if not self.method.method_class.learns_unlabelled:
+            raise UserError(f"{self.method.name} learns nothing from unlabelled scans; leave -unlabelled out.")
+        dataset, unlabelled = hosts.cohort.dataset, hosts.cohort.healthy
+        assert unlabelled is not None
+        if unlabelled == self.hosts.cohort.healthy:
+            raise UserError(f"-healthy and -unlabelled both name {unlabelled.name}; leave one out.")
+        check_nobody_validates(dataset, unlabelled, hosts.cohort.fold)
 
     def run(self, overwrite: bool) -> None:
         """Fit, or go on fitting. Of several processes the main one keeps the folder, the others help it."""
@@ -110,7 +123,10 @@ class FitJob:
 
     def _learn(self) -> None:
         method = build_method(self.method, self.device, self.needed)
-        method.fit(fit_data(self.hosts, self.baseline, method.pastes, self.team, self._pool), self.folder)
+        data = fit_data(self.hosts, self.baseline, method.pastes, self.team, self._pool)
+        if self.unlabelled is not None:
+            data = replace(data, sample_unlabelled=partial(self.unlabelled.sample_site, method.pastes))
+        method.fit(data, self.folder)
 
     @property
     def _pool(self) -> PoolFolder:
@@ -155,7 +171,11 @@ def find_fit(hosts: HealthyHostPool, method: SelectedMethod) -> FitResult:
     command += "" if config.baseline is None else f" -tr {config.baseline.trainer}"
     command += f" -seed {config.seed}" if config.seed else ""
     needed = tuple(find_fit(hosts, other) for other in needed_by(method))
-    now = _config(hosts.for_fitting(config.seed or 0), method, config.baseline, needed)
+    fitting, unlabelled = hosts.for_fitting(config.seed or 0), None
+    if config.unlabelled is not None:
+        command += f" -unlabelled {Dataset.find(config.unlabelled).number}"
+        unlabelled = fitting.in_unlabelled(Dataset.find(config.unlabelled))
+    now = _config(fitting, method, config.baseline, needed, unlabelled)
     now.check_same(folder / CONFIG, f"The fit of {method.name}", f"fit again: {command} --overwrite")
     files = _files(folder, config)
     if files is None:
@@ -173,17 +193,21 @@ def _command(cohort: Cohort, method: SelectedMethod) -> str:
 
 
 def _config(
-    hosts: HealthyHostPool, method: SelectedMethod, baseline: BaselineUse | None, needed: Sequence[FitResult]
-) -> SetConfig:
+    hosts: HealthyHostPool, method: SelectedMethod, baseline: BaselineUse | None, needed: Sequence[FitResult],
+    unlabelled: HealthyHostPool | None,
+) -> SetConfig:  # fmt: skip
     """Collect what a fit is made of and by."""
     before = digest([fit.digest for fit in needed]) if needed else None
-    return SetConfig.of(hosts, method, hosts.seed, baseline, before, _scans(hosts.cohort))
+    learnt_from = _scans(hosts.cohort, unlabelled and unlabelled.cohort)
+    name = None if unlabelled is None else unlabelled.settings["healthy"]
+    return SetConfig.of(hosts, method, hosts.seed, baseline, before, learnt_from, unlabelled=name)
 
 
-def _scans(cohort: Cohort) -> str:
+def _scans(cohort: Cohort, unlabelled: Cohort | None) -> str:
     """Digest what a method learns from, and the size in which the encoder sees it."""
     scans = {name: case_digest(case) for name, case in cohort.training_files.items()}
-    return digest([scans, list(cohort.plan.manager.patch_size)])
+    others = [] if unlabelled is None else [dict(unlabelled.healthy_stamps)]
+    return digest([scans, list(cohort.plan.manager.patch_size), *others])
 
 
 def _files(folder: Path, config: SetConfig) -> dict[str, str] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnunetv2_tf.dataset.cases import case_digest
-from nnunetv2_tf.dataset.folders import RECIPES
+from nnunetv2_tf.dataset.folders import RECIPES, Dataset
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.base import NoRoomError
@@ -200,6 +200,12 @@ class HealthyHostPool(PlacingHostPool):
     def for_fitting(self, seed: int) -> "HealthyHostPool":
         """Copy for fitting: no constraints of a user, a seed of its own; shares what was read."""
         return replace(self, seed=seed, asked={})
+
+    def in_unlabelled(self, unlabelled: Dataset) -> "HealthyHostPool":
+        """Copy with unlabelled scans as hosts."""
+        cohort = self.cohort
+        scans = Cohort(cohort.dataset, cohort.plan, cohort.fold, unlabelled, cohort.cache.most_gb)
+        return replace(self, cohort=scans)
 
     def _sampled(
         self, cases: Mapping[str, Case], with_donors: bool, rng: np.random.Generator, without: Collection[str]

@@ -26,6 +26,7 @@ from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.training.distributed import joined
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe
 from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.unlabelled import check_healthy
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class MethodRequest:
         dataset = Dataset.find(self.dataset)
         plan = Plan.read(dataset, self.plans, self.configuration)
         healthy = None if self.healthy is None else Dataset.find(self.healthy)
+        if healthy is not None:
+            check_healthy(healthy)
         return hosts_for(method, Cohort(dataset, plan, fold, healthy, self.kept_gb), self.seed, asked, num_processes)
 
 
@@ -57,6 +60,7 @@ class FitRequest(MethodRequest):
     """What nnUNetv2_tf_fit is asked for."""
 
     trainer: str = "TFBaselineTrainer"  # whose finished training is the baseline
+    unlabelled: str | None = None  # id or name of a dataset of unlabelled scans
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ def fit(request: FitRequest) -> None:
                 baseline = Baseline(
                     hosts.cohort.dataset, request.trainer, request.plans, request.configuration, fold
                 )  # fmt: skip
-                jobs.append(FitJob(hosts, method, baseline, device, team))
+                unlabelled = request.unlabelled and hosts.in_unlabelled(Dataset.find(request.unlabelled))
+                jobs.append(FitJob(hosts, method, baseline, device, team, unlabelled or None))
             for job in jobs if team.is_main else ():  # before hours are spent on any
                 job.check(request.overwrite)
         for job in jobs:

@@ -63,6 +63,8 @@ class SetConfig:
     learnt_from: str | None = field(
         default=None, metadata={DIFFERS: "other training scans, or another patch size (learnt_from), than now"}
     )
+    # the dataset of unlabelled scans that a method learns from, too
+    unlabelled: str | None = field(default=None, metadata={DIFFERS: "unlabelled dataset {}, not {}", ONLY_IF_SET: True})
     # which of the finished cases are kept, and by whom
     filter: Filter | None = field(
         default=None, metadata={DIFFERS: "filter {}, not {} (None: no filter)", ONLY_IF_SET: True}
@@ -78,6 +80,7 @@ class SetConfig:
         fit: str | None = None,
         learnt_from: str | None = None,
         filter_: Filter | None = None,
+        unlabelled: str | None = None,
     ) -> "SetConfig":
         """Collect what decides a set, or a fit."""
         cohort, plan, names = hosts.cohort, hosts.cohort.plan, hosts.cohort.names
@@ -99,6 +102,7 @@ class SetConfig:
             fit=fit,
             learnt_from=learnt_from,
             filter=filter_,
+            unlabelled=unlabelled,
             **hosts.settings,
         )
 

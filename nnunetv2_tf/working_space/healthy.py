@@ -13,6 +13,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked, read_json, write_json
 from nnunetv2_tf.working_space.preprocess import Plan, StampedFolder, chosen_plans
 from nnunetv2_tf.working_space.stored import Case
+from nnunetv2_tf.working_space.unlabelled import check_healthy
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,18 @@ class PreprocessHealthyRequest:
     """What nnUNetv2_tf_preprocess_healthy is asked for."""
 
     dataset: str  # id or name of the labelled dataset
-    healthy: str  # id or name of the healthy dataset
+    healthy: str  # id or name of the healthy dataset, or of one of unlabelled scans
     plans: str = "nnUNetPlans"
     configurations: tuple[str, ...] | None = None  # None: those that the labelled dataset is preprocessed for
     num_processes: int = 1
+    unlabelled: bool = False  # whether its scans may show tumours
 
 
 def preprocess_healthy(request: PreprocessHealthyRequest) -> None:
     """Write the plans into the healthy dataset and preprocess what is missing or out of date."""
     dataset, healthy = Dataset.find(request.dataset), Dataset.find(request.healthy)
+    if not request.unlabelled:
+        check_healthy(healthy)
     check_same_channels(dataset, healthy)
     check_same_orientation(dataset, healthy, request.plans)
     wanted = [plan.configuration for plan in chosen_plans(dataset, request.plans, request.configurations)]

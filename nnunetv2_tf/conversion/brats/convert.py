@@ -17,11 +17,14 @@ def convert_brats(request: ConvertBratsRequest) -> None:
         raise UserError(f"-modalities takes each of {' '.join(MODALITIES)} once at most, not {' '.join(modalities)}.")
     dataset = Dataset.new(request.number, request.name)
     converted, passed = convert(dataset, request)
-    print(f"{dataset.raw} is written.\n{summary(converted, passed)}")
+    print(f"{dataset.raw} is written.\n{summary(converted, passed, request.unlabelled)}")
     if SELDOM_HEALTHY in modalities:
         print("Healthy scans with contrast agent (t1c) hardly exist: for tumours in healthy scans use -modalities t1n.")
     if request.how == "reference":
         print("Files that need no change stay where they are; dataset.json names them, so do not move them.")
+    if request.unlabelled:
+        print(f"Next: nnUNetv2_tf_preprocess_healthy -d LABELLED -unlabelled {request.number}")
+        return
     print(f"Next: nnUNetv2_plan_and_preprocess -d {request.number} -c 3d_fullres")
 
 

@@ -4,7 +4,6 @@ All cases have one numbering of labels and one set of channel names, and cases o
 is checked before the dataset appears, and it appears whole or not at all.
 """
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from nnunetv2_tf.conversion.brats.patients import (
 from nnunetv2_tf.conversion.folders import PASSED_OVER, listing, passed_over
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, ensure_splits, splits_file
-from nnunetv2_tf.dataset.volumes import read_nifti
+from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import scratch_folder, write_json
 from nnunetv2_tf.io.json_dataclass import to_json
@@ -39,6 +38,7 @@ from nnunetv2_tf.registration.bias_field import corrected
 TOLERANCE = 1e-2  # mm, between the affines of a case's files
 SHOWN = 5  # bad cases in one message
 REORIENTING_READER = "NibabelIOWithReorient"
+UNLABELLED = {"labels": {"background": 0, "brain": 1}, "tf": {"unlabelled": True}}
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class ConvertBratsRequest:
     groups_file: Path | None = None
     one_fold: tuple[int, int, int] | None = None  # cases to train, cases to validate, seed
     n4: bool = False
+    unlabelled: bool = False  # images only: the label is the brain, and the dataset says that there may be tumour
     num_processes: int = 1
 
 
@@ -75,7 +76,7 @@ class Converted:
 def convert(dataset: Dataset, request: ConvertBratsRequest) -> tuple[list[Converted], list[Path]]:
     """Write the raw dataset, groups.json and splits_final.json; return its cases, and the folders passed over."""
     sources = None if request.sources is None else tuple(map(source_named, request.sources))
-    cases = find_cases(request.folders, sources, request.modalities)
+    cases = find_cases(request.folders, sources, request.modalities, request.unlabelled)
     if request.one_fold is not None:
         check_enough_cases(len(cases), *request.one_fold[:2])
     given = {}
@@ -89,12 +90,12 @@ def convert(dataset: Dataset, request: ConvertBratsRequest) -> tuple[list[Conver
         write_json(raw / "dataset.json", description(dataset, request, converted))
         write_json(raw / "groups.json", groups)
         write_json(raw / "conversion_report.json", [to_json(case) for case in converted])
-        used = [path for case in cases for path in (case.label, *case.images)]
+        used = [path for case in cases for path in (case.label, *case.images) if path is not None]
         passed = [path for folder in request.folders for path in passed_over(folder, used)]
         write_json(raw / PASSED_OVER, [str(folder) for folder in passed])
         if request.one_fold is not None:
             write_json(splits_file(dataset), [one_fold(Groups(groups), list(groups), *request.one_fold)])
-        elif len(set(groups.values())) >= 5:
+        elif len(set(groups.values())) >= 5 and not request.unlabelled:
             ensure_splits(dataset, sorted(groups), Groups(groups))
         os.replace(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
     return converted, passed
@@ -102,10 +103,11 @@ def convert(dataset: Dataset, request: ConvertBratsRequest) -> tuple[list[Conver
 
 def description(dataset: Dataset, request: ConvertBratsRequest, converted: Sequence[Converted]) -> dict[str, Any]:
     """Return what dataset.json says."""
+    sources = sorted({case.source for case in converted})
     value: dict[str, Any] = {
         "name": dataset.name,
         "channel_names": {str(channel): name for channel, name in enumerate(request.modalities)},
-        **dataset_labels(sorted({case.source for case in converted}), request.regions),
+        **(UNLABELLED if request.unlabelled else dataset_labels(sources, request.regions)),
         "numTraining": len(converted),
         "file_ending": ".nii.gz",
     }
@@ -118,13 +120,14 @@ def description(dataset: Dataset, request: ConvertBratsRequest, converted: Seque
     return value
 
 
-def summary(converted: Sequence[Converted], passed: Sequence[Path]) -> str:
+def summary(converted: Sequence[Converted], passed: Sequence[Path], unlabelled: bool = False) -> str:
     """Return what a user should know: cases, renumbered labels, patients, scans that repeat, folders passed over."""
     lines = [f"{len(converted)} cases of {', '.join(sorted({case.source for case in converted}))}."]
     renumbered = sum(case.relabelled for case in converted)
-    lines.append(
-        f"{renumbered} label files were renumbered." if renumbered else "All labels have the right numbers already."
-    )
+    if not unlabelled:
+        lines.append(
+            f"{renumbered} label files were renumbered." if renumbered else "All labels have the right numbers already."
+        )
     orientations = sorted({case.orientation for case in converted})
     if len(orientations) > 1:
         lines.append(f"Scans lie in {' and '.join(orientations)}, so nnU-Net reads them with {REORIENTING_READER}.")
@@ -132,7 +135,8 @@ def summary(converted: Sequence[Converted], passed: Sequence[Path]) -> str:
     for same in duplicates({case.case: case.voxels_sha256 for case in converted}):
         lines.append(f"The same scan voxel by voxel, so one patient: {', '.join(same)}; you may want to leave one out.")
     if passed:
-        lines.append(f"Passed over, since no label file in them is named like a case:\n{listing(passed)}")
+        what = "image" if unlabelled else "label file"
+        lines.append(f"Passed over, since no {what} in them is named like a case:\n{listing(passed)}")
     return "\n".join(lines)
 
 
@@ -150,11 +154,13 @@ def _converted(cases: Sequence[BratsCase], request: ConvertBratsRequest, raw: Pa
 def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> Converted | str:
     """Convert one case into the folder `raw`; return a sentence that says why where it cannot be used."""
     try:
-        label = read_nifti(case.label)
         volumes = [read_nifti(path) for path in case.images]
+        label = _first(volumes[0]) if case.label is None else read_nifti(case.label)
         for path, volume in zip(case.images, volumes, strict=True):
-            _check_same_grid(path, volume, case.label, label)
-        label_entry, relabelled = _place_label(case, label, request.how, raw)
+            _check_same_grid(path, volume, case.label or case.images[0], label)
+        label_entry, relabelled = f"labelsTr/{case.identifier}.nii.gz", False
+        if case.label is not None:
+            label_entry, relabelled = _place_label(case, case.label, label, request.how, raw)
         names = [f"imagesTr/{case.identifier}_{channel:04d}.nii.gz" for channel in range(len(request.modalities))]
         if case.source == "msd":
             volumes, entries = _split_msd(case, volumes[0], request.modalities, names, raw), names
@@ -166,6 +172,8 @@ def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> C
         if request.n4:
             for volume, name in zip(volumes, names, strict=True):
                 _write_corrected(volume, raw / name)
+        if case.label is None:
+            _write_brain(volumes, case.images[0], raw / label_entry)
     except UserError as error:
         return str(error)
     return Converted(
@@ -175,7 +183,7 @@ def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> C
         images=tuple(entries),
         label=label_entry,
         orientation="".join(nibabel.aff2axcodes(label.affine)),  # type: ignore[attr-defined]
-        voxels_sha256=_voxel_hash(volumes[0]),
+        voxels_sha256=voxel_digest(volumes[0]),
         relabelled=relabelled,
     )
 
@@ -187,7 +195,20 @@ def _check_same_grid(path: Path, volume: Any, label_path: Path, label: Any) -> N
         raise UserError(f"{path} and {label_path.name} do not lie in the same place (affines differ); correct one.")
 
 
-def _place_label(case: BratsCase, label: Any, how: LinkMode, raw: Path) -> tuple[str, bool]:
+def _first(volume: Any) -> Any:
+    """Return the first of the modalities in a file, or the only one."""
+    return volume.slicer[..., 0] if volume.ndim == 4 else volume
+
+
+def _write_brain(volumes: Sequence[Any], image: Path, path: Path) -> None:
+    """Write where any modality is not 0, as label."""
+    brain = np.any([np.asanyarray(volume.dataobj) != 0 for volume in volumes], axis=0)
+    if not brain.any():
+        raise UserError(f"{image} holds nothing but 0; replace it, or leave the case out.")
+    nibabel.save(nibabel.Nifti1Image(brain.astype(np.uint8), volumes[0].affine), path)  # type: ignore[attr-defined]
+
+
+def _place_label(case: BratsCase, path: Path, label: Any, how: LinkMode, raw: Path) -> tuple[str, bool]:
     """Place the source's label file, or write it anew where its values change.
 
     Returns its entry for dataset.json, and whether they do.
@@ -198,16 +219,16 @@ def _place_label(case: BratsCase, label: Any, how: LinkMode, raw: Path) -> tuple
     except ValueError as error:
         known = ", ".join(f"{value} {name}" for value, name in SOURCES[case.source].values.items())
         raise UserError(
-            f"{case.label} holds {error}, but labels of {case.source} are {known}; check -source, or mend the file."
+            f"{path} holds {error}, but labels of {case.source} are {known}; check -source, or mend the file."
         ) from None
     if not ours.any():
-        raise UserError(f"{case.label} has no tumour voxel; leave the case out.")
+        raise UserError(f"{path} has no tumour voxel; leave the case out.")
     name = f"labelsTr/{case.identifier}.nii.gz"
     if np.array_equal(ours, values):
-        if how == "reference" and case.label.name.endswith(".nii"):  # nnU-Net copies it under the name .nii.gz
-            gzip_file(case.label, raw / name)
+        if how == "reference" and path.name.endswith(".nii"):  # nnU-Net copies it under the name .nii.gz
+            gzip_file(path, raw / name)
             return name, False
-        return place_file(case.label, raw, name, how), False
+        return place_file(path, raw, name, how), False
     header = label.header.copy()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
@@ -241,11 +262,3 @@ def _write_corrected(volume: Any, path: Path) -> None:
     header.set_slope_inter(1, 0)
     fixed = np.where(values != 0, fixed, 0).astype(values.dtype)
     nibabel.save(nibabel.Nifti1Image(fixed, volume.affine, header), path)  # type: ignore[attr-defined]
-
-
-def _voxel_hash(volume: Any) -> str:
-    """Return a hash that is the same for the same scan, however its file is turned or compressed."""
-    canonical = np.asanyarray(nibabel.as_closest_canonical(volume).dataobj)  # type: ignore[attr-defined]
-    sha = hashlib.sha256(str(canonical.shape).encode())
-    sha.update(np.ascontiguousarray(canonical, dtype=np.float32).tobytes())
-    return sha.hexdigest()

@@ -21,16 +21,19 @@ class BratsCase:
     source: str
     patient: str
     images: tuple[Path, ...]  # in the order of the modalities asked for; of msd the one 4D file
-    label: Path
+    label: Path | None  # None: unlabelled
 
 
-def find_cases(folders: Sequence[Path], sources: Sequence[str] | None, modalities: Sequence[str]) -> list[BratsCase]:
+def find_cases(
+    folders: Sequence[Path], sources: Sequence[str] | None, modalities: Sequence[str], unlabelled: bool = False
+) -> list[BratsCase]:
     """Return all cases in all folders, by name.
 
     Args:
         folders: which hold the cases
         sources: keys of SOURCES, one for all folders or one for each; None tells them by the cases' names
         modalities: by our names, in the order in which images are wanted
+        unlabelled: whether labels are neither needed nor read
     """
     if sources is not None and len(sources) not in (1, len(folders)):
         raise UserError(f"-source names {len(sources)} sources for {len(folders)} folders; give one for each or all.")
@@ -40,17 +43,19 @@ def find_cases(folders: Sequence[Path], sources: Sequence[str] | None, modalitie
         if not folder.is_dir():
             raise UserError(f"{folder} does not exist or is no folder; give the folder that holds the cases.")
         source = given[index] if given else None
-        folder_cases = list(_cases_in(folder, source, modalities))
+        found = _unlabelled_in if unlabelled else _cases_in
+        folder_cases = list(found(folder, source, modalities))
         if not folder_cases:
+            what = f"an image (-{modalities[0]}.nii.gz)" if unlabelled else "a label file"
             raise UserError(
-                f"{folder} holds no case of {source or 'any BraTS release'}; a case is a folder with a label file "
-                "named after it (BraTS-GLI-00000-000/BraTS-GLI-00000-000-seg.nii.gz), of MSD imagesTr and labelsTr."
-                f"{_passed_over_here(folder)}"
+                f"{folder} holds no case of {source or 'any BraTS release'}; a case is a folder with {what} named "
+                "after it (BraTS-GLI-00000-000/BraTS-GLI-00000-000-seg.nii.gz), of MSD "
+                f"{'imagesTs' if unlabelled else 'imagesTr and labelsTr'}.{_passed_over_here(folder)}"
             )
         for case in folder_cases:
             if case.identifier in cases:
-                other = cases[case.identifier].label
-                raise UserError(f"{case.label} and {other} are both called {case.identifier}; leave one of them out.")
+                one, other = (each.label or each.images[0] for each in (case, cases[case.identifier]))
+                raise UserError(f"{one} and {other} are both called {case.identifier}; leave one of them out.")
             cases[case.identifier] = case
     return [cases[name] for name in sorted(cases)]
 
@@ -77,6 +82,20 @@ def _cases_in(folder: Path, source: str | None, modalities: Sequence[str]) -> It
             yield _case_at(label, source, modalities)
 
 
+def _unlabelled_in(folder: Path, source: str | None, modalities: Sequence[str]) -> Iterator[BratsCase]:
+    if (folder / "imagesTs").is_dir() and source in (None, "msd"):
+        for image in sorted((folder / "imagesTs").glob("*.nii.gz")):
+            if not image.name.startswith("."):
+                yield BratsCase(_stem(image), "msd", _stem(image), (image,), None)
+        return
+    for image in files_below(folder):
+        name, key = image.parent.name, source
+        candidates = [key] if key else [other for other, known in SOURCES.items() if re.fullmatch(known.case, name)]
+        endings = {f"{SOURCES[one].separator}{SOURCES[one].modalities[modalities[0]]}" for one in candidates}
+        if image.name.endswith(ENDINGS) and any(_stem(image) == f"{name}{ending}" for ending in endings):
+            yield _case_named(name, key or infer_source(name, image), image, modalities, None)
+
+
 def _passed_over_here(folder: Path) -> str:
     folders = passed_over(folder, ())
     return f" Scans under other names lie in:\n{listing(folders)}" if folders else ""
@@ -89,13 +108,18 @@ def _label_of(path: Path) -> str | None:
 
 
 def _case_at(label: Path, source: str | None, modalities: Sequence[str]) -> BratsCase:
-    folder = label.parent
-    name = folder.name if _stem(label).endswith("_Segm") else _stem(label).removesuffix(str(_label_of(label)))
+    name = label.parent.name if _stem(label).endswith("_Segm") else _stem(label).removesuffix(str(_label_of(label)))
     key = source or infer_source(name, label)
+    return _case_named(name, key, label, modalities, label)
+
+
+def _case_named(name: str, key: str, at: Path, modalities: Sequence[str], label: Path | None) -> BratsCase:
+    """Return the case of a name and source beside a file of it, with all its images."""
+    folder = at.parent
     known = SOURCES[key]
     match = re.fullmatch(known.case, name)
     if match is None:
-        raise UserError(f"{label} is not named like a case of {key}; check -source.")
+        raise UserError(f"{at} is not named like a case of {key}; check -source.")
     images = []
     for modality in modalities:
         stem = f"{name}{known.separator}{known.modalities[modality]}"

@@ -21,6 +21,7 @@ class FreeTumor(SitewiseMethod):
     """Puts tumours in that a segmentor takes for tumours, and a discriminator for real ones."""
 
     hosts = ("healthy",)
+    learns_unlabelled = True
     config: FreeTumorConfig
     generator: Content
 
