@@ -59,12 +59,12 @@ class SetConfig:
     fit: str | None = field(
         default=None, metadata={DIFFERS: "another fit of the method, or of one it needs (fit), than there is now"}
     )
+    # the dataset of unlabelled scans that a method learns from, too
+    unlabelled: str | None = field(default=None, metadata={DIFFERS: "unlabelled dataset {}, not {}", ONLY_IF_SET: True})
     # digest of what it learns from
     learnt_from: str | None = field(
         default=None, metadata={DIFFERS: "other training scans, or another patch size (learnt_from), than now"}
     )
-    # the dataset of unlabelled scans that a method learns from, too
-    unlabelled: str | None = field(default=None, metadata={DIFFERS: "unlabelled dataset {}, not {}", ONLY_IF_SET: True})
     # which of the finished cases are kept, and by whom
     filter: Filter | None = field(
         default=None, metadata={DIFFERS: "filter {}, not {} (None: no filter)", ONLY_IF_SET: True}

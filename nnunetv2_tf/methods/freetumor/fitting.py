@@ -11,6 +11,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
+from nnunetv2_tf.baseline.segmentor import Segmentor
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.freetumor.adversaries import Adversaries
@@ -127,6 +129,7 @@ class FreeTumorFit:
             Pool(pieces.real, len(donors), 0, data.pool and data.pool / "real"),
             config.batch, config.iterations,
         )  # fmt: skip
+        self.baseline, self.device = data.baseline, device
         segmentor, discriminator = judges(data.baseline, self.design.classes)
         scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
         self.training = MonitoredAdversaries(
@@ -138,10 +141,23 @@ class FreeTumorFit:
 
     def run(self) -> None:
         """Train, or resume the training, and write generator.safetensors."""
+        self._check_recognises()
         self.training.shown = list(self._shown())
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, get_allowed_n_proc_DA())
         write_network(self.folder / WEIGHTS, self.design, self.training.weights())
+
+    def _check_recognises(self) -> None:
+        """Raise when the segmentor finds no tumour in any case that it was trained on."""
+        segmentor, donors = Segmentor(self.baseline, self.device), self.patches.pieces.donors
+        for case in donors:
+            found = segmentor.segmentation(torch.from_numpy(case.open().image())).numpy()
+            if np.isin(found, self.design.classes).any():
+                return
+        raise UserError(
+            f"{self.baseline.path} finds no tumour in any of the {len(donors)} training cases that have one, so that "
+            "nothing can be learnt of what it takes for tumours; train the baseline longer."
+        )
 
     def _shown(self) -> Iterator[Batch]:
         for index in range(SHOWN):
