@@ -46,7 +46,7 @@ PRESETS = {
         batch=4,
         renewed=0,
     ),
-    "brief": FreeTumorConfig(epochs=6, batch=1, preview_every=2),
+    "brief": FreeTumorConfig(largest_patch=48, epochs=6, iterations=200, batch=1, preview_every=2),
 }
 SAMPLING = {"paper": AS_PUBLISHED}
 SHAPES = {"paper": ShapeConfig(like_cohort=False)}
