@@ -25,7 +25,7 @@ examples:
   nnUNetv2_tf_convert_brats -i BraTS2023-GLI -source 2023-gli -d 503 -name Paper -modalities t1n \\
       -num_train 100 -num_val 200
       one fold with 100 cases to train and 200 to validate, as in the paper
-  nnUNetv2_tf_convert_brats -i BraTS2024-Validation -source 2024-gli -d 602 -name More -modalities t1n --unlabelled
+  nnUNetv2_tf_convert_brats -i BraTS2023-Validation -source 2023-gli -d 602 -name More -modalities t1n --unlabelled
       scans without labels, for methods that learn from such, too
   nnUNetv2_tf_convert_brats --back -i PREDICTIONS -o FOR_UPLOAD -source brats2021
       label files in the numbering of BraTS 2021, ET 4

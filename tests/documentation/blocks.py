@@ -63,12 +63,17 @@ def example(page: str, language: str) -> str:
 
 
 def new_workspace(root: Path, cohort: Brains) -> Workspace:
-    """Empty folders of nnU-Net, and beside them six stand-in patients named as in BraTS 2023, and a method."""
+    """Empty folders of nnU-Net, and beside them eight stand-in patients as in BraTS 2023, two without label, and a method."""
     for variable in VARIABLES:
         (root / variable).mkdir()
     for index in range(6):
         image, label = cohort.draw(np.random.default_rng(index))
         write_case(root / "BraTS2023-GLI", "2023-gli", f"BraTS-GLI-{index:05d}-000", cohort, image, label)
+    for index in range(6, 8):
+        image, label = cohort.draw(np.random.default_rng(index))
+        name = f"BraTS-GLI-{index:05d}-000"
+        write_case(root / "BraTS2023-Validation", "2023-gli", name, cohort, image, label)
+        (root / "BraTS2023-Validation" / name / f"{name}-seg.nii.gz").unlink()
     (root / "my_module.py").write_text(example("CONTRIBUTING", "python"), encoding="utf-8")
     return Workspace(root, Dataset("Dataset501_BraTS23T1"))
 
@@ -88,7 +93,7 @@ def shortened(line: str) -> list[str]:
     words = line.split()
     wants_device = words[0] in ("nnUNetv2_train", "nnUNetv2_tf_fit") or words[:2] == ["nnUNetv2_tf_benchmark", "run"]
     device = ["-device", "cpu"] if wants_device and "-device" not in words else []
-    return [*words, *device, *(["-preset", "brief"] if {"tf_gan", "pix2pix"} & {*words} else [])]
+    return [*words, *device, *(["-preset", "brief"] if {"tf_gan", "pix2pix", "freetumor"} & {*words} else [])]
 
 
 def run(workspace: Workspace, words: list[str], expect: int = 0) -> None:

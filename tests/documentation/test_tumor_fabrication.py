@@ -20,6 +20,8 @@ LINES = [
     *commands("guide/where_tumours_go", "Where tumours go"),
     *commands("guide/methods/tumorcp", "TumorCP"),
     *commands("guide/methods/pix2pix", "Pix2Pix"),
+    *commands("guide/methods/freetumor", "FreeTumor"),
+    *commands("guide/methods/freetumor", "Unlabelled scans"),
     *commands("guide/methods/syntumor", "SynTumor"),
     *commands("guide/methods/your_own", "A method of your own"),
 ]
@@ -32,7 +34,7 @@ def test_the_way(tmp_path: Path):
         run(workspace, shortened(line))
     with pytest.MonkeyPatch.context() as patch:
         enter(workspace, patch)
-        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "own100"):
+        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "ft100", "own100"):
             assert len(SetPart(workspace.dataset, name, 0).manifest().accepted) == 4
         for name in ("plan", "place"):
             assert (SetPart(workspace.dataset, name, 0).folder / "preview.png").exists()

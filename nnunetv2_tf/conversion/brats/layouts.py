@@ -46,11 +46,15 @@ def find_cases(
         found = _unlabelled_in if unlabelled else _cases_in
         folder_cases = list(found(folder, source, modalities))
         if not folder_cases:
-            what = f"an image (-{modalities[0]}.nii.gz)" if unlabelled else "a label file"
+            what, ending, msd = (
+                ("an image", modalities[0], "imagesTs")
+                if unlabelled
+                else ("a label file", "seg", "imagesTr and labelsTr")
+            )
             raise UserError(
                 f"{folder} holds no case of {source or 'any BraTS release'}; a case is a folder with {what} named "
-                "after it (BraTS-GLI-00000-000/BraTS-GLI-00000-000-seg.nii.gz), of MSD "
-                f"{'imagesTs' if unlabelled else 'imagesTr and labelsTr'}.{_passed_over_here(folder)}"
+                f"after it (BraTS-GLI-00000-000/BraTS-GLI-00000-000-{ending}.nii.gz), of MSD {msd}."
+                f"{_passed_over_here(folder)}"
             )
         for case in folder_cases:
             if case.identifier in cases:
