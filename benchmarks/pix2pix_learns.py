@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from benchmarks.tf_gan_learns import PATCH, SEAMLESS, TILED, Setting, edited, prepared, sites
 from nnunetv2_tf.geometry.boxes import box_around, cut
@@ -23,6 +24,7 @@ from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.pix2pix.config import PRESETS
 from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixFit
 from nnunetv2_tf.methods.pix2pix.method import Pix2Pix
+from nnunetv2_tf.methods.pix2pix.networks import condition_of
 from nnunetv2_tf.networks.tiling import borders, tile_starts
 from nnunetv2_tf.quality.boundary import seam_ratio
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
@@ -74,13 +76,23 @@ def where_it_changes(method: Pix2Pix, several: list[Site]) -> float:
 
 
 def seams(method: Pix2Pix, several: list[Site]) -> float:
-    """Return how visible tiles' borders are: the step across them over that elsewhere; 1 where they are not."""
-    size, ratios = method.generator.design.levels.patch, []
+    """Return how visible tiles' borders are: the step across them over that elsewhere; 1 where they are not.
+
+    It is divided by the same of the generator's answer to the whole volume at once, as in benchmarks.tf_gan_learns.
+    """
+    design, ratios = method.generator.design, []
+    size, halved = design.levels.patch, np.prod(design.levels.strides, axis=0).tolist()
     for site in several[:TILED]:
         organ = site.organ.numpy()
-        starts = tile_starts(box_around(organ), organ.shape, size)
-        image = method.edit([site], [np.random.default_rng(0)])[0].image[0].numpy()
-        ratios.append(seam_ratio(image, borders(starts, size), organ))
+        planes = borders(tile_starts(box_around(organ), organ.shape, size), size)
+        tiled = method.edit([site], [np.random.default_rng(0)])[0].image
+        room = [-extent % most for extent, most in zip(organ.shape, halved, strict=True)]
+        padding = [0, room[2], 0, room[1], 0, room[0]]
+        condition = condition_of(pad(site.tumour[None], padding), pad(site.organ[None], padding), design.classes)
+        with torch.no_grad():
+            whole = design.domain.denormalise(method.generator(condition))[0, 0]
+        at_once = whole[tuple(slice(extent) for extent in organ.shape)].numpy()
+        ratios.append(seam_ratio(tiled[0].numpy(), planes, organ) / seam_ratio(at_once, planes, organ))
     return float(np.mean(ratios))
 
 
