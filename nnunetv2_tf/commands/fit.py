@@ -8,7 +8,7 @@ from nnunetv2_tf.io.errors import run_command
 
 DESCRIPTION = """\
 Lets a method learn what it needs for making synthetic cases: from a fold's training cases (never its validation cases),
-from healthy scans, and through the encoder of the fold's baseline, which is an nnU-Net trained to the end on the real
+from healthy scans, and through the fold's baseline, which is an nnU-Net trained to the end on the real
 cases. Run it again to continue after an interruption; what is finished is left as it is."""
 
 EXAMPLES = """\

@@ -29,7 +29,8 @@ from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.pool import PoolFolder
-from nnunetv2_tf.working_space.unlabelled import check_nobody_validates
+from nnunetv2_tf.working_space.healthy import check_same_channels
+from nnunetv2_tf.working_space.unlabelled import check_copies, check_patients, check_same_bias_field
 
 CONFIG, DONE = "config.json", "fitted.json"
 PIECES = 1  # counts up when pools of unfinished fits would hold what is made otherwise now
@@ -82,19 +83,23 @@ class FitJob:
             raise UserError(f"{self.method.name} is fitted by one process; leave -num_gpus, or torchrun, out.")
         self.method.method_class.check_fit(self.method.config, self.hosts.cohort.plan, self.team.size)
         if self.unlabelled is not None:
-            self._check_unlabelled(self.unlabelled)
+            self._check_unlabelled(self.unlabelled, overwrite or not (self.folder / CONFIG).exists())
         config = self.config
         if not overwrite and (self.folder / CONFIG).exists():
             config.check_same(self.folder / CONFIG, self._called, AGAIN)
 
-    def _check_unlabelled(self, hosts: HealthyHostPool) -> None:
+    def _check_unlabelled(self, hosts: HealthyHostPool, begins: bool) -> None:
         if not self.method.method_class.learns_unlabelled:
             raise UserError(f"{self.method.name} learns nothing from unlabelled scans; leave -unlabelled out.")
         dataset, unlabelled = hosts.cohort.dataset, hosts.cohort.healthy
         assert unlabelled is not None
         if unlabelled == self.hosts.cohort.healthy:
             raise UserError(f"-healthy and -unlabelled both name {unlabelled.name}; leave one out.")
-        check_nobody_validates(dataset, unlabelled, hosts.cohort.fold)
+        check_same_channels(dataset, unlabelled)
+        check_same_bias_field(dataset, unlabelled)
+        check_patients(dataset, unlabelled, hosts.cohort.fold)
+        if begins:
+            check_copies(dataset, unlabelled, hosts.cohort.fold)
 
     def run(self, overwrite: bool) -> None:
         """Fit, or go on fitting. Of several processes the main one keeps the folder, the others help it."""
@@ -173,8 +178,10 @@ def find_fit(hosts: HealthyHostPool, method: SelectedMethod) -> FitResult:
     needed = tuple(find_fit(hosts, other) for other in needed_by(method))
     fitting, unlabelled = hosts.for_fitting(config.seed or 0), None
     if config.unlabelled is not None:
-        command += f" -unlabelled {Dataset.find(config.unlabelled).number}"
-        unlabelled = fitting.in_unlabelled(Dataset.find(config.unlabelled))
+        scans = Dataset.find(config.unlabelled)
+        command += f" -unlabelled {scans.number}"
+        check_patients(hosts.cohort.dataset, scans, hosts.cohort.fold)
+        unlabelled = fitting.in_unlabelled(scans)
     now = _config(fitting, method, config.baseline, needed, unlabelled)
     now.check_same(folder / CONFIG, f"The fit of {method.name}", f"fit again: {command} --overwrite")
     files = _files(folder, config)
@@ -199,7 +206,8 @@ def _config(
     """Collect what a fit is made of and by."""
     before = digest([fit.digest for fit in needed]) if needed else None
     learnt_from = _scans(hosts.cohort, unlabelled and unlabelled.cohort)
-    name = None if unlabelled is None else unlabelled.settings["healthy"]
+    dataset = None if unlabelled is None else unlabelled.cohort.healthy
+    name = None if dataset is None else dataset.name
     return SetConfig.of(hosts, method, hosts.seed, baseline, before, learnt_from, unlabelled=name)
 
 

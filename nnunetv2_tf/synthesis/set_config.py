@@ -63,7 +63,8 @@ class SetConfig:
     unlabelled: str | None = field(default=None, metadata={DIFFERS: "unlabelled dataset {}, not {}", ONLY_IF_SET: True})
     # digest of what it learns from
     learnt_from: str | None = field(
-        default=None, metadata={DIFFERS: "other training scans, or another patch size (learnt_from), than now"}
+        default=None,
+        metadata={DIFFERS: "other training or unlabelled scans, or another patch size (learnt_from), than now"},
     )
     # which of the finished cases are kept, and by whom
     filter: Filter | None = field(

@@ -13,7 +13,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked, read_json, write_json
 from nnunetv2_tf.working_space.preprocess import Plan, StampedFolder, chosen_plans
 from nnunetv2_tf.working_space.stored import Case
-from nnunetv2_tf.working_space.unlabelled import check_healthy
+from nnunetv2_tf.working_space.unlabelled import check_healthy, check_same_bias_field, is_unlabelled
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ def preprocess_healthy(request: PreprocessHealthyRequest) -> None:
     dataset, healthy = Dataset.find(request.dataset), Dataset.find(request.healthy)
     if not request.unlabelled:
         check_healthy(healthy)
+    else:
+        check_same_bias_field(dataset, healthy)
     check_same_channels(dataset, healthy)
     check_same_orientation(dataset, healthy, request.plans)
     wanted = [plan.configuration for plan in chosen_plans(dataset, request.plans, request.configurations)]
@@ -78,7 +80,8 @@ def healthy_cases(dataset: Dataset, healthy: Dataset, plan: Plan) -> list[Case]:
     Their organ is all that they label; label values are in the numbering of the labelled dataset.
     """
     plans_name = str(plan.plans["plans_name"])
-    cure = f"run nnUNetv2_tf_preprocess_healthy -d {dataset.number} -healthy {healthy.number} -p {plans_name}."
+    option = "unlabelled" if is_unlabelled(healthy) else "healthy"
+    cure = f"run nnUNetv2_tf_preprocess_healthy -d {dataset.number} -{option} {healthy.number} -p {plans_name}."
     check_same_channels(dataset, healthy)
     files = raw_cases(healthy)
     if not (healthy.preprocessed / f"{healthy_plans_name(dataset, plans_name)}.json").exists():
@@ -149,12 +152,13 @@ def _healthy_plan(dataset: Dataset, healthy: Dataset, plan: Plan) -> Plan:
 def check_same_channels(dataset: Dataset, healthy: Dataset) -> None:
     """Raise when the channels differ in name or order, which nnU-Net would not notice."""
     if healthy == dataset:
-        raise UserError(f"-d and -healthy both name {dataset.name}; -healthy is the dataset of healthy scans.")
+        raise UserError(f"{dataset.name} is the labelled dataset; -healthy and -unlabelled name another one.")
     healthy_channels, channels = channel_names(healthy), channel_names(dataset)
     if [name.lower() for name in healthy_channels] != [name.lower() for name in channels]:
+        cure = "convert them again with the same -modalities." if is_unlabelled(healthy) else _again(dataset)
         raise UserError(
             f"{healthy.raw / 'dataset.json'} has the channels {', '.join(healthy_channels)}, and {dataset.name} has "
-            f"{', '.join(channels)}, in this order; convert the healthy scans again with -reference {dataset.number}."
+            f"{', '.join(channels)}, in this order; {cure}"
         )
 
 
@@ -167,10 +171,15 @@ def check_same_orientation(dataset: Dataset, healthy: Dataset, plans_name: str) 
     for case in raw_cases(healthy).values():
         stored = _orientation(case)
         if stored not in known:
+            cure = "turn them as those lie first." if is_unlabelled(healthy) else _again(dataset)
             raise UserError(
                 f"{case.images[0]} is stored as {stored}, the scans of {dataset.name} as "
-                f"{' or '.join(sorted(known))}; convert the healthy scans again with -reference {dataset.number}."
+                f"{' or '.join(sorted(known))}; {cure}"
             )
+
+
+def _again(dataset: Dataset) -> str:
+    return f"convert the healthy scans again with -reference {dataset.number}."
 
 
 def _orientation(case: CaseFiles) -> str:

@@ -4,6 +4,8 @@ They look like healthy datasets, whose label is the organ, and are preprocessed 
 them, but not from scans of somebody who validates.
 """
 
+from typing import NoReturn
+
 from nnunetv2_tf.dataset.cases import CaseFiles, dataset_json, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
@@ -29,22 +31,53 @@ def check_healthy(healthy: Dataset) -> None:
         )
 
 
-def check_nobody_validates(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:
-    """Raise when an unlabelled scan is of a patient who validates in the fold, or a copy of such a patient's scan."""
-    if fold == "all":
-        return
-    files, others = raw_cases(dataset), raw_cases(unlabelled)
-    validating = fold_split(dataset, fold, files).val
+def check_same_bias_field(dataset: Dataset, unlabelled: Dataset) -> None:
+    """Raise when the bias field is corrected in one of both only, as far as they say."""
+    corrected = [bool((dataset_json(each).get("tf") or {}).get("n4", False)) for each in (dataset, unlabelled)]
+    if corrected[0] is not corrected[1]:
+        with_n4, without = (dataset, unlabelled) if corrected[0] else (unlabelled, dataset)
+        raise UserError(
+            f"The bias field of {with_n4.name} is corrected, and that of {without.name} is not; convert both alike, "
+            "with -n4 or without."
+        )
+
+
+def check_patients(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:
+    """Raise when an unlabelled scan is of a patient who validates in the fold, by groups.json and names of cases."""
     groups, other_groups = Groups.read(dataset), Groups.read(unlabelled)
-    patients = {groups[case]: case for case in validating}
-    digests = {_digest(files[case]): case for case in validating}
-    for name, scan in others.items():
-        same = patients.get(other_groups[name]) or digests.get(_digest(scan))
+    both, scans = bool(groups) and bool(other_groups), raw_cases(unlabelled)
+    for case in _validating(dataset, fold):
+        for name, scan in scans.items():
+            patients = groups[case], other_groups[name]
+            if name == case or patients[0] == patients[1] or (not both and _alike(*patients)):
+                _refuse(dataset, unlabelled, fold, case, name, scan)
+
+
+def check_copies(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:
+    """Raise when an unlabelled scan is a copy of one that validates in the fold, voxel by voxel; reads all of them."""
+    files = raw_cases(dataset)
+    digests = {_digest(files[case]): case for case in _validating(dataset, fold)}
+    for name, scan in raw_cases(unlabelled).items() if digests else ():
+        same = digests.get(_digest(scan))
         if same is not None:
-            raise UserError(
-                f"{scan.images[0]} of {unlabelled.name} is the scan, or of the patient, of {same}, which validates "
-                f"in fold {fold} of {dataset.name}; take {name} out of {unlabelled.name}."
-            )
+            _refuse(dataset, unlabelled, fold, same, name, scan)
+
+
+def _validating(dataset: Dataset, fold: Fold) -> tuple[str, ...]:
+    return () if fold == "all" else fold_split(dataset, fold, raw_cases(dataset)).val
+
+
+def _alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Return whether a case may be of a group, where one dataset has no groups: it is called like it, and goes on."""
+    shorter, longer = sorted((one[1], other[1]), key=len)
+    return longer == shorter or longer.startswith((f"{shorter}-", f"{shorter}_"))
+
+
+def _refuse(dataset: Dataset, unlabelled: Dataset, fold: Fold, case: str, name: str, scan: CaseFiles) -> NoReturn:
+    raise UserError(
+        f"{scan.images[0]} of {unlabelled.name} is the scan, or of the patient, of {case}, which validates in fold "
+        f"{fold} of {dataset.name}; take {name} out of {unlabelled.name}."
+    )
 
 
 def _digest(case: CaseFiles) -> str:

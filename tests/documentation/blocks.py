@@ -63,7 +63,7 @@ def example(page: str, language: str) -> str:
 
 
 def new_workspace(root: Path, cohort: Brains) -> Workspace:
-    """Empty folders of nnU-Net, and beside them eight stand-in patients as in BraTS 2023, two without label, and a method."""
+    """Empty folders of nnU-Net, and beside them eight patients as in BraTS 2023, two without label, and a method."""
     for variable in VARIABLES:
         (root / variable).mkdir()
     for index in range(6):

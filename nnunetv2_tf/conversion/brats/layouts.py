@@ -92,12 +92,16 @@ def _unlabelled_in(folder: Path, source: str | None, modalities: Sequence[str]) 
             if not image.name.startswith("."):
                 yield BratsCase(_stem(image), "msd", _stem(image), (image,), None)
         return
+    sources = {source: SOURCES[source]} if source else {key: one for key, one in SOURCES.items() if key != "msd"}
+    found: dict[tuple[Path, str], Path] = {}
     for image in files_below(folder):
-        name, key = image.parent.name, source
-        candidates = [key] if key else [other for other, known in SOURCES.items() if re.fullmatch(known.case, name)]
-        endings = {f"{SOURCES[one].separator}{SOURCES[one].modalities[modalities[0]]}" for one in candidates}
-        if image.name.endswith(ENDINGS) and any(_stem(image) == f"{name}{ending}" for ending in endings):
-            yield _case_named(name, key or infer_source(name, image), image, modalities, None)
+        for known in sources.values() if image.name.endswith(ENDINGS) else ():
+            for ending in (f"{known.separator}{known.modalities[modality]}" for modality in modalities):
+                name = _stem(image).removesuffix(ending)
+                if name != _stem(image) and re.fullmatch(known.case, name):
+                    found.setdefault((image.parent, name), image)
+    for (_, name), image in found.items():
+        yield _case_named(name, source or infer_source(name, image), image, modalities, None)
 
 
 def _passed_over_here(folder: Path) -> str:

@@ -57,7 +57,9 @@ def levels_for(config: FreeTumorConfig, plan: Plan) -> Levels:
     manager = plan.manager
     strides = np.prod(np.array(manager.network_arch_init_kwargs["strides"]), axis=0)
     largest = np.array(largest_patch(plan, config.largest_patch))
-    wanted = np.maximum(largest // strides * strides, strides)
+    whole = np.array(manager.patch_size)  # a multiple of the strides
+    fewest = np.minimum(np.where(strides > 1, 2 * strides, 1), whole)  # a norm wants more than one voxel at the bottom
+    wanted = np.maximum(largest // strides * strides, fewest)
     levels = Levels.of(wanted.tolist(), manager.spacing, config.levels)
     both = np.lcm(strides, np.prod(np.array(levels.strides), axis=0))
     return replace(levels, patch=tuple((-(-np.array(levels.patch) // both) * both).tolist()))
@@ -156,7 +158,7 @@ class FreeTumorFit:
                 return
         raise UserError(
             f"{self.baseline.path} finds no tumour in any of the {len(donors)} training cases that have one, so that "
-            "nothing can be learnt of what it takes for tumours; train the baseline longer."
+            "nothing can be learnt of what it takes for tumours; train the baseline longer, and fit with --overwrite."
         )
 
     def _shown(self) -> Iterator[Batch]:

@@ -1,15 +1,21 @@
 """Patches that all networks can halve, the judges of a baseline, warnings, previews."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet
+from torch import nn
 
+from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
 from nnunetv2_tf.baseline.segmentor import Segmentor
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.freetumor.config import PRESETS
 from nnunetv2_tf.methods.freetumor.fitting import LATE, LONG, MonitoredAdversaries, check, judges, levels_for
+from nnunetv2_tf.methods.freetumor.networks import Discriminator, single_output
 from nnunetv2_tf.methods.freetumor.patches import HOST_VOLUMES
 from nnunetv2_tf.training.pool import Pool
 from tests.methods.freetumor import examples
@@ -51,6 +57,34 @@ def test_patches_can_be_halved_by_both_networks(scene: Built):
     ):
         assert size % by_plans == 0
         assert size % by_generator == 0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    ("patch", "strides"),
+    [((128,) * 3, (32,) * 3), ((160, 128, 112), (32, 32, 16)), ((28, 256, 224), (4, 64, 32)), ((16,) * 3, (8,) * 3)],
+)
+def test_judges_have_more_than_a_voxel_at_the_bottom(preset, patch, strides):
+    """As plans have them; with one voxel an instance norm raises."""
+    steps = [[1, 1, 1], *([2 if 2**level <= most else 1 for most in strides] for level in range(1, 7))]
+    manager = SimpleNamespace(network_arch_init_kwargs={"strides": steps}, patch_size=patch, spacing=(1.0, 1.0, 1.0))
+    plan: Any = SimpleNamespace(manager=manager)
+    size = np.array(levels_for(PRESETS[preset], plan).patch)
+    assert (size % strides == 0).all()
+    assert (size // strides >= 2).all()
+
+
+def test_a_small_patch_goes_through_a_deep_network():
+    network = PlainConvUNet(
+        1, 6, (2,) * 6, nn.Conv3d, 3, (1, 2, 2, 2, 2, 2), 1, 4, 1, norm_op=nn.InstanceNorm3d, deep_supervision=True
+    )
+    discriminator = Discriminator(single_output(network), ClassProbabilities(4, examples.CLASSES, False))
+    steps = [[1] * 3, *([2] * 3 for _ in range(5))]
+    plan: Any = SimpleNamespace(
+        manager=SimpleNamespace(network_arch_init_kwargs={"strides": steps}, patch_size=(128,) * 3, spacing=(1.0,) * 3)
+    )
+    real, _, _ = discriminator(torch.zeros(1, 1, *levels_for(PRESETS["brief"], plan).patch))
+    assert torch.isfinite(real).all()
 
 
 def test_patches_that_cannot_be_halved_are_refused(scene: Built):

@@ -59,5 +59,10 @@ def test_augmentation_moves_all_volumes_of_a_host_together(scene: Built):
     there = moved.tumour > 0
     assert moved.soft[there].mean() > 0.4 > 0.1 > moved.soft[~there].mean()
     assert not (moved.own.bool() & there).any()
+    assert not (there & ~moved.organ).any()
+    same = {**batch, "texture": batch["host"][:, 0].clone(), "body": batch["tumour"] > 0}
+    turned = Host.of(same, torch.device("cpu"), (1.0, 1.0, 1.0), [0])
+    torch.testing.assert_close(turned.texture, turned.image[:, 0])
+    assert torch.equal(turned.body, turned.tumour > 0)
     again = Host.of(batch, torch.device("cpu"), (1.0, 1.0, 1.0), [0])
     assert torch.equal(again.image, moved.image)
