@@ -106,7 +106,7 @@ def test_by_default_for_what_the_labelled_dataset_is_preprocessed_for(both: Work
     [
         ({"0": "t2w"}, [], "has the channels t2w, and Dataset501_StandIns has t1n, in this order"),
         ({"0": "t1n", "1": "t2w"}, [], "has the channels t1n, t2w, and"),
-        (None, ["-healthy", "501"], "-d and -healthy both name Dataset501_StandIns"),
+        (None, ["-healthy", "501"], "Dataset501_StandIns is the labelled dataset"),
         (None, ["-healthy", "777"], "There is no dataset 777"),
         (None, ["-c", "3d_lowres"], "has no configuration 3d_lowres"),
         (None, ["-p", "nnUNetPlansOther"], "nnUNetPlansOther.json does not exist"),
