@@ -25,7 +25,7 @@ def test_classes_are_nnunets_softmax():
 
 
 def test_regions_are_written_over_one_another():
-    found = ClassProbabilities.of(LabelManager(REGIONS, (2, 1, 3)), (1, 2, 3))
+    found = ClassProbabilities.of(LabelManager(REGIONS, [2, 1, 3]), (1, 2, 3))
     given = logits(3)
     probabilities = found(given).exp().numpy()
     for place in np.ndindex(2, 3, 4, 5):
@@ -37,7 +37,7 @@ def test_regions_are_written_over_one_another():
 
 
 def test_sure_regions_become_the_labels_that_nnunet_writes():
-    manager = LabelManager(REGIONS, (2, 1, 3))
+    manager = LabelManager(REGIONS, [2, 1, 3])
     given = logits(3)[0].sign() * 30
     written = torch.as_tensor(manager.convert_logits_to_segmentation(given))
     likeliest = ClassProbabilities.of(manager, (1, 2, 3))(given[None])[0].exp()
@@ -46,7 +46,7 @@ def test_sure_regions_become_the_labels_that_nnunet_writes():
 
 
 def test_logits_may_be_extreme_and_have_gradients():
-    for manager, heads in ((LabelManager(CLASSES, None), 4), (LabelManager(REGIONS, (2, 1, 3)), 3)):
+    for manager, heads in ((LabelManager(CLASSES, None), 4), (LabelManager(REGIONS, [2, 1, 3]), 3)):
         given = (200 * logits(heads)).requires_grad_()
         found = ClassProbabilities.of(manager, (2, 3))(given)
         assert torch.isfinite(found).all()
@@ -56,6 +56,6 @@ def test_logits_may_be_extreme_and_have_gradients():
 
 
 def test_a_class_that_no_region_writes_is_refused():
-    manager = LabelManager({"background": 0, "WT": [1, 2], "TC": [1]}, (2, 1))
+    manager = LabelManager({"background": 0, "WT": [1, 2], "TC": [1]}, [2, 1])
     with pytest.raises(UserError, match="regions_class_order writes no label 4"):
         ClassProbabilities.of(manager, (1, 4))

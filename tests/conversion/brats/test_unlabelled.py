@@ -1,5 +1,6 @@
 """BraTS folders without labels."""
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -66,6 +67,25 @@ def test_patients_and_sources_are_told_by_names_here_too(nnunet: Path):
     without_labels(nnunet / "release", "2023-ssa")
     convert_brats(ConvertBratsRequest((nnunet / "release",), 602, "More", unlabelled=True))
     assert set(read_json(MORE.raw / "groups.json", "").values()) == {"BraTS-SSA-00002", "BraTS-SSA-00007"}
+
+
+def test_flat_folders_and_a_scan_stored_twice(nnunet: Path):
+    names = without_labels(nnunet / "release", "2023-gli")
+    flat = nnunet / "flat"
+    flat.mkdir()
+    for path in (nnunet / "release").rglob("*.nii.gz"):
+        path.rename(flat / path.name)
+    (flat / f"{min(names)}-t1n.nii").write_bytes(gzip.decompress((flat / f"{min(names)}-t1n.nii.gz").read_bytes()))
+    convert(flat, "2023-gli")
+    assert set(raw_cases(MORE)) == names
+
+
+def test_a_case_without_its_first_image_stops_the_conversion(nnunet: Path):
+    names = without_labels(nnunet / "release", "2023-gli")
+    (nnunet / "release" / min(names) / f"{min(names)}-t1n.nii.gz").unlink()
+    with pytest.raises(UserError, match=f"so {min(names)} has no t1n"):
+        convert(nnunet / "release", "2023-gli")
+    assert not MORE.raw.exists()
 
 
 def test_bad_input_gets_a_sentence_and_leaves_nothing(nnunet: Path, capsys):

@@ -2,10 +2,21 @@
 
 import pytest
 import torch
+from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from scipy.ndimage import gaussian_filter
+from torch import nn
 
+from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.methods.freetumor.networks import WEIGHTS, Content, blurred, read_generator
+from nnunetv2_tf.methods.freetumor.networks import (
+    WEIGHTS,
+    Content,
+    Discriminator,
+    blurred,
+    read_generator,
+    single_output,
+)
 from nnunetv2_tf.networks.saved import weights_of, write_network
 from tests.methods.freetumor.examples import CLASSES, SIZE, design, judges
 
@@ -20,6 +31,24 @@ def test_at_first_the_discriminator_segments_as_the_segmentor_does_and_calls_hal
     assert torch.equal(real, fake)
     assert not votes.any()
     assert torch.equal(discriminator.segmentor(IMAGE)[:, :4], segmentor(IMAGE))
+
+
+def test_regions_and_residual_encoders_serve_too():
+    """Three overlapping regions of a residual encoder U-Net; segmentations are those before, voxel by voxel."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = ResidualEncoderUNet(
+            1, 3, (4, 8, 8), nn.Conv3d, 3, (1, 2, 2), (1, 1, 1), 3, (1, 1), norm_op=nn.InstanceNorm3d,
+            nonlin=nn.LeakyReLU, deep_supervision=True,
+        )  # fmt: skip
+    manager = LabelManager({"background": 0, "WT": [1, 2, 3], "TC": [1, 3], "ET": [3]}, [2, 1, 3])
+    before = single_output(network)(IMAGE).detach()
+    discriminator = Discriminator(network, ClassProbabilities.of(manager, (1, 2, 3)))
+    real, fake, _ = discriminator(IMAGE)
+    assert torch.equal(discriminator.segmentor(IMAGE)[:, :3], before)
+    wt, tc, et = torch.sigmoid(before).unbind(dim=1)
+    expected = torch.stack([tc * (1 - et), wt * (1 - tc) * (1 - et), et], dim=1)
+    torch.testing.assert_close(real.exp() + fake.exp(), expected)
 
 
 def test_votes_share_a_class_between_real_and_synthetic():
