@@ -21,7 +21,7 @@ from torch.nn.functional import pad
 from benchmarks.tf_gan_learns import PATCH, SEAMLESS, TILED, Setting, edited, prepared, sites
 from nnunetv2_tf.geometry.boxes import box_around, cut
 from nnunetv2_tf.methods.base import Site
-from nnunetv2_tf.methods.pix2pix.config import PRESETS
+from nnunetv2_tf.methods.pix2pix.config import PRESETS, Pix2PixConfig
 from nnunetv2_tf.methods.pix2pix.fitting import Pix2PixFit
 from nnunetv2_tf.methods.pix2pix.method import Pix2Pix
 from nnunetv2_tf.methods.pix2pix.networks import condition_of
@@ -49,14 +49,16 @@ def distance(setting: Setting, fit: Pix2PixFit, several: list[Site]) -> float:
     return kernel_distance(features, setting.real)
 
 
-def trained(setting: Setting, seed: int, folder: Path, several: list[Site]) -> tuple[Pix2PixFit, float]:
+def trained(
+    config: Pix2PixConfig, setting: Setting, seed: int, folder: Path, several: list[Site]
+) -> tuple[Pix2PixFit, float]:
     """Train; return it, and the KID after the first epoch."""
-    fit = Pix2PixFit(CONFIG, setting.data(seed), folder, CPU)
+    fit = Pix2PixFit(config, setting.data(seed), folder, CPU)
     first = 0.0
-    for epoch in range(CONFIG.epochs):
+    for epoch in range(config.epochs):
         fit.training.begin(epoch)
-        for step in range(CONFIG.iterations):
-            fit.training.step(as_tensors(fit.batches(epoch * CONFIG.iterations + step)), epoch, step)
+        for step in range(config.iterations):
+            fit.training.step(as_tensors(fit.batches(epoch * config.iterations + step)), epoch, step)
         if epoch == 0:
             first = distance(setting, fit, several)
     return fit, first
@@ -113,6 +115,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are, as benchmarks.tf_gan_learns makes them")
     parser.add_argument("-seeds", type=int, nargs="+", default=[3, 4, 5], help="default: %(default)s")
+    parser.add_argument("-epochs", type=int, default=CONFIG.epochs, help="of 60 steps (default: %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = prepared(arguments.root.resolve())
@@ -120,7 +123,8 @@ def main() -> int:
     opened = [case.open() for case in setting.hosts.cohort.training.values()]
     real = float(np.median([checkerboard(case.image()[0], case.organ()) for case in opened]))
     for seed in arguments.seeds:
-        fit, first = trained(setting, seed, arguments.root / f"pix2pix_{seed}", several)
+        config = replace(CONFIG, epochs=arguments.epochs)
+        fit, first = trained(config, setting, seed, arguments.root / f"pix2pix_{seed}", several)
         last, method = distance(setting, fit, several), method_of(fit)
         good &= last <= HALF * first
         made = [method.edit([site], [np.random.default_rng(0)])[0].image[0].numpy() for site in several[:TILED]]

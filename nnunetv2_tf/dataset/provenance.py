@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.io.json_dataclass import checked, read_record, to_json
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, checked, read_record, to_json
 
 FORMAT = 1
 CURE = "remove this part of the set (nnUNetv2_tf_sets --remove) and make it again."
@@ -94,6 +94,7 @@ class Manifest:
     baseline: BaselineUse | None
     versions: Mapping[str, str]
     cases: tuple[CaseEntry, ...]
+    unlabelled: str | None = field(default=None, metadata={ONLY_IF_SET: True})  # scans that it learnt from, too
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:

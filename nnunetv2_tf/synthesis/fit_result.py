@@ -20,6 +20,7 @@ class FitResult:
     baseline: BaselineUse | None
     digest: str  # of its settings and its files
     needed: tuple["FitResult", ...]  # the fits that it builds on
+    unlabelled: str | None = None  # the dataset of unlabelled scans that it learnt from, too
 
     def load(self, device: torch.device) -> Method:
         """Return the method, ready to edit."""

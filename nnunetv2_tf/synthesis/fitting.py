@@ -187,7 +187,7 @@ def find_fit(hosts: HealthyHostPool, method: SelectedMethod) -> FitResult:
     files = _files(folder, config)
     if files is None:
         raise UserError(f"The fit {folder} has not ended, or its files have changed since; run: {command}")
-    return FitResult(method, folder, config.baseline, digest([config.hash, files]), needed)
+    return FitResult(method, folder, config.baseline, digest([config.hash, files]), needed, config.unlabelled)
 
 
 def _command(cohort: Cohort, method: SelectedMethod) -> str:

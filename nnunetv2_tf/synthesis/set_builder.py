@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.dataset.cases import CaseFiles, case_digest
 from nnunetv2_tf.dataset.label_roles import LabelRoles
@@ -145,7 +146,9 @@ class SetBuilder:
     def config(self) -> SetConfig:
         """What config.json says."""
         seed, fit = self.hosts.seed if self.given is None else None, self.fit
-        learnt = {} if fit is None else {"baseline": fit.baseline, "fit": fit.digest}
+        learnt: dict[str, Any] = {}
+        if fit is not None:
+            learnt = {"baseline": fit.baseline, "fit": fit.digest, "unlabelled": fit.unlabelled}
         return SetConfig.of(self.hosts, self.method, seed, **learnt, filter_=self.filter and self.filter.record)
 
     @cached_property
@@ -285,6 +288,7 @@ class SetBuilder:
             recipe_hash=digest([to_json(line) for line in read_recipe(self.recipe_path)]),
             healthy=self.config.healthy,
             baseline=self.config.baseline,
+            unlabelled=self.config.unlabelled,
             versions=versions(),
             cases=entries,
         )

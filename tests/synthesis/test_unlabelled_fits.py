@@ -72,6 +72,7 @@ def test_a_fit_in_unlabelled_scans_and_a_set_made_with_it(more: Workspace, monke
     assert (folder / "generator.safetensors").exists()
     part = make_set(more, "ft", num_cases=2, method="freetumor", healthy="601")
     assert len(cases_in(part)) == 2
+    assert part.manifest().unlabelled == read_json(part.config_path, "")["unlabelled"] == MORE.name
     train = fold_split(more.dataset, 0, raw_cases(more.dataset)).train
     assert all(set(part.sidecar(name).ancestors) == set(train) for name in cases_in(part))
 
@@ -80,7 +81,8 @@ def test_with_and_without_are_two_fits(more: Workspace):
     fitted(more)
     with pytest.raises(UserError, match="was begun with unlabelled dataset Dataset602_More, not None"):
         fitted(more, unlabelled=None)
-    assert read_json(fitted(more, unlabelled=None, overwrite=True) / CONFIG, "").get("unlabelled") is None
+    assert "unlabelled" not in read_json(fitted(more, unlabelled=None, overwrite=True) / CONFIG, "")
+    assert make_set(more, "ft", num_cases=1, method="freetumor", healthy="601").manifest().unlabelled is None
     with pytest.raises(UserError, match="was begun with"):
         fitted(more)
 
