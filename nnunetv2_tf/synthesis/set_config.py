@@ -64,7 +64,9 @@ class SetConfig:
     # digest of what it learns from
     learnt_from: str | None = field(
         default=None,
-        metadata={DIFFERS: "other training or unlabelled scans, or another patch size (learnt_from), than now"},
+        metadata={
+            DIFFERS: "other training scans, other unlabelled ones, or another patch size (learnt_from), than now"
+        },
     )
     # which of the finished cases are kept, and by whom
     filter: Filter | None = field(
