@@ -10,74 +10,47 @@ its recipe's first eight lines, with what is kept of hosts on disk already; noth
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 
 import torch
 
-from benchmarks.coarse_time import make, read_and_write
+from benchmarks.coarse_time import make, read_and_write, tasks
 from benchmarks.commands import enter
 from benchmarks.ratios import Ratio, interleaved
 from benchmarks.starting_line import DATASET, HEALTHY, METHODS, PLANS
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.parallel import use_one_thread
-from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
-from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.case_maker import CaseTask
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.fit_result import learns
-from nnunetv2_tf.synthesis.fitting import find_fit
-from nnunetv2_tf.synthesis.host_pool import HostPool
-from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, hosts_for
+from nnunetv2_tf.synthesis.fitting import fit_for
+from nnunetv2_tf.synthesis.placing_pools import hosts_for
 from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.stored import Case
 
-LINES, PAIRS, SEED = 8, 16, 0
+PAIRS, SEED = 16, 0
 
 
-@dataclass(frozen=True)
-class Cases:
-    """The making of one method's cases."""
+def usable(todo: list[CaseTask]) -> list[CaseTask]:
+    """Make all cases once, so that what is kept of hosts is there; return those that came to be."""
+    todo[0].part.remove()
+    for task in todo:
+        make(task)
+    return [task for task in todo if task.part.sidecar_path(task.identifier).exists()]
 
-    method: SelectedMethod
-    hosts: HostPool
-    scratch: Path
-    todo: list[CaseTask] = field(default_factory=list)
 
-    def find_usable(self) -> None:
-        """Make all cases once, so that what is kept of hosts is there; go on with those that came to be."""
-        dataset = self.hosts.cohort.dataset
-        part = SetPart(dataset, "casetime" + self.method.name.replace("_", ""), self.hosts.cohort.fold)
-        part.remove()
-        fit = (
-            find_fit(self.hosts, self.method)
-            if isinstance(self.hosts, HealthyHostPool) and learns(self.method)
-            else None
-        )
-        for line in self.hosts.lines(LINES):
-            task = CaseTask(
-                host=self.hosts.cases[line.host],
-                site_builder=self.hosts.site_builder(line),
-                method=self.method,
-                part=part,
-                geometry_ancestors=tuple(self.hosts.cohort.files),
-                fit=fit,
-            )
-            make(task)
-            if part.sidecar_path(task.identifier).exists():
-                self.todo.append(task)
+def measured(todo: list[CaseTask], training: Mapping[str, Case], scratch: Path) -> Ratio:
+    """Return making over reading and writing."""
+    made, copied = cycle(todo), cycle(todo)
 
-    def ratio(self) -> Ratio:
-        """Return making over reading and writing."""
-        made, copied = cycle(self.todo), cycle(self.todo)
-        training = self.hosts.cohort.training
+    def reference() -> float:
+        task = next(copied)
+        donors = [training[name] for name in task.line.donors if name in training]
+        return read_and_write(task, donors, scratch)
 
-        def reference() -> float:
-            task = next(copied)
-            donors = [training[name] for name in task.line.donors if name in training]
-            return read_and_write(task, donors, self.scratch)
-
-        return interleaved(reference, lambda: make(next(made)), PAIRS)
+    return interleaved(reference, lambda: make(next(made)), PAIRS)
 
 
 def main() -> int:
@@ -95,12 +68,12 @@ def main() -> int:
         method = find_method(*name.split(":"))
         wanted = None if "real" in method.method_class.hosts else healthy
         cohort = Cohort(DATASET, plan, arguments.f, wanted)
+        hosts = hosts_for(method, cohort, SEED, {}, 1)
+        todo = usable(tasks(hosts, method, fit_for(hosts, method), "casetime" + method.name.replace("_", "")))
         with tempfile.TemporaryDirectory() as scratch:
-            cases = Cases(method, hosts_for(method, cohort, SEED, {}, 1), Path(scratch))
-            cases.find_usable()
-            ratio = cases.ratio()
-            print(f"{name}, {len(cases.todo)} cases: {ratio.median * ratio.reference:.2f} s; {ratio}", flush=True)
-            cases.todo[0].part.remove()
+            ratio = measured(todo, cohort.training, Path(scratch))
+        print(f"{name}, {len(todo)} cases: about {ratio.median * ratio.reference:.2f} s; {ratio}", flush=True)
+        todo[0].part.remove()
     return 0
 
 

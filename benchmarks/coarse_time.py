@@ -36,12 +36,13 @@ from nnunetv2_tf.io.array_cache import clear, entries
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.io.parallel import use_one_thread
-from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.case_maker import CaseTask, make_case
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import FitResult
+from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.native_volume import read_volume
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
@@ -62,12 +63,12 @@ def typed_in(dataset: Dataset, folder: Path) -> FitResult:
     return FitResult(find_method("tf_aug"), folder, baseline=None, digest="typed in", needed=())
 
 
-def tasks(hosts: HealthyHostPool, folder: Path) -> list[CaseTask]:
+def tasks(hosts: HostPool, method: SelectedMethod, fit: FitResult | None, set_name: str) -> list[CaseTask]:
     """Return what it takes to make the cases of a recipe's first lines."""
-    dataset, files = hosts.cohort.dataset, tuple(hosts.cohort.files)
-    fit, part = typed_in(dataset, folder), SetPart(dataset, "coarsetime", 0)
+    cohort = hosts.cohort
+    files, part = tuple(cohort.files), SetPart(cohort.dataset, set_name, cohort.fold)
     return [
-        CaseTask(hosts.cases[line.host], hosts.site_builder(line), fit.method, part, files, fit)
+        CaseTask(hosts.cases[line.host], hosts.site_builder(line), method, part, files, fit)
         for line in hosts.lines(LINES)
     ]
 
@@ -122,7 +123,9 @@ class Measurement:
     """Cases of a recipe's first lines, against reading and writing their files."""
 
     def __init__(self, hosts: HealthyHostPool, folder: Path) -> None:
-        self.todo, self.cache, self.folder = tasks(hosts, folder), hosts.cohort.cache.folder, folder
+        fit = typed_in(hosts.cohort.dataset, folder)
+        self.todo = tasks(hosts, fit.method, fit, "coarsetime")
+        self.cache, self.folder = hosts.cohort.cache.folder, folder
         self.donors = [[hosts.cohort.training[name] for name in task.line.donors] for task in self.todo]
         self.turns: Counter[str] = Counter()
         self.fill()  # intensities and appearances are measured once and kept

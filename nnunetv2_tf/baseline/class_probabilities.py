@@ -8,7 +8,6 @@ region and in none of those behind it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
@@ -44,7 +43,3 @@ class ClassProbabilities:
         absent = logsigmoid(-logits)
         behind = absent.flip(1).cumsum(1).flip(1) - absent
         return (logsigmoid(logits) + behind)[:, list(self.of_classes)]
-
-    def any_of(self, logits: Tensor) -> Tensor:
-        """Return (B, Z, Y, X): the log-probability of any of the classes."""
-        return torch.logsumexp(self(logits), dim=1)

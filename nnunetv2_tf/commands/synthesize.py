@@ -21,8 +21,8 @@ EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region), cutmix (a box does), tumorcp
 (a tumour is changed, moved and pasted; also in healthy scans): in labelled scans, nothing to learn;
 syntumor (handcrafted shapes in healthy scans, nothing to learn); tf_aug (coarse tumours in healthy scans), tf_gan
-(refined ones), pix2pix (whole brains of maps), freetumor (what a
-segmentor takes for tumour): fit them first, nnUNetv2_tf_fit -h;
+(refined ones), pix2pix (whole brains of maps), freetumor (what the baseline takes for tumours): fit them first,
+nnUNetv2_tf_fit -h;
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:

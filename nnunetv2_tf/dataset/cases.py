@@ -28,6 +28,12 @@ def dataset_json(dataset: Dataset) -> dict[str, Any]:
     return read_json(dataset.raw / "dataset.json", "every nnU-Net dataset has one.")
 
 
+def says_of_itself(dataset: Dataset, name: str) -> bool:
+    """Return whether dataset.json says so under our key `tf`: `n4` (its bias field is corrected), `unlabelled`."""
+    described = dataset_json(dataset).get("tf")
+    return isinstance(described, dict) and bool(described.get(name))
+
+
 def channel_names(dataset: Dataset) -> tuple[str, ...]:
     """Return the channels' names, in order."""
     names = dataset_json(dataset)["channel_names"]

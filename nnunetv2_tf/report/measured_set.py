@@ -17,11 +17,10 @@ from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.registration.affines import ways_to_scans
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.fit_result import learns
-from nnunetv2_tf.synthesis.fitting import find_fit
+from nnunetv2_tf.synthesis.fitting import fit_for
 from nnunetv2_tf.synthesis.free_sides import FreeSidePart, FreeSidePool
 from nnunetv2_tf.synthesis.host_pool import HostPool
-from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, hosts_for
+from nnunetv2_tf.synthesis.placing_pools import hosts_for
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -110,7 +109,7 @@ class MeasuredSet:
             return
         config, part = self.config, self.part
         method = find_method(config.method, config.preset)
-        fit = find_fit(self.hosts, method) if isinstance(self.hosts, HealthyHostPool) and learns(method) else None
+        fit = fit_for(self.hosts, method)
         if fit is not None and fit.digest != config.fit:
             raise UserError(
                 f"Set {part.set_name} of fold {part.fold} was made with another fit of {method.name} than there is "

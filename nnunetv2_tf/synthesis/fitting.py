@@ -24,7 +24,8 @@ from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.lookup import SelectedMethod, needed_by
 from nnunetv2_tf.synthesis.cohort import Cohort
-from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
+from nnunetv2_tf.synthesis.fit_result import FitResult, build_method, learns
+from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.training.distributed import Team
@@ -164,6 +165,11 @@ def fit_data(
         team=team or Team(),
         pool=pool,
     )
+
+
+def fit_for(hosts: HostPool, method: SelectedMethod) -> FitResult | None:
+    """Return the finished fit that makes a method's cases in these hosts; None where it learns nothing."""
+    return find_fit(hosts, method) if isinstance(hosts, HealthyHostPool) and learns(method) else None
 
 
 def find_fit(hosts: HealthyHostPool, method: SelectedMethod) -> FitResult:

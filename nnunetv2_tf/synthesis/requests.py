@@ -16,7 +16,7 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import FilterRule
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.fit_result import FitResult, learns
-from nnunetv2_tf.synthesis.fitting import FitJob, find_fit, usable_device
+from nnunetv2_tf.synthesis.fitting import FitJob, fit_for, usable_device
 from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, hosts_for
@@ -141,7 +141,7 @@ def _builder(
     request: SynthesizeRequest, fold: Fold, method: SelectedMethod, given: tuple[RecipeLine, ...] | None
 ) -> SetBuilder:
     hosts = request.hosts(fold, method, request.asked, request.num_processes)
-    fitted = find_fit(hosts, method) if isinstance(hosts, HealthyHostPool) and learns(method) else None
+    fitted = fit_for(hosts, method)
     return SetBuilder(
         part=SetPart(hosts.cohort.dataset, request.set_name, fold),
         method=method,

@@ -155,7 +155,7 @@ def check_same_channels(dataset: Dataset, healthy: Dataset) -> None:
         raise UserError(f"{dataset.name} is the labelled dataset; -healthy and -unlabelled name another one.")
     healthy_channels, channels = channel_names(healthy), channel_names(dataset)
     if [name.lower() for name in healthy_channels] != [name.lower() for name in channels]:
-        cure = "convert them again with the same -modalities." if is_unlabelled(healthy) else _again(dataset)
+        cure = "convert them again with the same -modalities." if is_unlabelled(healthy) else _convert_again(dataset)
         raise UserError(
             f"{healthy.raw / 'dataset.json'} has the channels {', '.join(healthy_channels)}, and {dataset.name} has "
             f"{', '.join(channels)}, in this order; {cure}"
@@ -171,14 +171,14 @@ def check_same_orientation(dataset: Dataset, healthy: Dataset, plans_name: str) 
     for case in raw_cases(healthy).values():
         stored = _orientation(case)
         if stored not in known:
-            cure = "turn them as those lie first." if is_unlabelled(healthy) else _again(dataset)
+            cure = "turn them as those lie first." if is_unlabelled(healthy) else _convert_again(dataset)
             raise UserError(
                 f"{case.images[0]} is stored as {stored}, the scans of {dataset.name} as "
                 f"{' or '.join(sorted(known))}; {cure}"
             )
 
 
-def _again(dataset: Dataset) -> str:
+def _convert_again(dataset: Dataset) -> str:
     return f"convert the healthy scans again with -reference {dataset.number}."
 
 

@@ -6,7 +6,7 @@ them, but not from scans of somebody who validates.
 
 from typing import NoReturn
 
-from nnunetv2_tf.dataset.cases import CaseFiles, dataset_json, raw_cases
+from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases, says_of_itself
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
@@ -18,8 +18,7 @@ NIFTI = (".nii", ".nii.gz")
 
 def is_unlabelled(dataset: Dataset) -> bool:
     """Return whether a dataset says of itself that its scans may show tumours that nobody has labelled."""
-    described = dataset_json(dataset).get("tf", {})
-    return isinstance(described, dict) and described.get("unlabelled") is True
+    return says_of_itself(dataset, "unlabelled")
 
 
 def check_healthy(healthy: Dataset) -> None:
@@ -33,7 +32,7 @@ def check_healthy(healthy: Dataset) -> None:
 
 def check_same_bias_field(dataset: Dataset, unlabelled: Dataset) -> None:
     """Raise when the bias field is corrected in one of both only, as far as they say."""
-    corrected = [bool((dataset_json(each).get("tf") or {}).get("n4", False)) for each in (dataset, unlabelled)]
+    corrected = [says_of_itself(each, "n4") for each in (dataset, unlabelled)]
     if corrected[0] is not corrected[1]:
         with_n4, without = (dataset, unlabelled) if corrected[0] else (unlabelled, dataset)
         raise UserError(

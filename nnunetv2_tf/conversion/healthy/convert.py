@@ -9,7 +9,7 @@ from nnunetv2_tf.conversion.folders import PASSED_OVER, listing
 from nnunetv2_tf.conversion.healthy.contact_sheet import write_contact_sheets
 from nnunetv2_tf.conversion.healthy.prepare_scans import LEFT_OUT, PreparationSettings, ScanOutcome, convert_scans
 from nnunetv2_tf.conversion.healthy.scans import Search, find_scans, without_scans
-from nnunetv2_tf.dataset.cases import channel_names, dataset_json
+from nnunetv2_tf.dataset.cases import channel_names, says_of_itself
 from nnunetv2_tf.dataset.folders import PREPARATION, Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -131,7 +131,7 @@ def _check_same_treatment(request: ConvertHealthyRequest) -> None:
     dataset = request.target.dataset
     if dataset is None:
         return
-    corrected = bool((dataset_json(dataset).get("tf") or {}).get("n4", False))
+    corrected = says_of_itself(dataset, "n4")
     if corrected and not request.n4:
         raise UserError(f"The bias field of {dataset.name} is corrected; treat the healthy scans alike, with -n4.")
     if request.n4 and not corrected:

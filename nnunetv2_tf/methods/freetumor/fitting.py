@@ -1,6 +1,7 @@
 """Training of FreeTumor. In: real cases, sites in hosts, the baseline. Out: generator.safetensors, logs, previews."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,4 +185,5 @@ def judges(baseline: Baseline, classes: Sequence[int]) -> tuple[torch.nn.Module,
     arguments = baseline.checkpoint()["init_args"]
     labels = PlansManager(arguments["plans"]).get_label_manager(arguments["dataset_json"])
     of_classes = ClassProbabilities.of(labels, classes)
-    return frozen(baseline.network()), Discriminator(single_output(baseline.network()), of_classes)
+    network = single_output(baseline.network())
+    return frozen(deepcopy(network)), Discriminator(network, of_classes)

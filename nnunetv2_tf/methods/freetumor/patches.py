@@ -20,7 +20,7 @@ from nnunetv2_tf.training.precision import to_device
 from nnunetv2_tf.training.real_patches import Spacing, affines_of, moved
 from nnunetv2_tf.working_space.stored import Case
 
-SITE, REAL_PLACE = 2, 3  # streams of random numbers
+SITE, BATCH = 2, 3  # streams of random numbers
 CENTRED = 1.0
 CLIPPED = 1.0  # mm, distances to tumours, which nothing here asks for
 HOST_VOLUMES = ("host", "tumour", "own", "soft", "texture", "body", "organ")
@@ -72,7 +72,7 @@ class Patches:
         """Return the batch of a step: stacked patches, and `place`, their index in the batch."""
         patches, seed = [], self.pieces.seed
         for place in range(self.batch):
-            rng = np.random.default_rng([seed, REAL_PLACE, step, place])
+            rng = np.random.default_rng([seed, BATCH, step, place])
             site = self.hosts.draw(step // self.steps, rng, step * self.batch + place)
             patches.append({**self.host(site, rng), **self.real(rng), "place": np.array(place)})
         return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
