@@ -10,11 +10,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.commands import enter, run
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import splits_file
-from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.standin.plans import write_small_plans
 
 DATASET = "Dataset508_Africa8"
@@ -24,6 +26,7 @@ ALL_PATCH, ALL_FEATURES = (56, 72, 56), (16, 32, 64, 128)
 STEERING = "Dataset531_AfricaSteer"
 FINAL = tuple(f"BraTS-SSA-{n:05d}-000" for n in (7, 14, 28, 46, 56, 57, 74, 78, 115, 117, 119, 121))
 STEERING_FOLDS = 3
+HIDDEN = 4  # of a fold's training cases, whose labels are hidden to see how well they are guessed
 # very probably one patient each
 SAME_PATIENT = {
     "P115": ("BraTS-SSA-00115-000", "BraTS-SSA-00121-000"),
@@ -78,6 +81,32 @@ def prepare_steering(root: Path) -> Dataset:
         write_json(splits_file(dataset), splits)
     _plan_small(dataset)
     return dataset
+
+
+def prepare_hidden(root: Path, fold: int) -> tuple[Dataset, Dataset]:
+    """Prepare a fold of the eighteen with four of its training cases unlabelled.
+
+    Returns:
+        a dataset of the fold's other cases with one fold, 0, and one of the four, without their labels
+    """
+    steering = prepare_steering(root)
+    split = read_json(splits_file(steering), "delete it.")[fold]
+    alone = [case for case in split["train"] if _group_of(case) == case]
+    hidden = set(np.random.default_rng([0, fold]).permutation(sorted(alone))[:HIDDEN].tolist())
+    seen = sorted({*split["train"], *split["val"]} - hidden)
+    labelled, unlabelled = (
+        Dataset(f"Dataset{532 + fold}_AfricaSeen{fold}"),
+        Dataset(f"Dataset{642 + fold}_Africa{fold}"),
+    )
+    if not labelled.raw.exists():
+        groups = _groups_file(root, seen)
+        _convert(labelled, _linked(root / f"seen_{fold}", [_scans() / case for case in seen]), "-groups", groups)
+        write_json(splits_file(labelled), [{"train": sorted(set(split["train"]) - hidden), "val": split["val"]}])
+    _convert(unlabelled, _linked(root / f"hidden_{fold}", [_scans() / case for case in sorted(hidden)]), "--unlabelled")
+    _plan_small(labelled)
+    options = ["-unlabelled", unlabelled.number, "-p", ALL_PLANS, "-c", "3d_fullres", "-np", "1"]
+    run("nnUNetv2_tf_preprocess_healthy", "-d", labelled.number, *options)
+    return labelled, unlabelled
 
 
 def _plan_small(dataset: Dataset) -> None:
