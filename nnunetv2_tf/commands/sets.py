@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.io.arguments import command_parser, parse_fold, positive
+from nnunetv2_tf.io.arguments import check_keep, command_parser, parse_fold, positive, share
 from nnunetv2_tf.io.errors import UserError, run_command
+from nnunetv2_tf.sets.names import BASELINE
 
 DESCRIPTION = """\
 Sets of synthetic cases of a dataset. A set has one name over all folds and one part per fold, because what a fold
@@ -24,6 +25,9 @@ examples:
       makes it usable for another configuration
   nnUNetv2_tf_sets -d 501 --export -s mine -o 701
       writes real and synthetic cases as a dataset of their own, for stock nnU-Net
+  nnUNetv2_tf_sets -d 501 --pseudolabel 602 -f 0 -tr TFBaselineTrainer_100epochs -device cuda
+      has the fold's baseline label the unlabelled scans of Dataset602 (nnUNetv2_tf_preprocess_healthy -unlabelled);
+      what it is sure of can then be a donor: nnUNetv2_tf_synthesize ... -pseudolabelled 602
   nnUNetv2_tf_sets -d 501 --remove -s mine
       deletes the set (with -f only that fold's part)
   nnUNetv2_tf_sets -d 501 --clear_kept
@@ -47,18 +51,38 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--export", action="store_true", help="write a standalone dataset for stock nnU-Net")
     action.add_argument("--remove", action="store_true", help="delete a set, or its part for a fold")
     action.add_argument("--clear_kept", action="store_true", help="delete what was kept only to be faster")
+    action.add_argument(
+        "--pseudolabel", metavar="UNLABELLED", help="label a dataset of unlabelled scans by the baseline"
+    )
     parser.add_argument("-s", metavar="SET", help="the set's name: lower-case letters and digits (tf100)")
     parser.add_argument("-f", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds: 0 1 2 ... or all")
     ancestry = parser.add_mutually_exclusive_group()
     ancestry.add_argument("-ancestors", type=Path, metavar="FILE", help="JSON {synthetic case: [real case, ...]}")
     ancestry.add_argument("--trust", action="store_true", help="ancestors are unknown; you answer for leaks yourself")
     parser.add_argument(
-        "-c", nargs="+", metavar="CONFIGURATION", help="configurations to preprocess (default: those of the real cases)"
-    )
+        "-c", nargs="+", metavar="CONFIGURATION",
+        help="configurations to preprocess (default: those of the real cases); with --pseudolabel: the baseline's "
+        "(default: 3d_fullres)",
+    )  # fmt: skip
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument("-o", type=int, metavar="ID", help="with --export: the new dataset's number")
     parser.add_argument("-name", help="with --export: the new dataset's name (default: of the old one and the set)")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
+    pseudo = parser.add_argument_group(
+        "pseudo-labels", "with --pseudolabel: which components of what a baseline predicts count as tumours"
+    )
+    pseudo.add_argument("-tr", metavar="TRAINER", help="whose finished training is the baseline (TFBaselineTrainer)")
+    pseudo.add_argument("-min_ml", type=float, metavar="ML", help="they have at least so many ml (default: 1)")
+    pseudo.add_argument(
+        "-confidence", type=share, metavar="P", help="mean probability of tumour in them at least (default: 0.8)"
+    )
+    pseudo.add_argument(
+        "-keep", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="share that is recognised once more, in a box around them: above LOW and up to HIGH (default: 0.7 1)",
+    )  # fmt: skip
+    pseudo.add_argument("--disable_tta", action="store_true", help="predict without mirroring: faster, less exact")
+    pseudo.add_argument("-device", choices=["cuda", "cpu"], help="where the baseline works (default: cpu)")
+    pseudo.add_argument("--overwrite", action="store_true", help="label anew what is labelled already")
     return parser
 
 
@@ -67,6 +91,7 @@ _TAKES = {  # action: (options it needs, options it takes besides)
     "preprocess": ("s", "f c p np"),
     "export": ("s o", "f p name"),
     "remove": ("s", "f"),
+    "pseudolabel": ("f", "c p tr min_ml confidence keep disable_tta device overwrite"),
     "clear_kept": ("", ""),
     None: ("", ""),
 }
@@ -115,10 +140,39 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     elif arguments.remove:
         manage.remove(manage.RemoveRequest(dataset=arguments.d, set_name=arguments.s, folds=folds))
+    elif arguments.pseudolabel:
+        _pseudolabel(arguments)
     elif arguments.clear_kept:
         print(manage.clear_kept(arguments.d))
     else:
         print(manage.table(arguments.d))
+
+
+def _pseudolabel(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.quality.pseudo_labels import Rules
+    from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
+
+    configurations = arguments.c or ["3d_fullres"]
+    if len(configurations) > 1:
+        raise UserError("One baseline labels the scans, and so one configuration; give one with -c.")
+    if arguments.min_ml is not None and not 0 <= arguments.min_ml < float("inf"):
+        raise UserError(f"-min_ml takes a volume of 0 ml or more, not {arguments.min_ml:g}.")
+    keep = arguments.keep and check_keep(*arguments.keep)
+    given = {"min_ml": arguments.min_ml, "confidence": arguments.confidence, "keep": keep}
+    pseudolabel(
+        PseudoLabelRequest(
+            dataset=arguments.d,
+            unlabelled=arguments.pseudolabel,
+            folds=tuple(arguments.f),
+            configuration=configurations[0],
+            plans=arguments.p,
+            trainer=arguments.tr or BASELINE,
+            rules=Rules(**{name: value for name, value in given.items() if value is not None}),
+            mirroring=not arguments.disable_tta,
+            device=arguments.device or "cpu",
+            overwrite=arguments.overwrite,
+        )
+    )
 
 
 def _check_options(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.io.arguments import add_method_arguments, check_seed, command_parser, positive
+from nnunetv2_tf.io.arguments import add_method_arguments, check_keep, check_seed, command_parser, positive
 from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"
     )
+    parser.add_argument(
+        "-pseudolabelled", metavar="DATASET",
+        help="dataset of unlabelled scans whose tumours are donors, too, as nnUNetv2_tf_sets --pseudolabel found them",
+    )  # fmt: skip
     parser.add_argument("-s", required=True, metavar="SET", help="the set's name: lower-case letters and digits")
     parser.add_argument(
         "-num_cases", type=positive, metavar="N", help="cases per fold (with -recipe, if left out: all its lines)"
@@ -107,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     quality.add_argument(
         "-tr", metavar="TRAINER",
-        help="with -filter: whose finished training is the baseline (that of the method's fit, else TFBaselineTrainer)",
+        help="with -filter or -pseudolabelled: whose finished training is the baseline (that of the method's fit, "
+        "else TFBaselineTrainer)",
     )  # fmt: skip
     parser.add_argument(
         "--overwrite", action="store_true", help="delete the folds' parts of this set and make them anew"
@@ -153,6 +158,7 @@ def _run(arguments: argparse.Namespace) -> None:
             share=Share(arguments.num_parts, arguments.part_id),
             num_processes=arguments.np,
             keep=keep,
+            pseudolabelled=arguments.pseudolabelled,
             trainer=arguments.tr,
         )
     )
@@ -161,14 +167,12 @@ def _run(arguments: argparse.Namespace) -> None:
 def _kept_band(arguments: argparse.Namespace) -> tuple[float, float] | None:
     """Return the band of shares that the filter keeps; None without a filter."""
     if not arguments.filter:
-        for option in ("keep", "tr"):
-            if getattr(arguments, option) is not None:
-                raise UserError(f"-{option} says how to filter; give -filter too, or leave -{option} out.")
+        if arguments.keep is not None:
+            raise UserError("-keep says how to filter; give -filter too, or leave -keep out.")
+        if arguments.tr is not None and arguments.pseudolabelled is None:
+            raise UserError("-tr says who filters; give -filter or -pseudolabelled too, or leave -tr out.")
         return None
-    low, high = arguments.keep or (0.7, 1.0)
-    if not 0 <= low < high <= 1:
-        raise UserError(f"-keep takes two shares, 0 to 1 and the lower first, not {low:g} {high:g}.")
-    return low, high
+    return check_keep(*(arguments.keep or (0.7, 1.0)))
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 
 NNUNET_SEED = 12345  # that nnU-Net draws its splits with
+Patient = tuple[str, str]  # ("group", its name), or ("case", the name of a case that is in no group)
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ class Groups:
             return f"WARNING: groups.json names {len(unknown)} cases that the dataset lacks: {shown}"
         return f"groups.json: {len(set(self.group_of.values()))} groups over {len(self.group_of)} cases."
 
-    def __getitem__(self, case: str) -> tuple[str, str]:
+    def __getitem__(self, case: str) -> Patient:
         """Return the group of a case; a case without a group is told apart from a group that has its name."""
         return ("group", self.group_of[case]) if case in self.group_of else ("case", case)
 
     def together(self, cases: Iterable[str]) -> list[list[str]]:
         """Return these cases in sorted order, those of one group in one list."""
-        members: dict[tuple[str, str], list[str]] = defaultdict(list)
+        members: dict[Patient, list[str]] = defaultdict(list)
         for case in sorted(cases):
             members[self[case]].append(case)
         return list(members.values())
@@ -78,6 +79,16 @@ class Groups:
         """Return a training and a validation case of the same group; None if the split keeps all groups whole."""
         training = {self[case]: case for case in reversed(split.train)}
         return next(((training[self[case]], case) for case in split.val if self[case] in training), None)
+
+
+def same_patient(one: Patient, other: Patient) -> bool:
+    """Tell whether cases of two datasets may be of one patient.
+
+    Where one of them is in no group, its name tells: it is called like the other's group, and goes on.
+    """
+    shorter, longer = sorted((one[1], other[1]), key=len)
+    alike = longer == shorter or longer.startswith((f"{shorter}-", f"{shorter}_"))
+    return one == other or (alike and "case" in (one[0], other[0]))
 
 
 def fold_split(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> Split:

@@ -37,6 +37,10 @@ class Sidecar:
     controls: Mapping[str, Any]
     seed: int | None
     versions: Mapping[str, str]
+    # donors that are unlabelled scans, whose tumours a baseline has labelled
+    pseudo_donors: tuple[str, ...] = field(default=(), metadata={ONLY_IF_SET: True})
+    # unlabelled scans that it, or what made it, descends from, by dataset and name: their patients, as Groups tells
+    unlabelled: Mapping[str, tuple[str, str]] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
 
     def __post_init__(self) -> None:
         if self.ancestors != "unknown" and not set(self.donors) <= set(self.ancestors):
@@ -79,6 +83,15 @@ class BaselineUse:
 
 
 @dataclass(frozen=True)
+class PseudoUse:
+    """Unlabelled scans with tumours that a baseline has labelled."""
+
+    dataset: str
+    baseline: BaselineUse
+    labels: str  # digest of what it labelled
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The cases of one fold's part of a set, and what made them."""
 
@@ -95,6 +108,7 @@ class Manifest:
     versions: Mapping[str, str]
     cases: tuple[CaseEntry, ...]
     unlabelled: str | None = field(default=None, metadata={ONLY_IF_SET: True})  # scans that it learnt from, too
+    pseudo_labels: PseudoUse | None = field(default=None, metadata={ONLY_IF_SET: True})  # donors besides real cases
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:

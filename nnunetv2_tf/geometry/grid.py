@@ -75,6 +75,10 @@ class Grid:
         z, y, x = (np.array(self.native_spacing) * factor).tolist()
         return z, y, x
 
+    def upright(self, picture: np.ndarray) -> np.ndarray:
+        """Return a slice (Y, X) turned so that the front of the body is up, for scans cut across the body."""
+        return picture[::-1] if self.affine[1, 1] < 0 else picture
+
 
 def sideways_axis(grid: np.ndarray) -> int:
     """Return which axis (Z, Y, X) of an array runs from left to right.

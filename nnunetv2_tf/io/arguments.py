@@ -43,6 +43,24 @@ def check_seed(seed: int | None) -> None:
         raise UserError(f"A seed is 0 or more, not {seed}.")
 
 
+def check_keep(low: float, high: float) -> tuple[float, float]:
+    """Return the band of shares that -keep names; raise when it is none."""
+    if not 0 <= low < high <= 1:
+        raise UserError(f"-keep takes two shares, 0 to 1 and the lower first, not {low:g} {high:g}.")
+    return low, high
+
+
+def share(text: str) -> float:
+    """Return the number from 0 to 1 that a text holds."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"this is a number from 0 to 1, not {text!r}")
+    return number
+
+
 def gigabytes(text: str) -> float:
     """Return the size of at least 0 that a text holds."""
     try:

@@ -35,7 +35,9 @@ def to_json(record: Any) -> Any:
 
 
 def _left_out(entry: dataclasses.Field, value: Any) -> bool:
-    return entry.metadata.get(ONLY_IF_SET, False) and value == entry.default
+    if not entry.metadata.get(ONLY_IF_SET, False):
+        return False
+    return value == (entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory())
 
 
 def from_json(kind: type[Record], value: Any) -> Record:

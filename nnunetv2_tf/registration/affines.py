@@ -85,13 +85,8 @@ def ways_to_scans(dataset: Dataset, healthy: Dataset, files: Mapping[str, CaseFi
         healthy: of the healthy ones
         files: the real cases to look at, by identifier
     """
-    path = healthy.raw / PREPARATION
-    if not path.exists():
-        return {}
-    order, number = read_json(path, CONVERT), dataset.number
-    if not isinstance(order, dict):
-        raise UserError(f"{path} does not say how the scans were made; {CONVERT}")
-    if str(order.get("reference")) not in (dataset.name, number, str(int(number))):
+    order = _laid_upon(dataset, healthy)
+    if order is None:
         return {}
     fold = order.get("fold")
     affines = _read(affines_file(dataset, fold))
@@ -102,6 +97,37 @@ def ways_to_scans(dataset: Dataset, healthy: Dataset, files: Mapping[str, CaseFi
         if name in affines and affines[name][1] != case_digest(case):
             raise UserError(f"The files of {name} have changed since they were laid upon the reference; {CONVERT}")
     return {name: affine for name, (affine, _) in affines.items()}
+
+
+def check_shares_space(dataset: Dataset, healthy: Dataset, others: Dataset) -> None:
+    """Raise when other scans, for which there are no affines, may not lie where healthy ones do.
+
+    Args:
+        dataset: of the real cases
+        healthy: of the healthy scans
+        others: of the others
+    """
+    order, other_order = _laid_upon(dataset, healthy), _laid_upon(dataset, others)
+    if order is None or (other_order is not None and other_order.get("fold") == order.get("fold")):
+        return
+    grid = sitk.DICOMOrient(grid_of(reference_file(dataset, order.get("fold"))), ORIENTATION)
+    for case in raw_cases(others).values():
+        if not _on_grid(case, grid):
+            raise UserError(
+                f"{case.images[0]} does not lie upon the reference of {healthy.name}; convert {others.name} with "
+                f"nnUNetv2_tf_convert_healthy -reference {dataset.number}, as the healthy scans."
+            )
+
+
+def _laid_upon(dataset: Dataset, healthy: Dataset) -> dict[str, Any] | None:
+    """Return how scans were laid upon a dataset's reference; None where they were not."""
+    path = healthy.raw / PREPARATION
+    if not path.exists():
+        return None
+    order, number = read_json(path, CONVERT), dataset.number
+    if not isinstance(order, dict):
+        raise UserError(f"{path} does not say how the scans were made; {CONVERT}")
+    return order if str(order.get("reference")) in (dataset.name, number, str(int(number))) else None
 
 
 def _on_grid(case: CaseFiles, grid: sitk.Image) -> bool:

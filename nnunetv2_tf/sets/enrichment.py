@@ -152,7 +152,10 @@ def warnings(sidecars: Sequence[Sidecar]) -> list[str]:
     """Return sentences about what the check for leaks cannot know about these cases."""
     unknown = sum(sidecar.ancestors == "unknown" for sidecar in sidecars)
     none = sum(not sidecar.ancestors for sidecar in sidecars)
+    pseudo = sum(bool(sidecar.pseudo_donors) for sidecar in sidecars)
     sentences = []
+    if pseudo:
+        sentences.append(f"The tumours of {pseudo} come from unlabelled scans, in which a baseline found them.")
     if unknown:
         sentences.append(
             f"WARNING: the ancestors of {unknown} are unknown (--trust), so nobody checked them for leaks."

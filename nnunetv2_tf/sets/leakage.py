@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from nnunetv2_tf.dataset.folds import Groups, Split
+from nnunetv2_tf.dataset.folds import Groups, Split, same_patient
 from nnunetv2_tf.dataset.provenance import Sidecar
 
 
@@ -20,8 +20,8 @@ def find_leaks(
 ) -> list[Leak]:
     """Return the leaks among synthetic cases that are to train with the training cases of `split`.
 
-    An ancestor leaks when a case of its group validates. One that the dataset does not have cannot be checked, and is
-    refused. Unknown ancestors (--trust) pass: the user vouches for them.
+    An ancestor leaks when a case of its group validates, and so does an unlabelled scan. An ancestor that the dataset
+    does not have cannot be checked, and is refused. Unknown ancestors (--trust) pass: the user vouches for them.
 
     Args:
         sidecars: of the synthetic cases
@@ -39,6 +39,13 @@ def find_leaks(
                 leaks.append(Leak(sidecar.case, f"its ancestor {ancestor} is no case of this dataset"))
             elif groups[ancestor] in validating:
                 leaks.append(Leak(sidecar.case, _reason(ancestor, validating[groups[ancestor]], groups)))
+        for scan, patient in sidecar.unlabelled.items():
+            name = scan.rpartition("/")[2]
+            for case in () if everything_trains else split.val:
+                if name == case or same_patient(groups[case], patient):
+                    reason = f"it descends from the unlabelled scan {scan}, of the patient of {case}, which validates"
+                    leaks.append(Leak(sidecar.case, reason))
+                    break
     return leaks
 
 

@@ -19,6 +19,7 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import Acceptance, RejectedLineError
 from nnunetv2_tf.synthesis.compose import Composed, compose
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
+from nnunetv2_tf.synthesis.pseudo_donors import PseudoDonors
 from nnunetv2_tf.synthesis.site_builder import BuiltSite, SiteBuilder, UnusableLineError
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.working_space.stored import Case, OpenCase
@@ -36,6 +37,7 @@ class CaseTask:
     fit: FitResult | None = None  # None: a method that learns nothing
     acceptance: Acceptance | None = None  # None: the case is taken as it is
     device: str = "cpu"
+    pseudo: PseudoDonors | None = None  # donors besides real cases
 
     @property
     def line(self) -> RecipeLine:
@@ -73,6 +75,11 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
     line, host = task.line, task.host.open()
     built, edited = edited_site(task, host)
     ancestors, quality = built.ancestors, {}
+    unlabelled, pseudo_donors = {} if task.fit is None else dict(task.fit.scans), ()
+    if task.pseudo is not None:
+        pseudo_donors = tuple(name for name in line.donors if name in task.pseudo.cases)
+        ancestors = (ancestors - set(pseudo_donors)) | task.pseudo.ancestors
+        unlabelled |= task.pseudo.patients
     if task.acceptance is not None:
         ancestors |= task.acceptance.ancestors
         quality = {"quality": task.acceptance.figures(host, built, edited, task.device)}
@@ -90,6 +97,8 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
         controls={**edited.controls, **built.controls, **measured, **quality},
         seed=line.seed,
         versions=versions(),
+        pseudo_donors=pseudo_donors,
+        unlabelled=unlabelled,
     )
     return composed, sidecar
 

@@ -1,6 +1,6 @@
 """What a fold may use: its real training cases and the healthy ones, read once and shared by all that asks for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,8 +13,9 @@ from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.array_cache import ArrayCache
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.registration.affines import ways_to_scans
+from nnunetv2_tf.registration.affines import check_shares_space, ways_to_scans
 from nnunetv2_tf.synthesis.patients_mass_effect import observed_strengths
+from nnunetv2_tf.synthesis.pseudo_donors import PseudoDonors
 from nnunetv2_tf.tumours.bank import Bank, bank_from_cases
 from nnunetv2_tf.tumours.recipe import CohortNames
 from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps
@@ -28,7 +29,13 @@ class Cohort:
     """The cases of one fold, with or without a healthy dataset."""
 
     def __init__(
-        self, dataset: Dataset, plan: Plan, fold: Fold, healthy: Dataset | None = None, kept_gb: float = 0.0
+        self,
+        dataset: Dataset,
+        plan: Plan,
+        fold: Fold,
+        healthy: Dataset | None = None,
+        kept_gb: float = 0.0,
+        pseudo: PseudoDonors | None = None,
     ) -> None:
         """Set up.
 
@@ -38,8 +45,9 @@ class Cohort:
             fold: its training cases are the cohort's
             healthy: the dataset of healthy scans; None: there are none
             kept_gb: of what is computed again and again of hosts may be kept on disk; 0: nothing is, or looked for
+            pseudo: unlabelled scans with tumours that a baseline has labelled, whose tumours count as the cohort's
         """
-        self.dataset, self.plan, self.fold, self.healthy = dataset, plan, fold, healthy
+        self.dataset, self.plan, self.fold, self.healthy, self.pseudo = dataset, plan, fold, healthy, pseudo
         self.cache = ArrayCache(dataset.preprocessed / "tf" / KEPT, kept_gb)
         self._strengths: tuple[float, ...] | None = None
 
@@ -80,6 +88,16 @@ class Cohort:
         cases = healthy_cases(self.dataset, self.healthy, self.plan)
         return {case.identifier: replace(case, cache=self.cache) for case in cases}
 
+    @cached_property
+    def donors(self) -> Mapping[str, Case]:
+        """Whose tumours may be used: training cases, where they have any, and pseudo-labelled scans."""
+        pseudo = {} if self.pseudo is None else self.pseudo.cases
+        return {**self.training, **{name: replace(case, cache=self.cache) for name, case in pseudo.items()}}
+
+    def with_pseudo(self, pseudo: PseudoDonors) -> "Cohort":
+        """Return the same with pseudo-labelled donors besides."""
+        return Cohort(self.dataset, self.plan, self.fold, self.healthy, self.cache.most_gb, pseudo)
+
     @property
     def healthy_stamps(self) -> Mapping[str, str]:
         """Digests of the healthy scans' arrays, by identifier."""
@@ -93,7 +111,8 @@ class Cohort:
         """Who may be host and donor."""
         groups = {name: case.group for name, case in self.training.items()}
         donors = [name for name, case in self.training.items() if case.has_tumour()]
-        return CohortNames(groups, donors, list(self.healthy_cases))
+        pseudo = {name: case.group for name, case in self.donors.items() if name not in groups}
+        return CohortNames(groups, donors, list(self.healthy_cases), pseudo)
 
     @cached_property
     def roles(self) -> LabelRoles:
@@ -119,11 +138,17 @@ class Cohort:
 
     @cached_property
     def tumours(self) -> Bank:
-        """The training cases' tumours, which may be none, and where brains lie."""
+        """The donors' tumours, which may be none, and where brains lie."""
         affines = {} if self.healthy is None else ways_to_scans(self.dataset, self.healthy, self.training_files)
-        bank = bank_from_cases(list(self.training.values()), affines)
+        bank = bank_from_cases(list(self.donors.values()), affines)
         if self.healthy is not None:
-            self._check_same_space(bank, self.healthy)
+            cure = f"convert the healthy scans with -reference {self.dataset.number}."
+            self._check_same_space(bank, list(self.healthy_cases.values()), self.healthy, cure)
+        if self.pseudo is not None:
+            scans = self.pseudo.dataset
+            if self.healthy is not None:
+                check_shares_space(self.dataset, self.healthy, scans)
+            self._check_same_space(bank, list(self.pseudo.cases.values()), scans, "they must share one space.")
         return bank
 
     def observed_strengths(self, num_processes: int) -> tuple[float, ...]:
@@ -132,16 +157,15 @@ class Cohort:
             self._strengths = observed_strengths(list(self.training.values()), self.tumours.diffuse, num_processes)
         return self._strengths
 
-    def _check_same_space(self, bank: Bank, healthy: Dataset) -> None:
-        """Raise when the healthy brains lie elsewhere than the real ones."""
-        opened = (case.open() for case in self.healthy_cases.values())
-        case = next((case for case in opened if case.organ().any()), None)
+    def _check_same_space(self, bank: Bank, cases: Sequence[Case], others: Dataset, cure: str) -> None:
+        """Raise when the brains of another dataset lie elsewhere than the real ones."""
+        case = next((case for case in (case.open() for case in cases) if case.organ().any()), None)
         if case is None:
-            raise UserError(f"No scan of {healthy.name} has any of its label, the organ; convert them again.")
+            raise UserError(f"No scan of {others.name} has any of its label, the organ; convert them again.")
         centre = case.grid.affine @ [*np.argwhere(case.organ()).mean(axis=0), 1]
         away = np.abs(centre[:3] - bank.extent.mean(axis=0)) / np.diff(bank.extent, axis=0)[0]
         if away.max() > APART:
             raise UserError(
-                f"The brains of {healthy.name} lie elsewhere than those of {self.dataset.name}, by more than half "
-                f"their size ({case.identifier}); convert the healthy scans with -reference {self.dataset.number}."
+                f"The brains of {others.name} lie elsewhere than those of {self.dataset.name}, by more than half "
+                f"their size ({case.identifier}); {cure}"
             )

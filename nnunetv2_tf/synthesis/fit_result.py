@@ -1,14 +1,18 @@
 """What a fit has left in its folder, and methods made ready by it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import Patient
 from nnunetv2_tf.dataset.provenance import BaselineUse
 from nnunetv2_tf.methods.base import Learner, Method
 from nnunetv2_tf.methods.lookup import SelectedMethod
+from nnunetv2_tf.working_space.unlabelled import named_in, patients_in
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,15 @@ class FitResult:
     digest: str  # of its settings and its files
     needed: tuple["FitResult", ...]  # the fits that it builds on
     unlabelled: str | None = None  # the dataset of unlabelled scans that it learnt from, too
+
+    @cached_property
+    def scans(self) -> Mapping[str, Patient]:
+        """The unlabelled scans that it, or what it builds on, learnt from: their patients."""
+        before = {name: patient for fit in self.needed for name, patient in fit.scans.items()}
+        if self.unlabelled is None:
+            return before
+        dataset = Dataset.find(self.unlabelled)
+        return before | named_in(dataset, patients_in(dataset))
 
     def load(self, device: torch.device) -> Method:
         """Return the method, ready to edit."""

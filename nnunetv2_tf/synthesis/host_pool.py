@@ -57,4 +57,4 @@ class RealHostPool(HostPool):
 
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return the builder with the line's donors."""
-        return RealSiteBuilder(line, {name: self.cohort.training[name] for name in line.donors})
+        return RealSiteBuilder(line, {name: self.cohort.donors[name] for name in line.donors})

@@ -4,7 +4,7 @@ An overview also shows some cases that were rejected, with the reason; they are 
 """
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class _View:
         self, image: np.ndarray, where: np.ndarray, slice_: int, title: str = "", outline: np.ndarray | None = None
     ) -> Panel:
         """Return the picture of a slice, black outside `where`."""
-        upright = _upright(self.host)
+        upright = self.host.grid.upright
         picture = np.where(where[slice_], image[slice_], self.span[0])
         return Panel(upright(picture), self.span, None if outline is None else upright(outline[slice_]), title)
 
@@ -116,9 +116,3 @@ def _rejected(builder: SetBuilder, line: RecipeLine) -> Iterator[Panel]:
 def _largest(places: np.ndarray) -> int:
     """Return the slice with most places."""
     return int(places.sum(axis=(1, 2)).argmax())
-
-
-def _upright(case: OpenCase) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that turns a slice so that the front of the body is up, for scans cut across the body."""
-    to_the_back = case.grid.affine[1, 1]
-    return lambda picture: picture[::-1] if to_the_back < 0 else picture

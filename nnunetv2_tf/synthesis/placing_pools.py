@@ -64,23 +64,23 @@ class PlacingHostPool(HostPool):
 
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return the builder with the tumours of the line's donors."""
-        training = self.cohort.training
+        cohort = self.cohort
         return PlacedSiteBuilder(
             line=line,
             bank=self.bank.restricted_to(line.donors),
-            donors={name: training[name] for name in line.donors if name in training},
+            donors={name: cohort.donors[name] for name in line.donors if name in cohort.donors},
             appearance_source=self._appearance_source(line.donors[0]),
             sampling=self.sampling,
-            training=tuple(training),
+            training=tuple(cohort.training),
             asked=self.asked,
-            class_names={value: name for name, value in self.cohort.class_values.items()},
+            class_names={value: name for name, value in cohort.class_values.items()},
         )
 
     def sampler_for(self, host: Case, without: Collection[str] = ()) -> TumourSampler:
         """Return what a host's tumours are drawn by: neither its own nor those of some other cases."""
-        training = self.cohort.training
-        donors = [name for name, case in training.items() if case.group != host.group and name not in without]
-        if len(donors) == len(training):
+        known = self.cohort.donors
+        donors = [name for name, case in known.items() if case.group != host.group and name not in without]
+        if len(donors) == len(known):
             return self.sampler
         return replace(self.sampler, bank=self.sampler.bank.restricted_to(donors))
 
@@ -156,7 +156,7 @@ class PatientHostPool(PlacingHostPool):
                 "would come to lie in the air; name its labels in dataset.json under tf, organ."
             )
         stamps = {name: digest([cohort.plan.stamp, case_digest(case.files)]) for name, case in self.cases.items()}
-        patients = {name: case.group for name, case in cohort.training.items()}
+        patients = {name: case.group for name, case in cohort.donors.items()}
         return RecipeCache(self.sampler, self.cases, stamps, self.seed, self._recipe_folder, patients)
 
 
@@ -210,7 +210,7 @@ class HealthyHostPool(PlacingHostPool):
     def _sampled(
         self, cases: Mapping[str, Case], with_donors: bool, rng: np.random.Generator, without: Collection[str]
     ) -> Site:
-        names, reasons, training = sorted(cases), [], self.cohort.training
+        names, reasons, donors = sorted(cases), [], self.cohort.donors
         for _ in range(TRIED if names else 0):
             drawn = cases[names[rng.integers(len(names))]]
             case, sampler = drawn.open(), self.sampler_for(drawn, without)
@@ -222,7 +222,7 @@ class HealthyHostPool(PlacingHostPool):
             else:
                 is_patient = isinstance(drawn, FreeSide)  # whose looks are real already
                 source = None if is_patient else self._appearance_source(placed.tumours[0].donor)
-                site = placed_site(case, host, placed, training if with_donors else None)
+                site = placed_site(case, host, placed, donors if with_donors else None)
                 site = site if source is None else with_appearance(site, case, source, keep=False)[0]
                 return grow(site, host, self.bank, self.sampling, sampler.strength(rng)).site
         where = "healthy scans" if cases is self.cases else "sides that are free of tumour"
@@ -235,7 +235,7 @@ class HealthyHostPool(PlacingHostPool):
 
     def _appearance_source(self, donor: str) -> Case | None:
         """Return the case that a host is to look like: the first donor, so that both are of one scanner."""
-        return self.cohort.training[donor] if self._harmonises else None
+        return self.cohort.donors[donor] if self._harmonises else None
 
     @property
     def _harmonises(self) -> bool:

@@ -1,7 +1,7 @@
 """What nnUNetv2_tf_fit and nnUNetv2_tf_synthesize do. In: a request. Out: fits, sets, and a sentence on the screen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nnunetv2_tf.synthesis.fitting import FitJob, fit_for, usable_device
 from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.pictures import write_overview, write_preview
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, hosts_for
+from nnunetv2_tf.synthesis.pseudo_donors import pseudo_donors
 from nnunetv2_tf.synthesis.quality_table import write_quality
 from nnunetv2_tf.synthesis.real_passes import real_passes
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
@@ -75,7 +76,9 @@ class SynthesizeRequest(MethodRequest):
     share: Share = field(default_factory=Share)
     num_processes: int = 1
     keep: tuple[float, float] | None = None  # shares that the filter keeps; None: no filter
-    trainer: str | None = None  # whose finished training filters; None: the one that the method was fitted by
+    pseudolabelled: str | None = None  # id or name of a dataset of unlabelled scans that are donors, too
+    # whose finished training filters, or has labelled these; None: the one that the method was fitted by
+    trainer: str | None = None
 
 
 def fit(request: FitRequest) -> None:
@@ -142,6 +145,12 @@ def _builder(
 ) -> SetBuilder:
     hosts = request.hosts(fold, method, request.asked, request.num_processes)
     fitted = fit_for(hosts, method)
+    baseline = _asked_baseline(request, hosts, fitted)
+    if request.pseudolabelled is not None:
+        if method.shapes is not None:
+            raise UserError(f"The tumours of {method.name} are shapes, and nobody's; leave -pseudolabelled out.")
+        pseudo = pseudo_donors(baseline, Dataset.find(request.pseudolabelled), hosts.cohort.plan)
+        hosts = replace(hosts, cohort=hosts.cohort.with_pseudo(pseudo))
     return SetBuilder(
         part=SetPart(hosts.cohort.dataset, request.set_name, fold),
         method=method,
@@ -151,12 +160,12 @@ def _builder(
         given=given,
         num_processes=request.num_processes,
         device=request.device,
-        filter=None if request.keep is None else FilterRule(_filtering(request, hosts, fitted), request.keep),
+        filter=None if request.keep is None else FilterRule(baseline, request.keep),
     )
 
 
-def _filtering(request: SynthesizeRequest, hosts: HostPool, fitted: FitResult | None) -> Baseline:
-    """Return the baseline that filters: the one asked for, else that of the fit, else the usual one."""
+def _asked_baseline(request: SynthesizeRequest, hosts: HostPool, fitted: FitResult | None) -> Baseline:
+    """Return the baseline that filters, or has labelled: the one asked for, else that of the fit, else the usual."""
     trainer = request.trainer
     if trainer is None:
         trainer = BASELINE if fitted is None or fitted.baseline is None else fitted.baseline.trainer

@@ -131,10 +131,8 @@ class SetBuilder:
 
     def made_case(self, line: RecipeLine) -> Case:
         """Return the finished and preprocessed case of a line."""
-        plan = self.hosts.cohort.plan
+        plan, dataset, files = self.hosts.cohort.plan, self.part.dataset, self._files(line)
         folder = self.part.preprocessed(plan.data_identifier)
-        dataset = self.part.dataset
-        files = self._files(line)
         return Case(dataset, plan, files, ("case", files.identifier), LabelRoles.read(dataset), folder)
 
     @property
@@ -218,8 +216,9 @@ class SetBuilder:
             sidecar = self.part.sidecar(case)
         except UserError:
             return None
-        recorded = (sidecar.line, sidecar.host, sidecar.donors, sidecar.seed)
-        if recorded != (line.index, line.host, line.donors_among(sidecar.ancestors), line.seed):
+        donors = (line.donors_among(sidecar.ancestors), line.donors_among(self.hosts.cohort.names.pseudo))
+        recorded = (sidecar.line, sidecar.host, (sidecar.donors, sidecar.pseudo_donors), sidecar.seed)
+        if recorded != (line.index, line.host, donors, line.seed):
             return None
         transforms = sidecar.controls.get("transforms")
         placed = line.healthy_host is not None or transforms is not None
@@ -263,6 +262,7 @@ class SetBuilder:
             fit=self.fit,
             acceptance=self.acceptance,
             device=self.device,
+            pseudo=hosts.cohort.pseudo,
         )
 
     def _write_manifest(self, lines: Sequence[RecipeLine]) -> None:
@@ -289,6 +289,7 @@ class SetBuilder:
             healthy=self.config.healthy,
             baseline=self.config.baseline,
             unlabelled=self.config.unlabelled,
+            pseudo_labels=self.config.pseudo_labels,
             versions=versions(),
             cases=entries,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.dataset.provenance import BaselineUse
+from nnunetv2_tf.dataset.provenance import BaselineUse, PseudoUse
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
@@ -61,6 +61,10 @@ class SetConfig:
     )
     # the dataset of unlabelled scans that a method learns from, too
     unlabelled: str | None = field(default=None, metadata={DIFFERS: "unlabelled dataset {}, not {}", ONLY_IF_SET: True})
+    # unlabelled scans that are donors, too
+    pseudo_labels: PseudoUse | None = field(
+        default=None, metadata={DIFFERS: "pseudo-labelled donors {}, not {}", ONLY_IF_SET: True}
+    )
     # digest of what it learns from
     learnt_from: str | None = field(
         default=None,
@@ -106,6 +110,7 @@ class SetConfig:
             learnt_from=learnt_from,
             filter=filter_,
             unlabelled=unlabelled,
+            pseudo_labels=cohort.pseudo and cohort.pseudo.use,
             **hosts.settings,
         )
 

@@ -97,11 +97,16 @@ class RecipeLine:
 
 @dataclass(frozen=True)
 class CohortNames:
-    """Who may be host and donor: a fold's training cases and the healthy ones."""
+    """Who may be host and donor: a fold's training cases, the healthy ones, and pseudo-labelled ones."""
 
     groups: Mapping[str, tuple[str, str]]  # real case: its patient
     donors: Sequence[str]  # the real cases that have a tumour
     healthy: Sequence[str] = ()  # if any, they are the hosts
+    pseudo: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # unlabelled scans with a tumour: their patient
+
+    def patient(self, donor: str) -> tuple[str, str]:
+        """Return whom a donor's scan is of."""
+        return self.pseudo[donor] if donor in self.pseudo else self.groups[donor]
 
 
 def draw_line(cohort: CohortNames, seed: int, index: int) -> RecipeLine:
@@ -109,7 +114,7 @@ def draw_line(cohort: CohortNames, seed: int, index: int) -> RecipeLine:
     if not cohort.groups:
         raise UserError("No real case trains in this fold; check splits_final.json.")
     real = in_turn(cohort.groups, [seed, REAL], index)
-    donors = [name for name in sorted(cohort.donors) if cohort.groups[name] != cohort.groups[real]]
+    donors = [name for name in sorted((*cohort.donors, *cohort.pseudo)) if cohort.patient(name) != cohort.groups[real]]
     if not donors:
         patients = len(set(cohort.groups.values()))
         raise UserError(
@@ -182,18 +187,18 @@ def check_recipe(lines: Sequence[RecipeLine], cohort: CohortNames, path: Path, i
             whose = "is no case of the healthy dataset" if cohort.healthy else "does not train in this fold"
             raise UserError(f"{where} uses {host}, which {whose}; use its cases only.")
         for tumour in line.tumours:
-            if tumour.donor not in cohort.groups:
+            if tumour.donor not in cohort.groups and tumour.donor not in cohort.pseudo:
                 raise UserError(
                     f"{where} uses {tumour.donor}, which does not train in this fold; use its training cases only."
                 )
-            if tumour.donor not in cohort.donors:
+            if tumour.donor not in cohort.donors and tumour.donor not in cohort.pseudo:
                 raise UserError(f"{where}: donor {tumour.donor} has no tumour; choose another.")
             if in_place and not cohort.healthy:
                 _check_for_real_hosts(tumour, host, cohort, where)
 
 
 def _check_for_real_hosts(tumour: DonorTumour, host: str, cohort: CohortNames, where: str) -> None:
-    if cohort.groups[tumour.donor] == cohort.groups[host]:
+    if cohort.patient(tumour.donor) == cohort.groups[host]:
         raise UserError(f"{where}: donor {tumour.donor} and host {host} are one patient; mix two.")
     if not tumour.untransformed:
         raise UserError(

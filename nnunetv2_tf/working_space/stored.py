@@ -43,7 +43,7 @@ class Case:
 
     @property
     def identifier(self) -> str:
-        """nnU-Net's name of the case."""
+        """The name that the case goes by, which is nnU-Net's."""
         return self.files.identifier
 
     def open(self) -> "OpenCase":
@@ -61,7 +61,7 @@ class Case:
 
     def stamp(self) -> list[Any]:
         """Return what changes with its arrays, or with what its labels stand for."""
-        files = [path.stat() for path in sorted(self.folder.glob(f"{self.identifier}*")) if self._is_own(path)]
+        files = [path.stat() for path in sorted(self.folder.glob(f"{self.files.identifier}*")) if self._is_own(path)]
         return [[(stat.st_size, stat.st_mtime_ns) for stat in files], (self.roles.tumour, self.roles.organ)]
 
     def kept(self, name: str, depends_on: Any, compute: Callable[[], Arrays]) -> Arrays:
@@ -73,10 +73,14 @@ class Case:
 
     def _is_own(self, path: Path) -> bool:
         """Tell whether a file in the folder of arrays is this case's, and not of a case whose name begins alike."""
-        return path.name.removeprefix(self.identifier)[:1] in (".", "_") and path.suffix in (".b2nd", ".npy", ".npz")
+        return path.name.removeprefix(self.files.identifier)[:1] in (".", "_") and path.suffix in (
+            ".b2nd",
+            ".npy",
+            ".npz",
+        )
 
     def _read_properties(self) -> dict[str, Any]:
-        path = self.folder / f"{self.identifier}.pkl"
+        path = self.folder / f"{self.files.identifier}.pkl"
         if not path.is_file():
             raise UserError(
                 f"{self.identifier} is not preprocessed for {self.plan.configuration} ({self.folder}); {self._cure}"
@@ -180,7 +184,7 @@ class OpenCase(Case):
         properties = self._read_properties()
         with self._explained():
             kind = _dataset_class(str(self.folder))
-            image, label, *_ = kind(str(self.folder), [self.identifier]).load_case(self.identifier)
+            image, label, *_ = kind(str(self.folder), [self.files.identifier]).load_case(self.files.identifier)
         return image, label, properties
 
 

@@ -4,11 +4,12 @@ They look like healthy datasets, whose label is the organ, and are preprocessed 
 them, but not from scans of somebody who validates.
 """
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases, says_of_itself
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.folds import Groups, Patient, fold_split, same_patient
 from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -43,12 +44,10 @@ def check_same_bias_field(dataset: Dataset, unlabelled: Dataset) -> None:
 
 def check_patients(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:
     """Raise when an unlabelled scan is of a patient who validates in the fold, by groups.json and names of cases."""
-    groups, other_groups = Groups.read(dataset), Groups.read(unlabelled)
-    both, scans = bool(groups) and bool(other_groups), raw_cases(unlabelled)
+    groups, patients, scans = Groups.read(dataset), patients_in(unlabelled), raw_cases(unlabelled)
     for case in _validating(dataset, fold):
         for name, scan in scans.items():
-            patients = groups[case], other_groups[name]
-            if name == case or patients[0] == patients[1] or (not both and _alike(*patients)):
+            if name == case or same_patient(groups[case], patients[name]):
                 _refuse(dataset, unlabelled, fold, case, name, scan)
 
 
@@ -62,14 +61,19 @@ def check_copies(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:
             _refuse(dataset, unlabelled, fold, same, name, scan)
 
 
+def patients_in(unlabelled: Dataset) -> dict[str, Patient]:
+    """Return who the scans are of."""
+    groups = Groups.read(unlabelled)
+    return {name: groups[name] for name in raw_cases(unlabelled)}
+
+
+def named_in(unlabelled: Dataset, patients: Mapping[str, Patient]) -> dict[str, Patient]:
+    """Return patients by dataset and scan, as sidecars name them."""
+    return {f"{unlabelled.name}/{name}": patient for name, patient in patients.items()}
+
+
 def _validating(dataset: Dataset, fold: Fold) -> tuple[str, ...]:
     return () if fold == "all" else fold_split(dataset, fold, raw_cases(dataset)).val
-
-
-def _alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Return whether a case may be of a group, where one dataset has no groups: it is called like it, and goes on."""
-    shorter, longer = sorted((one[1], other[1]), key=len)
-    return longer == shorter or longer.startswith((f"{shorter}-", f"{shorter}_"))
 
 
 def _refuse(dataset: Dataset, unlabelled: Dataset, fold: Fold, case: str, name: str, scan: CaseFiles) -> NoReturn:
