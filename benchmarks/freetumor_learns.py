@@ -101,11 +101,16 @@ def generator_alone(setting: Setting, folder: Path) -> tuple[float, float]:
 
 def recognised(cases: Iterator[tuple[np.ndarray, np.ndarray]], segmentor: Segmentor) -> float:
     """Return how many cases' tumours a segmentor calls tumour, by more than TAKEN of them."""
+    return float(np.mean(recognised_shares(cases, segmentor) > TAKEN))
+
+
+def recognised_shares(cases: Iterator[tuple[np.ndarray, np.ndarray]], segmentor: Segmentor) -> np.ndarray:
+    """Return (N,), how much of each case's tumour a segmentor calls tumour."""
     shares = []
     for image, tumour in cases:
         found = segmentor.segmentation(torch.from_numpy(image)).numpy() > 0
         shares.append(float(found[tumour > 0].mean()))
-    return float(np.mean(np.array(shares) > TAKEN))
+    return np.array(shares)
 
 
 def main() -> int:

@@ -1,38 +1,157 @@
 """How much of what a baseline labels by itself is tumour? On real scans and on stand-ins whose labels were hidden.
 
     python -m benchmarks.pseudo_labels FOLDER [--train]
+    python -m benchmarks.pseudo_labels FOLDER --standins
 
 Real scans: in each of the three folds of Dataset531, four of the twelve training cases are converted anew without their
-labels, a baseline is trained on the other eight, and nnUNetv2_tf_sets --pseudolabel has it label the four.
+labels, a baseline is trained on the other eight (--train does no more than that), and nnUNetv2_tf_sets --pseudolabel
+has it label the four. Stand-ins: twenty patients besides those of benchmarks.tf_gan_learns, in its FOLDER.
+
+All components of at least 1 ml are labelled, and held against the truth; those that the usual rules take, and those
+that they leave, are pooled over folds. Precision is the share of voxels that are tumour, and of each class's that are
+of it. Under ten components nothing is claimed.
 """
 
 import argparse
+import csv
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.africa import ALL_PLANS, STEERING_FOLDS, prepare_hidden
-from benchmarks.commands import run
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from benchmarks import hidden_standins
+from benchmarks.africa import ALL_PLANS, STEERING, STEERING_FOLDS, prepare_hidden
+from benchmarks.commands import enter, run
+from benchmarks.tf_gan_learns import PLANS, REAL, TRAINED
 from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.quality.pseudo_labels import Rules
+from nnunetv2_tf.synthesis.pseudo_donors import pseudo_folder
+from nnunetv2_tf.tumours.bank import EVERYWHERE
 
 TRAINER = "TFBaselineTrainer_4epochs_seed0_bf16"
+SIZES = ((1, 10), (10, 50), (50, 1000))  # ml
+CLASSES = {1: "NCR", 2: "ED", 3: "ET"}
+FEW = 10  # components: with fewer, nothing is claimed
+USUAL = Rules()
 
 
-def train(root: Path) -> None:
+@dataclass(frozen=True)
+class Held:
+    """A component, held against the truth."""
+
+    scan: str
+    volume_ml: float
+    confidence: float
+    recognised: float
+    true: float  # share of its voxels that are tumour
+    of_class: dict[int, tuple[int, int]]  # by class: voxels, and those that are of it
+
+    @property
+    def taken(self) -> bool:
+        """Whether the usual rules take it."""
+        low, high = USUAL.keep
+        sure = self.volume_ml >= USUAL.min_ml and self.confidence >= USUAL.confidence
+        return sure and low < self.recognised <= high
+
+
+def train(root: Path) -> list[tuple[Baseline, Dataset]]:
     """Prepare what is missing, and train each fold's baseline without the hidden cases."""
+    jobs = []
     for fold in range(STEERING_FOLDS):
-        labelled, _ = prepare_hidden(root, fold)
-        if not Baseline(labelled, TRAINER, ALL_PLANS, "3d_fullres", 0).path.exists():
+        labelled, unlabelled = prepare_hidden(root, fold)
+        baseline = Baseline(labelled, TRAINER, ALL_PLANS, "3d_fullres", 0)
+        if not baseline.path.exists():
             options = ["-tr", TRAINER, "-p", ALL_PLANS, "-device", "cpu", "--c"]
             run("nnUNetv2_train", labelled.number, "3d_fullres", "0", *options, nnUNet_n_proc_DA="0")
         print(f"fold {fold}: {labelled.name} is trained", flush=True)
+        jobs.append((baseline, unlabelled))
+    return jobs
+
+
+def held(baseline: Baseline, unlabelled: Dataset, truth: Path) -> list[Held]:
+    """Label scans, and hold all components of at least USUAL.min_ml against the truth."""
+    rules = ["-min_ml", f"{USUAL.min_ml:g}", "-confidence", "0", "-keep", "0", "1"]
+    model = ["-f", str(baseline.fold), "-tr", baseline.trainer, "-p", baseline.plans, "-c", baseline.configuration]
+    run("nnUNetv2_tf_sets", "-d", baseline.dataset.number, "--pseudolabel", unlabelled.number, *model, *rules)
+    folder = pseudo_folder(baseline, unlabelled)
+    with (folder / "components.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["taken"] == "1"]
+    return [_against_truth(row, folder, truth) for row in rows]
+
+
+def _against_truth(row: dict[str, str], folder: Path, truth: Path) -> Held:
+    """Find a component in its scan's label, as the one whose centre is nearest, and look at what is true there."""
+    name = f"{row['scan']}.nii.gz"
+    image = sitk.ReadImage(str(folder / name))
+    label, true = sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(sitk.ReadImage(str(truth / name)))
+    pieces = np.zeros(label.shape, np.int32)
+    ndimage.label(label > 0, EVERYWHERE, output=pieces)
+    centres = ndimage.center_of_mass(pieces > 0, pieces, range(1, int(pieces.max()) + 1))
+    wanted = [float(row[axis]) for axis in "xyz"]
+    places = [image.TransformContinuousIndexToPhysicalPoint(centre[::-1]) for centre in centres]
+    away = [float(np.linalg.norm(np.subtract(place, wanted))) for place in places]
+    inside = pieces == int(np.argmin(away)) + 1
+    of_class = {
+        value: (int((inside & (label == value)).sum()), int((inside & (label == value) & (true == value)).sum()))
+        for value in CLASSES
+    }
+    figures = (float(row["volume_ml"]), float(row["confidence"]), float(row["recognised"]))
+    return Held(row["scan"], *figures, float((true[inside] > 0).mean()), of_class)
+
+
+def summary(name: str, components: Sequence[Held]) -> Iterable[str]:
+    """Say how precise components are: all, by size, and by class."""
+    if not components:
+        yield f"{name}: none"
+        return
+    claimed = "" if len(components) >= FEW else ", fewer than ten, so nothing is claimed"
+    volumes = np.array([one.volume_ml for one in components])
+    true = np.array([one.true for one in components])
+    yield (
+        f"{name}: {len(components)} components, {volumes.sum():.0f} ml; precision {np.average(true, weights=volumes):.2f}"
+        f" of voxels, {(true > 0.5).mean():.2f} of components{claimed}"
+    )
+    for low, high in SIZES:
+        there = (volumes >= low) & (volumes < high)
+        if there.any():
+            yield f"    {low} to {high} ml: {there.sum()} components, {np.average(true[there], weights=volumes[there]):.2f}"
+    for value, called in CLASSES.items():
+        voxels, right = np.sum([one.of_class[value] for one in components], axis=0)
+        if voxels:
+            yield f"    {called}: {right / voxels:.2f} of its voxels"
 
 
 def main() -> int:
-    """Train what is missing."""
+    """Label what is missing, and print how precise it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", type=Path, help="where nnU-Net's folders are, as benchmarks.africa makes them")
+    parser.add_argument("root", type=Path, help="where nnU-Net's folders are, as the benchmarks named above make them")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--train", action="store_true", help="only train the baselines")
+    what.add_argument("--standins", action="store_true", help="stand-ins instead of real scans")
     arguments = parser.parse_args()
-    train(arguments.root.resolve())
+    root = arguments.root.resolve()
+    if arguments.standins:
+        enter(root)
+        unlabelled = hidden_standins.prepare_hidden(root)
+        found = held(Baseline(REAL, TRAINED, PLANS, "3d_fullres", 0), unlabelled, hidden_standins.truth_of(root))
+    else:
+        jobs, found = train(root), []
+        for baseline, unlabelled in () if arguments.train else jobs:
+            found += held(baseline, unlabelled, Dataset(STEERING).raw / "labelsTr")
+        if arguments.train:
+            return 0
+    for one in found:
+        print(
+            f"{one.scan}: {one.volume_ml:.1f} ml, probability {one.confidence:.2f}, recognised {one.recognised:.2f}, "
+            f"{'taken' if one.taken else 'left'}; {one.true:.2f} of it is tumour"
+        )
+    for name, taken in (("taken", True), ("left", False)):
+        print("\n".join(summary(name, [one for one in found if one.taken is taken])))
     return 0
 
 
