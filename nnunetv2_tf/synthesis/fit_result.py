@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,6 +35,11 @@ class FitResult:
             return before
         dataset = Dataset.find(self.unlabelled)
         return before | named_in(dataset, patients_in(dataset))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What config.json of a set that is made with it says, as fields of SetConfig."""
+        return {"baseline": self.baseline, "fit": self.digest, "unlabelled": self.unlabelled}
 
     def load(self, device: torch.device) -> Method:
         """Return the method, ready to edit."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from nnunetv2_tf.dataset.cases import CaseFiles, case_digest
 from nnunetv2_tf.dataset.label_roles import LabelRoles
@@ -143,10 +142,8 @@ class SetBuilder:
     @cached_property
     def config(self) -> SetConfig:
         """What config.json says."""
-        seed, fit = self.hosts.seed if self.given is None else None, self.fit
-        learnt: dict[str, Any] = {}
-        if fit is not None:
-            learnt = {"baseline": fit.baseline, "fit": fit.digest, "unlabelled": fit.unlabelled}
+        seed = self.hosts.seed if self.given is None else None
+        learnt = {} if self.fit is None else self.fit.recorded
         return SetConfig.of(self.hosts, self.method, seed, **learnt, filter_=self.filter and self.filter.record)
 
     @cached_property

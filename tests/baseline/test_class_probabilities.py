@@ -58,3 +58,13 @@ def test_a_class_that_no_region_writes_is_refused():
     manager = LabelManager({"background": 0, "WT": [1, 2], "TC": [1]}, [2, 1])
     with pytest.raises(UserError, match="regions_class_order writes no label 4"):
         ClassProbabilities.of(manager, (1, 4))
+
+
+def test_how_probable_any_class_is():
+    for manager, heads in ((LabelManager(CLASSES, None), 4), (LabelManager(REGIONS, [2, 1, 3]), 3)):
+        values = (2, 3) if heads == 4 else (1, 2, 3)
+        classes, given = ClassProbabilities.of(manager, values), logits(heads)
+        for one in given:
+            expected = classes(one[None]).exp().sum(dim=1)[0]
+            heads_of = torch.as_tensor(manager.apply_inference_nonlin(one))
+            torch.testing.assert_close(classes.of_any(heads_of), expected)

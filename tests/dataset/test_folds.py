@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, Split, ensure_splits, fold_split
+from nnunetv2_tf.dataset.folds import Groups, Split, ensure_splits, fold_split, same_patient
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from tests.workspace import Workspace
@@ -100,3 +100,19 @@ def test_nnunets_folds_are_written_as_plain_texts(dataset):
     written = read_json(dataset.preprocessed / "splits_final.json", "")
     assert all(isinstance(case, str) for split in written for side in split.values() for case in side)
     assert np.sum([len(split["val"]) for split in written]) == 7
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("group", "P1"), ("group", "P1"), True),
+        (("group", "P1"), ("group", "P1-2"), False),  # both say who they are of
+        (("group", "P1"), ("case", "P1-2"), True),
+        (("case", "P1_000"), ("group", "P1"), True),
+        (("case", "P1"), ("case", "P1"), True),
+        (("case", "P1"), ("group", "P12"), False),
+        (("case", "scan"), ("case", "other"), False),
+    ],
+)
+def test_cases_of_two_datasets_may_be_of_one_patient(one, other, same):
+    assert same_patient(one, other) is same_patient(other, one) is same

@@ -81,3 +81,12 @@ def test_a_field_that_came_later_is_written_only_where_it_says_something():
     assert to_json(Grown("as before")) == {"name": "as before"}
     assert to_json(Grown("new", 0.5)) == {"name": "new", "strength": 0.5}
     assert from_json(Grown, {"name": "as before"}) == Grown("as before")
+
+
+def test_so_is_a_mapping_that_came_later():
+    @dataclass(frozen=True)
+    class Grown:
+        scans: Mapping[str, tuple[str, str]] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
+
+    assert to_json(Grown()) == {}
+    assert from_json(Grown, to_json(Grown({"a": ("case", "a")}))) == Grown({"a": ("case", "a")})

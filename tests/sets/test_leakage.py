@@ -1,5 +1,7 @@
 """The leak guard against a brute-force definition of a leak, over random ancestries, groups and folds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,24 @@ def test_reasons_name_the_validation_case():
 @pytest.mark.parametrize("ancestors", [(), "unknown"])
 def test_no_ancestors_and_trusted_ones_pass(ancestors):
     assert find_leaks([sidecar("s", ancestors)], Split(("a",), ("b",)), Groups(), {"a", "b"}) == []
+
+
+@pytest.mark.parametrize(
+    ("scan", "patient", "leaks"),
+    [
+        ("Dataset602_More/x", ("group", "P7"), True),
+        ("Dataset602_More/x", ("group", "P8"), False),
+        ("Dataset602_More/x", ("case", "P7_001"), True),
+        ("Dataset602_More/b", ("group", "P8"), True),  # called like the case that validates
+        ("Dataset602_More/a", ("case", "a"), False),  # trains
+    ],
+)
+def test_an_unlabelled_scan_of_who_validates_is_a_leak(scan, patient, leaks):
+    split, groups = Split(("a",), ("b",)), Groups({"b": "P7"})
+    made = replace(sidecar("s", ("a",)), unlabelled={scan: patient})
+    found = find_leaks([made], split, groups, {"a", "b"})
+    assert bool(found) is leaks
+    if leaks:
+        reason = f"it descends from the unlabelled scan {scan}, of the patient of b, which validates"
+        assert [leak.reason for leak in found] == [reason]
+    assert not find_leaks([made], split, groups, {"a", "b"}, everything_trains=True)

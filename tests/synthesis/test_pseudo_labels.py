@@ -4,7 +4,6 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.commands import sets as command
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.dataset.volumes import read_nifti
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.quality.pseudo_labels import Rules
@@ -59,8 +59,7 @@ def test_labels_are_files_on_the_scans_grids_and_a_table_says_why(more: Workspac
     for name, digest in record["labels"].items():
         assert (folder / f"{name}.nii.gz").exists() is (digest is not None)
         if digest is not None:
-            label = nibabel.load(folder / f"{name}.nii.gz")  # type: ignore[attr-defined]
-            scan = nibabel.load(raw_cases(MORE)[name].images[0])  # type: ignore[attr-defined]
+            label, scan = (read_nifti(path) for path in (folder / f"{name}.nii.gz", raw_cases(MORE)[name].images[0]))
             assert np.array_equal(label.affine, scan.affine)
             values = np.unique(np.asanyarray(label.dataobj))
             assert set(values.tolist()) <= {0, 1, 2, 3}

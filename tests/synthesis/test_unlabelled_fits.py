@@ -75,6 +75,8 @@ def test_a_fit_in_unlabelled_scans_and_a_set_made_with_it(more: Workspace, monke
     assert part.manifest().unlabelled == read_json(part.config_path, "")["unlabelled"] == MORE.name
     train = fold_split(more.dataset, 0, raw_cases(more.dataset)).train
     assert all(set(part.sidecar(name).ancestors) == set(train) for name in cases_in(part))
+    learnt_from = {f"{MORE.name}/scan_{index:03d}": ("case", f"scan_{index:03d}") for index in range(2)}
+    assert all(part.sidecar(name).unlabelled == learnt_from for name in cases_in(part))
 
 
 def test_with_and_without_are_two_fits(more: Workspace):

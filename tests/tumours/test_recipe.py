@@ -166,3 +166,18 @@ def test_where_tumours_are_moved_recipes_may_transform_them_and_mix_a_patient_wi
     moved = DonorTumour("case_0", scale=(1.1, 1.1, 1.1), shift=(5.0, 0.0, 0.0))
     for host in COHORT.groups:
         check_recipe([RecipeLine(0, None, host, (moved,), 0)], COHORT, tmp_path, in_place=False)
+
+
+def test_pseudo_labelled_scans_are_donors_of_other_patients(tmp_path):
+    patients = {"pseudo602_a": ("case", "a"), "pseudo602_b": COHORT.groups["case_0"]}
+    cohort = replace(COHORT, pseudo=patients)
+    lines = [draw_line(cohort, 0, index) for index in range(200)]
+    donors = {line.donors[0] for line in lines}
+    assert donors == {*COHORT.donors, *patients}
+    assert all(cohort.patient(line.donors[0]) != cohort.groups[line.host] for line in lines)
+    check_recipe(lines, cohort, tmp_path)
+    with pytest.raises(UserError, match="uses pseudo602_., which does not train in this fold"):
+        check_recipe(lines, COHORT, tmp_path)
+    same = RecipeLine(0, None, "case_0", (DonorTumour("pseudo602_b"),), 0)
+    with pytest.raises(UserError, match="donor pseudo602_b and host case_0 are one patient"):
+        check_recipe([same], cohort, tmp_path)
