@@ -6,7 +6,6 @@ from pathlib import Path
 
 from nnunetv2_tf.io.arguments import check_keep, command_parser, parse_fold, positive, share
 from nnunetv2_tf.io.errors import UserError, run_command
-from nnunetv2_tf.sets.names import BASELINE
 
 DESCRIPTION = """\
 Sets of synthetic cases of a dataset. A set has one name over all folds and one part per fold, because what a fold
@@ -150,6 +149,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _pseudolabel(arguments: argparse.Namespace) -> None:
     from nnunetv2_tf.quality.pseudo_labels import Rules
+    from nnunetv2_tf.sets.names import BASELINE
     from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
 
     configurations = arguments.c or ["3d_fullres"]

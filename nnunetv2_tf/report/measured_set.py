@@ -146,4 +146,4 @@ class MeasuredSet:
 
     def _who(self, part: SetPart, entry: CaseEntry) -> tuple[str, tuple[str, ...]]:
         sidecar = part.sidecar(entry.case)
-        return str(sidecar.host), sidecar.donors
+        return str(sidecar.host), (*sidecar.donors, *sidecar.pseudo_donors)

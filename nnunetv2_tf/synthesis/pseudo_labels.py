@@ -19,7 +19,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
 from nnunetv2_tf.baseline.segmentor import Segmentor
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.label_roles import class_values
+from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.geometry.resampling import resample_label
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest, file_digest
@@ -103,6 +103,8 @@ class _Job:
         """Raise when this cannot be done; change nothing."""
         dataset, fold = self.baseline.dataset, self.baseline.fold
         self.baseline.checkpoint()
+        manager, roles = self.plan.plans_manager, LabelRoles.read(dataset)
+        ClassProbabilities.of(manager.get_label_manager(self.plan.dataset_json), roles.tumour)
         check_same_channels(dataset, self.unlabelled)
         check_same_bias_field(dataset, self.unlabelled)
         check_patients(dataset, self.unlabelled, fold)

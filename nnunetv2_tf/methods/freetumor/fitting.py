@@ -13,6 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
 from nnunetv2_tf.baseline.segmentor import Segmentor
+from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
@@ -49,8 +50,10 @@ PLOTS = {
 
 
 def check(config: FreeTumorConfig, plan: Plan) -> None:
-    """Raise when it cannot be trained with these settings and plans."""
+    """Raise when it cannot be trained with these settings, plans and labels."""
     check_patch(plan, config.largest_patch, config.levels, "FreeTumor")
+    description = plan.dataset_json
+    ClassProbabilities.of(plan.plans_manager.get_label_manager(description), LabelRoles.of(description).tumour)
 
 
 def levels_for(config: FreeTumorConfig, plan: Plan) -> Levels:

@@ -27,7 +27,7 @@ class FreeTumor(SitewiseMethod):
 
     @classmethod
     def check_fit(cls, config: FreeTumorConfig, plan: Plan, processes: int) -> None:  # noqa: ARG003 (one: it says so)
-        """Raise when the patch is too small to be halved."""
+        """Raise when the patch is too small to be halved, or nnU-Net writes no label for a class."""
         check(config, plan)
 
     def fit(self, data: FitData, folder: Path) -> None:

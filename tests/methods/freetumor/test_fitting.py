@@ -93,6 +93,14 @@ def test_patches_that_cannot_be_halved_are_refused(scene: Built):
         check(replace(PRESETS["default"], largest_patch=6), scene.plan)
 
 
+def test_a_class_that_no_region_writes_is_refused_before_anything_begins(scene: Built):
+    regions = {"background": 0, "whole": [1, 2, 3], "core": [1]}
+    description = scene.plan.dataset_json | {"labels": regions, "regions_class_order": [2, 1]}
+    description["tf"] = {"tumour": ["whole"]}
+    with pytest.raises(UserError, match="regions_class_order writes no label 3"):
+        check(PRESETS["default"], replace(scene.plan, dataset_json=description))
+
+
 def test_it_says_when_nothing_is_recognised_or_the_discriminator_always_wins():
     found, name = monitored(), "AUC of D's votes"
     assert not found.remarks({"p of S": [0.0] * LATE, name: [1.0] * (LONG - 1)})
