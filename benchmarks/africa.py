@@ -101,7 +101,7 @@ def prepare_hidden(root: Path, fold: int) -> tuple[Dataset, Dataset]:
     if not labelled.raw.exists():
         groups = _groups_file(root, seen)
         _convert(labelled, _linked(root / f"seen_{fold}", [_scans() / case for case in seen]), "-groups", groups)
-        write_json(splits_file(labelled), [{"train": sorted(set(split["train"]) - hidden), "val": split["val"]}])
+    write_json(splits_file(labelled), [{"train": sorted(set(split["train"]) - hidden), "val": split["val"]}])
     _convert(unlabelled, _linked(root / f"hidden_{fold}", [_scans() / case for case in sorted(hidden)]), "--unlabelled")
     _plan_small(labelled)
     options = ["-unlabelled", unlabelled.number, "-p", ALL_PLANS, "-c", "3d_fullres", "-np", "1"]

@@ -38,6 +38,7 @@ TRAINER = "TFBaselineTrainer_4epochs_seed0_bf16"
 SIZES = (0.1, 1, 10, 50, 1000)  # ml
 LEAST, LEAST_OF_STANDINS = 1.0, 0.1  # ml
 CLASSES = {1: "NCR", 2: "ED", 3: "ET"}
+APART = 0.2  # of a component's volume: grids may differ by so much
 FEW = 10  # components: with fewer, nothing is claimed
 USUAL = Rules()
 
@@ -56,8 +57,7 @@ class Held:
     @property
     def taken(self) -> bool:
         """Whether the usual rules take it."""
-        low, high = USUAL.keep
-        return self.confidence >= USUAL.confidence and low < self.recognised <= high
+        return self.confidence >= USUAL.confidence and USUAL.keeps(self.recognised)
 
 
 def train(root: Path) -> list[tuple[Baseline, Dataset]]:
@@ -91,12 +91,15 @@ def _against_truth(row: dict[str, str], folder: Path, truth: Path) -> Held:
     image = sitk.ReadImage(str(folder / name))
     label, true = sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(sitk.ReadImage(str(truth / name)))
     pieces = np.zeros(label.shape, np.int32)
-    ndimage.label(label > 0, EVERYWHERE, output=pieces)
+    ndimage.label(np.isin(label, list(CLASSES)), EVERYWHERE, output=pieces)
     centres = ndimage.center_of_mass(pieces > 0, pieces, range(1, int(pieces.max()) + 1))
     wanted = [float(row[axis]) for axis in "xyz"]
     places = [image.TransformContinuousIndexToPhysicalPoint(centre[::-1]) for centre in centres]
     away = [float(np.linalg.norm(np.subtract(place, wanted))) for place in places]
     inside = pieces == int(np.argmin(away)) + 1
+    found, told = float(inside.sum()) * float(np.prod(image.GetSpacing())) / 1000, float(row["volume_ml"])
+    if abs(found - told) > APART * told:
+        raise RuntimeError(f"{name}: the component of {told} ml has {found} ml on the scan's own grid; it has merged")
     of_class = {
         value: (int((inside & (label == value)).sum()), int((inside & (label == value) & (true == value)).sum()))
         for value in CLASSES

@@ -91,6 +91,17 @@ def same_patient(one: Patient, other: Patient) -> bool:
     return one == other or (alike and "case" in (one[0], other[0]))
 
 
+def known_as(scan: str, patient: Patient, cases: Mapping[str, Patient]) -> str | None:
+    """Return which of some cases a scan of another dataset is, or is of the patient of; names and groups tell.
+
+    Args:
+        scan: its name
+        patient: whom it is of
+        cases: with their patients
+    """
+    return next((case for case, other in cases.items() if scan == case or same_patient(other, patient)), None)
+
+
 def fold_split(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> Split:
     """Return the split of a fold, as nnU-Net's `do_split` makes it from the same (preprocessed) identifiers.
 

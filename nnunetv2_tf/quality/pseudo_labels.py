@@ -12,6 +12,8 @@ from scipy.ndimage import find_objects
 
 from nnunetv2_tf.tumours.bank import EVERYWHERE, PIECE_ML
 
+LEFT = 255  # value in a map of what was predicted and not taken: neither tumour nor healthy tissue
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -20,6 +22,11 @@ class Rules:
     min_ml: float = 1.0
     confidence: float = 0.8  # mean probability that its voxels are tumour, of whatever class
     keep: tuple[float, float] = (0.7, 1.0)  # share that is recognised once more: above the first, up to the second
+
+    def keeps(self, share: float) -> bool:
+        """Tell whether enough is recognised once more; from 0 on, anything is."""
+        low, high = self.keep
+        return (low < share or low == 0) and share <= high
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,12 @@ def chosen(
         recognise: returns the share of a tumour map (Z, Y, X) that is recognised; asked about those that are left
 
     Returns:
-        tumour map of the components taken, and all that are larger than specks, the largest first
+        map of what is predicted, LEFT where it is not taken, and all components larger than specks, the largest first
     """
     pieces = np.zeros(predicted.shape, np.int32)
     ndimage.label(predicted > 0, EVERYWHERE, output=pieces)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    taken, components = np.zeros_like(predicted), []
+    found, components = np.where(predicted > 0, LEFT, 0).astype(np.int16), []
     for number, box in enumerate(find_objects(pieces), start=1):
         inside = pieces[box] == number
         if inside.sum() * voxel_ml < PIECE_ML:
@@ -71,13 +78,12 @@ def chosen(
         alone = np.where(pieces == number, predicted, 0)
         if component.taken:
             share = round(recognise(alone), 4)
-            low, high = rules.keep
-            refused = "" if low < share <= high else f"{share:.2f} of it is recognised once more"
+            refused = "" if rules.keeps(share) else f"{share:.2f} of it is recognised once more"
             component = replace(component, recognised=share, objection=refused)
         if component.taken:
-            taken += alone
+            found[alone > 0] = alone[alone > 0]
         components.append(component)
-    return taken, sorted(components, key=lambda component: -component.volume_ml)
+    return found, sorted(components, key=lambda component: -component.volume_ml)
 
 
 def _described(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from nnunetv2_tf.dataset.folds import Groups, Split, same_patient
+from nnunetv2_tf.dataset.folds import Groups, Patient, Split, known_as
 from nnunetv2_tf.dataset.provenance import Sidecar
 
 
@@ -30,7 +30,9 @@ def find_leaks(
         known: all cases of the dataset
         everything_trains: fold `all`, where nothing is held out and every known ancestor is accepted
     """
-    validating = {} if everything_trains else {groups[case]: case for case in split.val}
+    patients = {} if everything_trains else {case: groups[case] for case in split.val}
+    validating = {group: case for case, group in patients.items()}
+    asked: dict[tuple[str, Patient], str | None] = {}  # sidecars of a set name the same scans
     leaks = []
     for sidecar in sidecars:
         ancestors = () if sidecar.ancestors == "unknown" else sidecar.ancestors
@@ -40,12 +42,12 @@ def find_leaks(
             elif groups[ancestor] in validating:
                 leaks.append(Leak(sidecar.case, _reason(ancestor, validating[groups[ancestor]], groups)))
         for scan, patient in sidecar.unlabelled.items():
-            name = scan.rpartition("/")[2]
-            for case in () if everything_trains else split.val:
-                if name == case or same_patient(groups[case], patient):
-                    reason = f"it descends from the unlabelled scan {scan}, of the patient of {case}, which validates"
-                    leaks.append(Leak(sidecar.case, reason))
-                    break
+            if (scan, patient) not in asked:
+                asked[scan, patient] = known_as(scan.rpartition("/")[2], patient, patients)
+            case = asked[scan, patient]
+            if case is not None:
+                reason = f"it descends from the unlabelled scan {scan}, of the patient of {case}, which validates"
+                leaks.append(Leak(sidecar.case, reason))
     return leaks
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import KEPT, Dataset
-from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.folds import Groups, fold_split, same_patient
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.array_cache import ArrayCache
@@ -90,9 +90,15 @@ class Cohort:
 
     @cached_property
     def donors(self) -> Mapping[str, Case]:
-        """Whose tumours may be used: training cases, where they have any, and pseudo-labelled scans."""
-        pseudo = {} if self.pseudo is None else self.pseudo.cases
-        return {**self.training, **{name: replace(case, cache=self.cache) for name, case in pseudo.items()}}
+        """Whose tumours may be used: training cases, where they have any, and pseudo-labelled scans.
+
+        A scan that may be of the patient of a training case is of that one's group.
+        """
+        donors = dict(self.training)
+        for name, case in ({} if self.pseudo is None else self.pseudo.cases).items():
+            groups = [real.group for real in self.training.values() if same_patient(real.group, case.group)]
+            donors[name] = replace(case, cache=self.cache, group=groups[0] if groups else case.group)
+        return donors
 
     def with_pseudo(self, pseudo: PseudoDonors) -> "Cohort":
         """Return the same with pseudo-labelled donors besides."""
@@ -140,7 +146,7 @@ class Cohort:
     def tumours(self) -> Bank:
         """The donors' tumours, which may be none, and where brains lie."""
         affines = {} if self.healthy is None else ways_to_scans(self.dataset, self.healthy, self.training_files)
-        bank = bank_from_cases(list(self.donors.values()), affines)
+        bank = bank_from_cases(list(self.training.values()), affines)
         if self.healthy is not None:
             cure = f"convert the healthy scans with -reference {self.dataset.number}."
             self._check_same_space(bank, list(self.healthy_cases.values()), self.healthy, cure)
@@ -148,7 +154,11 @@ class Cohort:
             scans = self.pseudo.dataset
             if self.healthy is not None:
                 check_shares_space(self.dataset, self.healthy, scans)
-            self._check_same_space(bank, list(self.pseudo.cases.values()), scans, "they must share one space.")
+            for case in self.pseudo.cases.values():
+                self._check_same_space(bank, [case], scans, "they must share one space.")
+            pseudo = bank_from_cases([self.donors[name] for name in self.pseudo.cases], {})
+            lesions = sorted((*bank.lesions, *pseudo.lesions), key=lambda lesion: lesion.donor)
+            bank = replace(bank, lesions=tuple(lesions))
         return bank
 
     def observed_strengths(self, num_processes: int) -> tuple[float, ...]:

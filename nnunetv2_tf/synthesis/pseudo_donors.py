@@ -20,7 +20,7 @@ from nnunetv2_tf.geometry.resampling import resample_label
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.quality.pseudo_labels import Rules
+from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules
 from nnunetv2_tf.synthesis.host_files import read_file, turned
 from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -72,11 +72,17 @@ class OpenPseudoCase(PseudoCase, OpenCase):
     """The same, opened."""
 
     def label(self) -> np.ndarray:
-        """Return the label (Z, Y, X) int16 that it was given: tumour, and 0 elsewhere."""
-        return self._label.copy()
+        """Return the label (Z, Y, X) int16: the tumour that it was given, over the scan's own label."""
+        given = np.isin(self._given, self.roles.tumour)
+        return np.where(given, self._given, super().label()).astype(np.int16)
+
+    def organ(self) -> np.ndarray:
+        """Return (Z, Y, X) bool: the organ, but where something was predicted of which nobody knows what it is."""
+        return super().organ() & (self._given != LEFT)
 
     @cached_property
-    def _label(self) -> np.ndarray:
+    def _given(self) -> np.ndarray:
+        """What was predicted: classes of the tumour, and LEFT where it was not taken."""
         volume = read_file(self.label_file, self)
         native = volume.to_native(turned(volume, self)).astype(np.int16)
         return resample_label(native, self.grid.to_native, self.grid.shape)
@@ -90,11 +96,7 @@ class PseudoDonors:
     cases: Mapping[str, PseudoCase]  # by the names that they go by
     use: PseudoUse
     ancestors: frozenset[str]  # real cases that the baseline was trained on
-
-    @property
-    def patients(self) -> dict[str, Patient]:
-        """Who they are of, by dataset and scan, for sidecars."""
-        return named_in(self.dataset, {case.files.identifier: case.group for case in self.cases.values()})
+    patients: Mapping[str, Patient]  # of all scans of the dataset, by dataset and scan, for sidecars
 
 
 def pseudo_name(unlabelled: Dataset, scan: str) -> str:
@@ -111,21 +113,20 @@ def pseudo_donors(baseline: Baseline, unlabelled: Dataset, plan: Plan) -> Pseudo
     """Return the donors among unlabelled scans; raise when they are not labelled, or are not what was labelled."""
     dataset, fold = baseline.dataset, baseline.fold
     folder = pseudo_folder(baseline, unlabelled)
-    again = (
-        f"run: nnUNetv2_tf_sets -d {dataset.number} --pseudolabel {unlabelled.number} -f {fold} -tr {baseline.trainer} "
-        f"-c {plan.configuration} -p {baseline.plans}"
-    )
+    baseline.checkpoint()  # raises where it is gone, or trained on cases that validate now
     if not (folder / DONE).exists():
         raise UserError(
             f"Nobody has labelled the scans of {unlabelled.name} by {baseline.trainer} of fold {fold} yet, or not all; "
-            f"{again}"
+            f"{_command(baseline, unlabelled)}"
         )
     record = read_record(PseudoLabels, folder / DONE, CURE)
+    again = _command(baseline, unlabelled, record)
     check_patients(dataset, unlabelled, fold)
     if record.baseline != baseline.use:
         raise UserError(f"{baseline.path} has been trained anew since it labelled {folder}; {again} --overwrite")
-    stamps = healthy_stamps(dataset, unlabelled, plan)
     cases = {case.identifier: case for case in healthy_cases(dataset, unlabelled, plan)}
+    stamps = healthy_stamps(dataset, unlabelled, plan)
+    patients = patients_in(unlabelled)
     changed = sorted(name for name in cases if record.stamps.get(name) != stamps[name])
     if changed or set(record.stamps) != set(cases):
         first = changed[0] if changed else min(set(record.stamps) - set(cases))
@@ -134,19 +135,36 @@ def pseudo_donors(baseline: Baseline, unlabelled: Dataset, plan: Plan) -> Pseudo
     for name, expected in record.labels.items():
         file = label_file(folder, name, plan)
         if expected is not None and not (file.is_file() and file_digest(file) == expected):
-            raise UserError(f"{file} is not what was written there; {again} --overwrite")
+            raise UserError(f"{file} is not what was written there; {again}")
         if expected is not None:
-            donor = _as_donor(cases[name], patients_in(unlabelled)[name], file)
+            donor = _as_donor(cases[name], patients[name], file)
             donors[donor.identifier] = donor
     if not donors:
         raise UserError(f"None of the scans of {unlabelled.name} has a tumour that was taken ({folder}).")
     use = PseudoUse(unlabelled.name, record.baseline, digest(to_json(record)))
-    return PseudoDonors(unlabelled, donors, use, frozenset(fold_split(dataset, fold, raw_cases(dataset)).train))
+    train = frozenset(fold_split(dataset, fold, raw_cases(dataset)).train)
+    return PseudoDonors(unlabelled, donors, use, train, named_in(unlabelled, patients))
 
 
 def label_file(folder: Path, scan: str, plan: Plan) -> Path:
     """Return where the label of a scan is, if it has any."""
     return folder / f"{scan}{plan.dataset_json['file_ending']}"
+
+
+def _command(baseline: Baseline, unlabelled: Dataset, record: PseudoLabels | None = None) -> str:
+    """Return what labels the scans, by the rules that a record tells of."""
+    command = (
+        f"run: nnUNetv2_tf_sets -d {baseline.dataset.number} --pseudolabel {unlabelled.number} -f {baseline.fold} "
+        f"-tr {baseline.trainer} -c {baseline.configuration} -p {baseline.plans}"
+    )
+    if record is None:
+        return command
+    rules = "".join(
+        f" -{name} {' '.join(f'{number:g}' for number in np.atleast_1d(value))}"
+        for name, value in to_json(record.rules).items()
+        if value != to_json(Rules())[name]
+    )
+    return command + rules + ("" if record.mirroring else " --disable_tta")
 
 
 def _as_donor(case: Case, patient: Patient, file: Path) -> PseudoCase:

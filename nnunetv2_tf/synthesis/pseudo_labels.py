@@ -8,9 +8,9 @@ left, overview.png shows some. What is there is kept, so that a killed run goes 
 import csv
 import io
 import shutil
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from nnunetv2_tf.working_space.unlabelled import check_copies, check_patients, c
 
 ROWS = 8  # of the overview
 AGAIN = "label the scans anew with --overwrite."
+VANISHED = "on the scan's own grid nothing is left of it"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def pseudolabel(request: PseudoLabelRequest) -> None:
         job.check()
     for job in jobs:
         with locked(job.folder.parent / f".{unlabelled.name}.lock", "these pseudo-labels"):
+            job.check_same()  # once more: others may have labelled them meanwhile
             print(job.run())
 
 
@@ -110,13 +112,30 @@ class _Job:
         check_patients(dataset, self.unlabelled, fold)
         check_copies(dataset, self.unlabelled, fold)
         healthy_cases(dataset, self.unlabelled, self.plan)
-        if (self.folder / DONE).exists() and not self.request.overwrite:
-            self._check_same(read_record(PseudoLabels, self.folder / DONE, CURE))
+        self.check_same()
+
+    def check_same(self) -> None:
+        """Raise when labels that are there were made in another way."""
+        if self.request.overwrite or not (self.folder / DONE).exists():
+            return
+        before, request = read_record(PseudoLabels, self.folder / DONE, CURE), self.request
+        if before.baseline != self.baseline.use:
+            self._refuse(f"other weights of {before.baseline.trainer} than there are now")
+        for entry in fields(Rules):
+            earlier, now = getattr(before.rules, entry.name), getattr(request.rules, entry.name)
+            if earlier != now:
+                self._refuse(f"-{entry.name} {_plain(earlier)}, not {_plain(now)}")
+        if before.mirroring != request.mirroring:
+            self._refuse("mirroring" if before.mirroring else "--disable_tta")
+
+    def _refuse(self, difference: str) -> NoReturn:
+        raise UserError(f"The scans of {self.unlabelled.name} were labelled with {difference} ({self.folder}); {AGAIN}")
 
     def run(self) -> str:
         """Label what is not labelled yet; return a sentence about all of it."""
-        if self.request.overwrite:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.request.overwrite and self.folder.exists():
+            (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
+            shutil.rmtree(self.folder)
         dataset, request = self.baseline.dataset, self.request
         cases = healthy_cases(dataset, self.unlabelled, self.plan)
         stamps = healthy_stamps(dataset, self.unlabelled, self.plan)
@@ -135,16 +154,6 @@ class _Job:
         write_json(self.folder / DONE, to_json(record))
         self._paint(by_scan)
         return self._sentence(found)
-
-    def _check_same(self, before: PseudoLabels) -> None:
-        """Raise when labels that are there were made in another way."""
-        now = {"baseline": self.baseline.use, "rules": self.request.rules, "mirroring": self.request.mirroring}
-        for name, value in now.items():
-            if getattr(before, name) != value:
-                raise UserError(
-                    f"The scans of {self.unlabelled.name} were labelled with {name} {getattr(before, name)}, not "
-                    f"{value} ({self.folder}); {AGAIN}"
-                )
 
     def _write_table(self, by_scan: dict[str, ScanLabel]) -> None:
         names = {str(value): name for name, value in class_values(self.baseline.dataset).items()}
@@ -225,9 +234,11 @@ class _Labeller:
         def found() -> ScanLabel:
             path.unlink(missing_ok=True)
             opened = case.open()
-            tumour, components = self._tumour(opened)
-            written = _write(tumour, opened, path) if tumour.any() else False
-            return ScanLabel(file_digest(path) if written else None, tuple(components), source)
+            predicted, components = self._predicted(opened)
+            if any(one.taken for one in components) and not _write(predicted, opened, path):
+                path.unlink()  # on the scan's own grid, which may be coarser, nothing is left
+                components = [replace(one, objection=one.objection or VANISHED) for one in components]
+            return ScanLabel(file_digest(path) if path.exists() else None, tuple(components), source)
 
         label = kept(record, ScanLabel, source, found)
         if label.label_sha256 is not None and not (path.is_file() and file_digest(path) == label.label_sha256):
@@ -235,8 +246,8 @@ class _Labeller:
             label = kept(record, ScanLabel, source, found)
         return label
 
-    def _tumour(self, case: OpenCase) -> tuple[np.ndarray, list[Component]]:
-        """Return the tumour map (Z, Y, X) that is taken, and what there was to choose from."""
+    def _predicted(self, case: OpenCase) -> tuple[np.ndarray, list[Component]]:
+        """Return what is predicted (Z, Y, X), LEFT where it is not taken, and its components."""
         segmentor, once_more = _segmentors(self.baseline, self.request)
         image, values = case.image(), case.roles.tumour
         probabilities = segmentor.probabilities(torch.from_numpy(image))
@@ -263,10 +274,14 @@ def _segmentors(baseline: Baseline, request: PseudoLabelRequest) -> tuple[Segmen
 _ready: dict[Any, tuple[Segmentor, Segmentor]] = {}
 
 
-def _write(tumour: np.ndarray, case: OpenCase, path: Path) -> bool:
-    """Write a tumour map (Z, Y, X) as a label of the scan; return whether anything is left of it there."""
+def _write(predicted: np.ndarray, case: OpenCase, path: Path) -> bool:
+    """Write a map (Z, Y, X) as a label of the scan; return whether anything is left of its tumour there."""
     volume = read_file(case.files.label, case)
-    native = resample_label(tumour, np.linalg.inv(case.grid.to_native), case.grid.native_shape)
+    native = resample_label(predicted, np.linalg.inv(case.grid.to_native), case.grid.native_shape)
     turned(volume, case)[...] = volume.to_file_values(native)
     volume.write(path)
-    return bool(native.any())
+    return bool(np.isin(native, case.roles.tumour).any())
+
+
+def _plain(value: Any) -> str:
+    return " ".join(f"{number:g}" for number in np.atleast_1d(value))

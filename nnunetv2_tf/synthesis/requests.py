@@ -26,6 +26,7 @@ from nnunetv2_tf.synthesis.real_passes import real_passes
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
 from nnunetv2_tf.training.distributed import joined
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe
+from nnunetv2_tf.working_space.healthy import check_same_organs
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.unlabelled import check_healthy
 
@@ -147,10 +148,7 @@ def _builder(
     fitted = fit_for(hosts, method)
     baseline = _asked_baseline(request, hosts, fitted)
     if request.pseudolabelled is not None:
-        if method.shapes is not None:
-            raise UserError(f"The tumours of {method.name} are shapes, and nobody's; leave -pseudolabelled out.")
-        pseudo = pseudo_donors(baseline, Dataset.find(request.pseudolabelled), hosts.cohort.plan)
-        hosts = replace(hosts, cohort=hosts.cohort.with_pseudo(pseudo))
+        hosts = _with_pseudo(hosts, method, baseline, Dataset.find(request.pseudolabelled))
     return SetBuilder(
         part=SetPart(hosts.cohort.dataset, request.set_name, fold),
         method=method,
@@ -162,6 +160,18 @@ def _builder(
         device=request.device,
         filter=None if request.keep is None else FilterRule(baseline, request.keep),
     )
+
+
+def _with_pseudo(hosts: HostPool, method: SelectedMethod, baseline: Baseline, unlabelled: Dataset) -> HostPool:
+    """Return the same hosts with pseudo-labelled donors besides."""
+    if method.shapes is not None:
+        raise UserError(f"The tumours of {method.name} are shapes, and nobody's; leave -pseudolabelled out.")
+    if unlabelled == hosts.cohort.healthy:
+        raise UserError(f"-healthy and -pseudolabelled both name {unlabelled.name}; leave one out.")
+    check_same_organs(hosts.cohort.dataset, unlabelled)
+    cohort = hosts.cohort.with_pseudo(pseudo_donors(baseline, unlabelled, hosts.cohort.plan))
+    assert cohort.tumours.lesions  # and all lie in one space
+    return replace(hosts, cohort=cohort)
 
 
 def _asked_baseline(request: SynthesizeRequest, hosts: HostPool, fitted: FitResult | None) -> Baseline:

@@ -125,6 +125,18 @@ def numbering_of(dataset: Dataset, healthy: Dataset, roles: LabelRoles) -> dict[
     return numbering
 
 
+def check_same_organs(dataset: Dataset, unlabelled: Dataset) -> None:
+    """Raise when organs that a dataset labels are not labelled in another, whose scans are to be pasted from."""
+    roles, labels = LabelRoles.read(dataset), label_values(dataset_json(dataset))
+    lacking = set(roles.organ) - set(numbering_of(dataset, unlabelled, roles).values())
+    if lacking:
+        names = ", ".join(name for name, values in labels.items() if values & lacking)
+        raise UserError(
+            f"{unlabelled.name} has no label {names}, which {dataset.name} has; around tumours that are pasted from it "
+            "that label would be lost. Label it there, or leave -pseudolabelled out."
+        )
+
+
 def check_no_copies(dataset: Dataset, healthy: Dataset) -> None:
     """Raise when a healthy scan is a copy of a labelled case's file; that case might be a validation case."""
     sizes = defaultdict(list)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases, says_of_itself
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, Patient, fold_split, same_patient
+from nnunetv2_tf.dataset.folds import Groups, Patient, fold_split, known_as
 from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -45,10 +45,11 @@ def check_same_bias_field(dataset: Dataset, unlabelled: Dataset) -> None:
 def check_patients(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:
     """Raise when an unlabelled scan is of a patient who validates in the fold, by groups.json and names of cases."""
     groups, patients, scans = Groups.read(dataset), patients_in(unlabelled), raw_cases(unlabelled)
-    for case in _validating(dataset, fold):
-        for name, scan in scans.items():
-            if name == case or same_patient(groups[case], patients[name]):
-                _refuse(dataset, unlabelled, fold, case, name, scan)
+    validating = {case: groups[case] for case in _validating(dataset, fold)}
+    for name, scan in scans.items():
+        case = known_as(name, patients[name], validating)
+        if case is not None:
+            _refuse(dataset, unlabelled, fold, case, name, scan)
 
 
 def check_copies(dataset: Dataset, unlabelled: Dataset, fold: Fold) -> None:

@@ -4,28 +4,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.commands import synthesize as command
 from nnunetv2_tf.dataset.cases import raw_cases
-from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.dataset.folds import Groups, fold_split, splits_file
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.quality.pseudo_labels import Rules, chosen
+from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules, chosen
 from nnunetv2_tf.sets.enrichment import Enrichment
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_donors import DONE, PseudoDonors, pseudo_donors, pseudo_folder
 from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest
-from nnunetv2_tf.working_space.healthy import healthy_cases
+from nnunetv2_tf.working_space.healthy import (
+    PreprocessHealthyRequest,
+    healthy_cases,
+    healthy_stamps,
+    preprocess_healthy,
+)
 from nnunetv2_tf.working_space.stored import OpenCase
-from tests.synthesis.making import cases_in, crop_of, make_set, volume, written
+from tests.synthesis.making import cases_in, crop_of, healthy_hosts_of, make_set, volume, written
 from tests.synthesis.unlabelled import MORE, write_more
 from tests.workspace import TINY, TRAINER, Workspace
 
 pytestmark = pytest.mark.slow
 
+SPECK = 3  # voxels
 SCANS = ("pseudo602_scan_000", "pseudo602_scan_001")
 
 
@@ -37,10 +44,12 @@ def more(trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def found(self, case: OpenCase):
         tumour = volume(tmp_path / "truth" / f"{case.identifier}.nii.gz")[crop_of(cases[case.identifier].open())]
-        return chosen(tumour.astype(np.int16), tumour > 0, case.grid.affine, Rules(min_ml=0.0), lambda _: 1.0)
+        sure = np.where(tumour > 0, 1.0, 0.0)
+        tumour[:, -SPECK:, :SPECK], sure[:, -SPECK:, :SPECK] = 2, 0.5  # something that nobody is sure of
+        return chosen(tumour.astype(np.int16), sure, case.grid.affine, Rules(min_ml=0.0), lambda _: 1.0)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pseudo_labels._Labeller, "_tumour", found)
+        patch.setattr(pseudo_labels._Labeller, "_predicted", found)
         request = PseudoLabelRequest(trained.id, "602", (0,), plans=TINY, trainer=TRAINER)
         pseudo_labels.pseudolabel(request)
     return trained
@@ -81,12 +90,14 @@ def test_donors_are_the_scans_with_their_labels(more: Workspace):
         case = donor.open()
         scan = name.removeprefix("pseudo602_")
         assert (donor.identifier, donor.files.identifier, donor.has_tumour()) == (name, scan, True)
-        stored = volume(pseudo_folder(baseline_of(more), MORE) / f"{scan}.nii.gz")
+        stored = volume(pseudo_folder(baseline_of(more), MORE) / f"{scan}.nii.gz")[crop_of(case)]
         assert case.tumour().any()
-        assert set(np.unique(case.tumour()).tolist()) <= set(np.unique(stored).tolist())
-        voxel_ml = float(np.prod(case.grid.spacing)) / 1000
-        native_ml = np.count_nonzero(stored) * abs(float(np.linalg.det(case.grid.native_affine))) / 1000
-        assert np.count_nonzero(case.tumour()) * voxel_ml == pytest.approx(native_ml, rel=0.05)
+        assert np.array_equal(case.tumour(), np.where(stored == LEFT, 0, stored))
+        assert np.array_equal(case.label(), case.tumour())  # no label of the dataset is called brain
+        left = stored == LEFT
+        assert left.any()
+        assert not case.organ()[left].any()  # nothing is pasted from there, and it shows no healthy tissue
+        assert np.array_equal(case.organ() | left, (case.stored_label > 0) | left)
     assert donors.ancestors == set(fold_split(more.dataset, 0, raw_cases(more.dataset)).train)
 
 
@@ -172,6 +183,78 @@ def test_what_is_not_as_it_was_labelled_is_refused(more: Workspace):
         donors_of(more)
 
 
+def test_a_baseline_that_knows_who_validates_now_is_refused(more: Workspace):
+    """Labels of a network that was trained on a case would bring it into the training that it validates."""
+    path = splits_file(more.dataset)
+    (first, *others) = read_json(path, "")
+    train, val = first["train"], first["val"]
+    swapped = {"train": [*train[1:], val[0]], "val": [train[0], *val[1:]]}
+    write_json(path, [swapped, *others])
+    with pytest.raises(UserError, match="trained and validated on other cases than splits_final.json has now"):
+        made(more)
+
+
+def test_a_baseline_that_is_gone_is_said(more: Workspace):
+    baseline_of(more).path.unlink()
+    with pytest.raises(UserError, match="checkpoint_final.pth does not exist"):
+        made(more)
+
+
+def test_rules_are_part_of_the_command_that_labels_again(more: Workspace):
+    record = pseudo_folder(baseline_of(more), MORE) / DONE
+    content = read_json(record, "")
+    rules = {"min_ml": 0.5, "confidence": 0.8, "keep": [0.3, 1.0]}
+    write_json(record, content | {"rules": rules, "mirroring": False, "stamps": {}})
+    with pytest.raises(UserError, match=f"-p {TINY} -min_ml 0.5 -keep 0.3 1 --disable_tta$"):
+        donors_of(more)
+
+
+@pytest.mark.parametrize(("method", "healthy"), [("carvemix", None), ("tests.methods.examples:Glow", "601")])
+def test_scans_that_lie_elsewhere_are_refused(more: Workspace, method, healthy):
+    labels = pseudo_folder(baseline_of(more), MORE)
+    for folder in (MORE.raw / "imagesTr", MORE.raw / "labelsTr"):
+        for path in folder.glob("scan_001*"):
+            image = sitk.ReadImage(str(path))
+            image.SetOrigin((300.0, 0.0, 0.0))
+            sitk.WriteImage(image, str(path))
+    preprocess_healthy(PreprocessHealthyRequest("501", "602", TINY, ("3d_fullres",), unlabelled=True))
+    record, plan = read_json(labels / DONE, ""), more.plan()
+    write_json(labels / DONE, record | {"stamps": healthy_stamps(more.dataset, MORE, plan)})
+    with pytest.raises(UserError, match="The brains of Dataset602_More lie elsewhere .*pseudo602_scan_001"):
+        made(more, method=method, healthy=healthy)
+
+
+def test_tumours_lie_and_are_as_frequent_as_real_ones(more: Workspace):
+    """Where the middle is, how far brains reach and which class wins is what real cases say."""
+    hosts = healthy_hosts_of(more)
+    before, after = hosts.cohort.tumours, hosts.cohort.with_pseudo(donors_of(more)).tumours
+    assert len(after.lesions) == len(before.lesions) + 2
+    assert (after.midline, after.class_priority) == (before.midline, before.class_priority)
+    assert np.array_equal(after.extent, before.extent)
+
+
+def test_a_follow_up_of_a_training_patient_is_of_that_patient(more: Workspace):
+    train = sorted(fold_split(more.dataset, 0, raw_cases(more.dataset)).train)
+    write_json(MORE.raw / "groups.json", {"scan_000": train[0], "scan_001": "somebody"})
+    donors = healthy_hosts_of(more).cohort.with_pseudo(donors_of(more)).donors
+    assert donors[SCANS[0]].group == donors[train[0]].group
+    assert donors[SCANS[1]].group == ("group", "somebody")
+
+
+def test_hosts_are_no_donors(more: Workspace):
+    with pytest.raises(UserError, match="-healthy and -pseudolabelled both name Dataset601_Healthy; leave one out"):
+        made(more, method="tumorcp", healthy="601", pseudolabelled="601")
+
+
+def test_labelled_organs_have_to_be_labelled_there(more: Workspace):
+    for path in (more.dataset.raw / "dataset.json", more.dataset.preprocessed / "dataset.json"):
+        content = read_json(path, "")
+        labels = {**content["labels"], "liver": 4}
+        write_json(path, content | {"labels": labels, "tf": {**content["tf"], "organ": ["liver"]}})
+    with pytest.raises(UserError, match="Dataset602_More has no label liver, which Dataset501_StandIns has"):
+        made(more)
+
+
 def test_shapes_have_no_donors(more: Workspace):
     with pytest.raises(UserError, match="The tumours of syntumor are shapes, and nobody's; leave -pseudolabelled out"):
         made(more, method="syntumor", healthy="601")
@@ -190,7 +273,7 @@ def test_a_recipe_with_pseudo_donors_needs_them(more: Workspace, tmp_path):
         (
             ["-pseudolabelled", "602"],
             2,
-            "Nobody has labelled the scans of Dataset602_More by TFBaselineTrainer of fold 0",
+            "checkpoint_final.pth does not exist; train it with: nnUNetv2_train",
         ),
     ],
 )

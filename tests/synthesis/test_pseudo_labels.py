@@ -14,7 +14,7 @@ from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.volumes import read_nifti
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.quality.pseudo_labels import Rules
+from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules
 from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_donors import DONE, pseudo_folder
 from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
@@ -62,10 +62,11 @@ def test_labels_are_files_on_the_scans_grids_and_a_table_says_why(more: Workspac
             label, scan = (read_nifti(path) for path in (folder / f"{name}.nii.gz", raw_cases(MORE)[name].images[0]))
             assert np.array_equal(label.affine, scan.affine)
             values = np.unique(np.asanyarray(label.dataobj))
-            assert set(values.tolist()) <= {0, 1, 2, 3}
+            assert set(values.tolist()) <= {0, 1, 2, 3, LEFT}
             taken = sum(float(row["volume_ml"]) for row in rows if row["scan"] == name and row["taken"] == "1")
             voxel_ml = float(np.abs(np.linalg.det(label.affine))) / 1000
-            assert np.count_nonzero(label.dataobj) * voxel_ml == pytest.approx(taken, rel=0.05)
+            inside = np.isin(np.asanyarray(label.dataobj), (1, 2, 3))
+            assert inside.sum() * voxel_ml == pytest.approx(taken, rel=0.05)
     assert (folder / "overview.png").stat().st_size > 1000
     said = capsys.readouterr().out
     assert f"{sum(row['taken'] == '1' for row in rows)} of {len(rows)} components are taken" in said
@@ -75,11 +76,9 @@ def test_labels_are_files_on_the_scans_grids_and_a_table_says_why(more: Workspac
 def test_what_is_there_is_kept_and_what_is_damaged_is_made_again(more: Workspace, monkeypatch):
     folder = labelled(more)
     first = tree(folder)
-    asked = []
-    original = pseudo_labels._Labeller._tumour
-    monkeypatch.setattr(
-        pseudo_labels._Labeller, "_tumour", lambda self, case: asked.append(case) or original(self, case)
-    )
+    asked, labeller = [], pseudo_labels._Labeller
+    original = labeller._predicted
+    monkeypatch.setattr(labeller, "_predicted", lambda self, case: asked.append(case) or original(self, case))
     (folder / DONE).unlink()
     (folder / "scans" / "scan_001.json").unlink()  # as a kill before it was written leaves it
     labelled(more)
@@ -94,10 +93,10 @@ def test_what_is_there_is_kept_and_what_is_damaged_is_made_again(more: Workspace
 def test_other_rules_are_refused_until_it_is_made_anew(more: Workspace):
     folder = labelled(more)
     other = replace(ALL, min_ml=0.05)
-    with pytest.raises(
-        UserError, match="were labelled with rules .*min_ml=0.0.* label the scans anew with --overwrite"
-    ):
+    with pytest.raises(UserError, match="were labelled with -min_ml 0, not 0.05 .* label the scans anew"):
         labelled(more, rules=other)
+    with pytest.raises(UserError, match="were labelled with mirroring .* label the scans anew"):
+        labelled(more, mirroring=False)
     labelled(more, rules=other, overwrite=True)
     assert read_json(folder / DONE, "")["rules"]["min_ml"] == 0.05
 
