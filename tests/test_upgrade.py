@@ -19,9 +19,10 @@ from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.methods.tf_aug.config import PRESETS as TF_AUG
+from nnunetv2_tf.methods.tf_aug.method import TFAug
 from nnunetv2_tf.methods.tf_gan.config import PRESETS as TF_GAN
+from nnunetv2_tf.methods.tf_gan.method import TFGAN
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.harmonise import Appearance
 from nnunetv2_tf.synthesis.set_config import SetConfig
@@ -96,9 +97,9 @@ def test_what_was_learnt_makes_tumours():
             "donors": tuple(type(donor)(**{**vars(donor), "image": donor.image[:1]}) for donor in host.donors),
         }
     )
-    stage1 = find_method("tf_aug").method_class(TF_AUG["default"], CPU, {})
+    stage1 = TFAug(TF_AUG["default"], CPU, {})
     stage1.load(fit_folder("tf_aug"))
-    refining = find_method("tf_gan").method_class(TF_GAN["default"], CPU, {"tf_aug": stage1})
+    refining = TFGAN(TF_GAN["default"], CPU, {"tf_aug": stage1})
     refining.load(fit_folder("tf_gan"))
     for method in (stage1, refining):
         (edited,) = method.edit([host], [np.random.default_rng(0)])

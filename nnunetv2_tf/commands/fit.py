@@ -14,9 +14,10 @@ cases. Run it again to continue after an interruption; what is finished is left 
 EXAMPLES = """\
 methods: tf_aug (stage 1 of Tumor Fabrication: a brightness a x + b for each tumour class and channel); tf_gan (stage 2:
 a generator and a discriminator refine what tf_aug makes; fit tf_aug first, by the same preset); pix2pix (from maps to
-images); freetumor (a generator against the baseline and a copy of it that learns to tell); or module:Class, your own,
-with a fit of its own. Presets: default, paper, front (tf_aug and tf_gan: as default, and edema spreads along white
-matter); brief (freetumor, pix2pix, tf_gan) is the default for a short time.
+images); freetumor (a generator against the baseline and a copy of it that learns to tell); autoencoder, and then
+difftumor (diffusion in its latents, by the same preset); or module:Class, your own, with a fit of its own.
+presets: default, paper, front (tf_aug and tf_gan: as default, and edema spreads along white matter); brief
+(autoencoder, difftumor, freetumor, pix2pix, tf_gan) is the default for a short time.
 
 examples:
   nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs
@@ -43,9 +44,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_fit", DESCRIPTION, EXAMPLES)
     add_method_arguments(parser)
-    parser.add_argument(
-        "-m", required=True, metavar="METHOD", help="freetumor, pix2pix, tf_aug, tf_gan, or module:Class"
-    )
+    learners = "autoencoder, difftumor, freetumor, pix2pix, tf_aug, tf_gan, or module:Class"
+    parser.add_argument("-m", required=True, metavar="METHOD", help=learners)
     parser.add_argument("-healthy", required=True, metavar="HEALTHY", help="dataset of healthy scans")
     parser.add_argument(
         "-unlabelled", metavar="DATASET",

@@ -21,8 +21,8 @@ EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region), cutmix (a box does), tumorcp
 (a tumour is changed, moved and pasted; also in healthy scans): in labelled scans, nothing to learn;
 syntumor (handcrafted shapes in healthy scans, nothing to learn); tf_aug (coarse tumours in healthy scans), tf_gan
-(refined ones), pix2pix (whole brains of maps), freetumor (what the baseline takes for tumours): fit them first,
-nnUNetv2_tf_fit -h;
+(refined ones), pix2pix (whole brains of maps), freetumor (what the baseline takes for tumours), difftumor (drawn by
+diffusion in an autoencoder's latents): fit them first, nnUNetv2_tf_fit -h;
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "-m",
         required=True,
         metavar="METHOD",
-        help="carvemix, cutmix, freetumor, pix2pix, syntumor, tf_aug, tf_gan, tumorcp, or module:Class",
+        help="carvemix, cutmix, difftumor, freetumor, pix2pix, syntumor, tf_aug, tf_gan, tumorcp, or module:Class",
     )
     parser.add_argument(
         "-healthy", metavar="HEALTHY", help="dataset of healthy scans, preprocessed by nnUNetv2_tf_preprocess_healthy"
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the work")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
+    parser.add_argument("-T", type=positive, metavar="N", help="steps of difftumor's diffusion (default: 4)")
     tumours = parser.add_argument_group(
         "tumours", "what those in healthy hosts, and tumorcp's, are to be like (else like the cohort's)"
     )
@@ -158,6 +159,7 @@ def _run(arguments: argparse.Namespace) -> None:
             share=Share(arguments.num_parts, arguments.part_id),
             num_processes=arguments.np,
             keep=keep,
+            steps=arguments.T,
             pseudolabelled=arguments.pseudolabelled,
             trainer=arguments.tr,
         )

@@ -107,6 +107,9 @@ class Learner:
     needs: tuple[str, ...] = ()  # what is fitted before this
     fits_in_teams = False  # whether several processes can share the work of `fit`
     learns_unlabelled = False  # whether it learns from unlabelled scans, too
+    hosts: tuple[HostKind, ...] = ("healthy",)  # the kinds that it can serve, or learns from; -healthy chooses
+    growth: Growth = "all"  # what may happen to a healthy host and its tumour map before
+    moves = False  # whether tumours are transformed and get another place in real hosts, too
 
     def __init__(self, config: Any, device: torch.device, fitted: Mapping[str, Any]) -> None:
         """Set up.
@@ -130,19 +133,16 @@ class Learner:
     def load(self, folder: Path) -> None:
         """Load what `fit` left in the folder."""
 
-
-class Method(Learner, ABC):
-    """One way to make a synthetic case."""
-
-    hosts: tuple[HostKind, ...] = ("healthy",)  # the kinds it can serve; -healthy chooses
-    growth: Growth = "all"  # what may happen to a healthy host and its tumour map before
-    moves = False  # whether tumours are transformed and get another place in real hosts, too
-    reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
-
     @property
     def pastes(self) -> bool:
         """Whether sites carry their donors."""
         return False
+
+
+class Method(Learner, ABC):
+    """One way to make a synthetic case."""
+
+    reach_mm: float | None = 6.0  # what feathered methods pass on in Edited
 
     @abstractmethod
     def edit(self, sites: Sequence[Site], rngs: Sequence[np.random.Generator]) -> list[Edited]:

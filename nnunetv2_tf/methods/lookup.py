@@ -10,11 +10,12 @@ from nnunetv2_tf import methods
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import to_json
-from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Method
+from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Learner, Method
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 from nnunetv2_tf.tumours.shapes import ShapeConfig
 
 HELPERS = ("base", "lookup", "mixed_sites")
+LEARNERS = ("autoencoder",)  # what only learns, for methods that need it
 Config = TypeVar("Config", SamplingConfig, CheckConfig, ShapeConfig)
 
 
@@ -23,13 +24,23 @@ class SelectedMethod:
     """A method with the settings of one of its presets."""
 
     name: str
-    method_class: type[Method]
+    method_class: type[Learner]  # a Method, but for LEARNERS
     preset: str
     config: Any
     sampling: SamplingConfig  # of tumours for healthy hosts
     checked: CheckConfig  # how finished cases are checked
     presets: tuple[str, ...]  # the names of all that it has
     shapes: ShapeConfig | None = None  # what stands in for donors' tumours; None: nothing
+
+
+def in_steps(selected: SelectedMethod, steps: int) -> SelectedMethod:
+    """Return a method that draws its tumours in so many steps; raise where it takes none."""
+    config = selected.config
+    if not hasattr(config, "steps"):
+        raise UserError(f"{selected.name} draws nothing in steps; leave -T out.")
+    if steps > config.times:
+        raise UserError(f"-T {steps}: {selected.name} is trained with {config.times} times; ask for no more steps.")
+    return replace(selected, config=replace(config, steps=steps))
 
 
 def needed_by(selected: SelectedMethod) -> list[SelectedMethod]:
@@ -42,13 +53,14 @@ def needed_by(selected: SelectedMethod) -> list[SelectedMethod]:
 
 def method_names() -> list[str]:
     """List the methods of this package."""
-    return sorted(module.name for module in pkgutil.iter_modules(methods.__path__) if module.name not in HELPERS)
+    modules = (module.name for module in pkgutil.iter_modules(methods.__path__))
+    return sorted(name for name in modules if name not in (*HELPERS, *LEARNERS))
 
 
 def find_method(name: str, preset: str = "default") -> SelectedMethod:
     """Look a method up by what users type after -m and -preset."""
     path, _, class_name = name.partition(":")
-    if not class_name and name not in method_names():
+    if not class_name and name not in (*method_names(), *LEARNERS):
         raise UserError(
             f"There is no method {name}; choose from {', '.join(method_names())}, or give your own as module:Class."
         )
@@ -61,7 +73,8 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
             f"-m {name}: {type(error).__name__}: {error}; the module must be importable (PYTHONPATH) and hold the "
             "class and PRESETS."
         ) from None
-    if not (isinstance(kind, type) and issubclass(kind, Method)) or inspect.isabstract(kind):
+    wanted = Learner if path in LEARNERS else Method
+    if not (isinstance(kind, type) and issubclass(kind, wanted)) or inspect.isabstract(kind):
         raise UserError(f"-m {name} is no method; derive it from nnunetv2_tf.methods.base.Method and write its edit.")
     _check_declared(name, kind)
     if not isinstance(presets, dict):
@@ -81,7 +94,7 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
     )  # fmt: skip
 
 
-def _check_declared(name: str, kind: type[Method]) -> None:
+def _check_declared(name: str, kind: type[Learner]) -> None:
     known = get_args(HostKind)
     if not isinstance(kind.hosts, tuple) or not kind.hosts or not set(kind.hosts) <= set(known):
         raise UserError(
@@ -92,7 +105,7 @@ def _check_declared(name: str, kind: type[Method]) -> None:
         raise UserError(f"-m {name}: growth must be one of {', '.join(get_args(Growth))}, not {kind.growth!r}.")
 
 
-def _bearable(sampling: SamplingConfig, kind: type[Method]) -> SamplingConfig:
+def _bearable(sampling: SamplingConfig, kind: type[Learner]) -> SamplingConfig:
     """Return the sampling with no more growth than a method can bear."""
     if kind.growth == "all":
         return sampling

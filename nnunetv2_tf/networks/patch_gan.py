@@ -40,4 +40,13 @@ class PatchGAN(nn.Module):
             condition: (B, M, Z, Y, X)
             x: (B, C, Z, Y, X) images in [-1, 1]
         """
-        return self.layers(torch.cat([condition, x], dim=1)).float()
+        return self.stages(condition, x)[-1]
+
+    def stages(self, condition: Tensor, x: Tensor) -> list[Tensor]:
+        """Return what each stage puts out, the logits last."""
+        found, y = [], torch.cat([condition, x], dim=1)
+        for layer in self.layers:
+            y = layer(y)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(y.float())
+        return [*found, y.float()]

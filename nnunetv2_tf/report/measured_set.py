@@ -13,7 +13,7 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.io.parallel import Share
-from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.methods.lookup import find_method, in_steps
 from nnunetv2_tf.registration.affines import ways_to_scans
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.cohort import Cohort
@@ -115,6 +115,9 @@ class MeasuredSet:
                 f"Set {part.set_name} of fold {part.fold} was made with another fit of {method.name} than there is "
                 "now; make the set anew with --overwrite, or measure another one."
             )
+        if "steps" in config.config and method.config.steps != config.config["steps"]:  # as was asked for with -T
+            method = in_steps(method, config.config["steps"])
+            fit = fit and replace(fit, method=method)
         free = FreeSidePart(part.dataset, part.set_name, part.fold)
         builder = SetBuilder(free, method, pool, fit, None, lines, self.num_processes, self.device)
         try:

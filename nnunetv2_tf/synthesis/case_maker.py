@@ -115,7 +115,7 @@ def ready_method(selected: SelectedMethod, fit: FitResult | None, device: torch.
     """Return the method with what it has learnt. The last one is kept: to read weights for every case takes long."""
     if fit is None:
         return build_method(selected, device)
-    key = (fit.folder, fit.digest, device)
+    key = (fit.folder, f"{fit.digest} {fit.method.config}", device)
     if key not in _ready:
         _ready.clear()
         _ready[key] = fit.load(device)

@@ -11,7 +11,7 @@ import torch
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Patient
 from nnunetv2_tf.dataset.provenance import BaselineUse
-from nnunetv2_tf.methods.base import Learner, Method
+from nnunetv2_tf.methods.base import Learner
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.working_space.unlabelled import named_in, patients_in
 
@@ -41,8 +41,8 @@ class FitResult:
         """What config.json of a set that is made with it says, as fields of SetConfig."""
         return {"baseline": self.baseline, "fit": self.digest, "unlabelled": self.unlabelled}
 
-    def load(self, device: torch.device) -> Method:
-        """Return the method, ready to edit."""
+    def load(self, device: torch.device) -> Any:
+        """Return the method, ready to edit, or what methods need."""
         method = build_method(self.method, device, self.needed)
         method.load(self.folder)
         return method
@@ -53,6 +53,6 @@ def learns(method: SelectedMethod) -> bool:
     return method.method_class.fit is not Learner.fit
 
 
-def build_method(selected: SelectedMethod, device: torch.device, needed: Sequence[FitResult] = ()) -> Method:
-    """Return a method that has learnt nothing itself, with those that it needs, on one device."""
+def build_method(selected: SelectedMethod, device: torch.device, needed: Sequence[FitResult] = ()) -> Any:
+    """Return a method that has learnt nothing itself, or what methods need, with what it needs, on one device."""
     return selected.method_class(selected.config, device, {fit.method.name: fit.load(device) for fit in needed})

@@ -10,7 +10,8 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import KEPT_GB, Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.parallel import Share
-from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
+from nnunetv2_tf.methods.base import Method
+from nnunetv2_tf.methods.lookup import SelectedMethod, find_method, in_steps
 from nnunetv2_tf.sets.names import BASELINE, check_set_name
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import FilterRule
@@ -77,6 +78,7 @@ class SynthesizeRequest(MethodRequest):
     share: Share = field(default_factory=Share)
     num_processes: int = 1
     keep: tuple[float, float] | None = None  # shares that the filter keeps; None: no filter
+    steps: int | None = None  # that a diffusion model takes for a tumour; None: those of the preset
     pseudolabelled: str | None = None  # id or name of a dataset of unlabelled scans that are donors, too
     # whose finished training filters, or has labelled these; None: the one that the method was fitted by
     trainer: str | None = None
@@ -111,6 +113,8 @@ def synthesize(request: SynthesizeRequest) -> None:
     check_set_name(request.set_name)
     dataset = Dataset.find(request.dataset)
     method = usable_method(request.method, request.preset, request.healthy, request.asked)
+    if not issubclass(method.method_class, Method):
+        raise UserError(f"{method.name} makes no cases; it is fitted for methods that need it.")
     Plan.read(dataset, request.plans, request.configuration)
     usable_device(request.device)
     given = None if request.recipe is None else tuple(read_recipe(request.recipe))
@@ -146,6 +150,9 @@ def _builder(
 ) -> SetBuilder:
     hosts = request.hosts(fold, method, request.asked, request.num_processes)
     fitted = fit_for(hosts, method)
+    if request.steps is not None:
+        method = in_steps(method, request.steps)
+        fitted = fitted and replace(fitted, method=method)
     baseline = _asked_baseline(request, hosts, fitted)
     if request.pseudolabelled is not None:
         hosts = _with_pseudo(hosts, method, baseline, Dataset.find(request.pseudolabelled))

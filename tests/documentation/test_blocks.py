@@ -18,6 +18,7 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("guide/methods/pix2pix", "Pix2Pix"): "test_tumor_fabrication",
     ("guide/methods/freetumor", "FreeTumor"): "test_tumor_fabrication",
     ("guide/methods/freetumor", "Unlabelled scans"): "test_tumor_fabrication",
+    ("guide/methods/difftumor", "DiffTumor"): "test_tumor_fabrication",
     ("guide/methods/syntumor", "SynTumor"): "test_tumor_fabrication",
     ("guide/methods/cutmix", "CutMix"): "test_sets_and_benchmark",
     ("guide/methods/your_own", "A method of your own"): "test_tumor_fabrication",

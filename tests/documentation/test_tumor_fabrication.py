@@ -23,6 +23,7 @@ LINES = [
     *commands("guide/methods/freetumor", "FreeTumor"),
     *commands("guide/methods/freetumor", "Unlabelled scans"),
     *commands("guide/pseudo_labels", "Unlabelled scans as donors"),
+    *commands("guide/methods/difftumor", "DiffTumor"),
     *commands("guide/methods/syntumor", "SynTumor"),
     *commands("guide/methods/your_own", "A method of your own"),
 ]
@@ -37,7 +38,7 @@ def test_the_way(tmp_path: Path):
         run(workspace, words, expect=2 if asked & set(words) else 0)
     with pytest.MonkeyPatch.context() as patch:
         enter(workspace, patch)
-        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "own100"):
+        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "dt100", "dtsmall", "own100"):
             assert len(SetPart(workspace.dataset, name, 0).manifest().accepted) == 4
         for name in ("plan", "place"):
             assert (SetPart(workspace.dataset, name, 0).folder / "preview.png").exists()

@@ -1,12 +1,9 @@
 """Training of Pix2Pix. In: real cases of the fold. Out: generator.safetensors, logs, previews."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
@@ -22,15 +19,13 @@ from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weight
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
-from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration
+from nnunetv2_tf.training.real_batches import RealBatches, RealPieces
 from nnunetv2_tf.training.real_patches import Real
 from nnunetv2_tf.working_space.preprocess import Plan
-from nnunetv2_tf.working_space.stored import Case
 
-AUGMENT, BATCH, PREVIEW = 4, 1, 11  # streams of random numbers
-CLIPPED = 1.0  # mm, distances to tumours, which nothing here asks for
+AUGMENT, PREVIEW = 4, 11  # streams of random numbers
 SHOWN = 6  # patches in a preview
 STUCK, LATE = 0.95, 10  # L1 has fallen to less than this share of the first epoch's after so many epochs, or it is told
 PLOTS = {"adversarial loss": ("D", "G"), "L1": ("L1",), "learning rate": ("rate",)}
@@ -39,31 +34,6 @@ PLOTS = {"adversarial loss": ("D", "G"), "L1": ("L1",), "learning rate": ("rate"
 def check(config: Pix2PixConfig, plan: Plan) -> None:
     """Raise when it cannot be trained with these settings and plans."""
     check_patch(plan, config.largest_patch, config.levels, "Pix2Pix")
-
-
-@dataclass(frozen=True)
-class RealBatches:
-    """Makes batches of real patches; it is sent to worker processes."""
-
-    cases: Pool
-    size: Sequence[int]
-    centred: float
-    batch: int
-    seed: int
-
-    def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """Return the batch of a step: stacked patches, and `place`, their index in the batch."""
-        return self.drawn([self.seed, BATCH, step])
-
-    def drawn(self, stream: Sequence[int]) -> dict[str, np.ndarray]:
-        """Return a batch by a stream of random numbers."""
-        patches = []
-        for place in range(self.batch):
-            rng = np.random.default_rng([*stream, place])
-            piece = self.cases.draw(0, rng, 0)
-            volumes = patch_of(piece, REAL_VOLUMES, self.size, self.centred, rng)
-            patches.append({**{f"real_{name}": one for name, one in volumes.items()}, "place": np.array(place)})
-        return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
 
 class Pix2PixTrainer:
@@ -175,8 +145,8 @@ class Pix2PixFit:
         features = features_of_levels(data.plan, config.features, config.levels)
         domain = IntensityRange.of(data.real)
         self.design = Pix2PixDesign(data.channels, data.roles.tumour, features, levels, domain)
-        make = partial(_piece, cases, levels.patch, config.centred < 1)
-        pool = Pool(make, len(cases), 0, data.pool and data.pool / "real")
+        pieces = RealPieces(cases, levels.patch, config.centred < 1)
+        pool = Pool(pieces, len(cases), 0, data.pool and data.pool / "real")
         self.batches = RealBatches(pool, levels.patch, config.centred, config.batch, seed)
         self.training = Pix2PixTrainer(config, self.design, (z, y, x), seed, device)
         schedule = Schedule(config.epochs, config.iterations, config.preview_every, PLOTS)
@@ -204,8 +174,3 @@ class Pix2PixFit:
             f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
             *self.batches.cases.described("real cases"),
         ]
-
-
-def _piece(cases: Sequence[Case], size: Sequence[int], whole: bool, number: int) -> dict[str, np.ndarray]:
-    """Return what patches of a case are cut from."""
-    return real_piece(cases[number], size, CLIPPED, whole)

@@ -8,13 +8,14 @@ import torch
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.pix2pix.config import PRESETS, Pix2PixConfig
-from nnunetv2_tf.methods.pix2pix.fitting import PLOTS, Pix2PixTrainer, RealBatches, check
+from nnunetv2_tf.methods.pix2pix.fitting import PLOTS, Pix2PixTrainer, check
 from nnunetv2_tf.methods.pix2pix.networks import condition_of
 from nnunetv2_tf.networks.saved import weights_of
 from nnunetv2_tf.training.loading import as_tensors
 from nnunetv2_tf.training.loop import Loop, Schedule
 from nnunetv2_tf.training.patches import real_piece
 from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.training.real_batches import RealBatches
 from tests.methods.pix2pix.examples import CLASSES, SPACING, batch, design
 from tests.scenes import Built
 

@@ -1,0 +1,246 @@
+"""Training of the autoencoder. In: scans of the fold. Out: autoencoder.safetensors, logs, previews."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from torch import Tensor
+from torch.nn.functional import relu
+
+from nnunetv2_tf.io.panels import Panel, titled, write_panels
+from nnunetv2_tf.methods.autoencoder.config import AutoencoderConfig
+from nnunetv2_tf.methods.autoencoder.patches import ScanPatches, Scans
+from nnunetv2_tf.methods.autoencoder.saved import WEIGHTS, AutoencoderDesign, ScanAutoencoder
+from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.networks.autoencoder import strides_of
+from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels, largest_patch
+from nnunetv2_tf.networks.patch_gan import PatchGAN
+from nnunetv2_tf.networks.quantiser import commitment, used
+from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
+from nnunetv2_tf.training.intensity_range import IntensityRange
+from nnunetv2_tf.training.loading import Batch, as_tensors
+from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.masked import mean_where
+from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.training.precision import Acceleration, to_device
+from nnunetv2_tf.training.real_patches import affines_of, moved
+from nnunetv2_tf.working_space.preprocess import Plan
+
+AUGMENT, RESTART, PREVIEW = 4, 5, 11  # streams of random numbers
+WIDTH = 32  # features of the discriminator's first stage
+SHOWN = 6  # patches in a preview
+STUCK, LATE = 0.9, 10  # L1 has fallen to less than this share of the first epoch's after so many epochs, or it is told
+PSNR_RANGE = 2.0  # from -1 to 1
+
+
+def check(config: AutoencoderConfig, plan: Plan) -> None:
+    """Raise when it cannot be trained with these settings and plans."""
+    check_patch(plan, config.largest_patch, 2, "the autoencoder")
+
+
+def levels_for(config: AutoencoderConfig, plan: Plan) -> Levels:
+    """Return the levels: as many as asked for, or as leave latents fine enough."""
+    finest, halvings = min(plan.manager.spacing), config.halvings
+    if halvings is None:
+        halvings = max(1, int(np.floor(np.log2(config.latent_mm / finest) + 1e-6)))
+    return Levels.of(largest_patch(plan, config.largest_patch), plan.manager.spacing, halvings + 1)
+
+
+class AutoencoderTrainer:
+    """The autoencoder, and a discriminator where there is one, with their optimisers."""
+
+    shown: Sequence[Batch] = ()  # patches, the same in all previews
+
+    def __init__(
+        self, config: AutoencoderConfig, design: AutoencoderDesign, spacing: tuple[float, float, float], seed: int,
+        device: torch.device, acceleration: Acceleration | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.design, self.spacing, self.seed, self.device = config, design, spacing, seed, device
+        self.acceleration = acceleration or Acceleration.of(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            whole = ScanAutoencoder(design).to(device)
+            judge = PatchGAN(len(design.channels), WIDTH, design.levels.patch).to(device)
+        self.autoencoder, self.judge = whole.network, judge if config.lambda_adversarial else None
+        self.networks: dict[str, torch.nn.Module] = {"autoencoder": whole}
+        if self.judge is not None:
+            self.networks["discriminator"] = self.judge
+        self.optimizers = {
+            name: torch.optim.Adam(
+                [weight for weight in network.parameters() if weight.requires_grad], config.rate, config.betas
+            )
+            for name, network in self.networks.items()
+        }
+
+    def begin(self, epoch: int) -> Mapping[str, float]:
+        """Set the learning rate, which falls to 0 by a cosine."""
+        rate = self.config.rate * (1 + np.cos(np.pi * epoch / self.config.epochs)) / 2
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        return {"rate": float(rate)}
+
+    def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """Do a step of the autoencoder, and then one of the discriminator; return the curves."""
+        with self.acceleration.cudnn_benchmark():
+            return self._step(batch, epoch, step)
+
+    def _step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
+        config = self.config
+        x, tumour, body = self._given(batch, [self.seed, AUGMENT, epoch, step] if config.augmented else None)
+        with self.acceleration.autocast(self.device):
+            again, z, index = self.autoencoder(x)
+        distance = (again - x).abs().mean(dim=1)
+        in_body, in_tumour, in_air = (mean_where(distance, where) for where in (body, tumour > 0, ~body))
+        loss = in_body + config.lambda_tumour * in_tumour + config.lambda_air * in_air
+        curves = {"L1": in_body, "PSNR in tumours": psnr(again, x, tumour > 0)}
+        quantiser = self.autoencoder.quantiser
+        if quantiser is None or index is None:
+            loss = loss + config.lambda_latent * z.square().mean(dim=(1, 2, 3, 4))
+        else:
+            on_codebook, _ = quantiser(z)
+            loss = loss + config.lambda_latent * commitment(z, on_codebook)
+            curves["codebook used"] = used(index, self.design.codebook)
+        adversarial = self.judge is not None and epoch >= config.adversarial_from
+        if adversarial:
+            loss = loss + self._fooling(x, again)
+        self._descend("autoencoder", loss.mean())
+        if quantiser is not None and index is not None:
+            draws = torch.Generator().manual_seed(
+                int(np.random.default_rng([self.seed, RESTART, epoch, step]).integers(2**62))
+            )
+            quantiser.follow(z.detach(), index, draws)
+        if self.judge is not None:
+            curves["D"] = self._judging(x, again.detach()) if adversarial else torch.zeros(())
+        return {name: value.detach().mean() for name, value in curves.items()}
+
+    def _given(self, batch: Batch, stream: Sequence[int] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a batch's images in [-1, 1], tumour maps and bodies on the device, augmented or not."""
+        image, tumour, body = (to_device(batch[name], self.device) for name in ("image", "tumour", "body"))
+        if stream is not None:
+            affines = affines_of(batch, stream, self.spacing)
+            (image,) = moved((image,), affines, self.spacing)
+            tumour, body = moved((tumour, body), affines, self.spacing, nearest=True)
+        return self.design.domain.normalise(image, body), tumour, body
+
+    def _fooling(self, x: Tensor, again: Tensor) -> Tensor:
+        """Return (B,): the adversarial loss, and the distance between the discriminator's features."""
+        assert self.judge is not None
+        self.judge.requires_grad_(False)
+        with self.acceleration.autocast(self.device):
+            *of_made, logits = self.judge.stages(x[:, :0], again)
+            *of_real, _ = self.judge.stages(x[:, :0], x)
+        apart = torch.stack(
+            [(made - real).abs().mean(dim=(1, 2, 3, 4)) for made, real in zip(of_made, of_real, strict=True)]
+        )
+        return -self.config.lambda_adversarial * logits.mean(dim=(1, 2, 3, 4)) + (
+            self.config.lambda_features * apart.mean(dim=0)
+        )
+
+    def _judging(self, x: Tensor, again: Tensor) -> Tensor:
+        """Do a step of the discriminator with a hinge loss; return it."""
+        assert self.judge is not None
+        self.judge.requires_grad_(True)
+        with self.acceleration.autocast(self.device):
+            of_real, of_made = (self.judge(x[:, :0], image) for image in (x, again))
+        loss = (relu(1 - of_real).mean() + relu(1 + of_made).mean()) / 2
+        self._descend("discriminator", loss)
+        return loss
+
+    def _descend(self, name: str, loss: Tensor) -> None:
+        self.optimizers[name].zero_grad()
+        loss.backward()
+        self.optimizers[name].step()
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights and the states of the optimisers."""
+        optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
+        return {**{name: weights_of(network) for name, network in self.networks.items()}, **optimizers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Load what `state()` returned."""
+        for name, network in self.networks.items():
+            load_weights(network, state[name])
+            self.optimizers[name].load_state_dict(state[f"optimizer {name}"])
+
+    def preview(self, path: Path) -> None:
+        """Paint a row per patch: the image, what is made of its latents, and the difference."""
+        rows = []
+        for batch in self.shown:
+            x, tumour, body = self._given(batch, None)
+            with torch.no_grad():
+                again, _, _ = self.autoencoder(x)
+            where = (tumour if bool((tumour > 0).any()) else body)[0].cpu().numpy() > 0
+            cut = int(where.sum(axis=(1, 2)).argmax())
+            before, after = (image[0, 0, cut].cpu().numpy() for image in (x, again))
+            spans = ((-1.0, 1.0), (-1.0, 1.0), (-0.3, 0.3))
+            rows.append([Panel(one, span) for one, span in zip((before, after, after - before), spans, strict=True)])
+        write_panels(titled(rows, ("scan", "made of its latents", "difference")), path)
+
+    def remarks(self, curves: Curves) -> list[str]:
+        """Warn when images do not come nearer to what they were."""
+        distances = curves["L1"]
+        if len(distances) > LATE and distances[-1] > STUCK * distances[0]:
+            return ["The L1 distance to scans has hardly fallen. Look at previews/; raise rate."]
+        return []
+
+
+class AutoencoderFit:
+    """One training of the autoencoder."""
+
+    def __init__(self, config: AutoencoderConfig, data: FitData, folder: Path, device: torch.device) -> None:
+        self.config, self.folder = config, folder
+        seed = int(data.rng.integers(2**32))
+        z, y, x = data.plan.manager.spacing
+        levels = levels_for(config, data.plan)
+        features = features_of_levels(data.plan, config.features, levels.number)
+        domain = IntensityRange.of(data.real)
+        self.design = AutoencoderDesign(
+            data.channels, features[: levels.number], config.latent, levels, config.codebook, domain
+        )  # fmt: skip
+        cases = [*data.real, *data.healthy]
+        pool = Pool(Scans(cases), len(cases), 0, data.pool and data.pool / "scans")
+        self.patches = ScanPatches(
+            pool, len(data.real), config.real, config.centred, levels.patch, config.batch, seed
+        )  # fmt: skip
+        self.training = AutoencoderTrainer(config, self.design, (z, y, x), seed, device)
+        plots = {"L1": ("L1",), "PSNR in tumours": ("PSNR in tumours",), "learning rate": ("rate",)}
+        if config.codebook:
+            plots["share of the codebook in use"] = ("codebook used",)
+        if config.lambda_adversarial:
+            plots["discriminator"] = ("D",)
+        schedule = Schedule(config.epochs, config.iterations, config.preview_every, plots)
+        self.loop = Loop(self.training, schedule, folder, data.team)
+
+    def run(self) -> None:
+        """Train, or resume the training, and write autoencoder.safetensors."""
+        self.training.shown = list(self._shown())
+        self.loop.logger.lines(self._described())
+        self.loop.run(self.patches, get_allowed_n_proc_DA())
+        write_network(self.folder / WEIGHTS, self.design, weights_of(self.training.networks["autoencoder"]))
+
+    def _shown(self) -> Iterator[Batch]:
+        for index in range(SHOWN):
+            drawn = self.patches.drawn([self.training.seed, PREVIEW, index])
+            yield as_tensors({name: array[:1] for name, array in drawn.items()})
+
+    def _described(self) -> list[str]:
+        levels, training = self.design.levels, self.training
+        sizes = ", ".join(f"{name} {millions_of_weights(one):.1f} million" for name, one in training.networks.items())
+        return [
+            f"patches of {' x '.join(map(str, levels.patch))} voxels; a latent stands for "
+            f"{' x '.join(map(str, strides_of(levels)))} voxels and has {self.design.latent} channels",
+            f"weights: {sizes}",
+            f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
+            *self.patches.scans.described("scans"),
+        ]
+
+
+def psnr(made: Tensor, real: Tensor, where: Tensor) -> Tensor:
+    """Return (), the peak signal-to-noise ratio in dB of images in [-1, 1] where a mask (B, Z, Y, X) is True."""
+    error = (made - real).square().mean(dim=1)
+    mean = error[where].mean() if bool(where.any()) else error.mean()
+    return 10 * torch.log10(PSNR_RANGE**2 / mean.clamp_min(1e-12))

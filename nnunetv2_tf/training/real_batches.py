@@ -1,0 +1,51 @@
+"""Batches of patches of real cases with tumours, for training. In: cases. Out: a batch per step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
+from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.working_space.stored import Case
+
+BATCH = 1  # stream of random numbers
+CLIPPED = 1.0  # mm, distances to tumours, which nothing asks for that uses these batches
+
+
+@dataclass(frozen=True)
+class RealPieces:
+    """Reads what patches are cut from."""
+
+    cases: Sequence[Case]
+    size: Sequence[int]  # of patches
+    whole: bool  # patches lie anywhere, not around tumours only
+
+    def __call__(self, number: int) -> dict[str, np.ndarray]:
+        """Return what patches of a case are cut from."""
+        return real_piece(self.cases[number], self.size, CLIPPED, self.whole)
+
+
+@dataclass(frozen=True)
+class RealBatches:
+    """Makes batches; it is sent to worker processes."""
+
+    cases: Pool
+    size: Sequence[int]
+    centred: float  # share of patches that lie around tumours
+    batch: int
+    seed: int
+
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        """Return the batch of a step: stacked patches, and `place`, their index in the batch."""
+        return self.drawn([self.seed, BATCH, step])
+
+    def drawn(self, stream: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return a batch by a stream of random numbers."""
+        patches = []
+        for place in range(self.batch):
+            rng = np.random.default_rng([*stream, place])
+            piece = self.cases.draw(0, rng, 0)
+            volumes = patch_of(piece, REAL_VOLUMES, self.size, self.centred, rng)
+            patches.append({**{f"real_{name}": one for name, one in volumes.items()}, "place": np.array(place)})
+        return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}

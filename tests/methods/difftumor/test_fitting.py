@@ -1,0 +1,113 @@
+"""Training of the diffusion model: that it learns, goes on to the bit, and says what is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.methods.autoencoder.saved import ScanAutoencoder
+from nnunetv2_tf.methods.difftumor.fitting import PLOTS, check, latent_range
+from nnunetv2_tf.networks.saved import weights_of
+from nnunetv2_tf.training.loop import Loop, Schedule
+from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
+from tests.methods.autoencoder.examples import batch, design
+from tests.methods.difftumor.examples import SMALL, trainer
+from tests.methods.pix2pix.examples import SIZE
+from tests.scenes import CPU, Built
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, target="e", squared=False, lambda_outside=1.0, times=4)])
+def test_the_loss_falls(config):
+    found, given = trainer(config), batch()
+    losses = [float(found.step(given, 0, step)["loss"]) for step in range(120)]
+    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:20])
+
+
+def test_the_loss_in_tumours_is_that_of_latents_near_them():
+    found, given = trainer(), batch()
+    found.diffusion.denoiser.forward = lambda x, _: torch.zeros_like(x[:, :3])  # type: ignore[method-assign]
+    near = found._near(given["tumour"])
+    for index in range(2):
+        blocks = (given["tumour"][index] > 0).reshape(8, 2, 8, 2, 8, 2).any(dim=5).any(dim=3).any(dim=1)
+        padded = np.pad(blocks.numpy(), 1)
+        around = np.zeros_like(blocks.numpy())
+        for z, y, x in np.ndindex(3, 3, 3):
+            around |= padded[z : z + 8, y : y + 8, x : x + 8]
+        assert np.array_equal(near[index].numpy(), around)
+
+
+def test_times_and_noise_depend_on_step_and_place_alone():
+    found = trainer()
+    like = torch.zeros(2, 3, 8, 8, 8)
+    both, second = found._drawn([0, 1], [3, 7], like), found._drawn([1], [3, 7], like[:1])
+    assert int(both[0][1]) == int(second[0][0])
+    assert torch.equal(both[1][1], second[1][0])
+    drawn = [int(found._drawn([0], [0, step], like[:1])[0][0]) for step in range(600)]
+    assert (min(drawn), max(drawn)) == (1, 50)
+
+
+def arrays(step: int) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in batch(seed=step).items()}
+
+
+def test_a_training_goes_on_to_the_bit(tmp_path):
+    config = replace(SMALL, augmented=True)
+    whole, half, resumed = trainer(config), trainer(config), trainer(config, seed=5)
+    resumed.seed, whole.shown = half.seed, [batch(number=1)]
+    torch.manual_seed(0)
+    same = ScanAutoencoder(design()).eval().requires_grad_(False)
+    whole.autoencoder = half.autoencoder = resumed.autoencoder = same
+    Loop(whole, Schedule(2, 3, 5, PLOTS), tmp_path).run(arrays, 0)
+    half.begin(0)
+    for step in range(3):
+        half.step(batch(seed=step), 0, step)
+    resumed.restore(half.state())
+    resumed.begin(1)
+    for step in range(3):
+        resumed.step(batch(seed=3 + step), 1, step)
+    for name, value in weights_of(whole.diffusion).items():
+        assert torch.equal(value, weights_of(resumed.diffusion)[name])
+        assert torch.equal(whole.weights()[name], resumed.weights()[name])
+
+
+def test_latents_are_measured_around_tumours(scene: Built):
+    scan = ScanAutoencoder(design()).eval()
+    found = latent_range(scan, scene.cases[:2], SIZE, CPU, whole=False)
+    extremes = latent_range(scan, scene.cases[:2], SIZE, CPU, whole=True)
+    latents = []
+    for number, case in enumerate(scene.cases[:2]):
+        patch = patch_of(
+            real_piece(case, SIZE, 1.0, False), REAL_VOLUMES, SIZE, 1.0, np.random.default_rng(number)
+        )  # fmt: skip
+        image, body = (torch.from_numpy(patch[name])[None] for name in ("image", "body"))
+        with torch.no_grad():
+            latents.append(scan.latents(image, body)[0].flatten(1))
+    every = torch.cat(latents, dim=1)
+    normal = found.normalise(every.reshape(1, 3, -1, 1, 1))
+    torch.testing.assert_close(normal.mean(dim=(0, 2, 3, 4)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(normal.flatten(2).std(dim=2)[0], torch.ones(3), atol=1e-3, rtol=0)
+    spread = extremes.normalise(every.reshape(1, 3, -1, 1, 1))
+    torch.testing.assert_close(spread.amax(dim=(0, 2, 3, 4)), torch.ones(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(spread.amin(dim=(0, 2, 3, 4)), -torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_patches_that_cannot_be_halved_are_refused(scene: Built):
+    check(SMALL, scene.plan)
+    with pytest.raises(UserError, match="too small for DiffTumor"):
+        check(replace(SMALL, largest_patch=6), scene.plan)
+
+
+def test_it_says_when_it_does_not_learn():
+    found = trainer()
+    assert not found.remarks({"in tumours": [1.0] * 5})
+    assert not found.remarks({"in tumours": [1.0] * 20 + [0.5]})
+    assert "hardly fallen" in found.remarks({"in tumours": [1.0] * 22})[0]
+
+
+def test_previews_are_painted(tmp_path):
+    found = trainer()
+    found.shown = [batch(seed=seed, number=1) for seed in range(2)]
+    found.preview(tmp_path / "one.png")
+    assert (tmp_path / "one.png").stat().st_size > 1000
