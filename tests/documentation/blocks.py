@@ -87,13 +87,16 @@ def write_healthy(root: Path, cohort: Brains) -> None:
         write_person(cohort, root / "ds002748", index)
 
 
+SHORT = {"tf_gan", "pix2pix", "freetumor", "autoencoder", "difftumor"}  # methods with a preset for a short time
+
+
 def shortened(line: str) -> list[str]:
     """The words of a command, with one epoch and four cases, on the CPU, GANs by their short presets."""
     line = re.sub(r"_\d+epochs", "_1epochs", re.sub(r"-num_cases \d+", "-num_cases 4", line)).replace("cuda", "cpu")
     words = line.split()
     wants_device = words[0] in ("nnUNetv2_train", "nnUNetv2_tf_fit") or words[:2] == ["nnUNetv2_tf_benchmark", "run"]
     device = ["-device", "cpu"] if wants_device and "-device" not in words else []
-    return [*words, *device, *(["-preset", "brief"] if {"tf_gan", "pix2pix", "freetumor"} & {*words} else [])]
+    return [*words, *device, *(["-preset", "brief"] if SHORT & {*words} else [])]
 
 
 def run(workspace: Workspace, words: list[str], expect: int = 0) -> None:
