@@ -73,7 +73,7 @@ def diffusion_alone(autoencoder: ScanAutoencoder, cases: list[Case], plan: Plan,
     levels = latent_levels(autoencoder, size, (z, y, x), config.levels)
     design = DiffTumorDesign(
         cases[0].roles.tumour, autoencoder.design.latent, config.features[: levels.number], levels, config.times,
-        config.target, latent_range(autoencoder, cases[:PATCHES], size, CPU, whole=False),
+        config.target, latent_range(autoencoder, batches_of(cases, size), CPU, "deviation"),
     )  # fmt: skip
     training = DiffTumorTrainer(config, design, autoencoder, (z, y, x), 0, CPU)
     training.begin(0)
@@ -97,10 +97,14 @@ def diffusion_alone(autoencoder: ScanAutoencoder, cases: list[Case], plan: Plan,
 
 def drawn(cases: list[Case], size: tuple[int, ...], index: int) -> Batch:
     """Return a patch around a tumour."""
-    batches = RealBatches(Pool(RealPieces(cases, size, whole=False), len(cases)), size, 1.0, 1, 0)
-    arrays = batches.drawn([9, index])
+    arrays = batches_of(cases, size).drawn([9, index])
     plain = {name.removeprefix("real_"): array for name, array in arrays.items()}
     return as_tensors({**arrays, **plain})
+
+
+def batches_of(cases: list[Case], size: tuple[int, ...]) -> RealBatches:
+    """Return batches of one patch around tumours."""
+    return RealBatches(Pool(RealPieces(cases, size, whole=False), len(cases)), size, 1.0, 1, 0)
 
 
 def main() -> int:

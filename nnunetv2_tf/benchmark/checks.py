@@ -13,6 +13,7 @@ from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
+from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.requests import usable_method
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.healthy import check_same_channels
@@ -66,6 +67,15 @@ def _check_same_set(training: Training, path: Path) -> None:
     wanted = {"method": arm.method, "preset": arm.preset, "seed": training.seed}
     wanted |= {"plans": matrix.plans, "configuration": matrix.configuration}
     wanted["healthy"] = None if arm.healthy is None else Dataset.find(str(arm.healthy)).name
+    settings = to_json(find_method(str(arm.method), arm.preset).config)
+    different = "" if to_json(order.config) == settings else "other settings than its preset has"
+    if order.pseudo_labels is not None:
+        different = "pseudo-labelled donors"
+    if different:
+        raise UserError(
+            f"{config}: set {training.set_name} was made with {different}, and {path} asks for none; give arm "
+            f'{arm.name} sets of its own: "set": "anothername".'
+        )
     for field, value in wanted.items():
         if getattr(order, field) != value:
             raise UserError(

@@ -36,7 +36,7 @@ class SelectedMethod:
 def in_steps(selected: SelectedMethod, steps: int) -> SelectedMethod:
     """Return a method that draws its tumours in so many steps; raise where it takes none."""
     config = selected.config
-    if not hasattr(config, "steps"):
+    if not (hasattr(config, "steps") and hasattr(config, "times")):
         raise UserError(f"{selected.name} draws nothing in steps; leave -T out.")
     if steps > config.times:
         raise UserError(f"-T {steps}: {selected.name} is trained with {config.times} times; ask for no more steps.")
@@ -73,7 +73,7 @@ def find_method(name: str, preset: str = "default") -> SelectedMethod:
             f"-m {name}: {type(error).__name__}: {error}; the module must be importable (PYTHONPATH) and hold the "
             "class and PRESETS."
         ) from None
-    wanted = Learner if path in LEARNERS else Method
+    wanted = Learner if name in LEARNERS else Method
     if not (isinstance(kind, type) and issubclass(kind, wanted)) or inspect.isabstract(kind):
         raise UserError(f"-m {name} is no method; derive it from nnunetv2_tf.methods.base.Method and write its edit.")
     _check_declared(name, kind)

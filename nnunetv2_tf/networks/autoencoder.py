@@ -49,13 +49,13 @@ class Autoencoder(nn.Module):
             z, _ = self.quantiser(z)
         return self.up(z).float()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the image made again, latents before rounding, and which vectors they were rounded to."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
+        """Return the image made again, latents before rounding, and rounded ones with the indices of their vectors."""
         z = self.encode(x)
         if self.quantiser is None:
             return self.up(z).float(), z, None
         on_codebook, index = self.quantiser(z)
-        return self.up(on_codebook).float(), z, index
+        return self.up(on_codebook).float(), z, (on_codebook, index)
 
 
 def strides_of(levels: Levels) -> tuple[int, int, int]:

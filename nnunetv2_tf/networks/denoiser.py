@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_tf.networks.levels import Levels
-from nnunetv2_tf.networks.residual import Down, ResidualBlock, TimeFeatures, Up
+from nnunetv2_tf.networks.residual import Down, ResidualBlock, TimeFeatures, Up, convolved
 
 WIDTH = 4  # features of a time, over those of the finest level
 
@@ -19,7 +19,8 @@ class Denoiser(nn.Module):
         widths, kernels, strides = features[: levels.number], levels.kernels, levels.strides
         time = WIDTH * widths[0]
         self.time = TimeFeatures(time)
-        self.first = ResidualBlock(channels_in, widths[0], kernels[0], time)
+        self.first = convolved(channels_in, widths[0], kernels[0])  # before any norm, which would mix what goes in
+        self.finest = ResidualBlock(widths[0], widths[0], kernels[0], time)
         self.downs, self.ways_down = nn.ModuleList(), nn.ModuleList()
         self.ups, self.ways_up = nn.ModuleList(), nn.ModuleList()
         for level in range(1, levels.number):
@@ -33,7 +34,7 @@ class Denoiser(nn.Module):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Return (B, channels_out, z, y, x) of volumes (B, channels_in, z, y, x) and times (B,)."""
         time = self.time(t)
-        x = self.first(x, time)
+        x = self.finest(self.first(x), time)
         skips = [x]
         for down, way in zip(self.downs, self.ways_down, strict=True):
             x = way(down(x), time)

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 DECAY = 0.99  # of the moving averages by which vectors follow the latents that chose them
-UNUSED = 1.0  # vectors that have, on this average, been chosen less often in a step are replaced by latents
+UNUSED = 0.5  # of a fair share of a step's latents, or of one: vectors chosen less often are replaced by latents
 FEW = 1e-5
-AT_ONCE = 8192  # latents that are compared with all vectors at a time
+AT_ONCE = 2048  # latents that are compared with all vectors at a time
 
 
 class Quantiser(nn.Module):
@@ -30,8 +30,11 @@ class Quantiser(nn.Module):
     def nearest(self, z: Tensor) -> Tensor:
         """Return (B, z, y, x): the index of the vector that is nearest to each latent."""
         flat = z.movedim(1, -1).reshape(-1, z.shape[1]).float()
-        half = self.codebook.square().sum(dim=1) / 2
-        nearest = [torch.argmin(half - part @ self.codebook.T, dim=1) for part in flat.split(AT_ONCE)]
+        with torch.autocast(z.device.type, enabled=False):  # in half precision other vectors would be the nearest
+            half = self.codebook.square().sum(dim=1) / 2
+            nearest = [
+                torch.addmm(half, part, self.codebook.T, alpha=-1).argmin(dim=1) for part in flat.split(AT_ONCE)
+            ]  # fmt: skip
         return torch.cat(nearest).reshape(z.shape[0], *z.shape[2:])
 
     @torch.no_grad()
@@ -44,11 +47,12 @@ class Quantiser(nn.Module):
         self.chosen.lerp_(counts, 1 - DECAY)
         self.sums.lerp_(sums, 1 - DECAY)
         self.codebook.copy_(self.sums / self.chosen.clamp_min(FEW)[:, None])
-        unused = self.chosen < UNUSED
+        fewest = UNUSED * min(1.0, len(flat) / number)
+        unused = self.chosen < fewest
         places = torch.randint(len(flat), (number,), generator=draws).to(flat.device)
         for values, new in ((self.codebook, flat[places]), (self.sums, flat[places])):
             values[unused] = new[unused]
-        self.chosen[unused] = UNUSED
+        self.chosen[unused] = 1.0
 
 
 def commitment(z: Tensor, on_codebook: Tensor) -> Tensor:

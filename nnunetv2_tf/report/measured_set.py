@@ -115,8 +115,9 @@ class MeasuredSet:
                 f"Set {part.set_name} of fold {part.fold} was made with another fit of {method.name} than there is "
                 "now; make the set anew with --overwrite, or measure another one."
             )
-        if "steps" in config.config and method.config.steps != config.config["steps"]:  # as was asked for with -T
-            method = in_steps(method, config.config["steps"])
+        steps = config.config.get("steps") if isinstance(config.config, dict) else None
+        if steps is not None and steps != getattr(method.config, "steps", steps):  # as was asked for with -T
+            method = in_steps(method, steps)
             fit = fit and replace(fit, method=method)
         free = FreeSidePart(part.dataset, part.set_name, part.fold)
         builder = SetBuilder(free, method, pool, fit, None, lines, self.num_processes, self.device)

@@ -88,7 +88,7 @@ def fit(request: FitRequest) -> None:
     """Fit a method in some folds."""
     with joined(usable_device(request.device)) as (team, device):
         with team.main_first():  # what is wrong is said once
-            method = usable_method(request.method, request.preset, request.healthy, {})
+            method = usable_method(request.method, request.preset, request.healthy, {}, fits=True)
             if not learns(method):
                 raise UserError(f"{method.name} learns nothing, so there is nothing to fit; make a set with it.")
             jobs = []
@@ -113,8 +113,6 @@ def synthesize(request: SynthesizeRequest) -> None:
     check_set_name(request.set_name)
     dataset = Dataset.find(request.dataset)
     method = usable_method(request.method, request.preset, request.healthy, request.asked)
-    if not issubclass(method.method_class, Method):
-        raise UserError(f"{method.name} makes no cases; it is fitted for methods that need it.")
     Plan.read(dataset, request.plans, request.configuration)
     usable_device(request.device)
     given = None if request.recipe is None else tuple(read_recipe(request.recipe))
@@ -190,9 +188,21 @@ def _asked_baseline(request: SynthesizeRequest, hosts: HostPool, fitted: FitResu
     return Baseline(cohort.dataset, trainer, request.plans, request.configuration, cohort.fold)
 
 
-def usable_method(name: str, preset: str, healthy: str | None, asked: Mapping[str, Any]) -> SelectedMethod:
-    """Return the method, where it can be used with or without healthy scans, and where tumours can be asked for."""
+def usable_method(
+    name: str, preset: str, healthy: str | None, asked: Mapping[str, Any], fits: bool = False
+) -> SelectedMethod:  # fmt: skip
+    """Return the method, where it can be used with or without healthy scans, and where tumours can be asked for.
+
+    Args:
+        name: after -m
+        preset: of the method
+        healthy: the healthy dataset, if one is named
+        asked: what tumours are to be like
+        fits: it is only to be fitted; else it makes cases
+    """
     method = find_method(name, preset)
+    if not fits and not issubclass(method.method_class, Method):
+        raise UserError(f"{method.name} makes no cases; it is fitted for methods that need it.")
     if healthy is None and "real" not in method.method_class.hosts:
         raise UserError(f"{method.name} puts tumours into healthy scans; name their dataset with -healthy.")
     in_place = healthy is None and not method.method_class.moves

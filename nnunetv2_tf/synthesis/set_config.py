@@ -132,5 +132,8 @@ class SetConfig:
         for entry in fields(SetConfig):
             earlier, current = before.get(entry.name), now.get(entry.name)
             if earlier != current:
+                if isinstance(earlier, dict) and isinstance(current, dict):
+                    others = [name for name in {**earlier, **current} if earlier.get(name) != current.get(name)]
+                    earlier, current = ({name: one.get(name) for name in others} for one in (earlier, current))
                 difference = entry.metadata[DIFFERS].format(earlier, current)
                 raise UserError(f"{what} of fold {self.fold} was begun with {difference} ({path}); {cure}")

@@ -35,6 +35,7 @@ class RealBatches:
     centred: float  # share of patches that lie around tumours
     batch: int
     seed: int
+    every_voxel: bool = False  # these lie around any voxel of a tumour, else around its middle
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """Return the batch of a step: stacked patches, and `place`, their index in the batch."""
@@ -46,6 +47,10 @@ class RealBatches:
         for place in range(self.batch):
             rng = np.random.default_rng([*stream, place])
             piece = self.cases.draw(0, rng, 0)
+            if self.every_voxel:
+                voxels = np.flatnonzero(piece["tumour"])
+                drawn = np.unravel_index(voxels[int(rng.integers(len(voxels)))], piece["tumour"].shape)
+                piece = {**piece, "centre": np.array(drawn)}
             volumes = patch_of(piece, REAL_VOLUMES, self.size, self.centred, rng)
             patches.append({**{f"real_{name}": one for name, one in volumes.items()}, "place": np.array(place)})
         return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}

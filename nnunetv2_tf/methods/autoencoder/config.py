@@ -9,7 +9,7 @@ class AutoencoderConfig:
 
     largest_patch: int = 96  # voxels along an axis; less where the plans' patch is smaller
     halvings: int | None = None  # of the grid; None: as many as leave latents no coarser than latent_mm, at least one
-    latent_mm: float = 5.0
+    latent_mm: float = 5.0  # along the finest axis
     features: tuple[int, ...] = (16, 32, 64)  # of the levels, the finest first
     latent: int = 8  # channels of latents
     codebook: int = 0  # vectors that latents are rounded to; 0: they stay as they are, which keeps small tumours better

@@ -23,7 +23,7 @@ from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weight
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
-from nnunetv2_tf.training.masked import mean_where
+from nnunetv2_tf.training.masked import mean_where, weighted_mean
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration, to_device
 from nnunetv2_tf.training.real_patches import affines_of, moved
@@ -63,11 +63,11 @@ class AutoencoderTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             whole = ScanAutoencoder(design).to(device)
-            judge = PatchGAN(len(design.channels), WIDTH, design.levels.patch).to(device)
-        self.autoencoder, self.judge = whole.network, judge if config.lambda_adversarial else None
-        self.networks: dict[str, torch.nn.Module] = {"autoencoder": whole}
-        if self.judge is not None:
-            self.networks["discriminator"] = self.judge
+            self.networks: dict[str, torch.nn.Module] = {"autoencoder": whole}
+            self.autoencoder, self.judge = whole.network, None
+            if config.lambda_adversarial:
+                self.judge = PatchGAN(len(design.channels), WIDTH, design.levels.patch).to(device)
+                self.networks["discriminator"] = self.judge
         self.optimizers = {
             name: torch.optim.Adam(
                 [weight for weight in network.parameters() if weight.requires_grad], config.rate, config.betas
@@ -76,12 +76,22 @@ class AutoencoderTrainer:
         }
 
     def begin(self, epoch: int) -> Mapping[str, float]:
-        """Set the learning rate, which falls to 0 by a cosine."""
+        """Set the learning rate, which falls to 0 by a cosine; measure what is lost of tumours so far."""
         rate = self.config.rate * (1 + np.cos(np.pi * epoch / self.config.epochs)) / 2
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        return {"rate": float(rate)}
+        return {"rate": float(rate), "PSNR in tumours": self.psnr_in_tumours()}
+
+    def psnr_in_tumours(self) -> float:
+        """Return the peak signal-to-noise ratio inside tumours, dB, the mean over the patches that previews show."""
+        found = []
+        for batch in self.shown:
+            x, tumour, _ = self._given(batch, None)
+            with torch.no_grad():
+                again, _, _ = self.autoencoder(x)
+            found.append(float(psnr(again, x, tumour > 0)))
+        return float(np.mean(found)) if found else 0.0
 
     def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
         """Do a step of the autoencoder, and then one of the discriminator; return the curves."""
@@ -92,27 +102,25 @@ class AutoencoderTrainer:
         config = self.config
         x, tumour, body = self._given(batch, [self.seed, AUGMENT, epoch, step] if config.augmented else None)
         with self.acceleration.autocast(self.device):
-            again, z, index = self.autoencoder(x)
+            again, z, rounded = self.autoencoder(x)
         distance = (again - x).abs().mean(dim=1)
-        in_body, in_tumour, in_air = (mean_where(distance, where) for where in (body, tumour > 0, ~body))
-        loss = in_body + config.lambda_tumour * in_tumour + config.lambda_air * in_air
-        curves = {"L1": in_body, "PSNR in tumours": psnr(again, x, tumour > 0)}
-        quantiser = self.autoencoder.quantiser
-        if quantiser is None or index is None:
+        weight = body + config.lambda_air * ~body
+        loss = weighted_mean(distance, weight) + config.lambda_tumour * mean_where(distance, tumour > 0)
+        curves, quantiser = {"L1": mean_where(distance, body)}, self.autoencoder.quantiser
+        if quantiser is None or rounded is None:
             loss = loss + config.lambda_latent * z.square().mean(dim=(1, 2, 3, 4))
         else:
-            on_codebook, _ = quantiser(z)
-            loss = loss + config.lambda_latent * commitment(z, on_codebook)
-            curves["codebook used"] = used(index, self.design.codebook)
+            loss = loss + config.lambda_latent * commitment(z, rounded[0])
+            curves["codebook used"] = used(rounded[1], self.design.codebook)
         adversarial = self.judge is not None and epoch >= config.adversarial_from
         if adversarial:
             loss = loss + self._fooling(x, again)
         self._descend("autoencoder", loss.mean())
-        if quantiser is not None and index is not None:
+        if quantiser is not None and rounded is not None:
             draws = torch.Generator().manual_seed(
                 int(np.random.default_rng([self.seed, RESTART, epoch, step]).integers(2**62))
             )
-            quantiser.follow(z.detach(), index, draws)
+            quantiser.follow(z.detach(), rounded[1], draws)
         if self.judge is not None:
             curves["D"] = self._judging(x, again.detach()) if adversarial else torch.zeros(())
         return {name: value.detach().mean() for name, value in curves.items()}
@@ -170,11 +178,10 @@ class AutoencoderTrainer:
         """Paint a row per patch: the image, what is made of its latents, and the difference."""
         rows = []
         for batch in self.shown:
-            x, tumour, body = self._given(batch, None)
+            x, tumour, _ = self._given(batch, None)
             with torch.no_grad():
                 again, _, _ = self.autoencoder(x)
-            where = (tumour if bool((tumour > 0).any()) else body)[0].cpu().numpy() > 0
-            cut = int(where.sum(axis=(1, 2)).argmax())
+            cut = int((tumour[0] > 0).sum(dim=(1, 2)).argmax())
             before, after = (image[0, 0, cut].cpu().numpy() for image in (x, again))
             spans = ((-1.0, 1.0), (-1.0, 1.0), (-0.3, 0.3))
             rows.append([Panel(one, span) for one, span in zip((before, after, after - before), spans, strict=True)])
@@ -224,8 +231,8 @@ class AutoencoderFit:
 
     def _shown(self) -> Iterator[Batch]:
         for index in range(SHOWN):
-            drawn = self.patches.drawn([self.training.seed, PREVIEW, index])
-            yield as_tensors({name: array[:1] for name, array in drawn.items()})
+            patch = self.patches.around_a_tumour(np.random.default_rng([self.training.seed, PREVIEW, index]))
+            yield as_tensors({name: array[None] for name, array in patch.items()})
 
     def _described(self) -> list[str]:
         levels, training = self.design.levels, self.training
@@ -241,6 +248,5 @@ class AutoencoderFit:
 
 def psnr(made: Tensor, real: Tensor, where: Tensor) -> Tensor:
     """Return (), the peak signal-to-noise ratio in dB of images in [-1, 1] where a mask (B, Z, Y, X) is True."""
-    error = (made - real).square().mean(dim=1)
-    mean = error[where].mean() if bool(where.any()) else error.mean()
-    return 10 * torch.log10(PSNR_RANGE**2 / mean.clamp_min(1e-12))
+    error = (made - real).square().mean(dim=1)[where].mean()
+    return 10 * torch.log10(PSNR_RANGE**2 / error.clamp_min(1e-12))

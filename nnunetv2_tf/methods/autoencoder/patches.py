@@ -24,8 +24,9 @@ class Scans:
         """Return VOLUMES of a scan, and the middle of its tumour, if it has one."""
         case = self.cases[number].open()
         (image,), tumour = compact(case.image()), case.tumour()
+        body, organ = case.body(), case.organ()
         middle = {"centre": centre_of(tumour)} if tumour.any() else {}
-        return {"image": image, "tumour": tumour, "body": case.body(), "organ": case.organ(), **middle}
+        return {"image": image, "tumour": tumour, "body": body, "organ": organ if organ.any() else body, **middle}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ class ScanPatches:
             rng = np.random.default_rng([*stream, place])
             patches.append({**self._patch(rng), "place": np.array(place)})
         return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
+
+    def around_a_tumour(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return a patch around a patient's tumour."""
+        number = int(rng.integers(self.patients))
+        pieces = (self.scans[(number + more) % self.patients] for more in range(self.patients))
+        return patch_of(next(piece for piece in pieces if "centre" in piece), VOLUMES, self.size, 1.0, rng)
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         number, healthy = self.scans.size or 0, (self.scans.size or 0) - self.patients

@@ -1,6 +1,7 @@
 """Settings of DiffTumor, and its presets."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from nnunetv2_tf.methods.base import CheckConfig
 from nnunetv2_tf.networks.diffusion import Sampler, Target
@@ -19,7 +20,8 @@ class DiffTumorConfig:
     target: Target = "v"
     sampler: Sampler = "ddim"
     steps: int = 4  # from noise to data, when a tumour is drawn; -T
-    limit: float | None = 4.0  # standard deviations of latents, beyond which none is let; None: any is
+    scaled: Literal["deviation", "range"] = "deviation"  # what becomes 1: latents' standard deviation, or the largest
+    limit: float | None = 4.0  # beyond which, in these units, no latent is let; None: any is
     edge_mm: tuple[float, float] = (0.5, 2.0)  # standard deviation of the soft edge, drawn for each tumour
     squared: bool = True  # the loss is the mean square; else the mean absolute difference
     lambda_outside: float = 0.1  # weight of latents away from tumours, beside that of those in them
@@ -41,6 +43,7 @@ PRESETS = {
         times=4,
         target="e",
         sampler="ddpm",
+        scaled="range",
         limit=1.0,
         edge_mm=(0.0, 4.0),
         squared=False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,17 +28,16 @@ from nnunetv2_tf.networks.levels import check_patch, features_of_levels, largest
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule
-from nnunetv2_tf.training.masked import mean_where
+from nnunetv2_tf.training.masked import mean_where, weighted_mean
 from nnunetv2_tf.training.moving_average import MovingAverage
-from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration
 from nnunetv2_tf.training.real_batches import RealBatches, RealPieces
 from nnunetv2_tf.training.real_patches import Real, places_of
 from nnunetv2_tf.working_space.preprocess import Plan
-from nnunetv2_tf.working_space.stored import Case
 
-AUGMENT, NOISE, PREVIEW = 4, 6, 11  # streams of random numbers
+AUGMENT, NOISE, MEASURE, PREVIEW = 4, 6, 7, 11  # streams of random numbers
+MEASURED = 40  # batches whose latents are measured
 SHOWN = 6  # patches in a preview
 SMALLEST_SCALE = 1e-3  # of latents
 STUCK, LATE = 0.95, 20  # the loss has fallen to less than this share of the first epoch's after so many epochs, or else
@@ -96,8 +95,8 @@ class DiffTumorTrainer:
         difference = predicted - schedule.target(self.design.target, z0, e, t)
         each = (difference.square() if config.squared else difference.abs()).mean(dim=1)
         near = self._near(real.tumour)
-        inside, outside = (mean_where(each, where) for where in (near, ~near))
-        loss = ((inside + config.lambda_outside * outside) / (1 + config.lambda_outside)).mean()
+        loss = weighted_mean(each, near + config.lambda_outside * ~near).mean()
+        inside = mean_where(each, near)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -188,12 +187,12 @@ class DiffTumorFit:
         levels = latent_levels(autoencoder, largest_patch(data.plan, config.largest_patch), (z, y, x), config.levels)
         size = (np.array(levels.patch) * strides_of(autoencoder.design.levels)).tolist()
         features = features_of_levels(data.plan, config.features, levels.number)[: levels.number]
-        scale = latent_range(autoencoder, cases, size, device, whole=config.limit == 1.0)
+        pool = Pool(RealPieces(cases, size, whole=True), len(cases), 0, data.pool and data.pool / "real")
+        self.batches = RealBatches(pool, size, 1.0, config.batch, seed, every_voxel=True)
+        scale = latent_range(autoencoder, self.batches, device, config.scaled)
         self.design = DiffTumorDesign(
             data.roles.tumour, autoencoder.design.latent, features, levels, config.times, config.target, scale
         )  # fmt: skip
-        pool = Pool(RealPieces(cases, size, whole=False), len(cases), 0, data.pool and data.pool / "real")
-        self.batches = RealBatches(pool, size, 1.0, config.batch, seed)
         self.training = DiffTumorTrainer(config, self.design, autoencoder, (z, y, x), seed, device)
         schedule = Schedule(config.epochs, config.iterations, config.preview_every, PLOTS)
         self.loop = Loop(self.training, schedule, folder, data.team)
@@ -223,23 +222,24 @@ class DiffTumorFit:
 
 @torch.no_grad()
 def latent_range(
-    autoencoder: ScanAutoencoder, cases: Sequence[Case], size: Sequence[int], device: torch.device, whole: bool
+    autoencoder: ScanAutoencoder, batches: RealBatches, device: torch.device, scaled: Literal["deviation", "range"]
 ) -> LatentRange:  # fmt: skip
     """Measure latents of patches around tumours.
 
     Args:
         autoencoder: that they are of
-        cases: with tumours
-        size: of the patches
+        batches: of such patches
         device: where to work
-        whole: the smallest and the largest become -1 and 1; else the mean becomes 0 and the standard deviation 1
+        scaled: `deviation`: the mean becomes 0 and the standard deviation 1; `range`: the extremes become -1 and 1
     """
-    found, pieces = [], RealPieces(cases, size, whole=False)
-    for number in range(len(cases)):
-        patch = patch_of(pieces(number), REAL_VOLUMES, size, 1.0, np.random.default_rng(number))
-        image, body = (torch.from_numpy(patch[name])[None].to(device) for name in ("image", "body"))
-        found.append(autoencoder.latents(image, body)[0].flatten(1).cpu())
+    found = []
+    for number in range(MEASURED):
+        batch = as_tensors(batches.drawn([batches.seed, MEASURE, number]))
+        image, body = (batch[name].to(device) for name in ("real_image", "real_body"))
+        found.append(autoencoder.latents(image, body).movedim(1, 0).flatten(1).cpu())
     every = torch.cat(found, dim=1)
     low, high = every.amin(dim=1), every.amax(dim=1)
-    middle, scale = ((low + high) / 2, (high - low) / 2) if whole else (every.mean(dim=1), every.std(dim=1))
+    middle, scale = (
+        (every.mean(dim=1), every.std(dim=1)) if scaled == "deviation" else ((low + high) / 2, (high - low) / 2)
+    )
     return LatentRange(tuple(middle.tolist()), tuple(scale.clamp_min(SMALLEST_SCALE).tolist()))

@@ -70,13 +70,16 @@ class DiffTumor(SitewiseMethod):
         return Edited(image, label, self.reach_mm, region, {"edge_mm": round(float(edge), 4), "T": self.config.steps})
 
     def _box(self, tumour: np.ndarray, spacing: tuple[float, float, float]) -> Box:
-        """Return the box that is worked on: the reach around the tumour, in whole steps of both networks."""
-        levels, fewest = self.diffusion.design.levels, np.array(self.autoencoder.design.levels.patch)
-        step = np.array(strides_of(self.autoencoder.design.levels)) * strides_of(levels)
+        """Return the box that is worked on: as large as patches in training, or what the reach around the tumour takes.
+
+        Norms see what is in it, so it should not be another share of tumour and surroundings than they have learnt.
+        """
+        levels, of_latent = self.diffusion.design.levels, np.array(strides_of(self.autoencoder.design.levels))
+        step, patch = of_latent * strides_of(levels), of_latent * levels.patch
         around = box_around(tumour)
         low, high = (np.array([getattr(part, end) for part in around]) for end in ("start", "stop"))
         margin = np.ceil(self.reach_mm / np.array(spacing)).astype(int)
-        size = -(-np.maximum(high - low + 2 * margin, np.minimum(fewest, 2 * margin + step)) // step) * step
+        size = -(-np.maximum(high - low + 2 * margin, patch) // step) * step
         start = (low + high - size) // 2
         return box_from(start, start + size)
 

@@ -41,6 +41,17 @@ def test_without_healthy_scans_all_are_of_patients(scene: Built):
     assert all((patch > 0).any() for step in range(10) for patch in only(step)["tumour"])
 
 
+def test_a_scan_without_organ_is_seen_where_its_body_is(scene: Built):
+    nowhere = replace(scene.cases[0], roles=replace(scene.cases[0].roles, tumour=(9,), organ=(9,)))
+    piece = Scans([nowhere])(0)
+    assert np.array_equal(piece["organ"], scene.cases[0].body())
+
+
+def test_patches_that_are_shown_lie_around_tumours(scene: Built):
+    drawn = [patches(scene).around_a_tumour(np.random.default_rng(index)) for index in range(10)]
+    assert all((patch["tumour"] > 0).any() for patch in drawn)
+
+
 def test_others_lie_anywhere_in_the_organ(scene: Built):
     drawn = [patches(scene, real=0.0, centred=0.0)(step) for step in range(20)]
     assert all(batch["organ"].any(axis=(1, 2, 3)).all() for batch in drawn)

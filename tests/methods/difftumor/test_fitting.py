@@ -8,10 +8,13 @@ import torch
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.autoencoder.saved import ScanAutoencoder
+from nnunetv2_tf.methods.difftumor import fitting
 from nnunetv2_tf.methods.difftumor.fitting import PLOTS, check, latent_range
 from nnunetv2_tf.networks.saved import weights_of
+from nnunetv2_tf.training.loading import as_tensors
 from nnunetv2_tf.training.loop import Loop, Schedule
-from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
+from nnunetv2_tf.training.pool import Pool
+from nnunetv2_tf.training.real_batches import RealBatches, RealPieces
 from tests.methods.autoencoder.examples import batch, design
 from tests.methods.difftumor.examples import SMALL, trainer
 from tests.methods.pix2pix.examples import SIZE
@@ -36,6 +39,23 @@ def test_the_loss_in_tumours_is_that_of_latents_near_them():
         for z, y, x in np.ndindex(3, 3, 3):
             around |= padded[z : z + 8, y : y + 8, x : x + 8]
         assert np.array_equal(near[index].numpy(), around)
+
+
+def test_each_latent_counts_by_its_weight():
+    config = replace(SMALL, lambda_outside=0.25)
+    found, given = trainer(config), batch()
+    _, e = found._drawn([0, 1], [0, 0], torch.zeros(2, 3, 8, 8, 8))
+    nothing = torch.zeros(1, requires_grad=True)  # is all that it predicts, whatever it is shown
+    found.diffusion.denoiser.forward = lambda x, _: x[:, :3] * 0 + nothing  # type: ignore[method-assign]
+    found.design = replace(found.design, target="e")
+    each = e.square().mean(dim=1)
+    near = found._near(given["tumour"])
+    expected = []
+    for index in range(2):
+        weights = [1.0 if bool(near[(index, *place)]) else 0.25 for place in np.ndindex(8, 8, 8)]
+        values = [float(each[(index, *place)]) for place in np.ndindex(8, 8, 8)]
+        expected.append(np.average(values, weights=weights))
+    assert float(found.step(given, 0, 0)["loss"]) == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_times_and_noise_depend_on_step_and_place_alone():
@@ -72,25 +92,37 @@ def test_a_training_goes_on_to_the_bit(tmp_path):
         assert torch.equal(whole.weights()[name], resumed.weights()[name])
 
 
-def test_latents_are_measured_around_tumours(scene: Built):
+def test_latents_are_measured_around_tumours(scene: Built, monkeypatch):
+    monkeypatch.setattr(fitting, "MEASURED", 3)
     scan = ScanAutoencoder(design()).eval()
-    found = latent_range(scan, scene.cases[:2], SIZE, CPU, whole=False)
-    extremes = latent_range(scan, scene.cases[:2], SIZE, CPU, whole=True)
+    pool = Pool(RealPieces(scene.cases[:2], SIZE, whole=True), 2)
+    batches = RealBatches(pool, SIZE, 1.0, 2, 0, every_voxel=True)
+    found, extremes = (latent_range(scan, batches, CPU, scaled) for scaled in ("deviation", "range"))
     latents = []
-    for number, case in enumerate(scene.cases[:2]):
-        patch = patch_of(
-            real_piece(case, SIZE, 1.0, False), REAL_VOLUMES, SIZE, 1.0, np.random.default_rng(number)
-        )  # fmt: skip
-        image, body = (torch.from_numpy(patch[name])[None] for name in ("image", "body"))
+    for number in range(3):
+        batch_ = as_tensors(batches.drawn([0, fitting.MEASURE, number]))
+        assert (batch_["real_tumour"] > 0).flatten(1).any(dim=1).all()
         with torch.no_grad():
-            latents.append(scan.latents(image, body)[0].flatten(1))
-    every = torch.cat(latents, dim=1)
-    normal = found.normalise(every.reshape(1, 3, -1, 1, 1))
-    torch.testing.assert_close(normal.mean(dim=(0, 2, 3, 4)), torch.zeros(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(normal.flatten(2).std(dim=2)[0], torch.ones(3), atol=1e-3, rtol=0)
-    spread = extremes.normalise(every.reshape(1, 3, -1, 1, 1))
-    torch.testing.assert_close(spread.amax(dim=(0, 2, 3, 4)), torch.ones(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(spread.amin(dim=(0, 2, 3, 4)), -torch.ones(3), atol=1e-4, rtol=0)
+            latents.append(scan.latents(batch_["real_image"], batch_["real_body"]).movedim(1, 0).flatten(1))
+    every = torch.cat(latents, dim=1).reshape(1, 3, -1, 1, 1)
+    normal, spread = found.normalise(every)[0].flatten(1), extremes.normalise(every)[0].flatten(1)
+    torch.testing.assert_close(normal.mean(dim=1), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(normal.std(dim=1), torch.ones(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(spread.amax(dim=1), torch.ones(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(spread.amin(dim=1), -torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_small_pieces_of_a_tumour_are_seen_as_often_as_they_are_large(scene: Built):
+    """Patches lie around any voxel of it, not around the middle of them all, where there may be none."""
+    case = scene.cases[0]
+    piece = RealPieces([case], SIZE, whole=True)(0)
+    apart = np.zeros_like(piece["tumour"])
+    apart[2:4, 2:4, 2:4], apart[-4:-2, -4:-2, -4:-2] = 1, 2
+    pool = Pool(lambda _: {**piece, "tumour": apart}, 1)
+    drawn = [RealBatches(pool, (8, 8, 8), 1.0, 4, 0, every_voxel=True)(step)["real_tumour"] for step in range(20)]
+    seen = [set(np.unique(patch).tolist()) - {0} for batch_ in drawn for patch in batch_]
+    assert all(len(classes) == 1 for classes in seen)
+    assert np.mean([classes == {1} for classes in seen]) == pytest.approx(0.5, abs=0.15)
 
 
 def test_patches_that_cannot_be_halved_are_refused(scene: Built):

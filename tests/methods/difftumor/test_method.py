@@ -9,6 +9,7 @@ import torch
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.difftumor.method import DiffTumor
 from nnunetv2_tf.methods.lookup import find_method, in_steps
+from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.synthesis.fit_result import build_method
 from nnunetv2_tf.tumours.soft_map import shares_of
 from nnunetv2_tf.working_space.site import Site
@@ -58,7 +59,11 @@ def test_what_is_worked_on_covers_the_reach(scene: Built):
     site, method = scene.site(0, 1, "difftumor"), ready(scene)
     tumour = site.tumour.numpy() > 0
     box = method._box(tumour, site.spacing)
-    places = np.argwhere(tumour)
+    places, design = np.argwhere(tumour), method.diffusion.design
+    step = np.array(strides_of(method.autoencoder.design.levels))
+    size = np.array([part.stop - part.start for part in box])
+    assert (size >= step * design.levels.patch).all()  # norms see no less than in training
+    assert not (size % (step * strides_of(design.levels))).any()
     for axis, (part, spacing) in enumerate(zip(box, site.spacing, strict=True)):
         assert (places[:, axis].min() - part.start + 1) * spacing >= method.reach_mm
         assert (part.stop - places[:, axis].max()) * spacing >= method.reach_mm
