@@ -173,6 +173,11 @@ class Loop:
         self.logger.paint({plot: {name: self.curves[name] for name in names} for plot, names in groups.items()}, last)
 
 
+def stalled(values: Sequence[float], after: int, share: float) -> bool:
+    """Tell whether a curve has, after so many epochs, not fallen below a share of where it began."""
+    return len(values) > after and values[-1] > share * values[0]
+
+
 def _finite(state: Any) -> bool:
     """Return whether all tensors in a state are finite."""
     if isinstance(state, Mapping):

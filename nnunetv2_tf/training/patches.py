@@ -1,6 +1,6 @@
 """Patches of cases. In: volumes of whole cases. Out: what patches can reach of them, and patches, cut at each use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -29,6 +29,14 @@ def real_piece(case: Case, size: Sequence[int], limit: float, whole: bool) -> di
     (distance,) = compact(distance_to(tumour, opened.grid.spacing, limit))
     volumes = (image, tumour, opened.body(), opened.organ(), distance)
     return reached(dict(zip(REAL_VOLUMES, volumes, strict=True)), size, whole)
+
+
+def batch_of(
+    draw: Callable[[np.random.Generator], Mapping[str, np.ndarray]], number: int, stream: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Return a batch: so many patches, drawn by a stream of random numbers and stacked, and their `place` in it."""
+    patches = [{**draw(np.random.default_rng([*stream, place])), "place": np.array(place)} for place in range(number)]
+    return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
 
 def reached(volumes: Arrays, size: Sequence[int], whole: bool) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_tf.training.patches import REAL_VOLUMES, patch_of, real_piece
+from nnunetv2_tf.training.patches import REAL_VOLUMES, batch_of, patch_of, real_piece
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.stored import Case
 
@@ -43,14 +43,13 @@ class RealBatches:
 
     def drawn(self, stream: Sequence[int]) -> dict[str, np.ndarray]:
         """Return a batch by a stream of random numbers."""
-        patches = []
-        for place in range(self.batch):
-            rng = np.random.default_rng([*stream, place])
-            piece = self.cases.draw(0, rng, 0)
-            if self.every_voxel:
-                voxels = np.flatnonzero(piece["tumour"])
-                drawn = np.unravel_index(voxels[int(rng.integers(len(voxels)))], piece["tumour"].shape)
-                piece = {**piece, "centre": np.array(drawn)}
-            volumes = patch_of(piece, REAL_VOLUMES, self.size, self.centred, rng)
-            patches.append({**{f"real_{name}": one for name, one in volumes.items()}, "place": np.array(place)})
-        return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
+        return batch_of(self._patch, self.batch, stream)
+
+    def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        piece = self.cases.draw(0, rng, 0)
+        if self.every_voxel:
+            voxels = np.flatnonzero(piece["tumour"])
+            drawn = np.unravel_index(voxels[int(rng.integers(len(voxels)))], piece["tumour"].shape)
+            piece = {**piece, "centre": np.array(drawn)}
+        volumes = patch_of(piece, REAL_VOLUMES, self.size, self.centred, rng)
+        return {f"real_{name}": volume for name, volume in volumes.items()}

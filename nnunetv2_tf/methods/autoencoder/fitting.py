@@ -22,7 +22,7 @@ from nnunetv2_tf.networks.quantiser import commitment, used
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
-from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
 from nnunetv2_tf.training.masked import mean_where, weighted_mean
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration, to_device
@@ -189,8 +189,7 @@ class AutoencoderTrainer:
 
     def remarks(self, curves: Curves) -> list[str]:
         """Warn when images do not come nearer to what they were."""
-        distances = curves["L1"]
-        if len(distances) > LATE and distances[-1] > STUCK * distances[0]:
+        if stalled(curves["L1"], LATE, STUCK):
             return ["The L1 distance to scans has hardly fallen. Look at previews/; raise rate."]
         return []
 

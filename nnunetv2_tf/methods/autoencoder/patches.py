@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_tf.geometry.boxes import centre_of
-from nnunetv2_tf.training.patches import compact, patch_of
+from nnunetv2_tf.training.patches import batch_of, compact, patch_of
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.stored import Case
 
@@ -47,11 +47,7 @@ class ScanPatches:
 
     def drawn(self, stream: Sequence[int]) -> dict[str, np.ndarray]:
         """Return a batch by a stream of random numbers."""
-        patches = []
-        for place in range(self.batch):
-            rng = np.random.default_rng([*stream, place])
-            patches.append({**self._patch(rng), "place": np.array(place)})
-        return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
+        return batch_of(self._patch, self.batch, stream)
 
     def around_a_tumour(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return a patch around a patient's tumour."""

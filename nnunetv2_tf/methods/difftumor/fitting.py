@@ -27,7 +27,7 @@ from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.networks.levels import check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.loading import Batch, as_tensors
-from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
 from nnunetv2_tf.training.masked import mean_where, weighted_mean
 from nnunetv2_tf.training.moving_average import MovingAverage
 from nnunetv2_tf.training.pool import Pool
@@ -168,8 +168,7 @@ class DiffTumorTrainer:
 
     def remarks(self, curves: Curves) -> list[str]:
         """Warn when nothing is learnt."""
-        losses = curves["in tumours"]
-        if len(losses) > LATE and losses[-1] > STUCK * losses[0]:
+        if stalled(curves["in tumours"], LATE, STUCK):
             return ["The loss in tumours has hardly fallen. Look at previews/; raise rate."]
         return []
 

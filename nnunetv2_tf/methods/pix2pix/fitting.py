@@ -18,7 +18,7 @@ from nnunetv2_tf.networks.patch_gan import PatchGAN
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
-from nnunetv2_tf.training.loop import Curves, Loop, Schedule
+from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration
 from nnunetv2_tf.training.real_batches import RealBatches, RealPieces
@@ -127,8 +127,7 @@ class Pix2PixTrainer:
 
     def remarks(self, curves: Curves) -> list[str]:
         """Warn when images do not come nearer to real ones."""
-        distances = curves["L1"]
-        if len(distances) > LATE and distances[-1] > STUCK * distances[0]:
+        if stalled(curves["L1"], LATE, STUCK):
             return ["The L1 distance to real images has hardly fallen. Look at previews/; raise rate, or lambda_l1."]
         return []
 
