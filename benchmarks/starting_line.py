@@ -126,7 +126,9 @@ def _pictures(part: SetPart, method: str, with_real: bool) -> Iterator[list[Pane
     for kind, made in kinds.items():
         chosen = made[:SHOWN]
         title = f"{method}, {kind}"
-        yield [_panel(one.case, one.tumour, title if not index else "") for index, one in enumerate(chosen)]
+        row = [_panel(one.case, one.tumour, title if not index else "") for index, one in enumerate(chosen)]
+        nothing = Panel(np.full((WINDOW, WINDOW), SPAN[0]), SPAN)  # where fewer could be made
+        yield [*row, *[nothing] * (SHOWN - len(row))]
 
 
 def _panel(case: OpenCase, tumour: np.ndarray, title: str) -> Panel:
