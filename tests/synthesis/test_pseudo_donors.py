@@ -12,47 +12,29 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folds import Groups, fold_split, splits_file
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules, chosen
+from nnunetv2_tf.quality.pseudo_labels import LEFT
 from nnunetv2_tf.sets.enrichment import Enrichment
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_donors import DONE, PseudoDonors, pseudo_donors, pseudo_folder
-from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest
 from nnunetv2_tf.working_space.healthy import (
     PreprocessHealthyRequest,
-    healthy_cases,
     healthy_stamps,
     preprocess_healthy,
 )
-from nnunetv2_tf.working_space.stored import OpenCase
 from tests.synthesis.making import cases_in, crop_of, healthy_hosts_of, make_set, volume, written
-from tests.synthesis.unlabelled import MORE, write_more
+from tests.synthesis.unlabelled import MORE
 from tests.workspace import TINY, TRAINER, Workspace
 
 pytestmark = pytest.mark.slow
 
-SPECK = 3  # voxels
 SCANS = ("pseudo602_scan_000", "pseudo602_scan_001")
 
 
 @pytest.fixture
-def more(trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Unlabelled scans besides, whose labels are what a good baseline would find: that of two steps finds nothing."""
-    write_more(tmp_path / "truth")
-    cases = {case.identifier: case for case in healthy_cases(trained.dataset, MORE, trained.plan())}
-
-    def found(self, case: OpenCase):
-        tumour = volume(tmp_path / "truth" / f"{case.identifier}.nii.gz")[crop_of(cases[case.identifier].open())]
-        sure = np.where(tumour > 0, 1.0, 0.0)
-        tumour[:, -SPECK:, :SPECK], sure[:, -SPECK:, :SPECK] = 2, 0.5  # something that nobody is sure of
-        return chosen(tumour.astype(np.int16), sure, case.grid.affine, Rules(min_ml=0.0), lambda _: 1.0)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pseudo_labels._Labeller, "_predicted", found)
-        request = PseudoLabelRequest(trained.id, "602", (0,), plans=TINY, trainer=TRAINER)
-        pseudo_labels.pseudolabel(request)
-    return trained
+def more(labelled_scans: Workspace) -> Workspace:
+    """Unlabelled scans besides, which a good baseline has labelled."""
+    return labelled_scans
 
 
 def baseline_of(workspace: Workspace) -> Baseline:

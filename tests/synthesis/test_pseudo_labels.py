@@ -18,7 +18,7 @@ from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules
 from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_donors import DONE, pseudo_folder
 from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
-from tests.synthesis.unlabelled import MORE, write_more
+from tests.synthesis.unlabelled import MORE
 from tests.workspace import TINY, TRAINER, Workspace, tree
 
 pytestmark = pytest.mark.slow
@@ -27,10 +27,9 @@ ALL = Rules(min_ml=0.0, confidence=0.0, keep=(0.0, 1.0))  # a baseline of two st
 
 
 @pytest.fixture
-def more(trained: Workspace, tmp_path: Path) -> Workspace:
+def more(unlabelled: Workspace) -> Workspace:
     """Unlabelled scans besides, preprocessed."""
-    write_more(tmp_path / "truth")
-    return trained
+    return unlabelled
 
 
 def labelled(workspace: Workspace, **changes) -> Path:
