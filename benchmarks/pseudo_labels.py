@@ -1,6 +1,6 @@
 """How much of what a baseline labels by itself is tumour? On real scans and on stand-ins whose labels were hidden.
 
-    python -m benchmarks.pseudo_labels FOLDER [--train]
+    python -m benchmarks.pseudo_labels FOLDER [-f 0 1 2] [--train]
     python -m benchmarks.pseudo_labels FOLDER --standins
 
 Real scans: in each of the three folds of Dataset531, four of the twelve training cases are converted anew without their
@@ -60,10 +60,10 @@ class Held:
         return self.confidence >= USUAL.confidence and USUAL.keeps(self.recognised)
 
 
-def train(root: Path) -> list[tuple[Baseline, Dataset]]:
-    """Prepare what is missing, and train each fold's baseline without the hidden cases."""
+def train(root: Path, folds: Sequence[int]) -> list[tuple[Baseline, Dataset]]:
+    """Prepare what is missing, and train the folds' baselines without the hidden cases."""
     jobs = []
-    for fold in range(STEERING_FOLDS):
+    for fold in folds:
         labelled, unlabelled = prepare_hidden(root, fold)
         baseline = Baseline(labelled, TRAINER, ALL_PLANS, "3d_fullres", 0)
         if not baseline.path.exists():
@@ -136,6 +136,7 @@ def main() -> int:
     """Label what is missing, and print how precise it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are, as the benchmarks named above make them")
+    parser.add_argument("-f", type=int, nargs="+", default=list(range(STEERING_FOLDS)), help="folds (default: all)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--train", action="store_true", help="only train the baselines")
     what.add_argument("--standins", action="store_true", help="stand-ins instead of real scans")
@@ -147,7 +148,7 @@ def main() -> int:
         baseline = Baseline(REAL, TRAINED, PLANS, "3d_fullres", 0)
         found = held(baseline, unlabelled, hidden_standins.truth_of(root), LEAST_OF_STANDINS)
     else:
-        jobs, found = train(root), []
+        jobs, found = train(root, arguments.f), []
         for baseline, unlabelled in () if arguments.train else jobs:
             found += held(baseline, unlabelled, Dataset(STEERING).raw / "labelsTr", LEAST)
         if arguments.train:
