@@ -15,7 +15,7 @@ are tumour, and of each class's that are of it. Under ten components nothing is 
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +29,7 @@ from benchmarks.africa import ALL_PLANS, STEERING, STEERING_FOLDS, prepare_hidde
 from benchmarks.commands import enter, run
 from benchmarks.tf_gan_learns import PLANS, REAL, TRAINED
 from nnunetv2_tf.baseline.checkpoint import Baseline
+from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.quality.pseudo_labels import Rules
 from nnunetv2_tf.synthesis.pseudo_donors import pseudo_folder
@@ -74,7 +75,7 @@ def train(root: Path, folds: Sequence[int]) -> list[tuple[Baseline, Dataset]]:
     return jobs
 
 
-def held(baseline: Baseline, unlabelled: Dataset, truth: Path, least: float) -> list[Held]:
+def held(baseline: Baseline, unlabelled: Dataset, truth: Mapping[str, Path], least: float) -> list[Held]:
     """Label scans, and hold all components of at least so many ml against the truth."""
     rules = ["-min_ml", f"{least:g}", "-confidence", "0", "-keep", "0", "1"]
     model = ["-f", str(baseline.fold), "-tr", baseline.trainer, "-p", baseline.plans, "-c", baseline.configuration]
@@ -82,14 +83,14 @@ def held(baseline: Baseline, unlabelled: Dataset, truth: Path, least: float) -> 
     folder = pseudo_folder(baseline, unlabelled)
     with (folder / "components.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["taken"] == "1"]
-    return [_against_truth(row, folder, truth) for row in rows]
+    return [_against_truth(row, folder, truth[row["scan"]]) for row in rows]
 
 
 def _against_truth(row: dict[str, str], folder: Path, truth: Path) -> Held:
     """Find a component in its scan's label, as the one whose centre is nearest, and look at what is true there."""
     name = f"{row['scan']}.nii.gz"
     image = sitk.ReadImage(str(folder / name))
-    label, true = sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(sitk.ReadImage(str(truth / name)))
+    label, true = (sitk.GetArrayFromImage(one) for one in (image, sitk.ReadImage(str(truth))))
     pieces = np.zeros(label.shape, np.int32)
     ndimage.label(np.isin(label, list(CLASSES)), EVERYWHERE, output=pieces)
     centres = ndimage.center_of_mass(pieces > 0, pieces, range(1, int(pieces.max()) + 1))
@@ -146,11 +147,13 @@ def main() -> int:
         enter(root)
         unlabelled = hidden_standins.prepare_hidden(root)
         baseline = Baseline(REAL, TRAINED, PLANS, "3d_fullres", 0)
-        found = held(baseline, unlabelled, hidden_standins.truth_of(root), LEAST_OF_STANDINS)
+        truth = {path.name.removesuffix(".nii.gz"): path for path in hidden_standins.truth_of(root).iterdir()}
+        found = held(baseline, unlabelled, truth, LEAST_OF_STANDINS)
     else:
         jobs, found = train(root, arguments.f), []
+        truth = {name: case.label for name, case in raw_cases(Dataset(STEERING)).items()}
         for baseline, unlabelled in () if arguments.train else jobs:
-            found += held(baseline, unlabelled, Dataset(STEERING).raw / "labelsTr", LEAST)
+            found += held(baseline, unlabelled, truth, LEAST)
         if arguments.train:
             return 0
     for one in found:
