@@ -11,7 +11,7 @@ from nnunetv2_tf.methods.autoencoder.config import PRESETS
 from nnunetv2_tf.methods.autoencoder.fitting import check, levels_for, psnr
 from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.networks.saved import weights_of
-from nnunetv2_tf.training.loop import Loop, Schedule
+from nnunetv2_tf.training.loop import Loop, Schedule, read_state
 from tests.methods.autoencoder.examples import ADVERSARIAL, SMALL, batch, learnt, trainer
 from tests.scenes import Built
 
@@ -102,7 +102,8 @@ def test_a_training_goes_on_to_the_bit(tmp_path, config):
     half.begin(0)
     for step in range(3):
         half.step(batch(seed=step), 0, step)
-    resumed.restore(half.state())
+    torch.save({"learner": half.state(), "curves": {}, "epoch": 1}, tmp_path / "half.pth")
+    resumed.restore(read_state(tmp_path / "half.pth")["learner"])  # as a killed training does
     resumed.begin(1)
     for step in range(3):
         resumed.step(batch(seed=3 + step), 1, step)

@@ -12,7 +12,7 @@ from nnunetv2_tf.methods.difftumor import fitting
 from nnunetv2_tf.methods.difftumor.fitting import PLOTS, check, latent_range
 from nnunetv2_tf.networks.saved import weights_of
 from nnunetv2_tf.training.loading import as_tensors
-from nnunetv2_tf.training.loop import Loop, Schedule
+from nnunetv2_tf.training.loop import Loop, Schedule, read_state
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.real_batches import RealBatches, RealPieces
 from tests.methods.autoencoder.examples import batch, design
@@ -83,7 +83,8 @@ def test_a_training_goes_on_to_the_bit(tmp_path):
     half.begin(0)
     for step in range(3):
         half.step(batch(seed=step), 0, step)
-    resumed.restore(half.state())
+    torch.save({"learner": half.state(), "curves": {}, "epoch": 1}, tmp_path / "half.pth")
+    resumed.restore(read_state(tmp_path / "half.pth")["learner"])  # as a killed training does
     resumed.begin(1)
     for step in range(3):
         resumed.step(batch(seed=3 + step), 1, step)
