@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-seed", type=int, metavar="K", help="same seed, same cases (default: 0)")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     parser.add_argument(
-        "-device", default="cpu", choices=["cuda", "cpu"], help="where tf_gan's generator works (default: cpu)"
+        "-device", default="cpu", choices=["cuda", "cpu"], help="where trained networks work (default: cpu)"
     )
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="jobs that share the work")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")

@@ -52,10 +52,7 @@ def check_keep(low: float, high: float) -> tuple[float, float]:
 
 def share(text: str) -> float:
     """Return the number from 0 to 1 that a text holds."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = _number(text)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"this is a number from 0 to 1, not {text!r}")
     return number
@@ -63,10 +60,7 @@ def share(text: str) -> float:
 
 def gigabytes(text: str) -> float:
     """Return the size of at least 0 that a text holds."""
-    try:
-        size = float(text)
-    except ValueError:
-        size = -1.0
+    size = _number(text)
     if not 0 <= size < float("inf"):
         raise argparse.ArgumentTypeError(f"this is a number of gigabytes, 0 or more, not {text!r}")
     return size
@@ -86,3 +80,11 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is computed of hosts again and again is kept in nnUNet_preprocessed/DATASET/tf/kept, up to N GB; "
         "0: nothing is (default: %(default)g)",
     )  # fmt: skip
+
+
+def _number(text: str) -> float:
+    """Return the number that a text holds; -1 where it holds none."""
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0

@@ -14,7 +14,7 @@ from nnunetv2_tf.methods.base import CheckConfig, Growth, HostKind, Learner, Met
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 from nnunetv2_tf.tumours.shapes import ShapeConfig
 
-HELPERS = ("base", "lookup", "mixed_sites")
+HELPERS = ("base", "lookup", "mixed_sites", "optimised")
 LEARNERS = ("autoencoder",)  # what only learns, for methods that need it
 Config = TypeVar("Config", SamplingConfig, CheckConfig, ShapeConfig)
 

@@ -1,4 +1,4 @@
-"""The discriminator of pix2pix. In: a condition and an image. Out: logits of patches, positive for real pairs."""
+"""The discriminator of pix2pix. In: a condition, if any, and an image. Out: patches' logits, positive for real ones."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -40,7 +40,7 @@ class PatchGAN(nn.Module):
             condition: (B, M, Z, Y, X)
             x: (B, C, Z, Y, X) images in [-1, 1]
         """
-        return self.stages(condition, x)[-1]
+        return self.layers(torch.cat([condition, x], dim=1)).float()
 
     def stages(self, condition: Tensor, x: Tensor) -> list[Tensor]:
         """Return what each stage puts out, the logits last."""

@@ -149,13 +149,13 @@ class Cohort:
         bank = bank_from_cases(list(self.training.values()), affines)
         if self.healthy is not None:
             cure = f"convert the healthy scans with -reference {self.dataset.number}."
-            self._check_same_space(bank, list(self.healthy_cases.values()), self.healthy, cure)
+            self._check_there(bank, list(self.healthy_cases.values()), self.healthy, cure)
         if self.pseudo is not None:
             scans = self.pseudo.dataset
             if self.healthy is not None:
                 check_shares_space(self.dataset, self.healthy, scans)
             for case in self.pseudo.cases.values():
-                self._check_same_space(bank, [case], scans, "they must share one space.")
+                self._check_there(bank, [case], scans, "they must share one space.")
             pseudo = bank_from_cases([self.donors[name] for name in self.pseudo.cases], {})
             lesions = sorted((*bank.lesions, *pseudo.lesions), key=lambda lesion: lesion.donor)
             bank = replace(bank, lesions=tuple(lesions))
@@ -167,7 +167,11 @@ class Cohort:
             self._strengths = observed_strengths(list(self.training.values()), self.tumours.diffuse, num_processes)
         return self._strengths
 
-    def _check_same_space(self, bank: Bank, cases: Sequence[Case], others: Dataset, cure: str) -> None:
+    def check_same_space(self) -> None:
+        """Raise when healthy scans or donors lie elsewhere than the training cases."""
+        _ = self.tumours  # which are looked for in one space
+
+    def _check_there(self, bank: Bank, cases: Sequence[Case], others: Dataset, cure: str) -> None:
         """Raise when the brains of another dataset lie elsewhere than the real ones."""
         case = next((case for case in (case.open() for case in cases) if case.organ().any()), None)
         if case is None:

@@ -175,7 +175,7 @@ def _with_pseudo(hosts: HostPool, method: SelectedMethod, baseline: Baseline, un
         raise UserError(f"-healthy and -pseudolabelled both name {unlabelled.name}; leave one out.")
     check_same_organs(hosts.cohort.dataset, unlabelled)
     cohort = hosts.cohort.with_pseudo(pseudo_donors(baseline, unlabelled, hosts.cohort.plan))
-    assert cohort.tumours.lesions  # and all lie in one space
+    cohort.check_same_space()
     return replace(hosts, cohort=cohort)
 
 

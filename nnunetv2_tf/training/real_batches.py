@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.patches import REAL_VOLUMES, batch_of, patch_of, real_piece
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.stored import Case
@@ -44,6 +45,11 @@ class RealBatches:
     def drawn(self, stream: Sequence[int]) -> dict[str, np.ndarray]:
         """Return a batch by a stream of random numbers."""
         return batch_of(self._patch, self.batch, stream)
+
+    def examples(self, number: int, stream: Sequence[int]) -> list[Batch]:
+        """Return so many batches of one patch, to be shown again and again."""
+        drawn = (self.drawn([*stream, index]) for index in range(number))
+        return [as_tensors({name: array[:1] for name, array in batch.items()}) for batch in drawn]
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         piece = self.cases.draw(0, rng, 0)

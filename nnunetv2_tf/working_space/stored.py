@@ -73,11 +73,8 @@ class Case:
 
     def _is_own(self, path: Path) -> bool:
         """Tell whether a file in the folder of arrays is this case's, and not of a case whose name begins alike."""
-        return path.name.removeprefix(self.files.identifier)[:1] in (".", "_") and path.suffix in (
-            ".b2nd",
-            ".npy",
-            ".npz",
-        )
+        rest = path.name.removeprefix(self.files.identifier)
+        return rest[:1] in (".", "_") and path.suffix in (".b2nd", ".npy", ".npz")
 
     def _read_properties(self) -> dict[str, Any]:
         path = self.folder / f"{self.files.identifier}.pkl"

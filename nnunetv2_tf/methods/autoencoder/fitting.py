@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +14,12 @@ from nnunetv2_tf.methods.autoencoder.config import AutoencoderConfig
 from nnunetv2_tf.methods.autoencoder.patches import ScanPatches, Scans
 from nnunetv2_tf.methods.autoencoder.saved import WEIGHTS, AutoencoderDesign, ScanAutoencoder
 from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.optimised import Optimised
 from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.patch_gan import PatchGAN
 from nnunetv2_tf.networks.quantiser import commitment, used
-from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
+from nnunetv2_tf.networks.saved import millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
@@ -49,7 +49,7 @@ def levels_for(config: AutoencoderConfig, plan: Plan) -> Levels:
     return Levels.of(largest_patch(plan, config.largest_patch), plan.manager.spacing, halvings + 1)
 
 
-class AutoencoderTrainer:
+class AutoencoderTrainer(Optimised):
     """The autoencoder, and a discriminator where there is one, with their optimisers."""
 
     shown: Sequence[Batch] = ()  # patches, the same in all previews
@@ -85,13 +85,16 @@ class AutoencoderTrainer:
 
     def psnr_in_tumours(self) -> float:
         """Return the peak signal-to-noise ratio inside tumours, dB, the mean over the patches that previews show."""
-        found = []
+        found = [float(psnr(again, x, tumour > 0)) for x, again, tumour in self._shown_again()]
+        return float(np.mean(found)) if found else 0.0
+
+    def _shown_again(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the patches that are shown, what is made of their latents, and their tumour maps."""
         for batch in self.shown:
             x, tumour, _ = self._given(batch, None)
             with torch.no_grad():
                 again, _, _ = self.autoencoder(x)
-            found.append(float(psnr(again, x, tumour > 0)))
-        return float(np.mean(found)) if found else 0.0
+            yield x, again, tumour
 
     def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:
         """Do a step of the autoencoder, and then one of the discriminator; return the curves."""
@@ -106,8 +109,8 @@ class AutoencoderTrainer:
         distance = (again - x).abs().mean(dim=1)
         weight = body + config.lambda_air * ~body
         loss = weighted_mean(distance, weight) + config.lambda_tumour * mean_where(distance, tumour > 0)
-        curves, quantiser = {"L1": mean_where(distance, body)}, self.autoencoder.quantiser
-        if quantiser is None or rounded is None:
+        curves = {"L1": mean_where(distance, body)}
+        if rounded is None:
             loss = loss + config.lambda_latent * z.square().mean(dim=(1, 2, 3, 4))
         else:
             loss = loss + config.lambda_latent * commitment(z, rounded[0])
@@ -115,12 +118,10 @@ class AutoencoderTrainer:
         adversarial = self.judge is not None and epoch >= config.adversarial_from
         if adversarial:
             loss = loss + self._fooling(x, again)
-        self._descend("autoencoder", loss.mean())
-        if quantiser is not None and rounded is not None:
-            draws = torch.Generator().manual_seed(
-                int(np.random.default_rng([self.seed, RESTART, epoch, step]).integers(2**62))
-            )
-            quantiser.follow(z.detach(), rounded[1], draws)
+        self.descend("autoencoder", loss.mean())
+        if self.autoencoder.quantiser is not None and rounded is not None:
+            seed = int(np.random.default_rng([self.seed, RESTART, epoch, step]).integers(2**62))
+            self.autoencoder.quantiser.follow(z.detach(), rounded[1], torch.Generator().manual_seed(seed))
         if self.judge is not None:
             curves["D"] = self._judging(x, again.detach()) if adversarial else torch.zeros(())
         return {name: value.detach().mean() for name, value in curves.items()}
@@ -155,32 +156,13 @@ class AutoencoderTrainer:
         with self.acceleration.autocast(self.device):
             of_real, of_made = (self.judge(x[:, :0], image) for image in (x, again))
         loss = (relu(1 - of_real).mean() + relu(1 + of_made).mean()) / 2
-        self._descend("discriminator", loss)
+        self.descend("discriminator", loss)
         return loss
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad()
-        loss.backward()
-        self.optimizers[name].step()
-
-    def state(self) -> dict[str, Any]:
-        """Return the weights and the states of the optimisers."""
-        optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
-        return {**{name: weights_of(network) for name, network in self.networks.items()}, **optimizers}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load what `state()` returned."""
-        for name, network in self.networks.items():
-            load_weights(network, state[name])
-            self.optimizers[name].load_state_dict(state[f"optimizer {name}"])
 
     def preview(self, path: Path) -> None:
         """Paint a row per patch: the image, what is made of its latents, and the difference."""
         rows = []
-        for batch in self.shown:
-            x, tumour, _ = self._given(batch, None)
-            with torch.no_grad():
-                again, _, _ = self.autoencoder(x)
+        for x, again, tumour in self._shown_again():
             cut = int((tumour[0] > 0).sum(dim=(1, 2)).argmax())
             before, after = (image[0, 0, cut].cpu().numpy() for image in (x, again))
             spans = ((-1.0, 1.0), (-1.0, 1.0), (-0.3, 0.3))

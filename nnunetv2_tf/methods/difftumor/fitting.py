@@ -1,6 +1,6 @@
 """Training of the diffusion model. In: the fold's real cases, a fitted autoencoder. Out: denoiser.safetensors, logs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from nnunetv2_tf.methods.difftumor.latents import (
     latent_levels,
     shares_on_latents,
 )
+from nnunetv2_tf.methods.optimised import Optimised
 from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.networks.levels import check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
@@ -49,7 +50,7 @@ def check(config: DiffTumorConfig, plan: Plan) -> None:
     check_patch(plan, config.largest_patch, 2, "DiffTumor")
 
 
-class DiffTumorTrainer:
+class DiffTumorTrainer(Optimised):
     """The diffusion model with its optimiser, and the frozen autoencoder."""
 
     shown: Sequence[Batch] = ()  # patches of training cases, the same in all previews
@@ -64,9 +65,8 @@ class DiffTumorTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.diffusion = LatentDiffusion(design).to(device)
-        self.optimizer = torch.optim.Adam(
-            self.diffusion.parameters(), config.rate, config.betas, fused=device.type == "cuda"
-        )  # fmt: skip
+        adam = torch.optim.Adam(self.diffusion.parameters(), config.rate, config.betas, fused=device.type == "cuda")
+        self.networks, self.optimizers = {"diffusion": self.diffusion}, {"diffusion": adam}
         self.average = MovingAverage(weights_of(self.diffusion), config.average)
         self.steps_done = 0
 
@@ -74,7 +74,7 @@ class DiffTumorTrainer:
         """Set the learning rate: the same over the first half of the epochs, then falling evenly to 0."""
         half = self.config.epochs // 2
         rate = self.config.rate * min(1.0, (self.config.epochs - epoch) / (self.config.epochs - half))
-        for group in self.optimizer.param_groups:
+        for group in self.optimizers["diffusion"].param_groups:
             group["lr"] = rate
         return {"rate": rate}
 
@@ -97,9 +97,7 @@ class DiffTumorTrainer:
         near = self._near(real.tumour)
         loss = weighted_mean(each, near + config.lambda_outside * ~near).mean()
         inside = mean_where(each, near)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        self.descend("diffusion", loss)
         self.steps_done += 1
         self.average.follow(weights_of(self.diffusion), self.steps_done)
         return {"loss": loss.detach(), "in tumours": inside.detach().mean()}
@@ -130,18 +128,12 @@ class DiffTumorTrainer:
 
     def state(self) -> dict[str, Any]:
         """Return the weights, their average, and the state of the optimiser."""
-        return {
-            "weights": weights_of(self.diffusion),
-            "average": self.average.weights,
-            "optimizer": self.optimizer.state_dict(),
-            "steps": self.steps_done,
-        }
+        return {**super().state(), "average": self.average.weights, "steps": self.steps_done}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Load what `state()` returned."""
-        load_weights(self.diffusion, state["weights"])
+        super().restore(state)
         self.average.restore(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.steps_done = state["steps"]
 
     def preview(self, path: Path) -> None:
@@ -198,15 +190,10 @@ class DiffTumorFit:
 
     def run(self) -> None:
         """Train, or resume the training, and write denoiser.safetensors."""
-        self.training.shown = list(self._shown())
+        self.training.shown = self.batches.examples(SHOWN, [self.training.seed, PREVIEW])
         self.loop.logger.lines(self._described())
         self.loop.run(self.batches, get_allowed_n_proc_DA())
         write_network(self.folder / WEIGHTS, self.design, self.training.weights())
-
-    def _shown(self) -> Iterator[Batch]:
-        for index in range(SHOWN):
-            drawn = self.batches.drawn([self.training.seed, PREVIEW, index])
-            yield as_tensors({name: array[:1] for name, array in drawn.items()})
 
     def _described(self) -> list[str]:
         size, levels = self.batches.size, self.design.levels

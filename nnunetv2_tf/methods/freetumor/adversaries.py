@@ -14,7 +14,8 @@ from nnunetv2_tf.methods.freetumor.config import FreeTumorConfig
 from nnunetv2_tf.methods.freetumor.losses import Losses
 from nnunetv2_tf.methods.freetumor.networks import Content, Discriminator, FreeTumorDesign
 from nnunetv2_tf.methods.freetumor.patches import Host
-from nnunetv2_tf.networks.saved import load_weights, weights_of
+from nnunetv2_tf.methods.optimised import Optimised
+from nnunetv2_tf.networks.saved import weights_of
 from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.training.moving_average import MovingAverage
 from nnunetv2_tf.training.precision import Acceleration
@@ -24,7 +25,7 @@ AUGMENT, OF_HOST, OF_REAL = 4, 6, 7  # streams of random numbers
 LATELY = 64  # patches of either kind, over which an AUC is taken
 
 
-class Adversaries:
+class Adversaries(Optimised):
     """Generator G and discriminator D with their optimisers, and the frozen segmentor S."""
 
     def __init__(
@@ -57,9 +58,10 @@ class Adversaries:
         self.of_classes: ClassProbabilities = discriminator.of_classes
         self.losses = Losses(design.classes, config.logarithmic)
         self.averaged = MovingAverage(weights_of(self.generator), config.average)
+        self.networks = {"G": self.generator, "D": self.discriminator}
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), config.rate, config.betas, fused=device.type == "cuda")
-            for name, network in (("G", self.generator), ("D", self.discriminator))
+            for name, network in self.networks.items()
         }
         self.votes = {kind: deque[float](maxlen=LATELY) for kind in ("real", "synthetic")}
         self.steps = 0
@@ -75,16 +77,12 @@ class Adversaries:
 
     def state(self) -> dict[str, Any]:
         """Return the weights, their moving average, the states of the optimisers, and what was seen lately."""
-        optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
         votes = {kind: list(values) for kind, values in self.votes.items()}
-        networks = {"G": weights_of(self.generator), "D": weights_of(self.discriminator)}
-        return {**networks, "averaged": self.averaged.weights, **optimizers, "votes": votes, "steps": self.steps}
+        return {**super().state(), "averaged": self.averaged.weights, "votes": votes, "steps": self.steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Load what `state()` returned."""
-        for name, network in (("G", self.generator), ("D", self.discriminator)):
-            load_weights(network, state[name])
-            self.optimizers[name].load_state_dict(state[f"optimizer {name}"])
+        super().restore(state)
         self.averaged.restore(state["averaged"])
         for kind, values in state["votes"].items():
             self.votes[kind] = deque(values, maxlen=LATELY)
@@ -123,7 +121,7 @@ class Adversaries:
             p_real, _, others = self.discriminate(real.image)
         seen = torch.cat([p_real, own], dim=2)
         loss = self.losses.d(p_fake, host.tumour, seen, torch.cat([real.tumour, host.own], dim=1)).mean()
-        self._descend("D", loss)
+        self.descend("D", loss)
         for kind, given, where in (("synthetic", votes, host.tumour), ("real", others, real.tumour)):
             self.votes[kind].extend(mean_vote(given.detach(), where, self.design.classes).tolist())
         found = auc(self.votes["synthetic"], self.votes["real"])
@@ -136,15 +134,10 @@ class Adversaries:
             p_real, _, _ = self.discriminate(made)
             p_s = self.of_classes(self.segmentor(made).float())
         adv, seg = self.losses.adv(p_real, host.tumour).mean(), self.losses.seg(p_s, host.tumour).mean()
-        self._descend("G", self.config.lambda_adv * adv + self.config.lambda_seg * seg)
+        self.descend("G", self.config.lambda_adv * adv + self.config.lambda_seg * seg)
         taken = Losses(self.design.classes, False)
         recognised, believed = (1 - taken.seg(p.detach(), host.tumour).mean() for p in (p_s, p_real))
         return {"G adv": adv.detach(), "G seg": seg.detach(), "p of S": recognised, "p of D": believed}
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad()
-        loss.backward()
-        self.optimizers[name].step()
 
 
 def mean_vote(votes: Tensor, where: Tensor, classes: Sequence[int]) -> Tensor:

@@ -1,8 +1,7 @@
 """Training of Pix2Pix. In: real cases of the fold. Out: generator.safetensors, logs, previews."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
@@ -10,14 +9,15 @@ from torch import Tensor
 
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
+from nnunetv2_tf.methods.optimised import Optimised
 from nnunetv2_tf.methods.pix2pix import losses
 from nnunetv2_tf.methods.pix2pix.config import Pix2PixConfig
 from nnunetv2_tf.methods.pix2pix.networks import BESIDE, WEIGHTS, MapToImage, Pix2PixDesign, condition_of, inside_of
 from nnunetv2_tf.networks.levels import Levels, check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.patch_gan import PatchGAN
-from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
+from nnunetv2_tf.networks.saved import millions_of_weights, weights_of, write_network
 from nnunetv2_tf.training.intensity_range import IntensityRange
-from nnunetv2_tf.training.loading import Batch, as_tensors
+from nnunetv2_tf.training.loading import Batch
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration
@@ -36,7 +36,7 @@ def check(config: Pix2PixConfig, plan: Plan) -> None:
     check_patch(plan, config.largest_patch, config.levels, "Pix2Pix")
 
 
-class Pix2PixTrainer:
+class Pix2PixTrainer(Optimised):
     """Generator G and discriminator D with their optimisers."""
 
     shown: Sequence[Batch] = ()  # patches of training cases, the same in all previews
@@ -54,9 +54,10 @@ class Pix2PixTrainer:
             self.discriminator = PatchGAN(channels, config.discriminator_width, design.levels.patch).to(device)
         compiled = self.acceleration.compiled_for_training
         self.generate, self.discriminate = compiled(self.generator), compiled(self.discriminator)
+        self.networks = {"G": self.generator, "D": self.discriminator}
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), config.rate, config.betas, fused=device.type == "cuda")
-            for name, network in (("G", self.generator), ("D", self.discriminator))
+            for name, network in self.networks.items()
         }
 
     def begin(self, epoch: int) -> Mapping[str, float]:
@@ -84,31 +85,15 @@ class Pix2PixTrainer:
         with self.acceleration.autocast(self.device):
             of_real, of_made = self.discriminate(condition, y), self.discriminate(condition, x.detach())
         d = losses.adversarial_d(of_real, of_made).mean()
-        self._descend("D", d)
+        self.descend("D", d)
         self.discriminator.requires_grad_(False)
         with self.acceleration.autocast(self.device):
             of_made = self.discriminate(condition, x)
         g = losses.adversarial_g(of_made).mean()
         where = real.organ if self.config.l1_in_organ else torch.ones_like(real.organ)
         distance = losses.l1(x, y, where).mean()
-        self._descend("G", g + self.config.lambda_l1 * distance)
+        self.descend("G", g + self.config.lambda_l1 * distance)
         return {"D": d.detach(), "G": g.detach(), "L1": distance.detach()}
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad()
-        loss.backward()
-        self.optimizers[name].step()
-
-    def state(self) -> dict[str, Any]:
-        """Return the weights and the states of the optimisers."""
-        optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
-        return {"G": weights_of(self.generator), "D": weights_of(self.discriminator), **optimizers}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load what `state()` returned."""
-        for name, network in (("G", self.generator), ("D", self.discriminator)):
-            load_weights(network, state[name])
-            self.optimizers[name].load_state_dict(state[f"optimizer {name}"])
 
     def preview(self, path: Path) -> None:
         """Paint a row per patch: the real image, what is made of its map, and the same with the tumour's outline."""
@@ -153,15 +138,10 @@ class Pix2PixFit:
 
     def run(self) -> None:
         """Train, or resume the training, and write generator.safetensors."""
-        self.training.shown = list(self._shown())
+        self.training.shown = self.batches.examples(SHOWN, [self.training.seed, PREVIEW])
         self.loop.logger.lines(self._described())
         self.loop.run(self.batches, get_allowed_n_proc_DA())
         write_network(self.folder / WEIGHTS, self.design, weights_of(self.training.generator))
-
-    def _shown(self) -> Iterator[Batch]:
-        for index in range(SHOWN):
-            drawn = self.batches.drawn([self.training.seed, PREVIEW, index])
-            yield as_tensors({name: array[:1] for name, array in drawn.items()})
 
     def _described(self) -> list[str]:
         levels = self.design.levels

@@ -11,8 +11,8 @@ from nnunetv2_tf.methods.autoencoder.config import PRESETS
 from nnunetv2_tf.methods.autoencoder.fitting import check, levels_for, psnr
 from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.networks.saved import weights_of
-from nnunetv2_tf.training.loop import Loop, Schedule, read_state
 from tests.methods.autoencoder.examples import ADVERSARIAL, SMALL, batch, learnt, trainer
+from tests.methods.going_on import check_goes_on
 from tests.scenes import Built
 
 PLOTS = {"L1": ("L1",)}
@@ -89,27 +89,11 @@ def test_a_codebook_is_used_and_a_discriminator_learns_from_its_epoch_on():
     assert any(not torch.equal(value, after[name]) for name, value in before.items())
 
 
-def arrays(step: int) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in batch(seed=step).items()}
-
-
 @pytest.mark.parametrize("config", [SMALL, ADVERSARIAL])
 def test_a_training_goes_on_to_the_bit(tmp_path, config):
     config = replace(config, augmented=True)
     whole, half, resumed = trainer(config), trainer(config), trainer(config, seed=5)
-    resumed.seed, whole.shown = half.seed, [batch(number=1)]
-    Loop(whole, Schedule(2, 3, 5, PLOTS), tmp_path).run(arrays, 0)
-    half.begin(0)
-    for step in range(3):
-        half.step(batch(seed=step), 0, step)
-    torch.save({"learner": half.state(), "curves": {}, "epoch": 1}, tmp_path / "half.pth")
-    resumed.restore(read_state(tmp_path / "half.pth")["learner"])  # as a killed training does
-    resumed.begin(1)
-    for step in range(3):
-        resumed.step(batch(seed=3 + step), 1, step)
-    for name, network in whole.networks.items():
-        for weight, value in weights_of(network).items():
-            assert torch.equal(value, weights_of(resumed.networks[name])[weight]), weight
+    check_goes_on(whole, half, resumed, batch, PLOTS, tmp_path)
 
 
 def test_the_rate_falls_by_a_cosine():

@@ -10,13 +10,12 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.autoencoder.saved import ScanAutoencoder
 from nnunetv2_tf.methods.difftumor import fitting
 from nnunetv2_tf.methods.difftumor.fitting import PLOTS, check, latent_range
-from nnunetv2_tf.networks.saved import weights_of
 from nnunetv2_tf.training.loading import as_tensors
-from nnunetv2_tf.training.loop import Loop, Schedule, read_state
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.real_batches import RealBatches, RealPieces
 from tests.methods.autoencoder.examples import batch, design
 from tests.methods.difftumor.examples import SMALL, trainer
+from tests.methods.going_on import check_goes_on
 from tests.methods.pix2pix.examples import SIZE
 from tests.scenes import CPU, Built
 
@@ -68,29 +67,15 @@ def test_times_and_noise_depend_on_step_and_place_alone():
     assert (min(drawn), max(drawn)) == (1, 50)
 
 
-def arrays(step: int) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in batch(seed=step).items()}
-
-
 def test_a_training_goes_on_to_the_bit(tmp_path):
     config = replace(SMALL, augmented=True)
     whole, half, resumed = trainer(config), trainer(config), trainer(config, seed=5)
-    resumed.seed, whole.shown = half.seed, [batch(number=1)]
     torch.manual_seed(0)
     same = ScanAutoencoder(design()).eval().requires_grad_(False)
     whole.autoencoder = half.autoencoder = resumed.autoencoder = same
-    Loop(whole, Schedule(2, 3, 5, PLOTS), tmp_path).run(arrays, 0)
-    half.begin(0)
-    for step in range(3):
-        half.step(batch(seed=step), 0, step)
-    torch.save({"learner": half.state(), "curves": {}, "epoch": 1}, tmp_path / "half.pth")
-    resumed.restore(read_state(tmp_path / "half.pth")["learner"])  # as a killed training does
-    resumed.begin(1)
-    for step in range(3):
-        resumed.step(batch(seed=3 + step), 1, step)
-    for name, value in weights_of(whole.diffusion).items():
-        assert torch.equal(value, weights_of(resumed.diffusion)[name])
-        assert torch.equal(whole.weights()[name], resumed.weights()[name])
+    check_goes_on(whole, half, resumed, batch, PLOTS, tmp_path)
+    for name, value in whole.weights().items():
+        assert torch.equal(value, resumed.weights()[name])
 
 
 def test_latents_are_measured_around_tumours(scene: Built, monkeypatch):

@@ -11,11 +11,10 @@ from nnunetv2_tf.methods.pix2pix.config import PRESETS, Pix2PixConfig
 from nnunetv2_tf.methods.pix2pix.fitting import PLOTS, Pix2PixTrainer, check
 from nnunetv2_tf.methods.pix2pix.networks import condition_of
 from nnunetv2_tf.networks.saved import weights_of
-from nnunetv2_tf.training.loading import as_tensors
-from nnunetv2_tf.training.loop import Loop, Schedule
 from nnunetv2_tf.training.patches import real_piece
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.real_batches import RealBatches
+from tests.methods.going_on import check_goes_on
 from tests.methods.pix2pix.examples import CLASSES, SPACING, batch, design
 from tests.scenes import Built
 
@@ -84,24 +83,10 @@ def test_l1_of_the_paper_counts_air_too():
     assert inside == pytest.approx(np.mean(by_image), rel=1e-4)
 
 
-def arrays(step: int) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in batch(seed=step).items()}
-
-
 def test_a_training_goes_on_to_the_bit(tmp_path):
     config = replace(SMALL, augmented=True, epochs=2)
     whole, half, resumed = trainer(config), trainer(config), trainer(config, seed=5)
-    resumed.seed, whole.shown = half.seed, [batch(number=1)]
-    Loop(whole, Schedule(2, 3, 5, PLOTS), tmp_path / "whole").run(arrays, 0)
-    half.begin(0)
-    for step in range(3):
-        half.step(as_tensors(arrays(step)), 0, step)
-    resumed.restore(half.state())
-    resumed.begin(1)
-    for step in range(3):
-        resumed.step(as_tensors(arrays(3 + step)), 1, step)
-    for name, value in weights_of(whole.generator).items():
-        assert torch.equal(value, weights_of(resumed.generator)[name])
+    check_goes_on(whole, half, resumed, batch, PLOTS, tmp_path)
 
 
 def test_batches_are_of_cases_and_depend_on_the_step_alone(scene: Built):

@@ -1,0 +1,33 @@
+"""Networks that each have an optimiser. In: losses, checkpoints. Out: networks a step further, states to go on from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from nnunetv2_tf.networks.saved import load_weights, weights_of
+
+
+class Optimised:
+    """Base of what trains several networks, each by the optimiser of its name."""
+
+    networks: Mapping[str, nn.Module]
+    optimizers: Mapping[str, Optimizer]
+
+    def descend(self, name: str, loss: Tensor) -> None:
+        """Do a step of one network's optimiser."""
+        self.optimizers[name].zero_grad()
+        loss.backward()
+        self.optimizers[name].step()
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights and the states of the optimisers."""
+        optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
+        return {**{name: weights_of(network) for name, network in self.networks.items()}, **optimizers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Load what `state()` returned."""
+        for name, network in self.networks.items():
+            load_weights(network, state[name])
+            self.optimizers[name].load_state_dict(state[f"optimizer {name}"])

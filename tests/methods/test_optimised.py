@@ -1,0 +1,40 @@
+"""Networks with an optimiser each: a step changes one of them, and what is saved is what is restored."""
+
+import torch
+from torch import nn
+
+from nnunetv2_tf.methods.optimised import Optimised
+from nnunetv2_tf.networks.saved import weights_of
+
+
+class Two(Optimised):
+    def __init__(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.networks = {"G": nn.Linear(2, 1), "D": nn.Linear(2, 1)}
+        self.optimizers = {name: torch.optim.Adam(one.parameters(), 0.1) for name, one in self.networks.items()}
+
+    def go_on(self) -> None:
+        for name, network in self.networks.items():
+            self.descend(name, network(torch.ones(1, 2)).square().sum())
+
+
+def weights(two: Two, name: str) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in weights_of(two.networks[name]).values()]).clone()
+
+
+def test_a_step_is_of_one_network():
+    two = Two(0)
+    before = {name: weights(two, name) for name in ("G", "D")}
+    two.descend("G", two.networks["G"](torch.ones(1, 2)).square().sum())
+    assert not torch.equal(weights(two, "G"), before["G"])
+    assert torch.equal(weights(two, "D"), before["D"])
+
+
+def test_what_goes_on_from_a_state_comes_to_the_same(tmp_path):
+    whole, other = Two(0), Two(1)
+    whole.go_on()
+    torch.save(whole.state(), tmp_path / "state")
+    other.restore(torch.load(tmp_path / "state", weights_only=True))
+    for two in (whole, other):
+        two.go_on()
+    assert all(torch.equal(weights(whole, name), weights(other, name)) for name in ("G", "D"))
