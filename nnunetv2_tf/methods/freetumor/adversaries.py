@@ -57,6 +57,7 @@ class Adversaries(Optimised):
         self.generate, self.discriminate = compiled(self.generator), compiled(self.discriminator)
         self.of_classes: ClassProbabilities = discriminator.of_classes
         self.losses = Losses(design.classes, config.logarithmic)
+        self.allowed = torch.zeros(len(design.classes), device=device)  # of L_seg, by class
         self.averaged = MovingAverage(weights_of(self.generator), config.average)
         self.networks = {"G": self.generator, "D": self.discriminator}
         self.optimizers = {
@@ -91,6 +92,14 @@ class Adversaries(Optimised):
     def weights(self) -> Mapping[str, Tensor]:
         """Return the generator's weights that are to be used: averaged, if the settings say so."""
         return self.averaged.weights if self.config.average else weights_of(self.generator)
+
+    @torch.no_grad()
+    def missed_of_real(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return what `Losses.by_class` says of S and a batch's real tumours."""
+        real = Real.of(batch, self.device, self.spacing, None)
+        with self.acceleration.autocast(self.device):
+            p_s = self.of_classes(self.segmentor(real.image).float())
+        return self.losses.by_class(p_s, real.tumour)
 
     def with_tumours(self, generator: nn.Module, host: Host) -> Tensor:
         """Return hosts with tumours, (B, C, Z, Y, X), as nnU-Net will normalise them."""
@@ -133,7 +142,8 @@ class Adversaries(Optimised):
         with self.acceleration.autocast(self.device):
             p_real, _, _ = self.discriminate(made)
             p_s = self.of_classes(self.segmentor(made).float())
-        adv, seg = self.losses.adv(p_real, host.tumour).mean(), self.losses.seg(p_s, host.tumour).mean()
+        adv = self.losses.adv(p_real, host.tumour).mean()
+        seg = self.losses.seg(p_s, host.tumour, self.allowed).mean()
         self.descend("G", self.config.lambda_adv * adv + self.config.lambda_seg * seg)
         taken = Losses(self.design.classes, False)
         recognised, believed = (1 - taken.seg(p.detach(), host.tumour).mean() for p in (p_s, p_real))

@@ -37,8 +37,8 @@ from nnunetv2_tf.training.loop import Curves, Loop, Schedule
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.working_space.preprocess import Plan
 
-PREVIEW = 11  # stream of random numbers
-SHOWN = 8  # patches in a preview
+PREVIEW, MEASURE = 11, 12  # streams of random numbers
+SHOWN, MEASURED = 8, 40  # patches in a preview, and real ones on which S is measured
 UNSEEN, LATE = 0.05, 5  # so little of its tumours S takes for tumours after so many epochs, or it is told
 SURE, LONG = 0.98, 20  # D always wins: the AUC of its votes, for so many epochs
 PLOTS = {
@@ -148,6 +148,8 @@ class FreeTumorFit:
     def run(self) -> None:
         """Train, or resume the training, and write generator.safetensors."""
         self._check_recognises()
+        if self.config.sure_as_of_real:
+            self.training.allowed = self._missed_of_real()
         self.training.shown = list(self._shown())
         self.loop.logger.lines(self._described())
         self.loop.run(self.patches, get_allowed_n_proc_DA())
@@ -165,22 +167,39 @@ class FreeTumorFit:
             "nothing can be learnt of what it takes for tumours; train the baseline longer, and fit with --overwrite."
         )
 
+    def _missed_of_real(self) -> torch.Tensor:
+        """Return (K,): what S misses of real tumours, by class; nothing of a class that none has."""
+        seed, found = self.training.seed, []
+        for index in range(MEASURED):
+            patch = self.patches.real(np.random.default_rng([seed, MEASURE, index]))
+            found.append(self.training.missed_of_real(as_tensors(as_batch(patch))))
+        missed, there = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return (missed * there).sum(dim=0) / there.sum(dim=0).clamp_min(1)
+
     def _shown(self) -> Iterator[Batch]:
         for index in range(SHOWN):
             rng = np.random.default_rng([self.training.seed, PREVIEW, index])
             patch = self.patches.host(self.patches.pieces.new_host(rng), rng)
-            yield as_tensors({name: np.asarray(array)[None] for name, array in patch.items()})
+            yield as_tensors(as_batch(patch))
 
     def _described(self) -> list[str]:
         levels, training = self.design.levels, self.training
         sizes = [millions_of_weights(network) for network in (training.generator, training.discriminator)]
+        by_class = zip(self.design.classes, training.allowed.tolist(), strict=True)
+        allowed = ", ".join(f"{missed:.3f} of label {value}" for value, missed in by_class)
         return [
             f"patches of {' x '.join(map(str, levels.patch))} voxels, {levels.number} levels",
+            f"of synthetic tumours the segmentor may miss (L_seg) {allowed}",
             f"generator {sizes[0]:.1f} million weights, discriminator {sizes[1]:.1f} million",
             f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
             *self.patches.hosts.described("sites"),
             *self.patches.reals.described("real cases"),
         ]
+
+
+def as_batch(patch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a patch as a batch of one."""
+    return {name: np.asarray(array)[None] for name, array in patch.items()}
 
 
 def judges(baseline: Baseline, classes: Sequence[int]) -> tuple[torch.nn.Module, Discriminator]:

@@ -25,18 +25,25 @@ class Losses:
         """Return L_adv of G: D does not take synthetic tumours for real ones."""
         return self._missed(p_real, m)
 
-    def seg(self, p_S: Tensor, m: Tensor) -> Tensor:
-        """Return L_seg of G: S does not call synthetic tumours tumours."""
-        return self._missed(p_S, m)
+    def seg(self, p_S: Tensor, m: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Return L_seg of G: S does not call synthetic tumours tumours; (K,) of it are allowed, if by class."""
+        return self._missed(p_S, m, allowed)
 
     def d(self, p_fake: Tensor, m: Tensor, p_real: Tensor, y: Tensor) -> Tensor:
         """Return L_D: half of what D misses of synthetic tumours, half of what it misses of real ones."""
         return (self._missed(p_fake, m) + self._missed(p_real, y)) / 2
 
-    def _missed(self, p: Tensor, where: Tensor) -> Tensor:
-        """Return (B,): 1 - p, or -log p, averaged over a class's voxels, then over the classes that are there."""
+    def by_class(self, p: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (B, K) 1 - p, or -log p, averaged over a class's voxels, and (B, K) whether it has any."""
         masks = class_masks(where, self.classes)
         each = -p if self.logarithmic else 1 - p.exp()
         voxels = masks.sum(dim=(2, 3, 4))
         of_class = torch.where(masks, each, torch.zeros_like(each)).sum(dim=(2, 3, 4)) / voxels.clamp_min(1)
-        return of_class.sum(dim=1) / (voxels > 0).sum(dim=1).clamp_min(1)
+        return of_class, voxels > 0
+
+    def _missed(self, p: Tensor, where: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Return (B,): what `by_class` returns, beyond what is allowed, averaged over the classes that are there."""
+        of_class, there = self.by_class(p, where)
+        if allowed is not None:
+            of_class = (of_class - allowed).relu() * there
+        return of_class.sum(dim=1) / there.sum(dim=1).clamp_min(1)

@@ -51,6 +51,23 @@ def test_losses_of_the_first_step_are_those_of_the_segmentor():
     assert float(curves["p of S"]) == pytest.approx(1 - float(curves["G seg"]), rel=1e-4)
 
 
+def test_the_segmentor_asks_for_no_more_than_it_gives_to_real_tumours():
+    """What it misses of real tumours is measured without a gradient; where it is allowed, only D moves G."""
+    found, one = adversaries(replace(PLAIN, lambda_adv=0.0)), batch()
+    missed, there = found.missed_of_real(one)
+    p_real = found.of_classes(found.segmentor(one["real_image"]))
+    expected, _ = found.losses.by_class(p_real, one["real_tumour"])
+    torch.testing.assert_close(missed, expected.detach(), rtol=0.02, atol=0.02)
+    assert there.all()
+    found.allowed = torch.full((2,), 100.0)
+    before = [value.clone() for value in found.generator.parameters()]
+    assert float(found.step(one, 0, 0)["G seg"]) == 0
+    assert all(torch.equal(*pair) for pair in zip(before, found.generator.parameters(), strict=True))
+    found.allowed = torch.zeros(2)
+    found.step(one, 0, 1)
+    assert not all(torch.equal(*pair) for pair in zip(before, found.generator.parameters(), strict=True))
+
+
 def test_patients_own_tumours_count_as_real():
     one = batch()
     with_own = {**one, "own": torch.where(one["tumour"] == 0, one["real_tumour"], 0)}

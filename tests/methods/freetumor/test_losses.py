@@ -46,6 +46,19 @@ def test_each_is_what_is_missed(logarithmic):
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
+def test_what_is_allowed_of_a_class_costs_nothing(logarithmic):
+    """Only class 1 is there in the first image; of class 3 all is allowed in the second."""
+    losses, p, m = Losses(CLASSES, logarithmic), probabilities(3), maps(1)
+    m[0][m[0] == 3] = 0
+    of_class, there = losses.by_class(p.log(), m)
+    assert there.tolist() == [[True, False], [True, True]]
+    allowed = torch.tensor([0.1, 1000.0])
+    expected = [float(of_class[0, 0]) - 0.1, (float(of_class[1, 0]) - 0.1) / 2]
+    assert losses.seg(p.log(), m, allowed).tolist() == pytest.approx(expected, rel=1e-5)
+    assert losses.seg(p.log(), m, torch.zeros(2)).tolist() == pytest.approx(missed(p, m, logarithmic), rel=1e-5)
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
 def test_a_class_that_is_not_there_does_not_count_and_air_costs_nothing(logarithmic):
     losses, p = Losses(CLASSES, logarithmic), probabilities(0)
     only = maps(1)
