@@ -24,6 +24,7 @@ from nnunetv2_tf.standin.livers import Livers
 from nnunetv2_tf.synthesis.case_maker import CaseTask
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
 from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder, RealSiteBuilder
+from nnunetv2_tf.training.precision import Acceleration
 from nnunetv2_tf.tumours.bank import bank_from_cases
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
@@ -34,6 +35,7 @@ from tests.learnt import write_learnt
 from tests.workspace import PLANNED, TINY, TRAINER, Workspace, write_test_plans
 
 CPU = torch.device("cpu")
+EXACT = Acceleration()  # training is the same on all CPUs
 
 
 @dataclass(frozen=True)

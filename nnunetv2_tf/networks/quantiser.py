@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from nnunetv2_tf.networks.residual import without_autocast
+
 DECAY = 0.99  # of the moving averages by which vectors follow the latents that chose them
 UNUSED = 0.5  # of a fair share of a step's latents, or of one: vectors chosen less often are replaced by latents
 FEW = 1e-5
@@ -30,7 +32,7 @@ class Quantiser(nn.Module):
     def nearest(self, z: Tensor) -> Tensor:
         """Return (B, z, y, x): the index of the vector that is nearest to each latent."""
         flat = z.movedim(1, -1).reshape(-1, z.shape[1]).float()
-        with torch.autocast(z.device.type, enabled=False):  # in half precision other vectors would be the nearest
+        with without_autocast(z):  # in half precision other vectors would be the nearest
             half = self.codebook.square().sum(dim=1) / 2
             nearest = [
                 torch.addmm(half, part, self.codebook.T, alpha=-1).argmin(dim=1) for part in flat.split(AT_ONCE)

@@ -1,6 +1,7 @@
 """Residual blocks, with which autoencoders and diffusion models are built. In and out: volumes (B, F, Z, Y, X)."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import gcd, log
 
 import torch
@@ -50,7 +51,7 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, F', Z', Y', X')."""
-        with torch.autocast(x.device.type, enabled=False):  # which would turn it into float32
+        with without_autocast(x):  # which would turn it into float32
             x = interpolate(x, scale_factor=self.stride, mode="nearest")
         return self.convolve(x)
 
@@ -69,6 +70,12 @@ class TimeFeatures(nn.Module):
         rates = torch.exp(-log(SLOWEST) * torch.arange(half, device=t.device) / max(half - 1, 1))
         phase = t[:, None].float() * rates
         return self.layers(torch.cat([phase.sin(), phase.cos()], dim=1))
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Return a context in which autocast does nothing; tensors without values know none."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def convolved(wide: int, wider: int, kernel: Sequence[int]) -> nn.Conv3d:

@@ -110,10 +110,11 @@ class Loop:
                 totals[name] = totals[name] + value.detach() if name in totals else value.detach().clone()
         means = self.team.mean({name: total / self.schedule.steps for name, total in totals.items()})
         self._check_finite(means, epoch)
-        for name, value in {**means, **rates}.items():
+        values = {**means, **rates}
+        for name, value in values.items():
             self.curves.setdefault(name, []).append(value)
         schedule = self.schedule
-        self.logger.epoch(epoch, schedule.epochs, means, perf_counter() - start, schedule.steps, waited)
+        self.logger.epoch(epoch, schedule.epochs, values, perf_counter() - start, schedule.steps, waited)
         new = [remark for remark in self.learner.remarks(self.curves) if remark not in self.said]
         self.logger.lines(new)
         self.said.update(new)

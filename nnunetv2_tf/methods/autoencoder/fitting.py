@@ -24,6 +24,7 @@ from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
 from nnunetv2_tf.training.masked import mean_where, weighted_mean
+from nnunetv2_tf.training.memory import bytes_to_train, memory_lines
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration, to_device
 from nnunetv2_tf.training.real_patches import affines_of, moved
@@ -217,11 +218,13 @@ class AutoencoderFit:
 
     def _described(self) -> list[str]:
         levels, training = self.design.levels, self.training
+        patches = torch.empty(self.config.batch, len(self.design.channels), *levels.patch)
         sizes = ", ".join(f"{name} {millions_of_weights(one):.1f} million" for name, one in training.networks.items())
         return [
             f"patches of {' x '.join(map(str, levels.patch))} voxels; a latent stands for "
             f"{' x '.join(map(str, strides_of(levels)))} voxels and has {self.design.latent} channels",
             f"weights: {sizes}",
+            *memory_lines(bytes_to_train(training.autoencoder, patches), training.device),
             f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
             *self.patches.scans.described("scans"),
         ]

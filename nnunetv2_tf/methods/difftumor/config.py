@@ -51,7 +51,7 @@ PRESETS = {
         batch=4,
         epochs=240,
     ),
-    "brief": replace(DiffTumorConfig(), largest_patch=48, features=(32, 64, 128), epochs=12, iterations=200),
+    "brief": replace(DiffTumorConfig(), largest_patch=48, features=(32, 64, 128), epochs=12, iterations=200, rate=3e-4),
 }
 SAMPLING = {"paper": AS_PUBLISHED}
 SHAPES = {"paper": ShapeConfig(like_cohort=False)}

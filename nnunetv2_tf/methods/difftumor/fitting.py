@@ -30,6 +30,7 @@ from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weight
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.loop import Curves, Loop, Schedule, stalled
 from nnunetv2_tf.training.masked import mean_where, weighted_mean
+from nnunetv2_tf.training.memory import bytes_to_train, memory_lines
 from nnunetv2_tf.training.moving_average import MovingAverage
 from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.precision import Acceleration
@@ -196,11 +197,15 @@ class DiffTumorFit:
         write_network(self.folder / WEIGHTS, self.design, self.training.weights())
 
     def _described(self) -> list[str]:
-        size, levels = self.batches.size, self.design.levels
+        size, levels, device = self.batches.size, self.design.levels, self.training.device
+        noisy = torch.empty(self.config.batch, self.design.latent, *levels.patch)
+        known = torch.empty(self.config.batch, self.design.latent + len(self.design.classes), *levels.patch)
+        needed = bytes_to_train(self.training.diffusion, noisy, torch.empty(self.config.batch), known)
         return [
             f"patches of {' x '.join(map(str, size))} voxels, {' x '.join(map(str, levels.patch))} latents, "
             f"{levels.number} levels",
             f"denoiser {millions_of_weights(self.training.diffusion):.1f} million weights",
+            *memory_lines(needed, device),
             f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
             *self.batches.cases.described("real cases"),
         ]

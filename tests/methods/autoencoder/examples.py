@@ -12,7 +12,7 @@ from nnunetv2_tf.networks.levels import Levels
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from tests.methods.pix2pix.examples import SIZE, SPACING
 from tests.methods.pix2pix.examples import batch as real_batch
-from tests.scenes import CPU
+from tests.scenes import CPU, EXACT
 
 SMALL = replace(PRESETS["default"], features=(4, 8), latent=3, epochs=2, augmented=False, rate=3e-3)
 ADVERSARIAL = replace(SMALL, codebook=16, lambda_adversarial=0.1, lambda_features=1.0)
@@ -25,7 +25,7 @@ def design(channels: int = 1, codebook: int = 0) -> AutoencoderDesign:
 
 
 def trainer(config=SMALL, channels: int = 1, seed: int = 0) -> AutoencoderTrainer:
-    return AutoencoderTrainer(config, design(channels, config.codebook), SPACING, seed, CPU)
+    return AutoencoderTrainer(config, design(channels, config.codebook), SPACING, seed, CPU, EXACT)
 
 
 def batch(channels: int = 1, seed: int = 0, number: int = 2) -> dict[str, Tensor]:

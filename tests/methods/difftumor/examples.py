@@ -8,7 +8,7 @@ from nnunetv2_tf.methods.difftumor.fitting import DiffTumorTrainer
 from nnunetv2_tf.methods.difftumor.latents import DiffTumorDesign, LatentRange, latent_levels
 from tests.methods.autoencoder.examples import design
 from tests.methods.pix2pix.examples import CLASSES, SIZE, SPACING
-from tests.scenes import CPU
+from tests.scenes import CPU, EXACT
 
 SMALL = replace(PRESETS["default"], features=(8, 16), levels=2, times=50, epochs=2, augmented=False, rate=3e-3)
 
@@ -21,4 +21,4 @@ def diffusion_design(config=SMALL) -> DiffTumorDesign:
 
 def trainer(config=SMALL, autoencoder: ScanAutoencoder | None = None, seed: int = 0) -> DiffTumorTrainer:
     scan = (autoencoder or ScanAutoencoder(design())).eval().requires_grad_(False)
-    return DiffTumorTrainer(config, diffusion_design(config), scan, SPACING, seed, CPU)
+    return DiffTumorTrainer(config, diffusion_design(config), scan, SPACING, seed, CPU, EXACT)

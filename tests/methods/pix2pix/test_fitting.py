@@ -16,14 +16,13 @@ from nnunetv2_tf.training.pool import Pool
 from nnunetv2_tf.training.real_batches import RealBatches
 from tests.methods.going_on import check_goes_on
 from tests.methods.pix2pix.examples import CLASSES, SPACING, batch, design
-from tests.scenes import Built
+from tests.scenes import CPU, EXACT, Built
 
-CPU = torch.device("cpu")
 SMALL = replace(PRESETS["default"], augmented=False, discriminator_width=4, epochs=10)
 
 
 def trainer(config: Pix2PixConfig = SMALL, channels: int = 1, seed: int = 0) -> Pix2PixTrainer:
-    return Pix2PixTrainer(config, design(channels), SPACING, seed, CPU)
+    return Pix2PixTrainer(config, design(channels), SPACING, seed, CPU, EXACT)
 
 
 @pytest.mark.parametrize("channels", [1, 4])

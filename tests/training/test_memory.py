@@ -1,0 +1,58 @@
+"""What is counted, against what autograd keeps of a step with values; lines for the log."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from nnunetv2_tf.networks.autoencoder import Autoencoder
+from nnunetv2_tf.networks.denoiser import Denoiser
+from nnunetv2_tf.networks.levels import Levels
+from nnunetv2_tf.training.memory import COPIES, LIBRARIES, bytes_to_train, memory_lines
+
+LEVELS = Levels.of((16, 16, 16), (1.0, 1.0, 1.0), 2)
+CPU = torch.device("cpu")
+
+
+def test_a_convolution_keeps_its_input():
+    """3 x 3 x 3 x 2 x 5 weights and 5 biases four times, and 2 x 6 x 6 x 6 numbers for each of three images."""
+    found = bytes_to_train(nn.Conv3d(2, 5, 3), torch.zeros(3, 2, 6, 6, 6))
+    assert found == 4 * (COPIES * (27 * 2 * 5 + 5) + 3 * 2 * 6**3)
+
+
+@pytest.mark.parametrize("codebook", [0, 6])
+def test_as_much_as_a_step_with_values_keeps_of_an_autoencoder(codebook):
+    check(Autoencoder(1, (4, 8), 3, LEVELS, codebook), torch.zeros(2, 1, 16, 16, 16))
+
+
+def test_as_much_as_a_step_with_values_keeps_of_a_denoiser():
+    check(Denoiser(5, 3, (8, 16), LEVELS), torch.zeros(2, 5, 16, 16, 16), torch.tensor([1, 2]))
+
+
+def check(network: nn.Module, *inputs: Tensor) -> None:
+    kept = {}
+
+    def remember(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with saved_tensors_hooks(remember, lambda tensor: tensor):
+        result = network(*inputs)
+    for weight in network.parameters():
+        kept.pop(weight.untyped_storage().data_ptr(), None)
+    steps = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    weights = 4 * sum(weight.numel() for weight in network.parameters())
+    assert bytes_to_train(network, *inputs) == pytest.approx(steps + COPIES * weights, rel=0.01)
+    del result
+
+
+def test_it_is_said_and_too_small_gpus_are_warned_of(monkeypatch):
+    assert memory_lines(2_000_000_000, CPU) == [
+        f"memory: about {2 + LIBRARIES:.1f} GB, or less where half precision is fast"
+    ]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3_000_000_000, 8_000_000_000))
+    gpu = torch.device("cuda")
+    assert memory_lines(2_000_000_000, gpu) == [
+        "memory of the GPU: about 2.0 GB, or less in half precision; 3.0 GB are free"
+    ]
+    assert "-preset brief" in memory_lines(4_000_000_000, gpu)[1]
