@@ -20,6 +20,7 @@ above; rooms of one line do not import one another (tests/test_layers.py).
   room that knows native images of hosts.
 * `benchmark`: did it help?
 * `report`: figures of a set: does it look real, is it worth training on?
+* `enrich`: all of it in one command: what is missing is found, and done in order.
 * `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`; beside this folder.
 * `commands`: one module per console command, from what users type to one request.
 * `_autoreg`, `_ext`: how nnU-Net finds the trainers.

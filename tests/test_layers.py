@@ -13,6 +13,7 @@ PACKAGE = Path(nnunetv2_tf.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 LAYERS = [
     {"commands"},
+    {"enrich"},
     {"report"},
     {"trainers"},
     {"benchmark"},

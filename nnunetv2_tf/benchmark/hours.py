@@ -15,8 +15,8 @@ from statistics import median
 
 from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.matrix import Training
-from nnunetv2_tf.dataset.folders import nnunet_folder
-from nnunetv2_tf.sets.names import is_ours
+from nnunetv2_tf.dataset.folders import Dataset, nnunet_folder
+from nnunetv2_tf.sets.names import DEFAULT_EPOCHS, is_ours, parse_trainer_name
 
 HOUR = 3600.0
 EPOCH = re.compile(r"Epoch time: ([\d.]+) s")
@@ -69,12 +69,11 @@ class Clock:
         """Return how many seconds the epochs will take that a training has not logged yet."""
         matrix = training.matrix
         same = (training.dataset.name, matrix.plans, matrix.configuration, str(matrix.precision))
-        epoch = self._epochs.get(same) or _seconds_per_epoch(training, self.device)
+        epoch = self._epochs.get(same) or _seconds_per_epoch(training.folder, self.device)
         if epoch is None:
             return None
         self._epochs[same] = epoch
-        done = sum(len(_epoch_times(log)) for log in training.folder.glob("training_log_*.txt"))
-        return epoch * max(0, matrix.epochs - done)
+        return _left(training.folder, matrix.epochs, epoch)
 
     @property
     def total(self) -> str:
@@ -92,14 +91,30 @@ class Clock:
         return text
 
 
-def _seconds_per_epoch(training: Training, device: str) -> float | None:
-    """Return the median over nnU-Net's logs of trainings with the same plans, configuration and precision."""
-    dataset, matrix = training.dataset, training.matrix
-    results = nnunet_folder("nnUNet_results") / dataset.name
-    bf16 = training.trainer.endswith("_bf16")
+def seconds_of(command: Sequence[str], dataset: Dataset, device: str) -> float | None:
+    """Return how long a command for one dataset will take; None where this machine has measured no such thing."""
+    if command[0] != "nnUNetv2_train":
+        return _noted(command, device)
+    _, _, configuration, fold = command[:4]
+    trainer, plans = (command[command.index(option) + 1] for option in ("-tr", "-p"))
+    folder = dataset.model_fold(trainer, plans, configuration, fold)
+    epochs, epoch = parse_trainer_name(trainer)[1].epochs or DEFAULT_EPOCHS, _seconds_per_epoch(folder, device)
+    return None if epoch is None else _left(folder, epochs, epoch)
+
+
+def _left(folder: Path, epochs: int, seconds: float) -> float:
+    """Return how long the epochs take that a training has not logged yet."""
+    done = sum(len(_epoch_times(log)) for log in folder.glob("training_log_*.txt"))
+    return seconds * max(0, epochs - done)
+
+
+def _seconds_per_epoch(folder: Path, device: str) -> float | None:
+    """Return the median over nnU-Net's logs of trainings like the one in a folder: same plans and precision."""
+    trainer, plans, configuration = folder.parent.name.split("__")
+    results, bf16 = folder.parent.parent, trainer.endswith("_bf16")
     logs = [
         log
-        for folder in sorted(results.glob(f"*__{matrix.plans}__{matrix.configuration}"))
+        for folder in sorted(results.glob(f"*__{plans}__{configuration}"))
         if is_ours(name := folder.name.split("__")[0]) and name.endswith("_bf16") is bf16
         for log in folder.glob("fold_*/training_log_*.txt")
         if _trained_on(log.parent, device)

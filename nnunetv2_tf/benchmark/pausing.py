@@ -53,8 +53,8 @@ class Processes:
             self._write()
 
     def remove(self, child: subprocess.Popen) -> None:
-        """Forget a process that has ended, and end what it left behind: workers may outlive what started them."""
-        _to_group(child.pid, KILL)
+        """Forget a process that has ended, and end what it left behind."""
+        end_group(child.pid)
         with self._guard:
             self._children.discard(child)
             self._write()
@@ -94,6 +94,11 @@ def running(folder: Path) -> Iterator[tuple[int | None, list[int]]]:
             path.unlink(missing_ok=True)  # of a benchmark that was killed
         else:
             yield runner, groups
+
+
+def end_group(leader: int) -> None:
+    """End what a process has left behind, the leader of its group: workers may outlive what started them."""
+    _to_group(leader, KILL)
 
 
 def _to_group(pid: int, number: int) -> None:

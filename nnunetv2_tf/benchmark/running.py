@@ -63,7 +63,7 @@ class Runner:
         slots: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         for slot in range(self.num_processes):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
-        with _terminable(), self._processes, ThreadPoolExecutor(self.num_processes) as pool:
+        with terminable(), self._processes, ThreadPoolExecutor(self.num_processes) as pool:
             try:
                 yield from self._in_order(jobs, slots, pool)
             finally:
@@ -127,10 +127,10 @@ class Runner:
                 with locked(job.making_lock, job.makes, self._stopped.is_set) as also:
                     code = self._call(command, self._log(job), gpu, (*inherited, *also))
                 if code:
-                    return f"{command[0]} {_why(code, self._log(job))}"
+                    return f"{command[0]} {why_failed(code, self._log(job))}"
             code = self._call(main, self._log(job), gpu, inherited)
             if code:
-                return f"{main[0]} {_why(code, self._log(job))}"
+                return f"{main[0]} {why_failed(code, self._log(job))}"
         return None if job.state == "done" else "it ended without having finished"
 
     def _call(self, command: list[str], log: Path, gpu: int | None, inherited: tuple[int, ...]) -> int:
@@ -142,7 +142,7 @@ class Runner:
             file.write(f"\n{BEGIN} {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {' '.join(command)}\n")
             file.flush()
             child = subprocess.Popen(
-                [_executable(command[0]), *command[1:]],
+                [executable(command[0]), *command[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -173,7 +173,7 @@ class Runner:
         return environment
 
 
-def _executable(name: str) -> str:
+def executable(name: str) -> str:
     """Return the path of a console command in this Python's environment."""
     path = Path(sys.executable).parent / name
     if not path.exists():
@@ -181,7 +181,7 @@ def _executable(name: str) -> str:
     return str(path)
 
 
-def _why(code: int, log: Path) -> str:
+def why_failed(code: int, log: Path) -> str:
     """Return why a command failed, by its exit code and its log."""
     if code < 0:
         return f"was ended by signal {signal.Signals(-code).name}"
@@ -192,7 +192,7 @@ def _why(code: int, log: Path) -> str:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Treat SIGTERM, with which clusters end jobs, like Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield

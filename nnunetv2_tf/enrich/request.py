@@ -1,0 +1,95 @@
+"""What `nnUNetv2_tf_enrich` is asked for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
+from nnunetv2_tf.sets.names import BASELINE, ENRICHED, check_set_name, parse_trainer_name
+
+
+@dataclass(frozen=True)
+class EnrichRequest:
+    """What is to be trained with what; each step takes of it what it needs."""
+
+    dataset: str  # id or name; the whole name where it is yet to be made
+    configuration: str
+    folds: tuple[Fold, ...]
+    healthy: str | None  # id or name of healthy scans; None for methods that paste into labelled scans
+    num_cases: int
+    method: str
+    preset: str
+    set_name: str
+    raw_brats: tuple[Path, ...]  # folders that the dataset is made of
+    raw_healthy: tuple[Path, ...]
+    modalities: tuple[str, ...]
+    plans: str
+    spacing: tuple[float, ...] | None  # mm, of plans that are yet to be made; None: nnU-Net's choice
+    trainer: str  # of the baseline
+    enriched_trainer: str | None  # None: as the set is called
+    train: bool
+    device: str
+    num_processes: int
+    seed: int
+    keep: tuple[float, float] | None  # which share of its tumour the baseline has to recognise; None: nobody asks
+
+    def check(self) -> None:
+        """Raise when no steps can come of it."""
+        check_set_name(self.set_name)
+        for name, base in ((self.trainer, BASELINE), (self.final_trainer, ENRICHED)):
+            if name.split("_")[0] != base:
+                raise UserError(f"{name} does not fit here; its name begins with {base}.")
+            parse_trainer_name(name)
+        asked = parse_trainer_name(self.final_trainer)[1].set_name
+        if asked not in (None, self.set_name):
+            raise UserError(f"{self.final_trainer} trains with set {asked}, and -s makes {self.set_name}; say one.")
+        if not self.in_healthy and (self.raw_healthy or self.healthy):
+            raise UserError(f"{self.method} pastes into labelled scans; leave -healthy and -raw_healthy out.")
+        if self.in_healthy and self.healthy is None:
+            raise UserError(f"{self.method} puts tumours into healthy scans; name their dataset with -healthy.")
+        if self.spacing is not None and self.plans == "nnUNetPlans":
+            raise UserError("Plans of another spacing want a name of their own; give one with -p, nnUNetPlans_3mm.")
+
+    @cached_property
+    def selected(self) -> SelectedMethod:
+        """The method with its settings."""
+        return find_method(self.method, self.preset)
+
+    @property
+    def in_healthy(self) -> bool:
+        """Whether tumours are put into healthy scans: tumorcp does so only where some are named."""
+        hosts = self.selected.method_class.hosts
+        return "healthy" in hosts and (self.healthy is not None or "real" not in hosts)
+
+    @cached_property
+    def labelled_dataset(self) -> Dataset:
+        """The dataset of labelled scans, there or yet to be made."""
+        return _named(self.dataset, "DATASET", bool(self.raw_brats))
+
+    @cached_property
+    def healthy_dataset(self) -> Dataset:
+        """The dataset of healthy scans, there or yet to be made."""
+        return _named(str(self.healthy), "-healthy", bool(self.raw_healthy))
+
+    @property
+    def final_trainer(self) -> str:
+        """The trainer's name, for nnUNetv2_train -tr."""
+        return self.enriched_trainer or f"{ENRICHED}_{self.set_name}"
+
+
+def _named(called: str, option: str, made: bool) -> Dataset:
+    """Return a dataset; one that is yet to be made has to be called by its whole name."""
+    number, _, name = called.removeprefix("Dataset").partition("_")
+    if not made:
+        return Dataset.find(called)
+    if called.startswith("Dataset") and number.isdigit() and len(number) == 3 and name:
+        return Dataset.of(int(number), name)
+    try:
+        return Dataset.find(called)
+    except UserError:
+        raise UserError(
+            f"{option} {called} is yet to be made; give it its whole name, such as Dataset501_BraTS."
+        ) from None

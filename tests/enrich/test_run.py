@@ -1,0 +1,98 @@
+"""The command as users type it: from a planned dataset to a training, killed on the way, changed, and done again."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from nnunetv2_tf.benchmark.running import BEGIN
+from nnunetv2_tf.commands import enrich
+from tests.workspace import TINY, TRAINER, Workspace
+
+WORDS = ["501", "3d_fullres", "0", "-healthy", "601", "-num_cases", "2", "-m", "tf_aug", "-p", TINY, "-tr", TRAINER,
+         "-device", "cpu", "-np", "1"]  # fmt: skip
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
+    """What the command says, in this process."""
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_enrich", *WORDS, *words])
+    capsys.readouterr()
+    assert enrich.main() == expect
+    said = capsys.readouterr()
+    return said.out + said.err
+
+
+@pytest.mark.slow
+def test_from_preprocessed_scans_to_a_training(trained: Workspace, monkeypatch, capsys):
+    monkeypatch.chdir(trained.root)
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    enriched = ["--train", "-enriched_tr", "TFEnrichedTrainer_tfaug2_1epochs"]
+    planned = typed(monkeypatch, capsys, *enriched, "--only_plan")
+    assert [line.split()[0] for line in planned.splitlines() if line.startswith("  ")] == [
+        "done", "done", "done", "missing", "missing", "missing",
+    ]  # fmt: skip
+    killed_while(trained, "nnUNetv2_tf_fit")
+    said = typed(monkeypatch, capsys)
+    assert "All is ready. Train with:\n  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_tfaug2 -p" in said
+    assert typed(monkeypatch, capsys).count("Nothing is left to do.") == 1
+    said = typed(monkeypatch, capsys, *enriched)
+    assert "[1/1] train with synthetic cases in fold 0" in said
+    assert (trained.results / f"TFEnrichedTrainer_tfaug2_1epochs__{TINY}__3d_fullres" / "fold_0").is_dir()
+    assert [line.split()[4] for line in log_of(trained).splitlines() if line.startswith(BEGIN)][-3:] == [
+        "nnUNetv2_tf_fit", "nnUNetv2_tf_synthesize", "nnUNetv2_train",
+    ]  # fmt: skip
+    check_changes(monkeypatch, capsys)
+
+
+def check_changes(monkeypatch, capsys) -> None:
+    """Another seed changes the fit's and the set's settings; nothing is done without being asked for."""
+    said = typed(monkeypatch, capsys, "-seed", "5", expect=2)
+    assert "what makes the set (-m, -preset, -healthy, -seed, -filter, -keep)" in said
+    assert "To be done anew: make 2 cases for fold 0" in said
+    assert typed(monkeypatch, capsys).count("Nothing is left to do.") == 1
+
+
+def killed_while(workspace: Workspace, command: str) -> None:
+    """Starts it and kills it, and it alone, while one of its commands is at work."""
+    process = workspace.start("nnUNetv2_tf_enrich", *WORDS, nnUNet_n_proc_DA="0")
+    while command not in log_of(workspace):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def log_of(workspace: Workspace) -> str:
+    """All that the commands said."""
+    path = workspace.results / "tf_enrich" / "tfaug2.log"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def test_a_step_that_fails_is_said_with_its_log(with_healthy: Workspace, monkeypatch, capsys):
+    (Path(with_healthy.variables["nnUNet_preprocessed"]) / "Dataset601_Healthy").rename(with_healthy.root / "away")
+    images = with_healthy.root / "nnUNet_raw" / "Dataset601_Healthy" / "imagesTr"
+    next(images.iterdir()).write_bytes(b"broken")
+    said = typed(monkeypatch, capsys, expect=2)
+    assert "[1/4] preprocess Dataset601_Healthy" in said
+    assert "nnUNetv2_tf_preprocess_healthy ended with exit code 2" in said
+    assert "tfaug2.log. The same command goes on from there." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["-keep", "0.5", "1"], "give -filter too"),
+        (["-raw_brats", "nowhere"], "nowhere is no folder"),
+        (["-s", "Big"], "cannot be called 'Big'"),
+    ],
+)
+def test_wrong_options_get_a_sentence(workspace: Workspace, monkeypatch, capsys, words, sentence):
+    assert sentence in typed(monkeypatch, capsys, *words, expect=2)
+
+
+def test_long_work_has_to_be_said_yes_to(trained: Workspace, monkeypatch, capsys):
+    monkeypatch.setattr("nnunetv2_tf.enrich.run.seconds_of", lambda *_: 50_000.0)
+    said = typed(monkeypatch, capsys, expect=2)
+    assert "In all about 27.8 h" in said
+    assert "about 28 hours; say --yes to begin" in said
