@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "-raw_brats", nargs="+", type=Path, default=[], metavar="FOLDER", help="labelled scans, as BraTS gives them"
     )
     raw.add_argument("-raw_healthy", nargs="+", type=Path, default=[], metavar="FOLDER", help="healthy scans")
+    raw.add_argument("-source", metavar="SOURCE", help="of -raw_brats, where its names do not tell: 2023-gli, ...")
     raw.add_argument(
         "-modalities", nargs="+", default=["t1n"], metavar="M", help="channels of -raw_brats (default: t1n)"
     )
@@ -99,6 +100,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raw_brats=tuple(folder.resolve() for folder in arguments.raw_brats),
         raw_healthy=tuple(folder.resolve() for folder in arguments.raw_healthy),
         modalities=tuple(arguments.modalities),
+        source=arguments.source,
         plans=arguments.p,
         spacing=None if arguments.spacing is None else tuple(arguments.spacing),
         trainer=arguments.tr,

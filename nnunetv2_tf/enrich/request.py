@@ -26,6 +26,7 @@ class EnrichRequest:
     raw_brats: tuple[Path, ...]  # folders that the dataset is made of
     raw_healthy: tuple[Path, ...]
     modalities: tuple[str, ...]
+    source: str | None  # of raw_brats, where names do not tell
     plans: str
     spacing: tuple[float, ...] | None  # mm, of plans that are yet to be made; None: nnU-Net's choice
     trainer: str  # of the baseline

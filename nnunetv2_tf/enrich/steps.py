@@ -71,10 +71,11 @@ class _Steps:
         if request.raw_brats:
             dataset = request.labelled_dataset
             folders, name = tuple(map(str, request.raw_brats)), dataset.name[11:]
+            source = () if request.source is None else ("-source", request.source)
             yield Step(
                 f"convert {' '.join(folders)}", f"convert {dataset.name}",
                 ("nnUNetv2_tf_convert_brats", "-i", *folders, "-d", dataset.number, "-name", name, "-modalities",
-                 *request.modalities, *processes),
+                 *request.modalities, *source, *processes),
                 None, (dataset.raw / "dataset.json").is_file, lambda: _folders(request.raw_brats),
             )  # fmt: skip
         if request.raw_healthy:

@@ -13,6 +13,7 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("CONTRIBUTING", "Set-up"): "test_install",
     ("reference/trainer_names", "When nnU-Net does not find them"): "test_install",
     ("README", "From raw folders to a trained model"): "test_tumor_fabrication",
+    ("guide/enrich", "All in one command"): "test_tumor_fabrication",
     ("guide/methods/tf_aug", "TF-Aug: from maps to images"): "test_tumor_fabrication",
     ("guide/methods/tumorcp", "TumorCP"): "test_tumor_fabrication",
     ("guide/methods/pix2pix", "Pix2Pix"): "test_tumor_fabrication",

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.exhaustive
 
 LINES = [
     *commands("README", "From raw folders to a trained model"),
+    *commands("guide/enrich", "All in one command"),
     *commands("guide/methods/tf_aug", "TF-Aug: from maps to images"),
     *commands("guide/where_tumours_go", "Where tumours go"),
     *commands("guide/methods/tumorcp", "TumorCP"),
@@ -38,7 +39,7 @@ def test_the_way(tmp_path: Path):
         run(workspace, words, expect=2 if asked & set(words) else 0)
     with pytest.MonkeyPatch.context() as patch:
         enter(workspace, patch)
-        for name in ("ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "dt100", "dtsmall", "own100"):
+        for name in ("ea100", "ta100", "tf100", "tcp100", "tcph100", "syn100", "pp100", "dt100", "dtsmall", "own100"):
             assert len(SetPart(workspace.dataset, name, 0).manifest().accepted) == 4
         for name in ("plan", "place"):
             assert (SetPart(workspace.dataset, name, 0).folder / "preview.png").exists()
@@ -48,3 +49,4 @@ def test_the_way(tmp_path: Path):
         assert len(list((Dataset("Dataset601_Healthy").raw / "imagesTr").iterdir())) == 5
     folder = workspace.results / "TFEnrichedTrainer_tf100_1epochs__nnUNetPlans__3d_fullres" / "fold_0"
     assert (folder / "validation" / "summary.json").exists()
+    assert (workspace.results / "TFEnrichedTrainer_ea100_1epochs__nnUNetPlans__3d_fullres" / "fold_0").is_dir()
