@@ -94,10 +94,8 @@ def shortened(line: str) -> list[str]:
     """The words of a command, with one epoch and four cases, on the CPU, GANs by their short presets."""
     line = re.sub(r"_\d+epochs", "_1epochs", re.sub(r"-num_cases \d+", "-num_cases 4", line)).replace("cuda", "cpu")
     words = line.split()
-    wants_device = words[0] in ("nnUNetv2_train", "nnUNetv2_tf_fit", "nnUNetv2_tf_enrich") or words[:2] == [
-        "nnUNetv2_tf_benchmark",
-        "run",
-    ]
+    on_gpus = ("nnUNetv2_train", "nnUNetv2_tf_fit", "nnUNetv2_tf_enrich")
+    wants_device = words[0] in on_gpus or words[:2] == ["nnUNetv2_tf_benchmark", "run"]
     device = ["-device", "cpu"] if wants_device and "-device" not in words else []
     return [*words, *device, *(["-preset", "brief"] if SHORT & {*words} else [])]
 
