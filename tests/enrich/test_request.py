@@ -13,8 +13,8 @@ from tests.workspace import TINY, Workspace
 WANTED = EnrichRequest(
     dataset="501", configuration="3d_fullres", folds=(0,), healthy="601", num_cases=2, method="tf_aug",
     preset="default", set_name="tfaug2", raw_brats=(), raw_healthy=(), modalities=("t1n",), source=None,
-    plans=TINY, spacing=None,    trainer="TFBaselineTrainer_1epochs_seed0", enriched_trainer=None, train=False, device="cpu", num_processes=1,
-    seed=0, keep=None,
+    plans=TINY, spacing=None, trainer="TFBaselineTrainer_1epochs_seed0", enriched_trainer=None, train=False,
+    device="cpu", num_processes=1, seed=0, keep=None,
 )  # fmt: skip
 
 
