@@ -42,6 +42,6 @@ class BuildWithPth(build_py):
 setup(
     packages=[*find_packages(include=["nnunetv2_tf", "nnunetv2_tf.*"]), "nnunetv2_tf.trainers"],
     package_dir={"nnunetv2_tf.trainers": "trainers"},
-    package_data={"nnunetv2_tf": ["_ext/*.py", "schemas/*.json", "py.typed"]},
+    package_data={"nnunetv2_tf": ["_ext/*.py", "schemas/*.json", "report/page/assets/*", "py.typed"]},
     cmdclass={"build_py": BuildWithPth},
 )

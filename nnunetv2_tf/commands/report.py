@@ -1,4 +1,4 @@
-"""nnUNetv2_tf_report: figures of a set, realism and usefulness."""
+"""nnUNetv2_tf_report: the page of a set; its figures, realism and usefulness."""
 
 import argparse
 import sys
@@ -9,7 +9,12 @@ from nnunetv2_tf.io.errors import UserError, run_command
 FEWEST_FREE = 8  # as many patients are needed
 
 DESCRIPTION = """\
-Figures of a set: do its tumours look real, is it worth training on, and what does a trained nnU-Net recognise of it?
+Writes the page of a set, report.html in each of its parts: what made it, what its cases went through from host to
+finished case (slices, labels), volumes and places beside those of training cases, what was left out and why, and
+whether validation stays clean. One file that needs no other and asks for nothing from outside. It shows patients.
+
+With --figures instead: do its tumours look real, is it worth training on, and what does a trained nnU-Net recognise of
+it? Figures that were measured are on pages that are written afterwards.
 
 Realism is asked of named figures, of an encoder that no method learnt through (-judge), and of small networks that
 begin anew; each says how often it finds the made one of a real and a made tumour (AUC: 0.5 is not told apart). It is
@@ -22,6 +27,12 @@ All of it reads the fold's validation cases, so it is for choosing between metho
 
 EXAMPLES = """\
 examples:
+  nnUNetv2_tf_report -d 501 -s tf100
+      pages of all folds' parts of the set tf100, in nnUNet_raw/Dataset501_X/tf/tf100/fold_K/report.html
+  nnUNetv2_tf_report -d 501 -s ta100 --compare tf100 -f 0
+      the same lines by another method beside each case (both sets made with the same -recipe, or -seed)
+  nnUNetv2_tf_report -d 501 -s tf100 --no_real
+      without images and names of patients, to be shown to others
   nnUNetv2_tf_report -d 501 -s tf100 --figures
       figures of all folds' parts of the set tf100
   nnUNetv2_tf_report -d 501 -s tf100 -f 0 --figures -judge TFBaselineTrainer_seed1
@@ -40,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-d", required=True, metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
     parser.add_argument("-s", required=True, metavar="SET", help="the set's name")
     parser.add_argument("-f", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds (default: all it has)")
+    page = parser.add_argument_group("the page")
+    page.add_argument("--no_real", action="store_true", help="leave images and names of patients out")
+    page.add_argument("-num_shown", type=positive, default=12, metavar="N", help="cases shown (default: 12)")
+    page.add_argument("--compare", nargs="+", default=[], metavar="SET", help="other sets on the same recipe")
     parser.add_argument("--figures", action="store_true", help="measure; takes minutes, and reads validation cases")
     parser.add_argument(
         "-judge", metavar="TRAINER",
@@ -61,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> None:
     if not arguments.figures:
-        raise UserError("Say what to report: --figures.")
+        _write_pages(arguments)
+        return
+    if arguments.no_real or arguments.compare:
+        raise UserError("--no_real and --compare belong to the page; leave --figures out.")
     check_seed(arguments.seed)
     if arguments.num_free != 0 and arguments.num_free < FEWEST_FREE:
         raise UserError(f"-num_free takes {FEWEST_FREE} or more, fewer cannot be measured; or 0 for none.")
@@ -78,6 +96,22 @@ def _run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             num_processes=arguments.np,
             device=arguments.device,
+        )
+    )
+
+
+def _write_pages(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.report.page.write import PageRequest, write_pages
+
+    write_pages(
+        PageRequest(
+            dataset=arguments.d,
+            set_name=arguments.s,
+            folds=None if arguments.f is None else tuple(arguments.f),
+            with_real=not arguments.no_real,
+            num_shown=arguments.num_shown,
+            compare=tuple(arguments.compare),
+            num_processes=arguments.np,
         )
     )
 

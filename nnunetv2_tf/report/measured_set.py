@@ -142,6 +142,10 @@ class MeasuredSet:
             return tumour
         return np.where(tumour == before, 0, tumour).astype(np.int16)
 
+    def finished(self, entry: CaseEntry) -> OpenCase:
+        """Return a case of the set as trainers read it; preprocess the part before."""
+        return self._case(self.part, entry)
+
     def _case(self, part: SetPart, entry: CaseEntry) -> OpenCase:
         example = next(iter(self.cohort.training.values()))
         files = part.files(entry, self.cohort.plan.dataset_json["file_ending"])
