@@ -1,4 +1,4 @@
-"""A real browser without a screen, driven by the WebDriver protocol: Chromium and its driver, as Debian packages them."""
+"""A real browser without a screen, driven by the WebDriver protocol: Chromium and its driver."""
 
 import base64
 import json
@@ -25,7 +25,9 @@ class Browser:
         options = {"binary": CHROMIUM, "args": [*OPTIONS, f"--user-data-dir={profile}"]}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         self.session = ""
-        self.session = "/session/" + self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        self.session = (
+            "/session/" + self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        )
 
     def ask(self, how: str, path: str, content: dict[str, Any] | None = None) -> Any:
         """Sends a command; returns what the driver answers."""
@@ -66,7 +68,9 @@ class Browser:
 
     def requests(self) -> list[str]:
         """The addresses that were asked for since the last time."""
-        messages = [json.loads(entry["message"])["message"] for entry in self.ask("POST", "/se/log", {"type": "performance"})]
+        messages = [
+            json.loads(entry["message"])["message"] for entry in self.ask("POST", "/se/log", {"type": "performance"})
+        ]
         return [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
 
 

@@ -91,15 +91,22 @@ class Clock:
         return text
 
 
-def seconds_of(command: Sequence[str], dataset: Dataset, device: str) -> float | None:
-    """Return how long a command for one dataset will take; None where this machine has measured no such thing."""
+def seconds_of(command: Sequence[str], dataset: Dataset, device: str, anew: bool = False) -> float | None:
+    """Return how long a command will take, None where this machine has measured no such thing.
+
+    Args:
+        command: one of ours, or nnUNetv2_train for a dataset
+        dataset: that one
+        device: where
+        anew: a training begins again, whatever its folder holds
+    """
     if command[0] != "nnUNetv2_train":
         return _noted(command, device)
     _, _, configuration, fold = command[:4]
     trainer, plans = (command[command.index(option) + 1] for option in ("-tr", "-p"))
     folder = dataset.model_fold(trainer, plans, configuration, fold)
     epochs, epoch = parse_trainer_name(trainer)[1].epochs or DEFAULT_EPOCHS, _seconds_per_epoch(folder, device)
-    return None if epoch is None else _left(folder, epochs, epoch)
+    return None if epoch is None else epoch * epochs if anew else _left(folder, epochs, epoch)
 
 
 def _left(folder: Path, epochs: int, seconds: float) -> float:

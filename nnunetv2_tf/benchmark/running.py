@@ -28,7 +28,7 @@ THREADS, VISIBLE = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 LOCK = ".tf_benchmark.lock"
 WAKE = 0.5  # seconds
 LATE = 10.0  # seconds; who wakes up that late has been stopped
-BEGIN = "### nnUNetv2_tf_benchmark"  # begins each command in a log
+BEGIN = "### nnUNetv2_tf"  # begins each command in a log
 
 
 @dataclass(frozen=True)

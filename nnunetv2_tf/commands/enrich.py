@@ -15,7 +15,7 @@ measured it.
 
 Run it again to go on after an interruption; what is finished is left as it is. What was done with something that has
 changed since (scans, plans, settings) is named, and done anew with --redo. Each step is one of our commands or of
-nnU-Net's; all that they say is in nnUNet_results/DATASET/tf_enrich/SET.log."""
+nnU-Net's; all that they say is in nnUNet_results/tf_enrich/DATASET/SET.log."""
 
 EXAMPLES = """\
 examples:
@@ -96,7 +96,7 @@ def _run(arguments: argparse.Namespace) -> None:
         num_cases=arguments.num_cases,
         method=arguments.m,
         preset=arguments.preset,
-        set_name=arguments.s or f"{arguments.m.replace('_', '')}{arguments.num_cases}",
+        set_name=arguments.s or _set_name(arguments.m, arguments.num_cases),
         raw_brats=tuple(folder.resolve() for folder in arguments.raw_brats),
         raw_healthy=tuple(folder.resolve() for folder in arguments.raw_healthy),
         modalities=tuple(arguments.modalities),
@@ -109,9 +109,16 @@ def _run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         num_processes=arguments.np,
         seed=arguments.seed,
+        kept_gb=arguments.kept_gb,
         keep=check_keep(*(arguments.keep or (0.7, 1.0))) if arguments.filter else None,
     )
     enrich(request, arguments.yes, arguments.redo, arguments.only_plan)
+
+
+def _set_name(method: str, num_cases: int) -> str:
+    """Return tfgan100 for tf_gan and 100 cases; of somebody's own method its class gives the name."""
+    letters = "".join(letter for letter in method.rpartition(":")[2].lower() if letter.isascii() and letter.isalnum())
+    return f"{letters}{num_cases}"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,25 @@
-"""What finished steps worked on. In: steps. Out: which are done, missing, or done with what has changed since."""
+"""What steps worked on. In: steps. Out: which are done, missing, or done with something that has changed since.
 
-from collections.abc import Iterable, Mapping, Sequence
+A step works on its own inputs and on those of all steps before it that it needs, however far back: so a change is seen
+in everything that came of it, until each has been done anew. Inputs are noted before a step begins.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.dataset.folders import Dataset, nnunet_folder
-from nnunetv2_tf.enrich.steps import Inputs, Step
+from nnunetv2_tf.enrich.inputs import Inputs
+from nnunetv2_tf.enrich.step import Step
 from nnunetv2_tf.io.files import read_json, write_json
 
 CURE = "delete it; what is finished is found all the same."
 
 
 def enrich_folder(dataset: Dataset) -> Path:
-    """Return where the record and the logs of a dataset are."""
-    return nnunet_folder("nnUNet_results") / dataset.name / "tf_enrich"
+    """Return where the record and the logs of a dataset are: not in a folder that nnU-Net takes for the dataset."""
+    return nnunet_folder("nnUNet_results") / "tf_enrich" / dataset.name
 
 
 @dataclass(frozen=True)
@@ -21,27 +27,22 @@ class State:
     """How far a step is."""
 
     step: Step
-    done: bool
-    changed: tuple[str, ...] = ()  # what it worked on and has changed since
-    after: tuple[str, ...] = ()  # titles of steps before it that have to be done anew, so that it has to, too
-
-    @property
-    def stale(self) -> bool:
-        """Whether it is done, but not with what is there now."""
-        return self.done and bool(self.changed or self.after)
+    finished: bool
+    inputs: Inputs  # its own, and those of what it needs
+    changed: tuple[str, ...] = ()  # what it worked on, or works on, and has changed since
 
     @property
     def word(self) -> str:
-        """`done`, `missing`, or `changed`."""
-        return "changed" if self.stale else "done" if self.done else "missing"
+        """`done`, `missing` (or begun), or `changed`."""
+        return "changed" if self.changed else "done" if self.finished else "missing"
 
 
 @dataclass
 class Record:
-    """The file that remembers finished steps: by key, the digests of what they worked on."""
+    """The file that remembers steps: by key, the digests of what each worked on, and whether it has ended."""
 
     path: Path
-    steps: dict[str, Inputs] = field(default_factory=dict)
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Record":
@@ -49,29 +50,35 @@ class Record:
         path = enrich_folder(dataset) / "steps.json"
         return cls(path, read_json(path, CURE) if path.exists() else {})
 
-    def note(self, step: Step) -> None:
-        """Remember a step that has ended, with what it worked on."""
-        self.steps[step.key] = dict(step.inputs())
-        write_json(self.path, self.steps)
-
     def states(self, steps: Sequence[Step]) -> list[State]:
-        """Return how far each step is; what is done and not remembered was done by hand, and counts as it is."""
+        """Return how far each step is; what is finished and not remembered was done by hand, and counts as it is."""
         found: dict[str, State] = {}
         for step in steps:
-            done, known = step.done(), self.steps.get(step.key)
-            changed = _changed(known, step.inputs()) if done and known is not None else ()
-            before = [found[key] for key in step.needs if key in found]
-            after = tuple(state.step.title for state in before if state.stale or not state.done)
-            found[step.key] = State(step, done, changed, after if done else ())
+            inputs: dict[str, str] = {}
+            for key in step.needs:
+                inputs |= found[key].inputs if key in found else {}
+            inputs |= step.inputs()
+            entry = self.entries.get(step.key)
+            known = {**(entry["inputs"] if entry else {}), **step.told()}
+            by_hand = entry is None and not step.remembered_only
+            finished = step.finished() and (by_hand or bool(entry and entry["done"]))
+            found[step.key] = State(step, finished, inputs, _changed(known, inputs))
         return list(found.values())
 
-    def adopt(self, states: Iterable[State]) -> None:
-        """Remember what was done by hand."""
-        unknown = [state.step for state in states if state.word == "done" and state.step.key not in self.steps]
-        for step in unknown:
-            self.note(step)
+    def begin(self, state: State) -> None:
+        """Remember what a step is going to work on."""
+        self._note(state.step, {"inputs": dict(state.inputs), "done": False})
+
+    def end(self, state: State) -> None:
+        """Remember that it has ended, with what has come to be on the way: splits, plans, what it made itself."""
+        before = self.entries.get(state.step.key, {"inputs": {}})["inputs"]
+        self._note(state.step, {"inputs": {**state.inputs, **before}, "done": True})
+
+    def _note(self, step: Step, entry: dict[str, Any]) -> None:
+        self.entries[step.key] = entry
+        write_json(self.path, self.entries)
 
 
 def _changed(known: Mapping[str, str], now: Inputs) -> tuple[str, ...]:
-    """Return the names of what has changed, has come, or has gone."""
-    return tuple(name for name in (*now, *(set(known) - set(now))) if known.get(name) != now.get(name))
+    """Return the names of what is otherwise than it was known; what nobody knew, or is not there, says nothing."""
+    return tuple(name for name, value in now.items() if known.get(name, value) != value)

@@ -9,6 +9,9 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
 from nnunetv2_tf.sets.names import BASELINE, ENRICHED, check_set_name, parse_trainer_name
+from nnunetv2_tf.working_space.preprocess import Plan
+
+PLANNERS = {f"nnUNetResEncUNet{size}Plans": f"nnUNetPlannerResEnc{size}" for size in ("M", "L", "XL")}
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class EnrichRequest:
     device: str
     num_processes: int
     seed: int
+    kept_gb: float  # on disk, of what is computed of hosts
     keep: tuple[float, float] | None  # which share of its tumour the baseline has to recognise; None: nobody asks
 
     def check(self) -> None:
@@ -44,15 +48,35 @@ class EnrichRequest:
             if name.split("_")[0] != base:
                 raise UserError(f"{name} does not fit here; its name begins with {base}.")
             parse_trainer_name(name)
-        asked = parse_trainer_name(self.final_trainer)[1].set_name
-        if asked not in (None, self.set_name):
-            raise UserError(f"{self.final_trainer} trains with set {asked}, and -s makes {self.set_name}; say one.")
+        if parse_trainer_name(self.final_trainer)[1].set_name != self.set_name:
+            raise UserError(
+                f"{self.final_trainer} does not train with set {self.set_name}; name it so, or leave it out."
+            )
         if not self.in_healthy and (self.raw_healthy or self.healthy):
             raise UserError(f"{self.method} pastes into labelled scans; leave -healthy and -raw_healthy out.")
         if self.in_healthy and self.healthy is None:
             raise UserError(f"{self.method} puts tumours into healthy scans; name their dataset with -healthy.")
-        if self.spacing is not None and self.plans == "nnUNetPlans":
-            raise UserError("Plans of another spacing want a name of their own; give one with -p, nnUNetPlans_3mm.")
+        self._check_plans()
+
+    def _check_plans(self) -> None:
+        dataset, spacing = self.labelled_dataset, self.spacing
+        path = dataset.preprocessed / f"{self.plans}.json"
+        if spacing is None:
+            if not path.exists() and self.plans != "nnUNetPlans" and self.plans not in PLANNERS:
+                raise UserError(
+                    f"{dataset.name} has no plans {self.plans}; make them with nnUNetv2_plan_experiment, say their "
+                    "-spacing, or leave -p out."
+                )
+            return
+        if min(spacing) <= 0:
+            raise UserError("-spacing takes three numbers above 0, in mm.")
+        if self.plans == "nnUNetPlans" or self.plans in PLANNERS:
+            raise UserError("Plans of another spacing want a name of their own; give one with -p: nnUNetPlans_3mm.")
+        if path.exists():
+            there = Plan.read(dataset, self.plans, self.configuration).manager.spacing
+            if sorted(there) != sorted(spacing):
+                sizes = " ".join(f"{size:g}" for size in there)
+                raise UserError(f"{path} has a spacing of {sizes} mm; leave -spacing out, or name other plans with -p.")
 
     @cached_property
     def selected(self) -> SelectedMethod:

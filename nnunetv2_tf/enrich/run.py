@@ -4,17 +4,21 @@ import datetime
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.hours import HOUR, note_seconds, seconds_of, times_file
 from nnunetv2_tf.benchmark.pausing import end_group
 from nnunetv2_tf.benchmark.running import BEGIN, executable, terminable, why_failed
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folds import splits_file
 from nnunetv2_tf.enrich.record import Record, State, enrich_folder
 from nnunetv2_tf.enrich.request import EnrichRequest
-from nnunetv2_tf.enrich.steps import Step, steps_of
+from nnunetv2_tf.enrich.step import Step
+from nnunetv2_tf.enrich.steps import steps_of
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import locked
+from nnunetv2_tf.io.files import locked, read_json
 
 LONG = 12.0  # hours, beyond which one has to say --yes
 PLANNING = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_preprocess")
@@ -33,22 +37,31 @@ def enrich(request: EnrichRequest, yes: bool, redo: bool, only_plan: bool) -> No
     """
     request.check()
     dataset = request.labelled_dataset
-    with locked(enrich_folder(dataset) / ".lock", f"the enrichment of {dataset.name}") as held:
+    if only_plan:
+        _show(Record.of(dataset).states(steps_of(request)), request)
+        return
+    with locked(enrich_folder(dataset) / ".lock", f"the enrichment of {dataset.name}") as held, terminable():
         record = Record.of(dataset)
         states = record.states(steps_of(request))
         hours = _show(states, request)
-        if only_plan:
-            return
-        _check(states, hours, yes, redo)
-        record.adopt(states)
-        log = enrich_folder(dataset) / f"{request.set_name}.log"
-        todo = [state for state in states if state.word != "done"]
-        with terminable():
-            for number, state in enumerate(todo, start=1):
-                step = _now(request, state.step)
-                _do(step, state.stale, f"{number}/{len(todo)}", log, request.device, held)
-                record.note(_now(request, state.step))
+        if hours > LONG and not yes:
+            raise UserError(f"This will take about {hours:.0f} hours; say --yes to begin.")
+        total, number = sum(state.word != "done" for state in states), 0
+        while (state := _next(record, request)) is not None:
+            number += 1
+            _check(record.states(steps_of(request)), redo)
+            _do(record, request, state.step.key, f"{number}/{max(total, number)}", held)
     _end(request)
+
+
+def _next(record: Record, request: EnrichRequest) -> State | None:
+    """Return the first step that is not done as things are now; remember those that were done by hand."""
+    for state in record.states(steps_of(request)):
+        if state.word != "done":
+            return state
+        if state.step.key not in record.entries:
+            record.end(state)
+    return None
 
 
 def _show(states: Sequence[State], request: EnrichRequest) -> float:
@@ -58,70 +71,103 @@ def _show(states: Sequence[State], request: EnrichRequest) -> float:
     for state in states:
         told = ""
         if state.word != "done":
-            seconds = seconds_of(state.step.command, request.labelled_dataset, request.device)
+            anew = state.word == "changed"
+            seconds = seconds_of(state.step.command, request.labelled_dataset, request.device, anew)
             told = f"  ({UNKNOWN if seconds is None else _duration(seconds)})"
             total, unknown = total + (seconds or 0.0), unknown + (seconds is None)
-        because = ", ".join(state.changed) or ("what comes before it" if state.after else "")
-        print(f"  {state.word:8}{state.step.title}{told}{f': {because}' if state.stale else ''}")
+        because = f": {', '.join(state.changed)}" if state.changed else ""
+        print(f"  {state.word:8}{state.step.title}{told}{because}")
     if all(state.word == "done" for state in states):
         print("Nothing is left to do.")
     else:
         rest = f"; besides {unknown} step{'s' * (unknown != 1)} {UNKNOWN}" if unknown else ""
         print(f"In all about {_duration(total)}, as this machine has measured{rest}.", flush=True)
+    lost = _in_no_fold(request)
+    if lost:
+        print(
+            f"Note: {len(lost)} cases are in no fold of {splits_file(request.labelled_dataset)} (first: {lost[0]}), so "
+            "nothing trains with them; add them there, or delete it, and folds are drawn anew."
+        )
     return total / HOUR
 
 
-def _check(states: Sequence[State], hours: float, yes: bool, redo: bool) -> None:
-    """Raise where somebody has to say that it is to be done."""
-    stale = [state for state in states if state.stale]
-    if stale and not redo:
-        changed = ", ".join(dict.fromkeys(name for state in stale for name in state.changed)) or "steps before"
-        anew = "; ".join(state.step.title for state in stale)
+def _in_no_fold(request: EnrichRequest) -> list[str]:
+    dataset = request.labelled_dataset
+    path = splits_file(dataset)
+    if not path.exists() or not (dataset.raw / "dataset.json").exists():
+        return []
+    folds = read_json(path, "delete it, and five folds are drawn.")
+    known = {case for fold in folds for side in ("train", "val") for case in fold[side]}
+    return sorted(set(raw_cases(dataset)) - known)
+
+
+def _check(states: Sequence[State], redo: bool) -> None:
+    """Raise where something has changed, and somebody has to say that it is to be done anew."""
+    changed = [state for state in states if state.changed]
+    if not changed:
+        return
+    names = ", ".join(dict.fromkeys(name for state in changed for name in state.changed))
+    fixed = next((state.step for state in changed if state.step.stuck), None)
+    if fixed is not None:
+        raise UserError(f"Since it was done has changed: {names}. {fixed.title} cannot be done anew: {fixed.stuck}")
+    if not redo:
+        anew = "; ".join(state.step.title for state in changed)
         raise UserError(
-            f"Since it was done has changed: {changed}. To be done anew: {anew}. Say --redo, or put back what was; "
+            f"Since it was done has changed: {names}. To be done anew: {anew}. Say --redo, or put back what was; "
             "another -s makes another set beside this one."
         )
-    fixed = next((state.step for state in stale if state.step.again is None), None)
-    if fixed is not None:
-        raise UserError(
-            f"{fixed.title}: what was converted before is not overwritten; delete that dataset in nnUNet_raw and "
-            "nnUNet_preprocessed, or give another number."
-        )
-    if hours > LONG and not yes:
-        raise UserError(f"This will take about {hours:.0f} hours; say --yes to begin.")
 
 
-def _now(request: EnrichRequest, step: Step) -> Step:
-    """Return a step as it is now: what came before may have changed how it is done."""
-    return next(other for other in steps_of(request) if other.key == step.key)
-
-
-def _do(step: Step, anew: bool, number: str, log: Path, device: str, held: tuple[int, ...]) -> None:
-    """Run a step's command into the log, on one line of the screen; it holds the lock, too, and may outlive us."""
-    command = list(step.again if anew and step.again else step.command)
-    print(f"[{number}] {step.title} ".ljust(60, "."), end=" ", flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = dict(os.environ)
-    if command[0] in PLANNING and environment.get(WORKERS) == "0":
-        environment[WORKERS] = "1"
+def _do(record: Record, request: EnrichRequest, key: str, number: str, held: tuple[int, ...]) -> None:
+    """Do a step, on one line of the screen, and remember it."""
+    state = _state(record, request, key)
+    print(f"[{number}] {state.step.title} ".ljust(60, "."), end=" ", flush=True)
+    if state.changed:
+        state.step.clear(state.changed)
+        state = _state(record, request, key)
+    record.begin(state)
+    log = enrich_folder(request.labelled_dataset) / f"{request.set_name}.log"
     begun = time.monotonic()
+    with _lock_of(state.step) as also:
+        code = _run(state.step.command, log, (*held, *also))
+    seconds, step = time.monotonic() - begun, state.step
+    why = why_failed(code, log) if code not in step.accepted else "" if step.finished() else "ended without finishing"
+    if why:
+        print("FAILED", flush=True)
+        raise UserError(f"{step.command[0]} {why}\nAll it said: {log}. The same command goes on from there.")
+    record.end(_state(record, request, key))
+    with suppress(OSError):  # a file of somebody else, or a full disk
+        note_seconds(times_file(), step.command, request.device, seconds)
+    print(_duration(seconds), flush=True)
+
+
+def _state(record: Record, request: EnrichRequest, key: str) -> State:
+    """Return a step as it is now: what came before may have changed how it is done."""
+    return next(state for state in record.states(steps_of(request)) if state.step.key == key)
+
+
+def _lock_of(step: Step) -> AbstractContextManager[tuple[int, ...]]:
+    """Return the lock to hold besides, with which a benchmark keeps others from the same training."""
+    return nullcontext(()) if step.lock is None else locked(step.lock, step.title)
+
+
+def _run(command: Collection[str], log: Path, held: tuple[int, ...]) -> int:
+    """Run a command into the log; return its exit code. It holds our locks, too, and so may outlive us."""
+    program, *options = command
+    environment = dict(os.environ)
+    if program in PLANNING and environment.get(WORKERS) == "0":
+        environment[WORKERS] = "1"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
         print(f"\n{BEGIN} {datetime.datetime.now():%Y-%m-%d %H:%M:%S} {' '.join(command)}", file=file, flush=True)
         child = subprocess.Popen(
-            [executable(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+            [executable(program), *options], stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
             env=environment, start_new_session=True, pass_fds=held,
         )  # fmt: skip
         try:
-            code = child.wait()
+            return child.wait()
         finally:
             end_group(child.pid)  # its workers, too
-    if code not in step.accepted or not step.done():
-        why = why_failed(code, log) if code not in step.accepted else "ended without having finished"
-        print("FAILED", flush=True)
-        raise UserError(f"{command[0]} {why}\nAll it said: {log}. The same command goes on from there.")
-    seconds = time.monotonic() - begun
-    note_seconds(times_file(), command, device, seconds)
-    print(_duration(seconds), flush=True)
 
 
 def _end(request: EnrichRequest) -> None:

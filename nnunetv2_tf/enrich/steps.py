@@ -1,43 +1,30 @@
-"""The steps of an enrichment. In: a request. Out: steps in order, each with command, inputs, and whether it is done.
+"""The steps of an enrichment. In: a request. Out: steps in order, each with its command and what it works on."""
 
-A step says what it works on by digests of names that people know, so that it can be said what has changed since.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
-from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
+from nnunetv2_tf.benchmark.running import LOCK
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.enrich.request import EnrichRequest
+from nnunetv2_tf.enrich import inputs
+from nnunetv2_tf.enrich.inputs import Inputs
+from nnunetv2_tf.enrich.request import PLANNERS, EnrichRequest
+from nnunetv2_tf.enrich.step import Step, delete_fit, nothing, put_aside
 from nnunetv2_tf.io.arguments import Fold
-from nnunetv2_tf.io.digests import digest, file_digest
-from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.lookup import SelectedMethod, needed_by
+from nnunetv2_tf.report.page.write import NAME as PAGE
+from nnunetv2_tf.sets.names import parse_trainer_name
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.fit_result import learns
 from nnunetv2_tf.synthesis.fitting import DONE, fit_name
 from nnunetv2_tf.working_space.healthy import healthy_plans_name
 from nnunetv2_tf.working_space.preprocess import STORED, Plan
 
-PLANNERS = {f"nnUNetResEncUNet{size}Plans": f"nnUNetPlannerResEnc{size}" for size in ("M", "L", "XL")}
-Inputs = Mapping[str, str]  # digests, by a name that people know
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command, or what it leaves."""
-
-    title: str
-    key: str  # by which it is remembered; steps that several sets share have one
-    command: tuple[str, ...]
-    again: tuple[str, ...] | None  # that does it anew; None: it cannot be done anew by itself
-    done: Callable[[], bool]
-    inputs: Callable[[], Inputs]  # besides what steps before it work on
-    needs: tuple[str, ...] = ()  # keys of steps before it, whose inputs are its own
-    accepted: tuple[int, ...] = (0,)  # exit codes of commands that did what they could
+FINGERPRINT = "dataset_fingerprint.json"  # by which nnU-Net plans
 
 
 def steps_of(request: EnrichRequest) -> list[Step]:
@@ -51,7 +38,10 @@ class _Steps:
 
     def all(self) -> Iterator[Step]:
         request = self.request
-        yield from self._conversions()
+        if request.raw_brats:
+            yield self._convert_brats()
+        if request.raw_healthy:
+            yield self._convert_healthy()
         yield self._preprocess()
         if request.in_healthy:
             yield self._preprocess_healthy()
@@ -63,143 +53,188 @@ class _Steps:
             for method in fits:
                 yield self._fit(method, fold)
             yield self._synthesize(fold, fits)
+            yield self._report(fold)
             if request.train:
                 yield self._train(fold)
 
-    def _conversions(self) -> Iterator[Step]:
-        request, processes = self.request, ("-np", str(self.request.num_processes))
-        if request.raw_brats:
-            dataset = request.labelled_dataset
-            folders, name = tuple(map(str, request.raw_brats)), dataset.name[11:]
-            source = () if request.source is None else ("-source", request.source)
-            yield Step(
-                f"convert {' '.join(folders)}", f"convert {dataset.name}",
-                ("nnUNetv2_tf_convert_brats", "-i", *folders, "-d", dataset.number, "-name", name, "-modalities",
-                 *request.modalities, *source, *processes),
-                None, (dataset.raw / "dataset.json").is_file, lambda: _folders(request.raw_brats),
-            )  # fmt: skip
-        if request.raw_healthy:
-            healthy = request.healthy_dataset
-            folders, name = tuple(map(str, request.raw_healthy)), healthy.name[11:]
-            command = ("nnUNetv2_tf_convert_healthy", "-i", *folders, "-d", healthy.number, "-name", name, "-reference",
-                       request.labelled_dataset.number, *processes)  # fmt: skip
-            yield Step(
-                f"convert {' '.join(folders)}", f"convert {healthy.name}", command, command,
-                (healthy.raw / "dataset.json").is_file, lambda: _folders(request.raw_healthy), accepted=(0, 1),
-            )  # fmt: skip
+    def _convert_brats(self) -> Step:
+        request, dataset = self.request, self.request.labelled_dataset
+        folders, name = tuple(map(str, request.raw_brats)), dataset.name[11:]
+        source = () if request.source is None else ("-source", request.source)
+        command = ("nnUNetv2_tf_convert_brats", "-i", *folders, "-d", dataset.number, "-name", name, "-modalities",
+                   *request.modalities, *source, "-np", str(request.num_processes))  # fmt: skip
+        return Step(
+            f"convert {' '.join(folders)}", _converting(dataset), command, _described(dataset),
+            lambda: {**inputs.of_folders(request.raw_brats), "-modalities, -source": digest(command[7:-2])},
+            stuck=f"leave -raw_brats out to go on with {dataset.name} as it is, or delete it in nnUNet_raw and "
+            "nnUNet_preprocessed, to have it converted anew.",
+        )  # fmt: skip
+
+    def _convert_healthy(self) -> Step:
+        request, healthy = self.request, self.request.healthy_dataset
+        folders, name = tuple(map(str, request.raw_healthy)), healthy.name[11:]
+        command = ("nnUNetv2_tf_convert_healthy", "-i", *folders, "-d", healthy.number, "-name", name, "-reference",
+                   request.labelled_dataset.number, "-np", str(request.num_processes))  # fmt: skip
+        return Step(
+            f"convert {' '.join(folders)}", _converting(healthy), command, _described(healthy),
+            lambda: inputs.of_folders(request.raw_healthy), (_converting(request.labelled_dataset),),
+            remembered_only=True, accepted=(0, 1),
+        )  # fmt: skip
 
     def _preprocess(self) -> Step:
-        dataset, plans = self.request.labelled_dataset, self.request.plans
-        command = self._planning(dataset)
+        request, dataset, plans = self.request, self.request.labelled_dataset, self.request.plans
+        folder, cases = dataset.preprocessed, f"the cases of {dataset.name}"
+
+        def plan_again(changed: Sequence[str]) -> None:
+            if cases in changed:  # else somebody has changed the plans, and means them
+                for name in (f"{plans}.json", FINGERPRINT, "dataset.json"):
+                    (folder / name).unlink(missing_ok=True)
+
+        own = plans == "nnUNetPlans" or plans in PLANNERS or request.spacing is not None
         return Step(
-            f"plan and preprocess {dataset.name}", f"preprocess {dataset.name} {plans} {self.request.configuration}",
-            command, command, lambda: self._preprocessed(dataset, plans), lambda: _cases(dataset),
+            f"plan and preprocess {dataset.name}", self._preprocessing(dataset, plans), self._planning(dataset),
+            lambda: self._stored(dataset, plans) and _copied(dataset),
+            lambda: {**inputs.of_cases(dataset), **inputs.of_plans(dataset, plans, request.configuration)},
+            (_converting(dataset),), clear=plan_again,
+            stuck="" if own else f"plan {dataset.name} anew as you planned it for {plans} (nnUNetv2_plan_experiment), "
+            "and preprocess it.",
         )  # fmt: skip
 
     def _planning(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the command that plans, unless that is done, and preprocesses."""
-        request = self.request
-        plans, several = request.plans, ("-c", request.configuration, "-np", str(request.num_processes))
+        request, plans = self.request, self.request.plans
+        several = ("-c", request.configuration, "-np", str(request.num_processes))
         if (dataset.preprocessed / f"{plans}.json").exists():
             return ("nnUNetv2_preprocess", "-d", dataset.number, "-plans_name", plans, *several)
-        both = ("nnUNetv2_plan_and_preprocess", "-d", dataset.number, "--verify_dataset_integrity", *several)
+        both = ("nnUNetv2_plan_and_preprocess", "-d", dataset.number, "--verify_dataset_integrity", *several,
+                "-npfp", str(request.num_processes))  # fmt: skip
         if request.spacing is not None:
             spacing = tuple(f"{size:g}" for size in request.spacing)
             return (*both, "-overwrite_target_spacing", *spacing, "-overwrite_plans_name", plans)
-        if plans in PLANNERS:
-            return (*both, "-pl", PLANNERS[plans])
-        if plans != "nnUNetPlans":
-            raise UserError(
-                f"{dataset.name} has no plans {plans}; make them with nnUNetv2_plan_experiment, say their -spacing, or "
-                "leave -p out."
-            )
-        return both
+        return (*both, "-pl", PLANNERS[plans]) if plans in PLANNERS else both
 
     def _preprocess_healthy(self) -> Step:
-        request, healthy = self.request, self.request.healthy_dataset
-        command = ("nnUNetv2_tf_preprocess_healthy", "-d", request.labelled_dataset.number, "-healthy", healthy.number,
+        request, healthy, dataset = self.request, self.request.healthy_dataset, self.request.labelled_dataset
+        plans = healthy_plans_name(dataset, request.plans)
+        command = ("nnUNetv2_tf_preprocess_healthy", "-d", dataset.number, "-healthy", healthy.number,
                    "-p", request.plans, "-c", request.configuration, "-np", str(request.num_processes))  # fmt: skip
-        plans = healthy_plans_name(request.labelled_dataset, request.plans)
         return Step(
-            f"preprocess {healthy.name}", f"preprocess {healthy.name} {plans} {request.configuration}",
-            command, command, lambda: self._preprocessed(healthy, plans), lambda: _cases(healthy),
-            (self._preprocess().key,),
+            f"preprocess {healthy.name}", self._preprocessing(healthy, plans), command,
+            lambda: self._stored(healthy, plans), lambda: inputs.of_cases(healthy),
+            (self._preprocess().key, _converting(healthy)),
         )  # fmt: skip
 
-    def _preprocessed(self, dataset: Dataset, plans: str) -> bool:
-        """Return whether all cases of a dataset are stored."""
-        if not (dataset.preprocessed / f"{plans}.json").exists():
+    def _stored(self, dataset: Dataset, plans: str) -> bool:
+        """Return whether all cases of a dataset are preprocessed."""
+        folder = dataset.preprocessed
+        wanted = (dataset.raw / "dataset.json", folder / f"{plans}.json", folder / "dataset.json")
+        if not all(path.exists() for path in wanted):
             return False
-        folder = dataset.preprocessed / Plan.read(dataset, plans, self.request.configuration).data_identifier
-        return all((folder / f"{case}{ending}").is_file() for case in raw_cases(dataset) for ending in STORED)
+        arrays = folder / Plan.read(dataset, plans, self.request.configuration).data_identifier
+        return all((arrays / f"{case}{ending}").is_file() for case in raw_cases(dataset) for ending in STORED)
 
     def _baseline(self, fold: Fold) -> Step:
-        request, dataset = self.request, self.request.labelled_dataset
-        baseline = Baseline(dataset, request.trainer, request.plans, request.configuration, fold)
-        train = self._training(request.trainer, fold)
-        return Step(
-            f"train the baseline of fold {fold}", f"train {request.trainer} {self._place(fold)}",
-            (*train, "--c"), train, baseline.path.is_file, self._planned, (self._preprocess().key,),
-        )  # fmt: skip
-
-    def _fit(self, method: SelectedMethod, fold: Fold) -> Step:
-        request = self.request
-        name = fit_name(method, request.healthy_dataset)
-        folder = request.labelled_dataset.model_fold(name, request.plans, request.configuration, fold)
-        fit = ("nnUNetv2_tf_fit", *self._where(fold), "-m", method.name, "-preset", method.preset, "-healthy",
-               request.healthy_dataset.number, "-p", request.plans, "-tr", request.trainer, "-device", request.device,
-               "-seed", str(request.seed))  # fmt: skip
-        before = [other for other in needed_by(method) if learns(other)]
-        return Step(
-            f"fit {method.name} in fold {fold}", f"fit {name} {self._place(fold)}", fit, (*fit, "--overwrite"),
-            (folder / DONE).is_file, lambda: {f"settings of {method.name}": digest(to_json(method.config))},
-            (self._preprocess_healthy().key, self._baseline(fold).key, *(self._fit(one, fold).key for one in before)),
-        )  # fmt: skip
-
-    def _synthesize(self, fold: Fold, fits: Sequence[SelectedMethod]) -> Step:
-        request = self.request
-        part = SetPart(request.labelled_dataset, request.set_name, fold)
-        healthy = ("-healthy", request.healthy_dataset.number) if request.in_healthy else ()
-        kept = () if request.keep is None else (
-            "-filter", "-keep", *(f"{share:g}" for share in request.keep), "-tr", request.trainer)  # fmt: skip
-        make = ("nnUNetv2_tf_synthesize", *self._where(fold), "-m", request.method, "-preset", request.preset, *healthy,
-                "-p", request.plans, "-num_cases", str(request.num_cases), "-s", request.set_name, "-seed",
-                str(request.seed), "-device", request.device, "-np", str(request.num_processes), *kept)  # fmt: skip
-        needs = [self._preprocess().key, *(self._fit(method, fold).key for method in fits)]
-        needs += [self._preprocess_healthy().key] if request.in_healthy else []
-        needs += [self._baseline(fold).key] if fits or kept else []
-        return Step(
-            f"make {request.num_cases} cases for fold {fold}", f"set {request.set_name} {self._place(fold)}",
-            make, (*make, "--overwrite"),
-            lambda: part.exists() and len(part.manifest().accepted) >= request.num_cases,
-            lambda: {
-                f"settings of {request.method}": digest(to_json(request.selected.config)),
-                "what makes the set (-m, -preset, -healthy, -seed, -filter, -keep)": digest(
-                    [request.method, request.preset, request.healthy, request.seed, request.keep]
-                ),
-            },
-            tuple(needs),
-        )  # fmt: skip
+        return self._training(
+            "train the baseline", self.request.trainer, fold, (), nothing, self._checkpoint(fold).is_file
+        )
 
     def _train(self, fold: Fold) -> Step:
         request = self.request
-        trainer, train = request.final_trainer, self._training(request.final_trainer, fold)
-        folder = request.labelled_dataset.model_fold(trainer, request.plans, request.configuration, fold)
-        return Step(
-            f"train with synthetic cases in fold {fold}", f"train {trainer} {self._place(fold)}",
-            (*train, "--c"), train, (folder / "validation" / "summary.json").is_file, self._planned,
-            (f"set {request.set_name} {self._place(fold)}",),
+        part, trainer = self._part(fold), request.final_trainer
+        count, folder = parse_trainer_name(trainer)[1].count, self._folder(trainer, fold)
+        return self._training(
+            "train with synthetic cases", trainer, fold, (self._set_key(fold),), lambda: inputs.of_set(part, count),
+            lambda: (folder / "checkpoint_final.pth").exists() and (folder / "validation" / "summary.json").is_file(),
         )  # fmt: skip
 
-    def _planned(self) -> Inputs:
-        """Return what nnU-Net's trainings depend on besides cases."""
-        folder, plans = self.request.labelled_dataset.preprocessed, f"{self.request.plans}.json"
-        names = [name for name in (plans, "splits_final.json") if (folder / name).exists()]
-        return {name: file_digest(folder / name) for name in names}
+    def _training(
+        self, title: str, trainer: str, fold: Fold, needs: tuple[str, ...], more: Callable[[], Inputs],
+        finished: Callable[[], bool],
+    ) -> Step:  # fmt: skip
+        request, dataset, folder = self.request, self.request.labelled_dataset, self._folder(trainer, fold)
+        command = ("nnUNetv2_train", *self._where(fold), "-tr", trainer, "-p", request.plans, "-device", request.device)
+        return Step(
+            f"{title} in fold {fold}", f"train {trainer} {self._place(fold)}", (*command, "--c"), finished,
+            lambda: {**inputs.of_training(dataset, request.plans, fold), **more()},
+            (self._preprocess().key, *needs), clear=lambda _: put_aside(folder), lock=folder / LOCK,
+        )  # fmt: skip
 
-    def _training(self, trainer: str, fold: Fold) -> tuple[str, ...]:
-        options = ("-tr", trainer, "-p", self.request.plans, "-device", self.request.device)
-        return ("nnUNetv2_train", *self._where(fold), *options)
+    def _fit(self, method: SelectedMethod, fold: Fold) -> Step:
+        request, healthy = self.request, self.request.healthy_dataset
+        name = fit_name(method, healthy)
+        folder, config = self._folder(name, fold), to_json(method.config)
+        fit = ("nnUNetv2_tf_fit", *self._where(fold), "-m", method.name, "-preset", method.preset, "-healthy",
+               healthy.number, "-p", request.plans, "-tr", request.trainer, "-device", request.device,
+               "-seed", str(request.seed), "-kept_gb", f"{request.kept_gb:g}")  # fmt: skip
+        before = [self._fit(other, fold).key for other in needed_by(method) if learns(other)]
+        return Step(
+            f"fit {method.name} in fold {fold}", f"fit {name} {self._place(fold)}", fit, (folder / DONE).is_file,
+            lambda: {
+                **inputs.asked(method.name, method.preset, config, request.seed, healthy.name, request.plans),
+                "-tr": request.trainer, **inputs.of_file(_of_baseline(fold), self._checkpoint(fold)),
+            },
+            (self._preprocess_healthy().key, self._baseline(fold).key, *before),
+            told=lambda: inputs.told_by(folder, _of_baseline(fold)), clear=lambda _: delete_fit(folder),
+        )  # fmt: skip
+
+    def _synthesize(self, fold: Fold, fits: Sequence[SelectedMethod]) -> Step:
+        request, part, method = self.request, self._part(fold), self.request.selected
+        healthy = request.healthy_dataset if request.in_healthy else None
+        hosts = () if healthy is None else ("-healthy", healthy.number)
+        kept = () if request.keep is None else (
+            "-filter", "-keep", *(f"{share:g}" for share in request.keep), "-tr", request.trainer)  # fmt: skip
+        make = ("nnUNetv2_tf_synthesize", *self._where(fold), "-m", request.method, "-preset", request.preset, *hosts,
+                "-p", request.plans, "-num_cases", str(request.num_cases), "-s", request.set_name, "-seed",
+                str(request.seed), "-device", request.device, "-np", str(request.num_processes), "-kept_gb",
+                f"{request.kept_gb:g}", *kept)  # fmt: skip
+        config, named = to_json(method.config), healthy and healthy.name
+        asked = inputs.asked(request.method, request.preset, config, request.seed, named, request.plans)
+        done = [self._folder(fit_name(one, request.healthy_dataset), fold) / DONE for one in fits[-1:]]
+        return Step(
+            f"make {request.num_cases} cases in fold {fold}", self._set_key(fold), make, lambda: self._made(part),
+            lambda: {
+                **asked, "-filter, -keep": digest(request.keep and list(request.keep)),
+                "wishes for tumours": digest(None),
+                **inputs.of_training(request.labelled_dataset, request.plans, fold),
+                **(inputs.of_file(f"the fit of {method.name} in fold {fold}", done[0]) if done else {}),
+            },
+            (self._preprocess().key, *((self._preprocess_healthy().key,) if healthy else ()),
+             *((self._baseline(fold).key,) if fits or kept else ()), *(self._fit(one, fold).key for one in fits)),
+            told=lambda: {key: value for key, value in inputs.told_by(part.folder, "").items() if key},
+            clear=lambda _: part.remove(),
+        )  # fmt: skip
+
+    def _report(self, fold: Fold) -> Step:
+        request, part = self.request, self._part(fold)
+        command = ("nnUNetv2_tf_report", "-d", request.labelled_dataset.number, "-s", request.set_name, "-f", str(fold),
+                   "-np", str(request.num_processes))  # fmt: skip
+        return Step(
+            f"write the page of fold {fold}", f"page of {self._set_key(fold)}", command,
+            (part.folder / PAGE).is_file, lambda: inputs.of_set(part, None), (self._set_key(fold),),
+            clear=lambda _: (part.folder / PAGE).unlink(missing_ok=True),
+        )  # fmt: skip
+
+    def _made(self, part: SetPart) -> bool:
+        """Return whether a part has its cases, preprocessed."""
+        request = self.request
+        if not part.exists() or len(part.manifest().accepted) < request.num_cases:
+            return False
+        plan = Plan.read(request.labelled_dataset, request.plans, request.configuration)
+        return not part.stale(plan, part.manifest().accepted)
+
+    def _part(self, fold: Fold) -> SetPart:
+        return SetPart(self.request.labelled_dataset, self.request.set_name, fold)
+
+    def _set_key(self, fold: Fold) -> str:
+        return f"set {self.request.set_name} fold_{fold}"
+
+    def _checkpoint(self, fold: Fold) -> Path:
+        request = self.request
+        dataset, plans, configuration = request.labelled_dataset, request.plans, request.configuration
+        return Baseline(dataset, request.trainer, plans, configuration, fold).path
+
+    def _folder(self, called: str, fold: Fold) -> Path:
+        return self.request.labelled_dataset.model_fold(called, self.request.plans, self.request.configuration, fold)
 
     def _where(self, fold: Fold) -> tuple[str, ...]:
         return self.request.labelled_dataset.number, self.request.configuration, str(fold)
@@ -207,25 +242,23 @@ class _Steps:
     def _place(self, fold: Fold) -> str:
         return f"{self.request.plans} {self.request.configuration} fold_{fold}"
 
-
-def _folders(folders: Sequence[Path]) -> Inputs:
-    """Return digests of what lies in folders: names, sizes and times of files, since to read them all takes long."""
-    return {
-        f"the files in {folder}": digest(
-            [[str(path.relative_to(folder)), *_stamp(path)] for path in sorted(folder.rglob("*")) if path.is_file()]
-        )
-        for folder in folders
-    }
+    def _preprocessing(self, dataset: Dataset, plans: str) -> str:
+        return f"preprocess {dataset.name} {plans} {self.request.configuration}"
 
 
-def _cases(dataset: Dataset) -> Inputs:
-    """Return the digest of a dataset's scans and labels, in the same way."""
-    cases: Mapping[str, CaseFiles] = raw_cases(dataset)
-    files = {name: [_stamp(path) for path in (*case.images, case.label)] for name, case in cases.items()}
-    description = file_digest(dataset.raw / "dataset.json")
-    return {f"the cases of {dataset.name}": digest([files, description])}
+def _converting(dataset: Dataset) -> str:
+    return f"convert {dataset.name}"
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
+def _described(dataset: Dataset) -> Callable[[], bool]:
+    return (dataset.raw / "dataset.json").is_file
+
+
+def _of_baseline(fold: Fold) -> str:
+    return f"the baseline of fold {fold}"
+
+
+def _copied(dataset: Dataset) -> bool:
+    """Return whether nnU-Net has copied all labels for validation, which it does last."""
+    ending = dataset_json(dataset)["file_ending"]
+    return all((dataset.preprocessed / "gt_segmentations" / f"{case}{ending}").exists() for case in raw_cases(dataset))

@@ -16,7 +16,9 @@ GIGABYTE = 1e9
 
 def bytes_to_train(network: nn.Module, *inputs: Tensor) -> int:
     """Return how many bytes weights take, with all that a step in single precision keeps of such inputs."""
-    unreal, kept = deepcopy(network).to("meta").train(), dict[int, int]()
+    weights = [*network.parameters(), *network.buffers()]
+    empty = {id(one): _without_values(one) for one in weights}
+    unreal, kept = deepcopy(network, empty).train(), dict[int, int]()
     alive = []  # so that no storage gets the number of another one
 
     def count(tensor: Tensor) -> Tensor:
@@ -30,6 +32,12 @@ def bytes_to_train(network: nn.Module, *inputs: Tensor) -> int:
     for weight in unreal.parameters():
         kept.pop(weight.untyped_storage()._cdata, None)
     return sum(kept.values()) + COPIES * SINGLE * sum(weight.numel() for weight in network.parameters())
+
+
+def _without_values(tensor: Tensor) -> Tensor:
+    """Return a weight or a buffer without values, in place of which nothing is copied."""
+    hollow = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(hollow, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else hollow
 
 
 def memory_lines(needed: int, device: torch.device) -> list[str]:

@@ -14,7 +14,7 @@ WANTED = EnrichRequest(
     dataset="501", configuration="3d_fullres", folds=(0,), healthy="601", num_cases=2, method="tf_aug",
     preset="default", set_name="tfaug2", raw_brats=(), raw_healthy=(), modalities=("t1n",), source=None,
     plans=TINY, spacing=None, trainer="TFBaselineTrainer_1epochs_seed0", enriched_trainer=None, train=False,
-    device="cpu", num_processes=1, seed=0, keep=None,
+    device="cpu", num_processes=1, seed=0, kept_gb=1.0, keep=None,
 )  # fmt: skip
 
 
@@ -24,14 +24,19 @@ WANTED = EnrichRequest(
         ({"set_name": "p50"}, "cannot be called 'p50'"),
         ({"trainer": "nnUNetTrainer"}, "its name begins with TFBaselineTrainer"),
         ({"trainer": "TFBaselineTrainer_seed0_1epochs"}, "use -tr TFBaselineTrainer_1epochs_seed0"),
-        ({"enriched_trainer": "TFEnrichedTrainer_other"}, "trains with set other, and -s makes tfaug2"),
+        ({"enriched_trainer": "TFEnrichedTrainer_other"}, "does not train with set tfaug2"),
         ({"healthy": None}, "name their dataset with -healthy"),
         ({"method": "carvemix"}, "leave -healthy and -raw_healthy out"),
         ({"spacing": (3.0,) * 3, "plans": "nnUNetPlans"}, "a name of their own"),
+        ({"enriched_trainer": "TFEnrichedTrainer_1epochs"}, "does not train with set tfaug2"),
+        ({"spacing": (3.0,) * 3, "plans": "nnUNetResEncUNetMPlans"}, "a name of their own"),
+        ({"spacing": (3.0, 0.0, 3.0), "plans": "coarse"}, "three numbers above 0"),
+        ({"spacing": (3.0,) * 3}, "has a spacing of 1 1 1 mm"),
+        ({"plans": "whatever"}, "has no plans whatever"),
         ({"method": "tf_og"}, "There is no method tf_og"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_anything_begins(changes, sentence):
+def test_what_cannot_be_done_is_refused_before_anything_begins(workspace: Workspace, changes, sentence):
     with pytest.raises(UserError, match=sentence):
         replace(WANTED, **changes).check()
 

@@ -8,7 +8,8 @@ import pytest
 
 from nnunetv2_tf.benchmark.running import BEGIN
 from nnunetv2_tf.commands import enrich
-from tests.workspace import TINY, TRAINER, Workspace
+from nnunetv2_tf.sets.store import SetPart
+from tests.workspace import TINY, TRAINER, Workspace, tree
 
 WORDS = ["501", "3d_fullres", "0", "-healthy", "601", "-num_cases", "2", "-m", "tf_aug", "-p", TINY, "-tr", TRAINER,
          "-device", "cpu", "-np", "1"]  # fmt: skip
@@ -28,10 +29,10 @@ def test_from_preprocessed_scans_to_a_training(trained: Workspace, monkeypatch, 
     monkeypatch.chdir(trained.root)
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     enriched = ["--train", "-enriched_tr", "TFEnrichedTrainer_tfaug2_1epochs"]
+    before = tree(trained.root)
     planned = typed(monkeypatch, capsys, *enriched, "--only_plan")
-    assert [line.split()[0] for line in planned.splitlines() if line.startswith("  ")] == [
-        "done", "done", "done", "missing", "missing", "missing",
-    ]  # fmt: skip
+    assert words_of(planned) == ["done"] * 3 + ["missing"] * 4
+    assert tree(trained.root) == before
     killed_while(trained, "nnUNetv2_tf_fit")
     said = typed(monkeypatch, capsys)
     assert "All is ready. Train with:\n  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_tfaug2 -p" in said
@@ -40,17 +41,39 @@ def test_from_preprocessed_scans_to_a_training(trained: Workspace, monkeypatch, 
     assert "[1/1] train with synthetic cases in fold 0" in said
     assert (trained.results / f"TFEnrichedTrainer_tfaug2_1epochs__{TINY}__3d_fullres" / "fold_0").is_dir()
     assert [line.split()[4] for line in log_of(trained).splitlines() if line.startswith(BEGIN)][-3:] == [
-        "nnUNetv2_tf_fit", "nnUNetv2_tf_synthesize", "nnUNetv2_train",
+        "nnUNetv2_tf_synthesize", "nnUNetv2_tf_report", "nnUNetv2_train",
     ]  # fmt: skip
-    check_changes(monkeypatch, capsys)
+    check_another_seed(trained, enriched, monkeypatch, capsys)
+    check_other_scans(trained, enriched, monkeypatch, capsys)
 
 
-def check_changes(monkeypatch, capsys) -> None:
-    """Another seed changes the fit's and the set's settings; nothing is done without being asked for."""
-    said = typed(monkeypatch, capsys, "-seed", "5", expect=2)
-    assert "what makes the set (-m, -preset, -healthy, -seed, -filter, -keep)" in said
-    assert "To be done anew: make 2 cases for fold 0" in said
-    assert typed(monkeypatch, capsys).count("Nothing is left to do.") == 1
+def check_another_seed(workspace: Workspace, enriched: list[str], monkeypatch, capsys) -> None:
+    """Nothing is done anew without being asked for; then all that came of it is, and what was trained is kept."""
+    part = SetPart(workspace.dataset, "tfaug2", 0)
+    before = part.manifest()
+    said = typed(monkeypatch, capsys, *enriched, "-seed", "5", expect=2)
+    assert words_of(said) == ["done"] * 3 + ["changed"] * 4
+    assert "Since it was done has changed: -seed. To be done anew: fit tf_aug in fold 0; make 2 cases" in said
+    assert part.manifest() == before
+    said = typed(monkeypatch, capsys, *enriched, "-seed", "5", "--redo")
+    assert said.count("[") == 4
+    assert "(the old one is kept in " in said
+    assert part.manifest().config_hash != before.config_hash
+    assert "Nothing is left to do." in typed(monkeypatch, capsys, *enriched, "-seed", "5")
+
+
+def check_other_scans(workspace: Workspace, enriched: list[str], monkeypatch, capsys) -> None:
+    """Everything is named, also after one step has been done anew by somebody else."""
+    (case, *_) = sorted((workspace.dataset.raw / "labelsTr").iterdir())
+    case.write_bytes(case.read_bytes())
+    said = typed(monkeypatch, capsys, *enriched, "-seed", "5", "--redo", expect=2)
+    assert words_of(said) == ["changed"] * 7
+    assert "the cases of Dataset501_StandIns" in said
+    assert "plan and preprocess Dataset501_StandIns cannot be done anew: plan Dataset501_StandIns anew" in said
+
+
+def words_of(said: str) -> list[str]:
+    return [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
 
 
 def killed_while(workspace: Workspace, command: str) -> None:
@@ -65,7 +88,7 @@ def killed_while(workspace: Workspace, command: str) -> None:
 
 def log_of(workspace: Workspace) -> str:
     """All that the commands said."""
-    path = workspace.results / "tf_enrich" / "tfaug2.log"
+    path = workspace.results.parent / "tf_enrich" / workspace.dataset.name / "tfaug2.log"
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
@@ -74,7 +97,7 @@ def test_a_step_that_fails_is_said_with_its_log(with_healthy: Workspace, monkeyp
     images = with_healthy.root / "nnUNet_raw" / "Dataset601_Healthy" / "imagesTr"
     next(images.iterdir()).write_bytes(b"broken")
     said = typed(monkeypatch, capsys, expect=2)
-    assert "[1/4] preprocess Dataset601_Healthy" in said
+    assert "[1/5] preprocess Dataset601_Healthy" in said
     assert "nnUNetv2_tf_preprocess_healthy ended with exit code 2" in said
     assert "tfaug2.log. The same command goes on from there." in said
 
@@ -92,7 +115,7 @@ def test_wrong_options_get_a_sentence(workspace: Workspace, monkeypatch, capsys,
 
 
 def test_long_work_has_to_be_said_yes_to(trained: Workspace, monkeypatch, capsys):
-    monkeypatch.setattr("nnunetv2_tf.enrich.run.seconds_of", lambda *_: 50_000.0)
+    monkeypatch.setattr("nnunetv2_tf.enrich.run.seconds_of", lambda *_: 25_000.0)
     said = typed(monkeypatch, capsys, expect=2)
-    assert "In all about 27.8 h" in said
-    assert "about 28 hours; say --yes to begin" in said
+    assert "In all about 13.9 h" in said
+    assert "about 14 hours; say --yes to begin" in said

@@ -8,7 +8,8 @@ from nnunetv2_tf.enrich.steps import steps_of
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from tests.enrich.test_request import WANTED
-from tests.workspace import TINY, Workspace
+from tests.synthesis.making import make_set
+from tests.workspace import TINY, TRAINER, Workspace
 
 
 def programs(request) -> list[str]:
@@ -16,15 +17,15 @@ def programs(request) -> list[str]:
 
 
 def test_a_method_in_healthy_scans_goes_all_the_way(with_healthy: Workspace):
-    fits = ["nnUNetv2_train", "nnUNetv2_tf_fit", "nnUNetv2_tf_fit", "nnUNetv2_tf_synthesize", "nnUNetv2_train"]
+    made = ["nnUNetv2_tf_synthesize", "nnUNetv2_tf_report", "nnUNetv2_train"]
+    fits = ["nnUNetv2_train", "nnUNetv2_tf_fit", "nnUNetv2_tf_fit", *made]
     request = replace(WANTED, method="tf_gan", folds=(0, 1), train=True)
     assert programs(request) == ["nnUNetv2_preprocess", "nnUNetv2_tf_preprocess_healthy", *fits, *fits]
     steps = steps_of(request)
     assert [step.command[5] for step in steps if step.command[0] == "nnUNetv2_tf_fit"] == ["tf_aug", "tf_gan"] * 2
-    known = {step.key for step in steps}
-    assert len(known) == len(steps)
+    assert len({step.key for step in steps}) == len(steps)
     for index, step in enumerate(steps):
-        assert set(step.needs) <= {before.key for before in steps[:index]}
+        assert {need for need in step.needs if not need.startswith("convert ")} <= {one.key for one in steps[:index]}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_a_method_in_healthy_scans_goes_all_the_way(with_healthy: Workspace):
     ],
 )
 def test_there_is_a_baseline_only_where_somebody_needs_one(with_healthy: Workspace, changes, expected):
-    assert programs(replace(WANTED, **changes))[1:] == expected
+    assert programs(replace(WANTED, **changes))[1:-1] == expected
 
 
 def test_raw_folders_become_datasets_first(workspace: Workspace, tmp_path):
@@ -47,11 +48,12 @@ def test_raw_folders_become_datasets_first(workspace: Workspace, tmp_path):
     )  # fmt: skip
     assert second.command[5:9] == ("-name", "People", "-reference", "777")
     assert third.command[0] == "nnUNetv2_plan_and_preprocess"
-    assert not any(step.done() for step in (first, second, third))
+    assert not any(step.finished() for step in (first, second, third))
+    assert (second.needs, third.needs) == ((first.key,), (first.key,))
     before = first.inputs()
     (tmp_path / "scan.nii.gz").touch()
     assert first.inputs() != before
-    assert list(before) == [f"the files in {tmp_path}"]
+    assert f"the files in {tmp_path}" in before
 
 
 @pytest.mark.parametrize(
@@ -64,24 +66,104 @@ def test_raw_folders_become_datasets_first(workspace: Workspace, tmp_path):
 def test_plans_are_made_as_they_are_called(workspace: Workspace, plans, spacing, expected):
     step = steps_of(replace(WANTED, plans=plans, spacing=spacing, method="carvemix", healthy=None))[0]
     assert step.command[-len(expected) :] == expected
-    with pytest.raises(UserError, match="has no plans whatever"):
-        steps_of(replace(WANTED, plans="whatever", method="carvemix", healthy=None))
 
 
 def test_inputs_change_with_what_people_change(with_healthy: Workspace):
     dataset = with_healthy.dataset
-    preprocess, _, baseline, fit, synthesize = steps_of(WANTED)
-    assert preprocess.done()
-    assert not baseline.done()
-    before = {step.key: step.inputs() for step in (preprocess, baseline, fit, synthesize)}
+    preprocess, healthy, baseline, fit, synthesize, _ = steps_of(WANTED)
+    assert preprocess.finished()
+    assert healthy.finished()
+    assert not baseline.finished()
+    before = {step.key: dict(step.inputs()) for step in (preprocess, baseline, fit, synthesize)}
+
+    def differing(step) -> set[str]:
+        now = dict(step.inputs())
+        return {name for name in now if now[name] != before[step.key].get(name, now[name])}
+
     (case, *_) = sorted((dataset.raw / "labelsTr").iterdir())
     case.write_bytes(case.read_bytes())  # another time is enough to look again
-    assert preprocess.inputs() != before[preprocess.key]
+    assert differing(preprocess) == {f"the cases of {dataset.name}"}
     path = dataset.preprocessed / f"{TINY}.json"
-    write_json(path, read_json(path, "") | {"remark": 1})
-    changed = dict(baseline.inputs())
-    assert {name for name in changed if changed[name] != before[baseline.key].get(name)} == {f"{TINY}.json"}
-    other = steps_of(replace(WANTED, seed=3))[-1]
-    assert other.key == synthesize.key
-    assert other.inputs() != before[synthesize.key]
-    assert list(fit.inputs()) == ["settings of tf_aug"]
+    plans = read_json(path, "")
+    plans["configurations"]["3d_fullres"]["batch_size"] = 3  # the arrays do not depend on it
+    write_json(path, plans)
+    assert differing(preprocess) == {f"the cases of {dataset.name}"}
+    assert differing(baseline) == differing(synthesize) == {f"{TINY}.json"}
+    plans["configurations"]["3d_fullres"]["spacing"] = [2, 2, 2]
+    write_json(path, plans)
+    assert f"spacing and normalisation in {TINY}" in differing(preprocess)
+    other = steps_of(replace(WANTED, seed=3))
+    assert {step.key for step in other} == {step.key for step in steps_of(WANTED)}
+    assert all(step.inputs()["-seed"] == "3" for step in other[-3:-1])
+    assert steps_of(replace(WANTED, healthy="Dataset601_Healthy"))[-2].inputs()["-healthy"] == "Dataset601_Healthy"
+    assert synthesize.inputs()["-healthy"] == "Dataset601_Healthy"
+
+
+def test_a_split_is_an_input_of_whoever_trains_by_it(with_healthy: Workspace):
+    def split_of(fold: int) -> str | None:
+        request = replace(WANTED, folds=(fold,), method="syntumor")
+        return steps_of(request)[-2].inputs().get(f"the split of fold {fold}")
+
+    path = with_healthy.dataset.preprocessed / "splits_final.json"
+    path.unlink(missing_ok=True)
+    assert split_of(0) is None
+    write_json(path, [{"train": ["a"], "val": ["b"]}, {"train": ["b"], "val": ["a"]}])
+    before = [split_of(0), split_of(1)]
+    write_json(path, [{"train": ["a"], "val": ["b"]}, {"train": ["b"], "val": ["c"]}])
+    assert (split_of(0) == before[0], split_of(1) == before[1]) == (True, False)
+
+
+def test_a_set_says_itself_what_it_was_made_of(with_healthy: Workspace):
+    make_set(with_healthy, "tfaug2", 2)
+    step = steps_of(WANTED)[-2]
+    told, asked = step.told(), step.inputs()
+    assert {"-m", "-healthy"} <= {name for name in told if asked.get(name, told[name]) != told[name]}
+
+
+def test_preprocessing_is_not_done_before_nnunet_has_copied_the_labels(workspace: Workspace):
+    """It does so last, and validation wants them."""
+    step = steps_of(replace(WANTED, method="carvemix", healthy=None))[0]
+    assert step.finished()
+    next((workspace.dataset.preprocessed / "gt_segmentations").iterdir()).unlink()
+    assert not step.finished()
+
+
+def test_new_cases_are_planned_anew_and_changed_plans_are_meant(workspace: Workspace):
+    dataset = workspace.dataset
+    request = replace(WANTED, method="carvemix", healthy=None, plans="nnUNetPlans")
+    step = steps_of(request)[0]
+    step.clear(("spacing and normalisation in nnUNetPlans",))
+    assert (dataset.preprocessed / "nnUNetPlans.json").exists()
+    step.clear((f"the cases of {dataset.name}",))
+    assert not (dataset.preprocessed / "nnUNetPlans.json").exists()
+    assert steps_of(request)[0].command[0] == "nnUNetv2_plan_and_preprocess"
+    assert "plan Dataset501_StandIns anew as you planned it" in steps_of(replace(request, plans=TINY))[0].stuck
+
+
+def test_a_training_is_put_aside_and_a_fit_is_deleted(trained: Workspace):
+    baseline, fit = steps_of(WANTED)[2:4]
+    assert baseline.finished()
+    baseline.clear(())
+    assert not baseline.finished()
+    (folder,) = (trained.results / f"{TRAINER}__{TINY}__3d_fullres").glob(".fold_0_until_*")
+    assert (folder / "checkpoint_final.pth").exists()
+    fit.clear(())  # there is none
+
+
+def test_scans_that_are_gone_are_named(workspace: Workspace):
+    next((workspace.dataset.raw / "labelsTr").iterdir()).rename(workspace.root / "away.nii.gz")
+    image = next((workspace.dataset.raw / "imagesTr").iterdir())
+    image.unlink()
+    with pytest.raises(UserError, match=r"labelsTr|imagesTr|does not exist"):
+        steps_of(replace(WANTED, method="carvemix", healthy=None))[0].inputs()
+
+
+def test_only_what_a_converter_reads_counts(workspace: Workspace, tmp_path):
+    raw = {"dataset": "Dataset777_New", "raw_brats": (tmp_path,), "method": "carvemix", "healthy": None}
+    first = steps_of(replace(WANTED, **raw, plans="nnUNetPlans"))[0]
+    before = first.inputs()
+    for name in (".DS_Store", "README.md", "license.txt"):
+        (tmp_path / name).touch()
+    assert first.inputs() == before
+    others = steps_of(replace(WANTED, **raw, plans="nnUNetPlans", modalities=("t1c",)))[0]
+    assert {name for name in before if others.inputs()[name] != before[name]} == {"-modalities, -source"}

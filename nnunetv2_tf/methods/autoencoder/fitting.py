@@ -219,12 +219,16 @@ class AutoencoderFit:
     def _described(self) -> list[str]:
         levels, training = self.design.levels, self.training
         patches = torch.empty(self.config.batch, len(self.design.channels), *levels.patch)
+        needed = bytes_to_train(training.autoencoder, patches)
+        if training.judge is not None:
+            both = torch.cat([patches, patches])  # real and made
+            needed += bytes_to_train(training.judge, both[:, :0], both)
         sizes = ", ".join(f"{name} {millions_of_weights(one):.1f} million" for name, one in training.networks.items())
         return [
             f"patches of {' x '.join(map(str, levels.patch))} voxels; a latent stands for "
             f"{' x '.join(map(str, strides_of(levels)))} voxels and has {self.design.latent} channels",
             f"weights: {sizes}",
-            *memory_lines(bytes_to_train(training.autoencoder, patches), training.device),
+            *memory_lines(needed, training.device),
             f"{self.config.iterations} steps an epoch, {self.config.batch} patches each",
             *self.patches.scans.described("scans"),
         ]

@@ -170,8 +170,9 @@ def _planes(tumour: np.ndarray) -> np.ndarray:
 def _facts(sidecar: Sidecar, volume: float, with_real: bool) -> dict[str, str]:
     controls: dict[str, Any] = dict(sidecar.controls)
     facts = {"volume": f"{volume:.1f} ml", "host": str(sidecar.host)}
-    if with_real:
-        facts["tumour of"] = ", ".join((*sidecar.donors, *sidecar.pseudo_donors))
+    donors = (*sidecar.donors, *sidecar.pseudo_donors)
+    if with_real and donors:
+        facts["tumour of"] = ", ".join(donors)
     if isinstance(controls.get("mass_effect"), (int, float)):
         facts["mass effect"] = f"{controls['mass_effect']:.2f}"
     return {**facts, "seed": str(sidecar.seed)}

@@ -1,0 +1,111 @@
+"""What steps work on, by names that people know. In: folders. Out: digests, or what finished work says of itself."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import splits_file
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.digests import digest, file_digest
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.io.json_dataclass import read_record, to_json
+from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
+from nnunetv2_tf.working_space.preprocess import Plan
+
+Inputs = Mapping[str, str]
+NO_SCANS = (".txt", ".md", ".html", ".png", ".jpg", ".pdf")  # files that no converter reads
+
+
+def of_folders(folders: Sequence[Path]) -> Inputs:
+    """Return digests of what lies in raw folders: names, sizes and times of files, since to read them takes long."""
+    return {f"the files in {folder}": digest(_listing(folder)) for folder in folders}
+
+
+def _listing(folder: Path) -> list[list[Any]]:
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    scans = (path for path in found if not path.name.startswith(".") and path.suffix.lower() not in NO_SCANS)
+    return [[str(path.relative_to(folder)), *_stamp(path)] for path in scans]
+
+
+def of_cases(dataset: Dataset) -> Inputs:
+    """Return the digest of a dataset's scans and labels, in the same way; nothing where it is yet to be made."""
+    if not (dataset.raw / "dataset.json").is_file():
+        return {}
+    files = {name: [_stamp(path) for path in (*case.images, case.label)] for name, case in raw_cases(dataset).items()}
+    return {f"the cases of {dataset.name}": digest([files, file_digest(dataset.raw / "dataset.json")])}
+
+
+def of_plans(dataset: Dataset, plans: str, configuration: str) -> Inputs:
+    """Return the digest of what in plans decides the arrays; nothing where there are none yet."""
+    if not _planned(dataset, plans):
+        return {}
+    return {f"spacing and normalisation in {plans}": Plan.read(dataset, plans, configuration).stamp}
+
+
+def of_training(dataset: Dataset, plans: str, fold: Fold) -> Inputs:
+    """Return the digests of what a training depends on besides arrays: plans, and who trains."""
+    path, found = splits_file(dataset), {}
+    if _planned(dataset, plans):
+        found[f"{plans}.json"] = file_digest(dataset.preprocessed / f"{plans}.json")
+    if path.exists() and fold != "all":
+        folds = read_json(path, "delete it, and five folds are drawn.")
+        found[f"the split of fold {fold}"] = digest(folds[int(fold)] if int(fold) < len(folds) else None)
+    return found
+
+
+def of_set(part: SetPart, count: int | None) -> Inputs:
+    """Return the digest of the cases that a training takes from a set; nothing where there is none yet."""
+    if not part.exists():
+        return {}
+    return {f"the cases of set {part.set_name}": digest([to_json(one) for one in part.manifest().accepted[:count]])}
+
+
+def of_file(name: str, path: Path) -> Inputs:
+    """Return the digest of a file; nothing where it is yet to be made."""
+    return {name: file_digest(path)} if path.is_file() else {}
+
+
+def asked(method: str, preset: str, config: Any, seed: int, healthy: str | None, plans: str) -> Inputs:
+    """Return what a fit or a set is asked to be."""
+    return {
+        "-m": method,
+        "-preset": preset,
+        f"settings of {method}": digest(config),
+        "-seed": str(seed),
+        "-healthy": str(healthy),
+        "-p": plans,
+    }
+
+
+def told_by(folder: Path, baseline: str) -> dict[str, str]:
+    """Return the same of what a finished or begun fit or set says of itself; nothing where there is none.
+
+    Args:
+        folder: of the fit, or of the part of the set
+        baseline: what its baseline is called among the inputs
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        return {"-m": "cases from elsewhere"} if (folder / "manifest.json").exists() else {}
+    config = read_record(SetConfig, path, CURE)
+    told = asked(config.method, config.preset, config.config, config.seed or 0, config.healthy, config.plans)
+    used = config.baseline
+    by = {} if used is None else {baseline: used.checkpoint_sha256, "-tr": used.trainer}
+    kept = None if config.filter is None else [config.filter.low, config.filter.high]
+    return {**told, **by, "-filter, -keep": digest(kept), "wishes for tumours": digest(config.controls or None)}
+
+
+def _planned(dataset: Dataset, plans: str) -> bool:
+    return all((dataset.preprocessed / name).exists() for name in (f"{plans}.json", "dataset.json"))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; put it back, or take its case out of the dataset.") from None
+    return stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,118 @@
+"""What a page says, what it leaves out, and that it needs nothing but itself."""
+
+import base64
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnunetv2_tf.commands import report
+from nnunetv2_tf.report.page.charts import strip_chart
+from nnunetv2_tf.report.page.encoding import image_strip, label_strip
+from nnunetv2_tf.report.page.facts import Marginal
+from nnunetv2_tf.report.page.stages import SLICES, Stage
+from tests.synthesis.making import make_set
+from tests.workspace import Workspace
+
+
+def written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
+    """The page of set `page`, fold 0; or what the command says where it fails."""
+    monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_report", "-d", "501", "-s", "page", "-np", "1", *words])
+    capsys.readouterr()
+    assert report.main() == expect
+    said = capsys.readouterr()
+    if expect:
+        return said.err
+    return Path(re.findall(r"(\S+report\.html) \(", said.out)[0]).read_text(encoding="utf-8")
+
+
+def test_a_set_in_healthy_scans_from_host_to_case(with_healthy: Workspace, monkeypatch, capsys):
+    make_set(with_healthy, "page", 3, method="syntumor", healthy="601")
+    page = written(monkeypatch, capsys)
+    assert page.count('<article class="case"') == 3
+    titles = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    real, others = [title for title in titles if title.startswith("real: ")], set(titles[:3])
+    assert others == {"host", "prepared host, and the map", "made by syntumor"}
+    assert len(real) == 3
+    assert "No case has anything of the 2 validation cases of fold 0" in page
+    assert "This page shows scans of patients" in page
+    assert "syntumor, default" in page
+    assert page.count("<svg") == 4
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    hidden = written(monkeypatch, capsys, "--no_real", "-num_shown", "2")
+    assert hidden.count('<article class="case"') == 2
+    assert "This page shows scans of patients" not in hidden
+    assert not set(re.findall(r"case_\w+|real: \S+", hidden)) & {title.removeprefix("real: ") for title in real}
+
+
+def test_a_set_in_patients(workspace: Workspace, monkeypatch, capsys):
+    make_set(workspace, "page", 2)
+    page = written(monkeypatch, capsys)
+    assert "made by carvemix" in page
+    assert "tumour of: " in page
+    hidden = written(monkeypatch, capsys, "--no_real")
+    assert "Its hosts are patients, so --no_real shows none of its cases." in hidden
+    assert "<article" not in hidden
+
+
+def test_methods_on_the_same_lines_stand_side_by_side(workspace: Workspace, monkeypatch, capsys):
+    make_set(workspace, "page", 2)
+    make_set(workspace, "same", 2, method="cutmix")
+    page = written(monkeypatch, capsys, "--compare", "same")
+    assert page.count("<figcaption>same, cutmix</figcaption>") == 2
+    make_set(workspace, "another", 2, method="cutmix", seed=9)
+    said = written(monkeypatch, capsys, "--compare", "another", expect=2)
+    assert "of set another is another tumour in another host" in said
+    said = written(monkeypatch, capsys, "--compare", "page", expect=2)
+    assert "--compare names sets other than page" in said
+
+
+def test_what_was_left_out_is_told(workspace: Workspace, monkeypatch, capsys):
+    part = make_set(workspace, "page", 2)
+    table = part.folder / "quality.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    cells = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    row = {**cells, "case": "page_00009", "accepted": "0", "reason": "too dark (ED)"}
+    table.write_text("\n".join([*lines, ",".join(row.values())]) + "\n", encoding="utf-8")
+    page = written(monkeypatch, capsys)
+    assert "<td>page_00009</td><td>too dark (ED)</td>" in page
+    assert "<td>1</td><td>too dark</td>" in page
+
+
+def test_options_of_the_page_and_of_figures_do_not_mix(workspace: Workspace, monkeypatch, capsys):
+    assert "leave --figures out" in written(monkeypatch, capsys, "--figures", "--no_real", expect=2)
+    assert "There is no set page" in written(monkeypatch, capsys, "-f", "0", expect=2)
+
+
+def test_strips_hold_all_slices_and_colours_only_where_there_is_tumour(tmp_path: Path):
+    slices = np.linspace(0, 1, SLICES)[:, None, None] * np.ones((SLICES, 10, 20))
+    labels = np.zeros((SLICES, 10, 20), np.int16)
+    labels[2, 3:6, 4:8] = 2
+    stage = Stage("one", slices, labels, (30.0, 40.0))
+    grey, colours = (decoded(strip(stage), tmp_path) for strip in (image_strip, label_strip))
+    width = 40
+    assert grey.shape == (SLICES * 30, width)  # pixels are square
+    assert [abs(int(grey[30 * index + 15, 20]) - 255 * index / (SLICES - 1)) < 6 for index in range(SLICES)] == [
+        True
+    ] * SLICES
+    shown = np.argwhere(colours[..., 3] > 0)
+    assert shown[:, 0].min() // 30 == shown[:, 0].max() // 30 == 2
+    assert colours[tuple(shown[0])][:3].tolist() == [0x4D, 0xAF, 0x4A]
+
+
+def decoded(address: str, folder: Path) -> np.ndarray:
+    path = folder / "picture"
+    path.write_bytes(base64.b64decode(address.partition(",")[2]))
+    image = Image.open(path)
+    return np.asarray(image if image.mode == "L" else image.convert("RGBA"))
+
+
+def test_charts_show_every_tumour_in_its_place():
+    chart = strip_chart(Marginal("volume", "ml", True, [1.0, 10.0, 100.0], [10.0]))
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', chart)]
+    assert len(places) == 4
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+    assert places[3] == places[1]
+    assert strip_chart(Marginal("volume", "ml", True, [], [])) == ""
