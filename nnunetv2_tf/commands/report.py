@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from nnunetv2_tf.io.arguments import check_seed, command_parser, parse_fold, positive
 from nnunetv2_tf.io.errors import UserError, run_command
@@ -12,6 +13,8 @@ DESCRIPTION = """\
 Writes the page of a set, report.html in each of its parts: what made it, what its cases went through from host to
 finished case (slices, labels), volumes and places beside those of training cases, what was left out and why, and
 whether validation stays clean. One file that needs no other and asks for nothing from outside. It shows patients.
+
+With --reader_study instead: a page on which somebody tells real tumours from made ones, blinded; --score says how well.
 
 With --figures instead: do its tumours look real, is it worth training on, and what does a trained nnU-Net recognise of
 it? Figures that were measured are on pages that are written afterwards.
@@ -33,6 +36,8 @@ examples:
       the same lines by another method beside each case (both sets made with the same -recipe, or -seed)
   nnUNetv2_tf_report -d 501 -s tf100 --no_real
       without images and names of patients, to be shown to others
+  nnUNetv2_tf_report -d 501 -s tf100 -f 0 --reader_study 20
+      twenty tumours, real and made, for somebody to tell apart; then nnUNetv2_tf_report --score answers.json
   nnUNetv2_tf_report -d 501 -s tf100 --figures
       figures of all folds' parts of the set tf100
   nnUNetv2_tf_report -d 501 -s tf100 -f 0 --figures -judge TFBaselineTrainer_seed1
@@ -48,13 +53,19 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("nnUNetv2_tf_report", DESCRIPTION, EXAMPLES)
-    parser.add_argument("-d", required=True, metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
-    parser.add_argument("-s", required=True, metavar="SET", help="the set's name")
+    parser.add_argument("-d", metavar="DATASET", help="dataset id or name (501, Dataset501_BraTS)")
+    parser.add_argument("-s", metavar="SET", help="the set's name")
     parser.add_argument("-f", nargs="+", type=parse_fold, metavar="FOLD", help="fold or folds (default: all it has)")
     page = parser.add_argument_group("the page")
     page.add_argument("--no_real", action="store_true", help="leave images and names of patients out")
     page.add_argument("-num_shown", type=positive, default=12, metavar="N", help="cases shown (default: 12)")
     page.add_argument("--compare", nargs="+", default=[], metavar="SET", help="other sets on the same recipe")
+    study = parser.add_argument_group("reader study", "can somebody tell real tumours from made ones?")
+    study.add_argument(
+        "--reader_study", type=positive, metavar="N", help="write a blinded page of N tumours, half of them real"
+    )
+    study.add_argument("--whole", action="store_true", help="brains, else only what is near tumours")
+    study.add_argument("--score", type=Path, metavar="FILE", help="score the answers that a reader has saved")
     parser.add_argument("--figures", action="store_true", help="measure; takes minutes, and reads validation cases")
     parser.add_argument(
         "-judge", metavar="TRAINER",
@@ -75,12 +86,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    check_seed(arguments.seed)
+    if arguments.score is not None:
+        from nnunetv2_tf.report.page.score import score_answers
+
+        score_answers(arguments.score)
+        return
+    if arguments.d is None or arguments.s is None:
+        raise UserError("Say which set: -d DATASET -s SET (only --score FILE knows it from the file).")
+    chosen = [name for name in ("figures", "reader_study") if getattr(arguments, name)]
+    if chosen and (arguments.no_real or arguments.compare):
+        raise UserError(f"--no_real and --compare belong to the page; leave --{chosen[0]} out.")
+    if len(chosen) > 1:
+        raise UserError("--figures and --reader_study are two things; ask for one after the other.")
+    if arguments.reader_study:
+        _write_studies(arguments)
+        return
     if not arguments.figures:
         _write_pages(arguments)
         return
-    if arguments.no_real or arguments.compare:
-        raise UserError("--no_real and --compare belong to the page; leave --figures out.")
-    check_seed(arguments.seed)
     if arguments.num_free != 0 and arguments.num_free < FEWEST_FREE:
         raise UserError(f"-num_free takes {FEWEST_FREE} or more, fewer cannot be measured; or 0 for none.")
     from nnunetv2_tf.report.figures import FiguresRequest, report_figures
@@ -96,6 +120,22 @@ def _run(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             num_processes=arguments.np,
             device=arguments.device,
+        )
+    )
+
+
+def _write_studies(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.report.page.reader_study import StudyRequest, write_studies
+
+    write_studies(
+        StudyRequest(
+            dataset=arguments.d,
+            set_name=arguments.s,
+            folds=None if arguments.f is None else tuple(arguments.f),
+            number=arguments.reader_study,
+            whole=arguments.whole,
+            seed=arguments.seed,
+            num_processes=arguments.np,
         )
     )
 

@@ -25,6 +25,7 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("guide/methods/your_own", "A method of your own"): "test_tumor_fabrication",
     ("guide/where_tumours_go", "Where tumours go"): "test_tumor_fabrication",
     ("guide/quality", "The filter, if you ask for it"): "test_quality",
+    ("guide/quality", "Look at a set"): "test_quality",
     ("guide/quality", "Figures compare methods"): "test_quality",
     ("guide/pseudo_labels", "Unlabelled scans as donors"): "test_tumor_fabrication",
     ("guide/sets", "Make one"): "test_sets_and_benchmark",

@@ -115,7 +115,7 @@ def test_wrong_options_get_a_sentence(workspace: Workspace, monkeypatch, capsys,
 
 
 def test_long_work_has_to_be_said_yes_to(trained: Workspace, monkeypatch, capsys):
-    monkeypatch.setattr("nnunetv2_tf.enrich.run.seconds_of", lambda *_: 25_000.0)
+    monkeypatch.setattr("nnunetv2_tf.enrich.run.seconds_of", lambda *_: 20_000.0)
     said = typed(monkeypatch, capsys, expect=2)
-    assert "In all about 13.9 h" in said
-    assert "about 14 hours; say --yes to begin" in said
+    assert "In all about 16.7 h" in said
+    assert "about 17 hours; say --yes to begin" in said

@@ -56,16 +56,28 @@ def table(rows: Rows) -> str:
 def case(shown: ShownCase) -> str:
     """Return a case with its stages and one slider for all."""
     facts = " · ".join(f"{name}: {value}" for name, value in shown.facts.items())
-    stages = "".join(stage(one) for one in shown.stages)
-    last = max((len(one.slices) for one in shown.stages), default=1) - 1
-    name = escape(shown.name)
+    return _article(shown.name, shown.name, paragraph(facts, "facts"), shown.stages, "")
+
+
+def question(name: str, number: int, shown: Stage) -> str:
+    """Return a tumour that is to be called real or made."""
+    choices = "".join(
+        f'<label><input type="radio" name="{name}" value="{value}"> {value}</label>' for value in ("real", "made")
+    )
+    sure = "".join(f'<option value="{degree}">{degree}</option>' for degree in range(1, 6))
+    asked = f"<fieldset>{choices}<label>how sure, 1 to 5 <select>{sure}</select></label></fieldset>"
+    return _article(name, f"Tumour {number}", "", [shown], asked)
+
+
+def _article(name: str, title: str, before: str, stages: Sequence[Stage], after: str) -> str:
+    last = max((len(one.slices) for one in stages), default=1) - 1
     slider = (
         f'<label class="slider">slice <input type="range" min="0" max="{last}" value="{last // 2}" '
-        f'aria-label="slice of {name}"><output></output></label>'
+        f'aria-label="slice of {escape(title)}"><output></output></label>'
     )
     return (
-        f'<article class="case" id="{name}" tabindex="0"><h3>{name}</h3>{paragraph(facts, "facts")}'
-        f'<div class="stages">{stages}</div>{slider}</article>\n'
+        f'<article class="case" id="{escape(name)}" tabindex="0"><h3>{escape(title)}</h3>{before}'
+        f'<div class="stages">{"".join(map(stage, stages))}</div>{slider}{after}</article>\n'
     )
 
 

@@ -69,7 +69,7 @@ class Gallery:
         made = self.measured.finished(entry)
         tumour, spacing = made.tumour(), made.grid.spacing
         volume = float((tumour > 0).sum() * np.prod(spacing) / 1000)
-        planes = _planes(tumour)
+        planes = planes_of(tumour)
         view = _View.of(made, made.organ() | (tumour > 0), planes)
         stages = [] if line is None else list(self._before(line, view))
         name = f"made by {self.measured.config.method}"
@@ -115,7 +115,7 @@ class Gallery:
         name = min(self._volumes, key=lambda name: abs(np.log(self._volumes[name] / volume)))
         case = self.measured.cohort.training[name].open()
         tumour = case.tumour()
-        view = _View.of(case, case.organ() | (tumour > 0), _planes(tumour))
+        view = _View.of(case, case.organ() | (tumour > 0), planes_of(tumour))
         return view.stage(f"real: {name}", case.image()[0], tumour)
 
     @cached_property
@@ -157,7 +157,13 @@ class _View:
         return Stage(title, slices, labels.astype(np.int16), (slices.shape[1] * tall, slices.shape[2] * wide))
 
 
-def _planes(tumour: np.ndarray) -> np.ndarray:
+def whole_stage(title: str, case: OpenCase, tumour: np.ndarray) -> Stage:
+    """Return a case's brain, without labels."""
+    view = _View.of(case, case.organ() | (tumour > 0), planes_of(tumour))
+    return view.stage(title, case.image()[0], np.zeros_like(tumour))
+
+
+def planes_of(tumour: np.ndarray) -> np.ndarray:
     """Return which slices are shown: of the tumour, and a little more."""
     inside = np.flatnonzero((tumour > 0).any(axis=(1, 2)))
     if not len(inside):
