@@ -34,7 +34,7 @@ DATASET, HEALTHY, PLANS = Dataset("Dataset531_AfricaSteer"), "631", "nnUNetPlans
 FITTED, JUDGE = "TFBaselineTrainer_4epochs_seed0_bf16", "TFBaselineTrainer_4epochs_seed1_bf16"
 METHODS = (
     "carvemix:default", "cutmix:default", "tumorcp:default", "syntumor:default", "pix2pix:brief", "tf_aug:default",
-    "tf_gan:brief", "freetumor:brief",
+    "tf_gan:brief", "freetumor:brief", "difftumor:brief",
 )  # fmt: skip
 UNNAMED = ("default", "brief")  # presets that the name of a set leaves out
 CASES, SHOWN, SEED = 24, 12, 0

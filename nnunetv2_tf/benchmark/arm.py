@@ -18,6 +18,7 @@ class Arm:
     num_cases: int | None = None  # synthetic cases that train
     percent: int | None = None  # of the drawn training cases; None: all cases alike
     filter: bool = False  # keep what the fold's baseline recognises
+    volume_ml: tuple[float, float] | None = None  # of tumours in healthy hosts; None: as the cohort's are
     set: str | None = None  # name of its sets, before the seed; None: the method's name
 
     def __post_init__(self) -> None:
@@ -30,6 +31,8 @@ class Arm:
             return
         if self.num_cases is None or self.num_cases < 1:
             raise ValueError(f"arm {self.name} needs num_cases, a number of at least 1")
+        if self.volume_ml is not None and not 0 < self.volume_ml[0] < self.volume_ml[1]:
+            raise ValueError(f"arm {self.name}: volume_ml takes two volumes, the smaller first")
         if self.percent is not None and not 1 <= self.percent <= 100:
             raise ValueError(f"arm {self.name}: percent goes from 1 to 100, not {self.percent}")
 
@@ -41,11 +44,13 @@ class Arm:
     @property
     def made_by(self) -> tuple[Any, ...]:
         """The settings that its synthetic cases are made by; arms with the same ones share a set."""
-        return (self.method, self.preset, self.healthy, self.filter, self.set)
+        return (self.method, self.preset, self.healthy, self.filter, self.volume_ml, self.set)
 
     def set_name(self, seed: int) -> str:
         """Return the name of the set that a training seed of this arm uses."""
         preset = "" if self.preset == "default" else self.preset
         filtered = "filtered" if self.filter else ""
-        called = self.set or str(self.method).rpartition(":")[2] + preset + filtered
+        volumes = [f"{size:g}".replace(".", "p") for size in self.volume_ml or ()]
+        large = f"ml{'to'.join(volumes)}" if volumes else ""
+        called = self.set or str(self.method).rpartition(":")[2] + preset + filtered + large
         return f"{re.sub(r'[^a-z0-9]', '', called.lower())}seed{seed}"

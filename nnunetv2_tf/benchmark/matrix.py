@@ -255,6 +255,7 @@ class Training:
         cases = ["-num_cases", str(self.matrix.num_cases(self.arm)), "-seed", str(self.seed)]
         method = ["-m", str(self.arm.method), "-preset", self.arm.preset]
         method += ["-filter", "-tr", self.baseline.trainer] if self.arm.filter else []
+        method += [] if self.arm.volume_ml is None else ["-volume_ml", *(f"{size:g}" for size in self.arm.volume_ml)]
         synthesize = ["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans]
         if self.arm.healthy is None:
             return [synthesize, train]

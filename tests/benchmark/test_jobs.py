@@ -93,3 +93,28 @@ def test_postprocessing_comes_after_its_training():
     assert isinstance(job, Postprocessing)
     assert [each.key for each in with_needs([job])] == [training.key, f"{training.key}_postprocessing"]
     assert last_job(next(MATRIX.trainings())).kind == "training"
+
+
+def test_an_arm_asks_for_volumes_and_its_set_is_called_so():
+    small = replace(CARVEMIX, name="small", method="syntumor", healthy=601, volume_ml=(0.1, 4.0))
+    usual = replace(small, name="usual", volume_ml=None)
+    matrix = replace(MATRIX, arms=(NNUNET, small, usual))
+    sets = {}
+    for training in matrix.trainings():
+        if training.arm.method is not None:
+            *_, synthesize, _ = training.commands("cpu")
+            sets[training.arm.name] = training.set_name
+            assert ("-volume_ml" in synthesize) is (training.arm is small)
+    assert synthesize_volumes(matrix, small) == ["0.1", "4"]
+    assert sets["small"].startswith("syntumorml0p1to4seed")
+    assert sets["usual"].startswith("syntumorseed")
+    for wrong in ((4.0, 0.1), (0.0, 1.0)):
+        with pytest.raises(ValueError, match="volume_ml takes two volumes"):
+            replace(small, volume_ml=wrong)
+
+
+def synthesize_volumes(matrix: Matrix, arm: Arm) -> list[str]:
+    training = next(training for training in matrix.trainings() if training.arm is arm)
+    *_, synthesize, _ = training.commands("cpu")
+    at = synthesize.index("-volume_ml")
+    return synthesize[at + 1 : at + 3]
