@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 MARK = ".nnunetv2_tf_demo"  # in a folder that a demo may replace
 PATIENTS, PEOPLE, PLANS = "Dataset999_StandIns", "Dataset998_Healthy", "nnUNetPlansTiny"
 STAND_INS = "-kind mni152 -channels t2f"
-NUM_STAGES = 5
+NUM_STAGES = 6
 TAIL = 15  # lines of a log that are shown when its stage fails
 
 
@@ -78,15 +78,25 @@ class Demo:
             f"python -m nnunetv2_tf.standin plans -d 999 -patch {made.patch} -width {made.width}",
         )
         (self.folder / "demo.json").write_text(json.dumps(self.matrix(), indent=1), encoding="utf-8")
+        baseline, made_by = f"TFBaselineTrainer_{made.epochs}epochs_seed{self.seed}", f"-m tf_aug -s {self.set_name}"
+        enrich = f"nnUNetv2_tf_enrich 999 3d_fullres 0 -healthy 998 -num_cases {made.num_cases} {made_by}"
+        options = f"-seed {self.seed} -p {PLANS} -tr {baseline} -device cpu -np {made.processes}"
+        self.stage("train the baseline, make cases with TF-Aug", f"{enrich} {options}", workers=0)
         # a demo may run from a checkout that is being worked on
         options = f"-o results -device cpu -np {made.processes} --allow_changes"
-        title = "train nnU-Net alone, with CarveMix and with TF-Aug"
+        title = "train with CarveMix and with TF-Aug"
         self.stage(title, f"nnUNetv2_tf_benchmark run demo.json {options}", workers=0)
         self.stage("score the validation cases", "nnUNetv2_tf_benchmark collect demo.json -o results")
         begun = self.announce("draw the picture")
         text, picture = write_summary(self.folder)
         self.end(begun, picture)
-        print(f"\n{text}\nPicture: {picture}")
+        page = self.folder / "nnUNet_raw" / PATIENTS / "tf" / self.set_name / "fold_0" / "report.html"
+        print(f"\n{text}\nLook at the cases: {page}\nPicture: {picture}")
+
+    @property
+    def set_name(self) -> str:
+        """The set of TF-Aug, as the benchmark calls it."""
+        return f"tfaugseed{self.seed}"
 
     def matrix(self) -> dict:
         """Return the matrix of what is compared; all arms are trained equally long."""

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
-    parser.add_argument("-seed", type=int, default=0, metavar="K", help="of fits and cases (default: 0)")
+    parser.add_argument("-seed", type=int, default=0, metavar="K", help="of the cases (default: 0)")
     parser.add_argument("-filter", action="store_true", help="keep only cases whose tumour the baseline recognises")
     parser.add_argument(
         "-keep", type=float, nargs=2, metavar=("LOW", "HIGH"), help="with -filter: which share of the tumour (0.7 1)"

@@ -20,9 +20,9 @@ Inputs = Mapping[str, str]
 NO_SCANS = (".txt", ".md", ".html", ".png", ".jpg", ".pdf")  # files that no converter reads
 
 
-def of_folders(folders: Sequence[Path]) -> Inputs:
-    """Return digests of what lies in raw folders: names, sizes and times of files, since to read them takes long."""
-    return {f"the files in {folder}": digest(_listing(folder)) for folder in folders}
+def of_folders(option: str, folders: Sequence[Path]) -> Inputs:
+    """Return the digest of what lies in an option's folders: names, sizes and times, since to read files takes long."""
+    return {f"the files of {option}": digest([_listing(folder) for folder in sorted(folders)])}
 
 
 def _listing(folder: Path) -> list[list[Any]]:
@@ -36,14 +36,16 @@ def of_cases(dataset: Dataset) -> Inputs:
     if not (dataset.raw / "dataset.json").is_file():
         return {}
     files = {name: [_stamp(path) for path in (*case.images, case.label)] for name, case in raw_cases(dataset).items()}
-    return {f"the cases of {dataset.name}": digest([files, file_digest(dataset.raw / "dataset.json")])}
+    others = [dataset.raw / name for name in ("dataset.json", "groups.json")]
+    told = [file_digest(path) for path in others if path.is_file()]
+    return {f"the cases of {dataset.name}": digest([files, told])}
 
 
 def of_plans(dataset: Dataset, plans: str, configuration: str) -> Inputs:
     """Return the digest of what in plans decides the arrays; nothing where there are none yet."""
     if not _planned(dataset, plans):
         return {}
-    return {f"spacing and normalisation in {plans}": Plan.read(dataset, plans, configuration).stamp}
+    return {f"spacing and normalisation in {plans} for {configuration}": Plan.read(dataset, plans, configuration).stamp}
 
 
 def of_training(dataset: Dataset, plans: str, fold: Fold) -> Inputs:
@@ -69,15 +71,16 @@ def of_file(name: str, path: Path) -> Inputs:
     return {name: file_digest(path)} if path.is_file() else {}
 
 
-def asked(method: str, preset: str, config: Any, seed: int, healthy: str | None, plans: str) -> Inputs:
+def asked(method: str, preset: str, config: Any, healthy: str | None, plans: str, configuration: str) -> Inputs:
     """Return what a fit or a set is asked to be."""
     return {
         "-m": method,
         "-preset": preset,
         f"settings of {method}": digest(config),
-        "-seed": str(seed),
         "-healthy": str(healthy),
         "-p": plans,
+        "configuration": configuration,
+        "-unlabelled, -pseudolabelled": "None",
     }
 
 
@@ -90,13 +93,23 @@ def told_by(folder: Path, baseline: str) -> dict[str, str]:
     """
     path = folder / "config.json"
     if not path.exists():
-        return {"-m": "cases from elsewhere"} if (folder / "manifest.json").exists() else {}
+        return {"-m": "cases from elsewhere"} if is_foreign(folder) else {}
     config = read_record(SetConfig, path, CURE)
-    told = asked(config.method, config.preset, config.config, config.seed or 0, config.healthy, config.plans)
-    used = config.baseline
+    told = dict(
+        asked(config.method, config.preset, config.config, config.healthy, config.plans, config.configuration)
+    )  # fmt: skip
+    told["-seed"] = "of a recipe" if config.seed is None else str(config.seed)
+    others = [config.unlabelled, config.pseudo_labels and config.pseudo_labels.dataset]
+    told["-unlabelled, -pseudolabelled"] = ", ".join(filter(None, others)) or "None"
+    used = config.baseline if config.filter is None else config.filter.baseline
     by = {} if used is None else {baseline: used.checkpoint_sha256, "-tr": used.trainer}
     kept = None if config.filter is None else [config.filter.low, config.filter.high]
     return {**told, **by, "-filter, -keep": digest(kept), "wishes for tumours": digest(config.controls or None)}
+
+
+def is_foreign(folder: Path) -> bool:
+    """Tell whether a part of a set holds cases from elsewhere."""
+    return (folder / "manifest.json").exists() and not (folder / "config.json").exists()
 
 
 def _planned(dataset: Dataset, plans: str) -> bool:

@@ -28,13 +28,16 @@ class State:
 
     step: Step
     finished: bool
+    begun: bool  # and not finished
     inputs: Inputs  # its own, and those of what it needs
     changed: tuple[str, ...] = ()  # what it worked on, or works on, and has changed since
 
     @property
     def word(self) -> str:
-        """`done`, `missing` (or begun), or `changed`."""
-        return "changed" if self.changed else "done" if self.finished else "missing"
+        """`done`, `begun`, `missing`, or `changed`."""
+        if self.changed:
+            return "changed"
+        return "done" if self.finished else "begun" if self.begun else "missing"
 
 
 @dataclass
@@ -58,12 +61,21 @@ class Record:
             for key in step.needs:
                 inputs |= found[key].inputs if key in found else {}
             inputs |= step.inputs()
-            entry = self.entries.get(step.key)
-            known = {**(entry["inputs"] if entry else {}), **step.told()}
-            by_hand = entry is None and not step.remembered_only
-            finished = step.finished() and (by_hand or bool(entry and entry["done"]))
-            found[step.key] = State(step, finished, inputs, _changed(known, inputs))
+            found[step.key] = self._state(step, inputs)
         return list(found.values())
+
+    def _state(self, step: Step, inputs: Inputs) -> State:
+        entry, there = self.entries.get(step.key), step.finished()
+        if step.at_once and not there:  # nothing is left of what was begun
+            entry = None
+        known = {**(entry["inputs"] if entry else {}), **step.told()}
+        by_hand = entry is None and not step.remembered_only
+        finished = there and (by_hand or step.at_once or bool(entry and entry["done"]))
+        changed = _changed(known, inputs)
+        if changed and step.renewed:
+            finished, changed = False, ()
+        begun = entry is not None and not entry["done"] and not finished
+        return State(step, finished, begun, inputs, changed)
 
     def begin(self, state: State) -> None:
         """Remember what a step is going to work on."""

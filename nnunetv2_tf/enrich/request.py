@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -73,8 +75,8 @@ class EnrichRequest:
         if self.plans == "nnUNetPlans" or self.plans in PLANNERS:
             raise UserError("Plans of another spacing want a name of their own; give one with -p: nnUNetPlans_3mm.")
         if path.exists():
-            there = Plan.read(dataset, self.plans, self.configuration).manager.spacing
-            if sorted(there) != sorted(spacing):
+            there = Plan.read(dataset, self.plans, "3d_fullres").manager.spacing
+            if not np.allclose(sorted(there), sorted(spacing), rtol=1e-3):
                 sizes = " ".join(f"{size:g}" for size in there)
                 raise UserError(f"{path} has a spacing of {sizes} mm; leave -spacing out, or name other plans with -p.")
 

@@ -23,6 +23,7 @@ from nnunetv2_tf.io.files import locked, read_json
 LONG = 12.0  # hours, beyond which one has to say --yes
 PLANNING = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_preprocess")
 WORKERS = "nnUNet_n_proc_DA"  # nnU-Net's variable, with 0 of which these commands fail
+REPORT = "please report this, with the log."
 UNKNOWN = "not measured here yet"
 
 
@@ -47,8 +48,12 @@ def enrich(request: EnrichRequest, yes: bool, redo: bool, only_plan: bool) -> No
         if hours > LONG and not yes:
             raise UserError(f"This will take about {hours:.0f} hours; say --yes to begin.")
         total, number = sum(state.word != "done" for state in states), 0
+        done: set[str] = set()
         while (state := _next(record, request)) is not None:
             number += 1
+            if state.step.key in done:
+                raise UserError(f"{state.step.title} was done just now, and is {state.word} again; {REPORT}")
+            done.add(state.step.key)
             _check(record.states(steps_of(request)), redo)
             _do(record, request, state.step.key, f"{number}/{max(total, number)}", held)
     _end(request)
@@ -107,14 +112,16 @@ def _check(states: Sequence[State], redo: bool) -> None:
     if not changed:
         return
     names = ", ".join(dict.fromkeys(name for state in changed for name in state.changed))
-    fixed = next((state.step for state in changed if state.step.stuck), None)
-    if fixed is not None:
-        raise UserError(f"Since it was done has changed: {names}. {fixed.title} cannot be done anew: {fixed.stuck}")
+    for state in changed:
+        if state.step.stuck():
+            raise UserError(
+                f"Since it was done has changed: {names}. {state.step.title} cannot be done anew: {state.step.stuck()}"
+            )
     if not redo:
         anew = "; ".join(state.step.title for state in changed)
         raise UserError(
-            f"Since it was done has changed: {names}. To be done anew: {anew}. Say --redo, or put back what was; "
-            "another -s makes another set beside this one."
+            f"Since it was done has changed: {names}. To be done anew: {anew}. Say --redo, or put back what was (a set "
+            "alone may also get another name, -s)."
         )
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunetv2_tf.benchmark.running import LOCK
 from nnunetv2_tf.enrich.inputs import Inputs
+from nnunetv2_tf.io.files import locked
+from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.fitting import DONE
 
 
@@ -31,21 +34,32 @@ class Step:
     needs: tuple[str, ...] = ()  # keys of steps before it
     told: Callable[[], Inputs] = nothing  # what is there says of its own inputs, whoever made it
     clear: Callable[[Sequence[str]], None] = leave  # makes room for doing it anew, given what has changed
-    stuck: str = ""  # why it cannot be done anew by itself
+    stuck: Callable[[], str] = str  # why it cannot be done anew by itself; empty: it can
     remembered_only: bool = False  # counts as done only if it was done from here
+    at_once: bool = False  # appears whole or not at all: what is there was finished
+    renewed: bool = False  # takes so little that nobody is asked before it is done anew
     accepted: tuple[int, ...] = (0,)  # exit codes of commands that did what they could
     lock: Path | None = None  # to hold besides
 
 
 def put_aside(folder: Path) -> None:
-    """Rename the folder of a training: hours of work are not deleted."""
+    """Rename the folder of a training that nobody is at: hours of work are not deleted."""
     if folder.exists():
         aside = folder.with_name(f".{folder.name}_until_{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
-        folder.rename(aside)
+        with locked(folder / LOCK, f"the training in {folder}"):
+            folder.rename(aside)
+        (aside / LOCK).unlink(missing_ok=True)
         print(f"(the old one is kept in {aside}) ", end="", flush=True)
 
 
 def delete_fit(folder: Path) -> None:
     """Delete the folder of a fit, as --overwrite does."""
-    (folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
-    shutil.rmtree(folder, ignore_errors=True)
+    with locked(folder.with_name(f".{folder.name}.lock"), f"the fit in {folder}"):
+        (folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def delete_part(part: SetPart) -> None:
+    """Delete a part of a set that nobody is making."""
+    with part.lock:
+        part.remove()

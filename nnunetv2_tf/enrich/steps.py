@@ -11,9 +11,10 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.enrich import inputs
 from nnunetv2_tf.enrich.inputs import Inputs
 from nnunetv2_tf.enrich.request import PLANNERS, EnrichRequest
-from nnunetv2_tf.enrich.step import Step, delete_fit, nothing, put_aside
+from nnunetv2_tf.enrich.step import Step, delete_fit, delete_part, nothing, put_aside
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.methods.lookup import SelectedMethod, needed_by
 from nnunetv2_tf.report.page.write import NAME as PAGE
@@ -65,8 +66,12 @@ class _Steps:
                    *request.modalities, *source, "-np", str(request.num_processes))  # fmt: skip
         return Step(
             f"convert {' '.join(folders)}", _converting(dataset), command, _described(dataset),
-            lambda: {**inputs.of_folders(request.raw_brats), "-modalities, -source": digest(command[7:-2])},
-            stuck=f"leave -raw_brats out to go on with {dataset.name} as it is, or delete it in nnUNet_raw and "
+            lambda: {
+                **inputs.of_folders("-raw_brats", request.raw_brats), "-modalities": " ".join(request.modalities),
+                "-source": str(request.source),
+            },
+            at_once=True,
+            stuck=lambda: f"leave -raw_brats out to go on with {dataset.name} as it is, or delete it in nnUNet_raw and "
             "nnUNet_preprocessed, to have it converted anew.",
         )  # fmt: skip
 
@@ -77,7 +82,7 @@ class _Steps:
                    request.labelled_dataset.number, "-np", str(request.num_processes))  # fmt: skip
         return Step(
             f"convert {' '.join(folders)}", _converting(healthy), command, _described(healthy),
-            lambda: inputs.of_folders(request.raw_healthy), (_converting(request.labelled_dataset),),
+            lambda: inputs.of_folders("-raw_healthy", request.raw_healthy), (_converting(request.labelled_dataset),),
             remembered_only=True, accepted=(0, 1),
         )  # fmt: skip
 
@@ -86,9 +91,13 @@ class _Steps:
         folder, cases = dataset.preprocessed, f"the cases of {dataset.name}"
 
         def plan_again(changed: Sequence[str]) -> None:
-            if cases in changed:  # else somebody has changed the plans, and means them
-                for name in (f"{plans}.json", FINGERPRINT, "dataset.json"):
-                    (folder / name).unlink(missing_ok=True)
+            if cases not in changed:  # somebody has changed the plans, and means them
+                return
+            stale = (f"{plans}.json", FINGERPRINT, "dataset.json") if own else ()
+            for name in stale:
+                (folder / name).unlink(missing_ok=True)
+            if not own:  # what is left of planning anew: nnU-Net preprocesses by this copy
+                write_json(folder / "dataset.json", dataset_json(dataset))
 
         own = plans == "nnUNetPlans" or plans in PLANNERS or request.spacing is not None
         return Step(
@@ -96,8 +105,6 @@ class _Steps:
             lambda: self._stored(dataset, plans) and _copied(dataset),
             lambda: {**inputs.of_cases(dataset), **inputs.of_plans(dataset, plans, request.configuration)},
             (_converting(dataset),), clear=plan_again,
-            stuck="" if own else f"plan {dataset.name} anew as you planned it for {plans} (nnUNetv2_plan_experiment), "
-            "and preprocess it.",
         )  # fmt: skip
 
     def _planning(self, dataset: Dataset) -> tuple[str, ...]:
@@ -109,7 +116,7 @@ class _Steps:
         both = ("nnUNetv2_plan_and_preprocess", "-d", dataset.number, "--verify_dataset_integrity", *several,
                 "-npfp", str(request.num_processes))  # fmt: skip
         if request.spacing is not None:
-            spacing = tuple(f"{size:g}" for size in request.spacing)
+            spacing = tuple(map(repr, request.spacing))
             return (*both, "-overwrite_target_spacing", *spacing, "-overwrite_plans_name", plans)
         return (*both, "-pl", PLANNERS[plans]) if plans in PLANNERS else both
 
@@ -165,16 +172,21 @@ class _Steps:
         folder, config = self._folder(name, fold), to_json(method.config)
         fit = ("nnUNetv2_tf_fit", *self._where(fold), "-m", method.name, "-preset", method.preset, "-healthy",
                healthy.number, "-p", request.plans, "-tr", request.trainer, "-device", request.device,
-               "-seed", str(request.seed), "-kept_gb", f"{request.kept_gb:g}")  # fmt: skip
-        before = [self._fit(other, fold).key for other in needed_by(method) if learns(other)]
+               "-kept_gb", f"{request.kept_gb:g}")  # fmt: skip
+        before = [other for other in needed_by(method) if learns(other)]
         return Step(
             f"fit {method.name} in fold {fold}", f"fit {name} {self._place(fold)}", fit, (folder / DONE).is_file,
             lambda: {
-                **inputs.asked(method.name, method.preset, config, request.seed, healthy.name, request.plans),
-                "-tr": request.trainer, **inputs.of_file(_of_baseline(fold), self._checkpoint(fold)),
+                **inputs.asked(
+                    method.name, method.preset, config, healthy.name, request.plans, request.configuration
+                ),
+                **self._declared(method), **self._learnt_through(fold), **self._fits_in(fold, before),
             },
-            (self._preprocess_healthy().key, self._baseline(fold).key, *before),
-            told=lambda: inputs.told_by(folder, _of_baseline(fold)), clear=lambda _: delete_fit(folder),
+            (self._preprocess_healthy().key, self._baseline(fold).key, *(self._fit(one, fold).key for one in before)),
+            told=lambda: {
+                name: value for name, value in inputs.told_by(folder, _of_baseline(fold)).items() if name != "-seed"
+            },
+            clear=lambda _: delete_fit(folder),
         )  # fmt: skip
 
     def _synthesize(self, fold: Fold, fits: Sequence[SelectedMethod]) -> Step:
@@ -187,22 +199,44 @@ class _Steps:
                 "-p", request.plans, "-num_cases", str(request.num_cases), "-s", request.set_name, "-seed",
                 str(request.seed), "-device", request.device, "-np", str(request.num_processes), "-kept_gb",
                 f"{request.kept_gb:g}", *kept)  # fmt: skip
-        config, named = to_json(method.config), healthy and healthy.name
-        asked = inputs.asked(request.method, request.preset, config, request.seed, named, request.plans)
-        done = [self._folder(fit_name(one, request.healthy_dataset), fold) / DONE for one in fits[-1:]]
+        asked = inputs.asked(
+            request.method, request.preset, to_json(method.config), healthy and healthy.name, request.plans,
+            request.configuration,
+        )  # fmt: skip
         return Step(
             f"make {request.num_cases} cases in fold {fold}", self._set_key(fold), make, lambda: self._made(part),
             lambda: {
-                **asked, "-filter, -keep": digest(request.keep and list(request.keep)),
-                "wishes for tumours": digest(None),
+                **asked, **self._declared(method), "-seed": str(request.seed),
+                "-filter, -keep": digest(request.keep and list(request.keep)), "wishes for tumours": digest(None),
                 **inputs.of_training(request.labelled_dataset, request.plans, fold),
-                **(inputs.of_file(f"the fit of {method.name} in fold {fold}", done[0]) if done else {}),
+                **(self._learnt_through(fold) if fits or kept else {}), **self._fits_in(fold, fits),
             },
             (self._preprocess().key, *((self._preprocess_healthy().key,) if healthy else ()),
              *((self._baseline(fold).key,) if fits or kept else ()), *(self._fit(one, fold).key for one in fits)),
-            told=lambda: {key: value for key, value in inputs.told_by(part.folder, "").items() if key},
-            clear=lambda _: part.remove(),
+            told=lambda: inputs.told_by(part.folder, _of_baseline(fold)), clear=lambda _: delete_part(part),
+            stuck=lambda: "its cases are from elsewhere, and would be lost; take another name with -s."
+            if inputs.is_foreign(part.folder) else "",
         )  # fmt: skip
+
+    def _declared(self, method: SelectedMethod) -> Inputs:
+        """Return what a preset says besides the method's settings."""
+        rules = [to_json(each) for each in (method.sampling, method.checked) if each is not None]
+        return {
+            f"rules of drawing and checking of {method.name}": digest(
+                [*rules, method.shapes and to_json(method.shapes)]
+            )
+        }
+
+    def _learnt_through(self, fold: Fold) -> Inputs:
+        return {"-tr": self.request.trainer, **inputs.of_file(_of_baseline(fold), self._checkpoint(fold))}
+
+    def _fits_in(self, fold: Fold, fits: Sequence[SelectedMethod]) -> Inputs:
+        """Return the digests of what methods have learnt."""
+        found: dict[str, str] = {}
+        for method in fits:
+            path = self._folder(fit_name(method, self.request.healthy_dataset), fold) / DONE
+            found |= inputs.of_file(f"the fit of {method.name} in fold {fold}", path)
+        return found
 
     def _report(self, fold: Fold) -> Step:
         request, part = self.request, self._part(fold)
@@ -211,7 +245,7 @@ class _Steps:
         return Step(
             f"write the page of fold {fold}", f"page of {self._set_key(fold)}", command,
             (part.folder / PAGE).is_file, lambda: inputs.of_set(part, None), (self._set_key(fold),),
-            clear=lambda _: (part.folder / PAGE).unlink(missing_ok=True),
+            renewed=True,
         )  # fmt: skip
 
     def _made(self, part: SetPart) -> bool:

@@ -20,14 +20,14 @@ class Work:
         self.finished = dict.fromkeys(NEEDS, True)
         self.inputs = {name: {f"what {name} needs": "1"} for name in NEEDS}
         self.told: dict[str, dict[str, str]] = {name: {} for name in NEEDS}
-        self.remembered_only = False
+        self.remembered_only = self.at_once = self.renewed = False
 
     def steps(self) -> list[Step]:
         return [
             Step(
                 name, name, ("do", name), lambda name=name: self.finished[name],
                 lambda name=name: dict(self.inputs[name]), NEEDS[name], lambda name=name: self.told[name],
-                remembered_only=self.remembered_only,
+                remembered_only=self.remembered_only, at_once=self.at_once, renewed=self.renewed and name == "set",
             )
             for name in NEEDS
         ]  # fmt: skip
@@ -90,7 +90,7 @@ def test_what_was_begun_is_not_done_and_goes_on_only_with_the_same(work, record)
     """Also where what an earlier time has left looks finished."""
     remember(record, work)
     record.begin(record.states(work.steps())[3])
-    assert words(record, work) == ["done", "done", "done", "missing"]
+    assert words(record, work) == ["done", "done", "done", "begun"]
     work.inputs["set"] = {"what set needs": "2"}
     assert words(record, work) == ["done", "done", "done", "changed"]
 
@@ -132,3 +132,21 @@ def test_a_damaged_record_is_named(tmp_path: Path, monkeypatch):
     path.write_text("{")
     with pytest.raises(UserError, match="what is finished is found all the same"):
         Record.of(Dataset("Dataset501_X"))
+
+
+def test_what_appears_whole_was_finished_if_it_is_there_and_never_was_if_not(work, record):
+    """A child that outlives us, and somebody who deletes a dataset to have it made anew."""
+    work.at_once = True
+    record.begin(record.states(work.steps())[0])
+    assert words(record, work)[0] == "done"
+    work.inputs["scans"] = {"what scans needs": "2"}
+    assert words(record, work)[0] == "changed"
+    work.finished["scans"] = False
+    assert words(record, work)[0] == "missing"
+
+
+def test_what_takes_little_is_done_anew_without_being_asked_for(work, record):
+    remember(record, work)
+    work.renewed = True
+    work.inputs["model"] = {"what model needs": "2"}
+    assert words(record, work) == ["done", "changed", "done", "missing"]

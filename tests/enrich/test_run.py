@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_tf.benchmark.running import BEGIN
+from nnunetv2_tf.benchmark.running import BEGIN, executable
 from nnunetv2_tf.commands import enrich
 from nnunetv2_tf.sets.store import SetPart
 from tests.workspace import TINY, TRAINER, Workspace, tree
@@ -52,24 +52,34 @@ def check_another_seed(workspace: Workspace, enriched: list[str], monkeypatch, c
     part = SetPart(workspace.dataset, "tfaug2", 0)
     before = part.manifest()
     said = typed(monkeypatch, capsys, *enriched, "-seed", "5", expect=2)
-    assert words_of(said) == ["done"] * 3 + ["changed"] * 4
-    assert "Since it was done has changed: -seed. To be done anew: fit tf_aug in fold 0; make 2 cases" in said
+    assert words_of(said) == ["done"] * 4 + ["changed", "missing", "changed"]
+    assert "Since it was done has changed: -seed. To be done anew: make 2 cases" in said
     assert part.manifest() == before
     said = typed(monkeypatch, capsys, *enriched, "-seed", "5", "--redo")
-    assert said.count("[") == 4
+    assert said.count("[") == 3
     assert "(the old one is kept in " in said
     assert part.manifest().config_hash != before.config_hash
     assert "Nothing is left to do." in typed(monkeypatch, capsys, *enriched, "-seed", "5")
 
 
 def check_other_scans(workspace: Workspace, enriched: list[str], monkeypatch, capsys) -> None:
-    """Everything is named, also after one step has been done anew by somebody else."""
+    """Everything is named, and stays so until each has been done anew."""
     (case, *_) = sorted((workspace.dataset.raw / "labelsTr").iterdir())
     case.write_bytes(case.read_bytes())
-    said = typed(monkeypatch, capsys, *enriched, "-seed", "5", "--redo", expect=2)
-    assert words_of(said) == ["changed"] * 7
-    assert "the cases of Dataset501_StandIns" in said
-    assert "plan and preprocess Dataset501_StandIns cannot be done anew: plan Dataset501_StandIns anew" in said
+    words = [*enriched, "-seed", "5"]
+    said = typed(monkeypatch, capsys, *words, expect=2)
+    assert words_of(said) == [*["changed"] * 5, "missing", "changed"]
+    assert "Since it was done has changed: the cases of Dataset501_StandIns." in said
+    with monkeypatch.context() as patch:
+        patch.setattr("nnunetv2_tf.enrich.run.executable", only_preprocessing)
+        assert "[3/7] train the baseline" in typed(patch, capsys, *words, "--redo", expect=2)
+    said = typed(monkeypatch, capsys, *words, "--only_plan")
+    assert words_of(said) == ["done", "done", "begun", *["changed"] * 2, "missing", "changed"]
+
+
+def only_preprocessing(name: str) -> str:
+    """The path of a command; of the training one that fails."""
+    return executable(name) if name != "nnUNetv2_train" else "/bin/false"
 
 
 def words_of(said: str) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from nnunetv2_tf.enrich.steps import steps_of
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.sets.store import SetPart
 from tests.enrich.test_request import WANTED
 from tests.synthesis.making import make_set
 from tests.workspace import TINY, TRAINER, Workspace
@@ -53,14 +54,18 @@ def test_raw_folders_become_datasets_first(workspace: Workspace, tmp_path):
     before = first.inputs()
     (tmp_path / "scan.nii.gz").touch()
     assert first.inputs() != before
-    assert f"the files in {tmp_path}" in before
+    assert "the files of -raw_brats" in before
 
 
 @pytest.mark.parametrize(
     ("plans", "spacing", "expected"),
     [
         ("nnUNetResEncUNetMPlans", None, ("-pl", "nnUNetPlannerResEncM")),
-        ("coarse", (3.0, 3.0, 2.5), ("-overwrite_target_spacing", "3", "3", "2.5", "-overwrite_plans_name", "coarse")),
+        (
+            "coarse",
+            (3.0, 3.0, 2.5),
+            ("-overwrite_target_spacing", "3.0", "3.0", "2.5", "-overwrite_plans_name", "coarse"),
+        ),
     ],
 )
 def test_plans_are_made_as_they_are_called(workspace: Workspace, plans, spacing, expected):
@@ -91,10 +96,11 @@ def test_inputs_change_with_what_people_change(with_healthy: Workspace):
     assert differing(baseline) == differing(synthesize) == {f"{TINY}.json"}
     plans["configurations"]["3d_fullres"]["spacing"] = [2, 2, 2]
     write_json(path, plans)
-    assert f"spacing and normalisation in {TINY}" in differing(preprocess)
+    assert f"spacing and normalisation in {TINY} for 3d_fullres" in differing(preprocess)
     other = steps_of(replace(WANTED, seed=3))
     assert {step.key for step in other} == {step.key for step in steps_of(WANTED)}
-    assert all(step.inputs()["-seed"] == "3" for step in other[-3:-1])
+    assert other[-2].inputs()["-seed"] == "3"
+    assert "-seed" not in other[-3].inputs()  # a fit may have any
     assert steps_of(replace(WANTED, healthy="Dataset601_Healthy"))[-2].inputs()["-healthy"] == "Dataset601_Healthy"
     assert synthesize.inputs()["-healthy"] == "Dataset601_Healthy"
 
@@ -118,6 +124,19 @@ def test_a_set_says_itself_what_it_was_made_of(with_healthy: Workspace):
     step = steps_of(WANTED)[-2]
     told, asked = step.told(), step.inputs()
     assert {"-m", "-healthy"} <= {name for name in told if asked.get(name, told[name]) != told[name]}
+    assert not step.stuck()
+    (SetPart(with_healthy.dataset, "tfaug2", 0).folder / "config.json").unlink()
+    assert step.told() == {"-m": "cases from elsewhere"}
+    assert "take another name with -s" in step.stuck()
+
+
+def test_a_fit_and_a_set_that_are_as_asked_say_the_same_as_is_asked(with_healthy: Workspace):
+    """Else all that is done by hand would count as changed."""
+    make_set(with_healthy, "syn2", 2, method="syntumor", healthy="601")
+    step = steps_of(replace(WANTED, method="syntumor", set_name="syn2"))[-2]
+    told, asked = step.told(), step.inputs()
+    assert len(set(told) & set(asked)) >= 8
+    assert {name for name in told if name in asked and asked[name] != told[name]} == set()
 
 
 def test_preprocessing_is_not_done_before_nnunet_has_copied_the_labels(workspace: Workspace):
@@ -132,12 +151,15 @@ def test_new_cases_are_planned_anew_and_changed_plans_are_meant(workspace: Works
     dataset = workspace.dataset
     request = replace(WANTED, method="carvemix", healthy=None, plans="nnUNetPlans")
     step = steps_of(request)[0]
-    step.clear(("spacing and normalisation in nnUNetPlans",))
+    step.clear(("spacing and normalisation in nnUNetPlans for 3d_fullres",))
     assert (dataset.preprocessed / "nnUNetPlans.json").exists()
     step.clear((f"the cases of {dataset.name}",))
     assert not (dataset.preprocessed / "nnUNetPlans.json").exists()
     assert steps_of(request)[0].command[0] == "nnUNetv2_plan_and_preprocess"
-    assert "plan Dataset501_StandIns anew as you planned it" in steps_of(replace(request, plans=TINY))[0].stuck
+    own = steps_of(replace(request, plans=TINY))[0]
+    own.clear((f"the cases of {dataset.name}",))
+    assert (dataset.preprocessed / f"{TINY}.json").exists()  # it is the user's, and stays
+    assert (dataset.preprocessed / "dataset.json").exists()
 
 
 def test_a_training_is_put_aside_and_a_fit_is_deleted(trained: Workspace):
@@ -166,4 +188,8 @@ def test_only_what_a_converter_reads_counts(workspace: Workspace, tmp_path):
         (tmp_path / name).touch()
     assert first.inputs() == before
     others = steps_of(replace(WANTED, **raw, plans="nnUNetPlans", modalities=("t1c",)))[0]
-    assert {name for name in before if others.inputs()[name] != before[name]} == {"-modalities, -source"}
+    assert {name for name in before if others.inputs()[name] != before[name]} == {"-modalities"}
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "scan.nii.gz").touch()
+    more = steps_of(replace(WANTED, **{**raw, "raw_brats": (tmp_path, tmp_path / "more")}, plans="nnUNetPlans"))[0]
+    assert {name for name in before if more.inputs()[name] != before[name]} == {"the files of -raw_brats"}

@@ -35,8 +35,8 @@ def test_from_nothing_to_a_table_and_a_picture(tmp_path: Path):
     done = demo(tmp_path / "demo", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    stages = [line for line in lines if re.match(r"\d/5 .*\.\. +\d+ s  ", line)]
-    assert len(stages) == 5
+    stages = [line for line in lines if re.match(r"\d/6 .*\.\. +\d+ s  ", line)]
+    assert len(stages) == 6
     assert all((REPOSITORY / line.split()[-1]).stat().st_size for line in stages)
     assert [line.split()[0] for line in lines if re.match(r"(nnU-Net|CarveMix|TF-Aug) +\d", line)] == [
         "nnU-Net", "CarveMix", "TF-Aug",
