@@ -56,6 +56,7 @@ def report_figures(request: FiguresRequest) -> None:
     dataset, device = Dataset.find(request.dataset), usable_device(request.device)
     for part in parts_of(dataset, request.set_name, request.folds):
         measured = MeasuredSet.of(dataset, part.set_name, part.fold, request.num_processes, request.device)
+        measured.check_holds_out()
         print(WARNING.format(part.fold))
         path = part.folder / "figures.json"
         for content in _Figures(measured, request, device).measure():

@@ -47,17 +47,20 @@ class MeasuredSet:
 
     @classmethod
     def of(cls, dataset: Dataset, set_name: str, fold: Fold, num_processes: int, device: str) -> "MeasuredSet":
-        """Open a part; raise when it was not made here, or its fold holds nobody out."""
+        """Open a part; raise when it was not made here."""
         part = SetPart(dataset, set_name, fold)
         part.check_exists()
         if not part.config_path.exists():
             raise UserError(
                 f"Set {set_name} of fold {fold} holds cases from elsewhere, and how to make more of them is not known; "
-                "figures are for sets that nnUNetv2_tf_synthesize made."
+                "figures and pages are for sets that nnUNetv2_tf_synthesize made."
             )
-        if fold == "all":
-            raise UserError("Fold all holds nobody out, so that nothing real is left to compare with; take a number.")
         return cls(part, num_processes, device)
+
+    def check_holds_out(self) -> None:
+        """Raise when its fold holds nobody out."""
+        if self.part.fold == "all":
+            raise UserError("Fold all holds nobody out, so that nothing real is left to compare with; take a number.")
 
     @cached_property
     def config(self) -> SetConfig:

@@ -1,6 +1,6 @@
 """Small charts of a page. In: values of made and of real tumours. Out: SVG, which takes its colours from the page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -13,7 +13,8 @@ RADIUS = 4
 
 def strip_chart(marginal: Marginal) -> str:
     """Return dots for made and for real tumours along one axis, with their medians."""
-    both = [value for value in (*marginal.made, *marginal.real) if np.isfinite(value)]
+    made, real = (_shown(values, marginal.logarithmic) for values in (marginal.made, marginal.real))
+    both = [*made, *real]
     if not both:
         return ""
     low, high = (min(both), max(both)) if marginal.logarithmic else (0.0, 1.0)
@@ -23,7 +24,7 @@ def strip_chart(marginal: Marginal) -> str:
     def place(value: float) -> float:
         return LEFT + RADIUS + float(scale(value) - scale(low)) / span * (WIDTH - LEFT - 4 * RADIUS)
 
-    rows = [*_row("made", marginal.made, place, 0), *_row("real", marginal.real, place, 1)]
+    rows = [*_row("made", made, place, 0), *_row("real", real, place, 1)]
     ends = [
         f'<text x="{place(value):.0f}" y="{HEIGHT - 6}" class="end{at}">{value:.3g}</text>'
         for at, value in (("first", low), ("last", high))
@@ -35,8 +36,11 @@ def strip_chart(marginal: Marginal) -> str:
     )
 
 
-def _row(name: str, values: Sequence[float], place, number: int) -> list[str]:
-    finite = [value for value in values if np.isfinite(value)]
+def _shown(values: Sequence[float], logarithmic: bool) -> list[float]:
+    return [value for value in values if np.isfinite(value) and (value > 0 or not logarithmic)]
+
+
+def _row(name: str, finite: Sequence[float], place: Callable[[float], float], number: int) -> list[str]:
     y = 28 + number * ROW
     dots = [f'<circle cx="{place(value):.1f}" cy="{y}" r="{RADIUS}" class="{name}"/>' for value in finite]
     middle = [f'<line x1="{place(m):.1f}" x2="{place(m):.1f}" y1="{y - 10}" y2="{y + 10}" class="{name}"/>'

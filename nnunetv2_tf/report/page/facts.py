@@ -1,6 +1,7 @@
 """What a page says of a part of a set. In: its files. Out: tables and sentences."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.working_space.stored import OpenCase
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 AXES = ("front to back", "right to left", "bottom to top")
 
 
@@ -50,7 +52,8 @@ def what_made_it(measured: MeasuredSet) -> Rows:
         ("healthy scans", manifest.healthy), ("cases", f"{len(accepted)} accepted of {len(manifest.cases)}"),
         ("seed", config.seed), ("plans, configuration", f"{config.plans}, {config.configuration}"),
         ("baseline", manifest.baseline and f"{manifest.baseline.trainer} ({manifest.baseline.checkpoint_sha256[:12]})"),
-        ("filter", config.filter and f"recognised: {config.filter}"), ("unlabelled scans", manifest.unlabelled),
+        ("filter", config.filter and f"recognised above {config.filter.low:g}, up to {config.filter.high:g}"),
+        ("unlabelled scans", manifest.unlabelled),
         ("pseudo-labelled donors", manifest.pseudo_labels and manifest.pseudo_labels.dataset),
         ("settings (digest)", (manifest.config_hash or "")[:12]),
         ("recipe (digest)", (manifest.recipe_hash or "")[:12]),
@@ -59,14 +62,36 @@ def what_made_it(measured: MeasuredSet) -> Rows:
     return Rows(("", ""), [(name, str(value)) for name, value in (*made, *versions) if value not in (None, "")])
 
 
-def leak_statement(measured: MeasuredSet, sidecars: Sequence[Sidecar]) -> str:
+@dataclass(frozen=True)
+class Names:
+    """How cases of patients are called on a page."""
+
+    hidden: tuple[str, ...]  # names that are not to be read
+
+    @classmethod
+    def of(cls, measured: MeasuredSet, with_real: bool) -> "Names":
+        """Return the names of a dataset's cases, hidden or not; longer ones first, which may begin with others."""
+        names = () if with_real else tuple(sorted(raw_cases(measured.part.dataset), key=len, reverse=True))
+        return cls(names)
+
+    def shown(self, text: str) -> str:
+        """Return a text without hidden names."""
+        for name in self.hidden:
+            text = text.replace(name, "a patient")
+        return text
+
+
+def leak_statement(measured: MeasuredSet, sidecars: Sequence[Sidecar], names: Names) -> str:
     """Check the part anew, as trainers do, and say what came of it."""
     dataset, fold = measured.part.dataset, measured.part.fold
     known = list(raw_cases(dataset))
     split = fold_split(dataset, fold, known)
     leaks = find_leaks(sidecars, split, Groups.read(dataset), known, everything_trains=fold == "all")
     if leaks:
-        return f"LEAK: {leaks[0].case}: {leaks[0].reason}; and {len(leaks) - 1} more. Trainers refuse this set."
+        reason = names.shown(f"{leaks[0].case}: {leaks[0].reason}")
+        return f"LEAK: {reason}; and {len(leaks) - 1} more. Trainers refuse this set."
+    if fold == "all":
+        return "Fold all holds nobody out: every case trains, and nothing can leak."
     unknown = sum(sidecar.ancestors == "unknown" for sidecar in sidecars)
     trusted = f" {unknown} cases were added with --trust: nobody knows their ancestors." if unknown else ""
     return (
@@ -75,17 +100,17 @@ def leak_statement(measured: MeasuredSet, sidecars: Sequence[Sidecar]) -> str:
     )
 
 
-def rejected(measured: MeasuredSet, with_real: bool) -> tuple[list[tuple[str, int]], Rows]:
+def rejected(measured: MeasuredSet, names: Names) -> tuple[list[tuple[str, int]], Rows]:
     """Return how often each reason kept a line out, and the lines."""
     path = measured.part.folder / "quality.csv"
-    head = ("case", "reason", "host", *(("tumour of",) if with_real else ()))
+    columns = ("case", "reason", "host", "donors")
     if not path.exists():
-        return [], Rows(head)
+        return [], Rows(columns)
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["accepted"] == "0"]
-    names = ("case", "reason", "host", "donors")[: len(head)]
-    reasons = Counter(row["reason"].partition(":")[0].partition("(")[0].strip() for row in rows)
-    return reasons.most_common(), Rows(head, [tuple(row[name] for name in names) for row in rows])
+    known = Names(tuple(sorted({*raw_cases(measured.part.dataset), *measured.hosts.cases}, key=len, reverse=True)))
+    reasons = Counter(NUMBER.sub("…", known.shown(row["reason"])) for row in rows)
+    return reasons.most_common(), Rows(columns, [tuple(names.shown(row[name]) for name in columns) for row in rows])
 
 
 def yardsticks(measured: MeasuredSet) -> Rows | None:
@@ -109,8 +134,9 @@ def _figure(figure: list[float | None] | None) -> str:
 
 def marginals(measured: MeasuredSet) -> list[Marginal]:
     """Return how volumes and places of made tumours are spread, beside those of training cases."""
-    made = [_measures(measured.finished(entry)) for entry in measured.part.manifest().accepted]
-    real = [_measures(case.open()) for case in measured.cohort.training.values() if case.has_tumour()]
+    made = [measures_of(one.case, one.tumour > 0) for one in measured.made()]
+    cases = (case.open() for case in measured.cohort.training.values() if case.has_tumour())
+    real = [measures_of(case, case.tumour() > 0) for case in cases]
     spread = [Marginal("volume", "ml", True, [each[0] for each in made], [each[0] for each in real])]
     for number, axis in enumerate(AXES, start=1):
         places = ([each[number] for each in group] for group in (made, real))
@@ -118,13 +144,14 @@ def marginals(measured: MeasuredSet) -> list[Marginal]:
     return spread
 
 
-def _measures(case: OpenCase) -> tuple[float, float, float, float]:
-    """Return a tumour's volume in ml, and where its centre lies in the box around the organ, 0 to 1."""
-    tumour = case.tumour() > 0
+def measures_of(case: OpenCase, tumour: np.ndarray) -> list[float]:
+    """Return a tumour's volume in ml, and by AXES where its centre lies in the box around the organ, 0 to 1."""
     box = box_around(case.organ() | tumour)
-    centre = np.argwhere(tumour).mean(axis=0) if tumour.any() else np.full(3, np.nan)
-    z, y, x = ((centre - [part.start for part in box]) / [part.stop - part.start for part in box]).tolist()
-    signs = case.grid.affine[:3, :3]
-    x = x if signs[0, 2] > 0 else 1 - x  # world coordinates: x to the left, y to the back, as SimpleITK has them
-    y = y if signs[1, 1] > 0 else 1 - y
-    return float(tumour.sum() * np.prod(case.grid.spacing) / 1000), y, x, z
+    centre = np.argwhere(tumour).mean(axis=0) + 0.5 if tumour.any() else np.full(3, np.nan)
+    places = (centre - [part.start for part in box]) / [part.stop - part.start for part in box]
+    found = [float(tumour.sum() * np.prod(case.grid.spacing) / 1000)]
+    for world in (1, 0, 2):  # to the back, to the left, up
+        along = case.grid.affine[world, :3]
+        axis = int(np.argmax(np.abs(along)))
+        found.append(float(places[axis] if along[axis] > 0 else 1 - places[axis]))
+    return found

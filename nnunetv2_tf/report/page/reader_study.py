@@ -3,7 +3,8 @@
 The key is in a file of its own: the page knows neither which are real nor in what order they were drawn.
 """
 
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,16 +16,18 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file, write_json
-from nnunetv2_tf.quality.examples import Example, matched_by_volume
+from nnunetv2_tf.quality.examples import Example
 from nnunetv2_tf.report.measured_examples import made_examples, real_examples
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.report.page import html
 from nnunetv2_tf.report.page.stages import Stage, planes_of, whole_stage
 from nnunetv2_tf.sets.store import parts_of
+from nnunetv2_tf.working_space.stored import OpenCase
 
 PAGE, KEY = "reader_study.html", "reader_study_key.json"
-FEWEST = 4  # tumours of either kind
-STUDY, ORDER = 21, 22  # streams of random numbers
+FEWEST, MOST = 4, 2  # pairs of tumours; made cases that are looked through for each tumour asked for
+ALIKE = 2.0  # factor by which volumes of a pair may differ
+STUDY = 21  # stream of random numbers
 LOOK = (0.01, 0.99)  # quantiles of what is in view that are shown black and white
 HOW = (
     "Each picture shows a tumour in its surroundings, real or made. Move the slider, look, and say what you think and "
@@ -64,55 +67,88 @@ def write_studies(request: StudyRequest) -> None:
     dataset = Dataset.find(request.dataset)
     for part in parts_of(dataset, request.set_name, request.folds):
         measured = MeasuredSet.of(dataset, part.set_name, part.fold, request.num_processes, "cpu")
-        items = _items(measured, request)
-        study = digest([dataset.name, part.set_name, str(part.fold), request.seed, [item.name for item in items]])[:16]
+        if request.whole and measured.config.healthy is None:
+            raise UserError(
+                f"The hosts of set {part.set_name} are patients, whose own tumours tell which brains are made; leave "
+                "--whole out."
+            )
+        salt = secrets.token_hex(16)  # which nobody who has only the page can know, or who knows another key
+        items = _items(measured, request, salt)
+        study = digest([salt, [item.case for item in items]])[:16]
         key = {item.name: {"real": item.real, "case": item.case} for item in items}
-        text = _page(items, study, measured)
-        write_json(part.folder / KEY, {"study": study, "whole": request.whole, "seed": request.seed, "items": key})
+        told = {"study": study, "salt": salt, "seed": request.seed, "whole": request.whole, "items": key}
+        write_json(part.folder / KEY, told)
         with whole_file(part.folder / PAGE) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(_page(items, study, measured), encoding="utf-8")
         print(f"{part.folder / PAGE} ({len(items)} tumours; the key is in {KEY}, keep it from readers)")
 
 
-def _items(measured: MeasuredSet, request: StudyRequest) -> list[Item]:
-    """Draw as many real as made tumours, of similar volumes, and shuffle them."""
-    rng = np.random.default_rng([request.seed, STUDY])
-    half = request.number // 2
-    made = list(islice(measured.made(), 4 * half))
+def _items(measured: MeasuredSet, request: StudyRequest, salt: str) -> list[Item]:
+    """Draw pairs of a real and a made tumour, and shuffle all."""
+    made = {one.case.identifier: one for one in islice(measured.made(), MOST * request.number)}
     real = real_examples(measured.real, whole=False)
-    alike = matched_by_volume(real, made_examples(made, measured.real, whole=False))
-    several = min(half, len(alike), len(real))
-    if several < FEWEST:
+    pairs = matched_pairs(real, made_examples(list(made.values()), measured.real, whole=False), request)
+    if len(pairs) < FEWEST:
         raise UserError(
-            f"Set {measured.part.set_name}, fold {measured.part.fold}: {len(alike)} made tumours are as large as one "
-            f"of the {len(real)} real ones, and a study needs {FEWEST} of either; make more cases."
+            f"Set {measured.part.set_name}, fold {measured.part.fold}: for {len(pairs)} made tumours there is a real "
+            f"one of similar volume, of somebody else, and a study needs {FEWEST} pairs; make more cases."
         )
-    chosen = [group[int(index)] for group in (real, alike) for index in rng.permutation(len(group))[:several]]
-    shown = list(_whole(measured, chosen, made)) if request.whole else [_near(one) for one in chosen]
-    order = np.random.default_rng([request.seed, ORDER]).permutation(len(chosen))
-    names = [digest([request.seed, STUDY, int(place)])[:8] for place in range(len(chosen))]
-    return [
-        Item(names[place], chosen[index].real, chosen[index].name, shown[index]) for place, index in enumerate(order)
+    chosen = [one for pair in pairs for one in pair]
+    cases = [measured.real[one.name].open() if one.real else made[one.name].case for one in chosen]
+    looks = [
+        whole_stage("brain", case, made[one.name].tumour if not one.real else case.tumour())
+        if request.whole else _near(one, case)
+        for one, case in zip(chosen, cases, strict=True)
     ]  # fmt: skip
+    order = np.random.default_rng(int(salt, 16)).permutation(len(chosen)).tolist()
+    framed = in_one_frame(looks)
+    return [
+        Item(digest([salt, place])[:8], chosen[index].real, chosen[index].name, framed[index])
+        for place, index in enumerate(order)
+    ]
 
 
-def _near(one: Example) -> Stage:
+def matched_pairs(
+    real: Sequence[Example], made: Sequence[Example], request: StudyRequest
+) -> list[tuple[Example, Example]]:  # fmt: skip
+    """Return pairs of tumours of similar volume; nobody is in a study twice, not as a host or a donor either."""
+    pairs, used = [], set[str]()
+    for index in np.random.default_rng([request.seed, STUDY]).permutation(len(made)).tolist():
+        one = made[index]
+        free = [other for other in real if not {*other.groups} & {*used, *one.groups}]
+        apart = [abs(float(np.log(other.volume_ml / one.volume_ml))) for other in free]
+        if used & {*one.groups} or not apart or min(apart) > np.log(ALIKE):
+            continue
+        other = free[int(np.argmin(apart))]
+        used |= {*one.groups, *other.groups}
+        pairs.append((other, one))
+        if 2 * len(pairs) >= request.number:
+            break
+    return pairs
+
+
+def in_one_frame(stages: Sequence[Stage]) -> list[Stage]:
+    """Return pictures with black around them, all of one size, which would tell else."""
+    rows, columns = np.max([one.slices.shape[1:] for one in stages], axis=0).tolist()
+    tall, wide = np.max([np.array(one.shape_mm) / one.slices.shape[1:] for one in stages], axis=0).tolist()
+    framed = []
+    for one in stages:
+        more = [rows - one.slices.shape[1], columns - one.slices.shape[2]]
+        around = [(0, 0), *((size // 2, size - size // 2) for size in more)]
+        slices, labels = np.pad(one.slices, around), np.pad(one.labels, around)
+        framed.append(Stage(one.title, slices, labels, (rows * tall, columns * wide)))
+    return framed
+
+
+def _near(one: Example, case: OpenCase) -> Stage:
     """Return what is near a tumour, and nothing else."""
     seen = one.image[0][one.organ]
     low, high = np.quantile(seen, LOOK)
     grey = np.where(one.organ, ((one.image[0] - low) / max(high - low, 1e-6)).clip(0, 1), 0)
-    planes = planes_of(one.tumour)
+    slices = np.stack([case.grid.upright(grey[plane]) for plane in planes_of(one.tumour)])
     _, tall, wide = one.spacing
-    shape = (grey.shape[1] * tall, grey.shape[2] * wide)
-    return Stage("tumour", grey[planes], np.zeros((len(planes), *grey.shape[1:]), np.int16), shape)
-
-
-def _whole(measured: MeasuredSet, chosen: Sequence[Example], made: Sequence) -> Iterator[Stage]:
-    """Yield whole brains."""
-    cases = {one.case.identifier: (one.case, one.tumour) for one in made}
-    for one in chosen:
-        case, tumour = cases[one.name] if not one.real else (measured.real[one.name].open(), None)
-        yield whole_stage("brain", case, case.tumour() if tumour is None else tumour)
+    shape = (slices.shape[1] * tall, slices.shape[2] * wide)
+    return Stage("tumour", slices, np.zeros(slices.shape, np.int16), shape)
 
 
 def _page(items: Sequence[Item], study: str, measured: MeasuredSet) -> str:

@@ -71,35 +71,52 @@ class Gallery:
         volume = float((tumour > 0).sum() * np.prod(spacing) / 1000)
         planes = planes_of(tumour)
         view = _View.of(made, made.organ() | (tumour > 0), planes)
-        stages = [] if line is None else list(self._before(line, view))
+        stages, lacking = self._before(line, view)
         name = f"made by {self.measured.config.method}"
         stages.append(view.stage(name, made.image()[0], tumour))
         for other in self.others:
             stages += self._of_another(other, sidecar, view)
         if self.with_real:
             stages.append(self._alike(volume))
-        return ShownCase(entry.case, _facts(sidecar, volume, self.with_real), stages)
+        facts = _facts(sidecar, volume, self.with_real)
+        return ShownCase(entry.case, {**facts, **({"not shown": lacking} if lacking else {})}, stages)
 
-    def _before(self, line: RecipeLine, view: "_View") -> Iterator[Stage]:
-        """Yield the host, the host as it was prepared, and what stage 1 made of it, where there is such a stage."""
-        host = self.measured.hosts.cases[line.host].open()
-        yield view.stage("host", host.image()[0], host.tumour())
+    def _before(self, line: RecipeLine | None, view: "_View") -> tuple[list[Stage], str]:
+        """Return the host, the host as it was prepared, and what stage 1 made of it; or why some are not there."""
+        hosts = self.measured.hosts
+        if line is None or line.host not in hosts.cases:
+            return [], "its host, which is not among the scans any more"
+        host = hosts.cases[line.host].open()
+        if host.image().shape[1:] != view.organ.shape:
+            return [], "its host, which nnU-Net crops in another way"
+        stages = [view.stage("host", host.image()[0], host.tumour())]
+        method = self._method
+        if isinstance(method, str):
+            return stages, method
         try:
-            site = self.measured.hosts.site_builder(line).build(host, self._method.pastes).site
-        except UnusableLineError:  # of a cohort that has changed since
-            return
+            site = hosts.site_builder(line).build(host, method.pastes).site
+        except (UnusableLineError, KeyError):  # of donors that the cohort does not have, any more or by itself
+            return stages, "how the host was prepared: its donor is not among the training cases"
         placed = site.tumour.numpy()
-        yield view.stage("prepared host, and the map", site.image[0].numpy(), placed)
-        coarse = self._method.fitted.get(STAGE1)
+        stages.append(view.stage("prepared host, and the map", site.image[0].numpy(), placed))
+        coarse = method.fitted.get(STAGE1)
         if coarse is not None:
             (edited,) = coarse.edit([site], [np.random.default_rng(line.seed)])
-            yield view.stage(f"coarse, by {STAGE1}", edited.image[0].numpy(), placed)
+            stages.append(view.stage(f"coarse, by {STAGE1}", edited.image[0].numpy(), placed))
+        return stages, ""
 
     @cached_property
-    def _method(self) -> Method:
+    def _method(self) -> Method | str:
+        """The method as the set was made with, or why it is not there."""
         config = self.measured.config
         selected = find_method(config.method, config.preset)
-        return ready_method(selected, fit_for(self.measured.hosts, selected), CPU)
+        try:
+            fit = fit_for(self.measured.hosts, selected)
+        except UserError:
+            return "stages before: the fit is not there any more"
+        if fit is not None and fit.digest != config.fit:
+            return "stages before: there is another fit now"
+        return ready_method(selected, fit, CPU)
 
     def _of_another(self, other: MeasuredSet, sidecar: Sidecar, view: "_View") -> list[Stage]:
         """Return what another set made of the same line; nothing where it was left out there."""
@@ -107,6 +124,11 @@ class Gallery:
             if entry.line == sidecar.line:
                 _check_same_line(other.part, other.part.sidecar(entry.case), sidecar)
                 made = other.finished(entry)
+                if made.tumour().shape != view.organ.shape:
+                    raise UserError(
+                        f"Set {other.part.set_name} was made for other plans than this one, so that slices do not lie "
+                        "upon one another; compare sets of one configuration."
+                    )
                 return [view.stage(f"{other.part.set_name}, {other.config.method}", made.image()[0], made.tumour())]
         return []
 

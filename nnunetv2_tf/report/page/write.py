@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -10,11 +11,11 @@ from nnunetv2_tf.io.files import whole_file
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.report.page import html
 from nnunetv2_tf.report.page.charts import strip_chart
-from nnunetv2_tf.report.page.facts import Rows, leak_statement, marginals, rejected, what_made_it, yardsticks
+from nnunetv2_tf.report.page.facts import Names, Rows, leak_statement, marginals, rejected, what_made_it, yardsticks
 from nnunetv2_tf.report.page.stages import Gallery
 from nnunetv2_tf.sets.store import parts_of
 
-NAME = "report.html"
+NAME, PUBLIC = "report.html", "report_without_patients.html"
 LARGEST = 19_000_000  # bytes of a page; further cases are left out
 LISTED = 100  # rejected lines in the table
 BANNER = (
@@ -22,6 +23,7 @@ BANNER = (
     "makes one without them."
 )
 BAR = '<button id="labels" type="button" aria-pressed="true">labels <kbd>l</kbd></button>'
+HIDDEN = "Its hosts are patients, so --no_real shows none of its cases."
 KEYS = "Keys: l labels, n and p next and previous case, ← and → slices, d light or dark."
 
 
@@ -48,7 +50,7 @@ def write_pages(request: PageRequest) -> None:
             for name in (request.set_name, *request.compare)
         ]
         text, left_out = _page(opened[0], opened[1:], request)
-        path = part.folder / NAME
+        path = part.folder / (NAME if request.with_real else PUBLIC)
         with whole_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
         more = f"; {left_out} more cases would have made it too large" if left_out else ""
@@ -59,12 +61,13 @@ def _page(measured: MeasuredSet, others: Sequence[MeasuredSet], request: PageReq
     """Return the page, and how many cases found no room."""
     part = measured.part
     sidecars = [part.sidecar(entry.case) for entry in part.manifest().accepted]
-    reasons, lines = rejected(measured, request.with_real)
+    names = Names.of(measured, request.with_real)
+    reasons, lines = rejected(measured, names)
     figures = yardsticks(measured)
     body = [
         html.paragraph(BANNER, "banner") if request.with_real else "",
         html.section("What made it", html.table(what_made_it(measured))),
-        html.section("Validation stays clean", html.paragraph(leak_statement(measured, sidecars))),
+        html.section("Validation stays clean", html.paragraph(leak_statement(measured, sidecars, names))),
         html.section(
             "Yardsticks",
             html.table(figures)
@@ -79,7 +82,8 @@ def _page(measured: MeasuredSet, others: Sequence[MeasuredSet], request: PageReq
         ),
     ]
     cases, left_out = _cases(measured, others, request)
-    body.append(html.section("Cases", html.paragraph(KEYS), *cases))
+    told = f"The first {len(cases)} of {len(sidecars)}, in channel {channel_names(part.dataset)[0]}. {KEYS}"
+    body.append(html.section("Cases", *((html.paragraph(told), *cases) if cases else (html.paragraph(HIDDEN),))))
     counts = Rows(("how often", "reason"), [(str(number), reason) for reason, number in reasons])
     shown = Rows(lines.head, lines.rows[:LISTED])
     more = f"And {len(lines.rows) - LISTED} more, in quality.csv." if len(lines.rows) > LISTED else ""
@@ -95,7 +99,7 @@ def _cases(
     from tqdm import tqdm
 
     if not request.with_real and measured.config.healthy is None:
-        return [html.paragraph("Its hosts are patients, so --no_real shows none of its cases.")], 0
+        return [], 0
     number = min(request.num_shown, len(measured.part.manifest().accepted))
     gallery = Gallery(measured, request.with_real, others)
     found: list[str] = []

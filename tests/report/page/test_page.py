@@ -3,15 +3,18 @@
 import base64
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from nnunetv2_tf.commands import report
+from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.report.page.charts import strip_chart
 from nnunetv2_tf.report.page.encoding import image_strip, label_strip
-from nnunetv2_tf.report.page.facts import Marginal
+from nnunetv2_tf.report.page.facts import Marginal, measures_of
 from nnunetv2_tf.report.page.stages import SLICES, Stage
 from tests.synthesis.making import make_set
 from tests.workspace import Workspace
@@ -25,7 +28,7 @@ def written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *wor
     said = capsys.readouterr()
     if expect:
         return said.err
-    return Path(re.findall(r"(\S+report\.html) \(", said.out)[0]).read_text(encoding="utf-8")
+    return Path(re.findall(r"(\S+report\w*\.html) \(", said.out)[0]).read_text(encoding="utf-8")
 
 
 def test_a_set_in_healthy_scans_from_host_to_case(with_healthy: Workspace, monkeypatch, capsys):
@@ -78,7 +81,43 @@ def test_what_was_left_out_is_told(workspace: Workspace, monkeypatch, capsys):
     table.write_text("\n".join([*lines, ",".join(row.values())]) + "\n", encoding="utf-8")
     page = written(monkeypatch, capsys)
     assert "<td>page_00009</td><td>too dark (ED)</td>" in page
-    assert "<td>1</td><td>too dark</td>" in page
+    assert "<td>1</td><td>too dark (ED)</td>" in page
+
+
+def test_names_of_patients_are_not_read_where_they_are_hidden(workspace: Workspace, monkeypatch, capsys):
+    part = make_set(workspace, "page", 2)
+    table = part.folder / "quality.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    cells = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    reason = f"the tumour of {cells['donors']} falls outside the organ of {cells['host']} by 3.2 mm"
+    rows = [{**cells, "case": f"page_0000{index}", "accepted": "0", "reason": reason} for index in (8, 9)]
+    table.write_text("\n".join([*lines, *(",".join(row.values()) for row in rows)]) + "\n", encoding="utf-8")
+    shown, hidden = written(monkeypatch, capsys), written(monkeypatch, capsys, "--no_real")
+    assert reason in shown
+    assert "<td>2</td><td>the tumour of a patient falls outside the organ of a patient by … mm</td>" in hidden
+    without_pictures = re.sub(r"data:image/\S+", "", hidden)
+    assert not [name for name in raw_cases(workspace.dataset) if name in without_pictures]
+    assert (part.folder / "report.html").exists()
+
+
+def test_a_page_tells_what_it_cannot_show(with_healthy: Workspace, monkeypatch, capsys):
+    make_set(with_healthy, "page", 2, method="syntumor", healthy="601")
+    monkeypatch.setattr("nnunetv2_tf.report.page.stages.fit_for", lambda *_: SimpleNamespace(digest="another"))
+    page = written(monkeypatch, capsys)
+    assert page.count("not shown: stages before: there is another fit now") == 2
+    assert "<figcaption>host</figcaption>" in page
+    assert "prepared host" not in page
+
+
+def test_places_are_of_the_world_whatever_way_arrays_lie():
+    """The centre is in the left, back, upper corner; in the second array two axes run the other way."""
+    tumour, organ = np.zeros((10, 10, 10), bool), np.ones((10, 10, 10), bool)
+    tumour[9, 9, 9] = True
+    for signs in ([1, 1, 1], [-1, 1, -1]):
+        turned = tumour[:: signs[0], :: signs[1], :: signs[2]]
+        affine = np.eye(4)[[2, 1, 0, 3]] * [*signs, 1]  # voxels (Z, Y, X) to mm (x, y, z)
+        case: Any = SimpleNamespace(organ=lambda: organ, grid=SimpleNamespace(spacing=(1.0, 1.0, 1.0), affine=affine))
+        assert measures_of(case, turned) == pytest.approx([0.001, 0.95, 0.95, 0.95])
 
 
 def test_options_of_the_page_and_of_figures_do_not_mix(workspace: Workspace, monkeypatch, capsys):
@@ -116,3 +155,4 @@ def test_charts_show_every_tumour_in_its_place():
     assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
     assert places[3] == places[1]
     assert strip_chart(Marginal("volume", "ml", True, [], [])) == ""
+    assert "nan" not in strip_chart(Marginal("volume", "ml", True, [0.0, 1.0, float("nan")], [2.0]))

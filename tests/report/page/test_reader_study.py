@@ -3,6 +3,8 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +12,14 @@ from sklearn.metrics import roc_auc_score
 
 from nnunetv2_tf.commands import report
 from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.report.page.reader_study import StudyRequest, matched_pairs
 from nnunetv2_tf.report.page.score import Score, lines_of, score
 from nnunetv2_tf.sets.store import SetPart
 from tests import browser
 from tests.synthesis.making import make_set
 from tests.workspace import Workspace
+
+TAB = "\ue004"
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
@@ -27,7 +32,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words
 
 @pytest.fixture
 def part(with_healthy: Workspace, monkeypatch, capsys) -> SetPart:
-    """A set with a study of ten tumours."""
+    """A set with a study of eight tumours."""
     made = make_set(with_healthy, "page", 8, method="tumorcp", healthy="601", asked={"volume_ml": [0.05, 5]})
     typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "-seed", "3")
     return made
@@ -43,12 +48,34 @@ def test_the_page_knows_nothing_that_tells(part: SetPart, monkeypatch, capsys):
     without_pictures = re.sub(r"data:image/\S+", "", page)
     assert not any(item["case"] in without_pictures for item in items.values())
     assert len({len(re.findall(r"<img", block)) for block in page.split("<article")[1:]}) == 1
+    frames = re.findall(r"aspect-ratio:([\d./]+)", page)
+    assert len(set(frames)) == 1
     typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "-seed", "3")
-    assert (part.folder / "reader_study.html").read_text(encoding="utf-8") == page
-    typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "-seed", "4")
-    assert read_json(part.folder / "reader_study_key.json", "")["study"] != key["study"]
-    typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "--whole")
+    again = read_json(part.folder / "reader_study_key.json", "")
+    assert again["study"] != key["study"]
+    assert not set(again["items"]) & set(items)  # who knows one key knows nothing of another
+    assert sorted(one["case"] for one in again["items"].values()) == sorted(one["case"] for one in items.values())
+    typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "-seed", "3", "--whole")
     assert len((part.folder / "reader_study.html").read_bytes()) > len(page)
+
+
+def test_pairs_are_alike_in_volume_and_nobody_is_seen_twice():
+    def one(name: str, real: bool, volume: float, *groups: str) -> Any:
+        return SimpleNamespace(name=name, real=real, volume_ml=volume, groups=groups)
+
+    real = [one("a", True, 1.0, "a"), one("b", True, 10.0, "b"), one("c", True, 11.0, "c")]
+    made = [one("x", False, 10.0, "host", "b"), one("y", False, 1.5, "host"), one("z", False, 300.0, "other")]
+    for seed in range(8):
+        pairs = matched_pairs(real, made, StudyRequest("", "", None, 20, False, seed, 1))
+        names = {(first.name, second.name) for first, second in pairs}
+        assert names in ({("c", "x")}, {("a", "y")})  # both are made in one host
+    assert matched_pairs(real, made[2:], StudyRequest("", "", None, 20, False, 0, 1)) == []
+
+
+def test_whole_brains_of_patients_would_show_their_own_tumours(workspace: Workspace, monkeypatch, capsys):
+    make_set(workspace, "page", 2)
+    words = ["-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "--whole"]
+    assert "whose own tumours tell which brains are made" in typed(monkeypatch, capsys, *words, expect=2)
 
 
 def test_answers_are_scored_by_the_key(part: SetPart, tmp_path: Path, monkeypatch, capsys):
@@ -77,7 +104,7 @@ def test_answers_are_scored_by_the_key(part: SetPart, tmp_path: Path, monkeypatc
 def test_too_few_tumours_are_said(with_healthy: Workspace, monkeypatch, capsys):
     make_set(with_healthy, "page", 2, method="syntumor", healthy="601")
     said = typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "20", expect=2)
-    assert "a study needs 4 of either; make more cases" in said
+    assert "a study needs 4 pairs; make more cases" in said
 
 
 def test_d_prime_and_counts_against_references():
@@ -104,16 +131,21 @@ def test_a_reader_answers_closes_the_page_and_goes_on(part: SetPart, tmp_path: P
     page = part.folder / "reader_study.html"
     with browser.opened(tmp_path) as opened:
         opened.open(page)
+        opened.click("#reader")
+        opened.press(*"daniel", TAB)  # no key means anything else there
+        assert opened.run("return document.querySelector('#reader').value") == "daniel"
         opened.run(
-            "document.querySelector('#reader').value = 'me';"
             "for (const one of document.querySelectorAll('.case')) one.querySelector('input[value=made]').click()"
         )
         opened.open(page)
+        assert opened.run("return document.querySelector('#progress').textContent") == "0 of 8 answered"  # of nobody
+        opened.click("#reader")
+        opened.press(*"daniel", TAB)
         assert opened.run("return document.querySelector('#progress').textContent") == "8 of 8 answered"
         path = tmp_path / "answers.json"
         path.write_text(opened.run("return result()"), encoding="utf-8")
         assert opened.complaints() == []
     said = typed(monkeypatch, capsys, "--score", str(path))
-    assert "Reader me, set page, fold 0" in said
+    assert "Reader daniel, set page, fold 0" in said
     assert "sensitivity: 4 of 4" in said
     assert "specificity: 0 of 4" in said

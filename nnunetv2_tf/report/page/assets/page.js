@@ -16,7 +16,9 @@ function move(article, by) {
 }
 
 function toggleLabels() {
-  const button = document.querySelector("#labels"), on = document.body.classList.toggle("labels");
+  const button = document.querySelector("#labels");
+  if (!button) return;
+  const on = document.body.classList.toggle("labels");
   button.setAttribute("aria-pressed", on);
 }
 
@@ -43,7 +45,8 @@ for (const article of cases) {
 document.querySelector("#labels")?.addEventListener("click", toggleLabels);
 document.querySelector("#theme").addEventListener("click", toggleTheme);
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || /^(TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+  const writes = event.target.matches("textarea, select, input:not([type=range])");
+  if (writes || event.ctrlKey || event.altKey || event.metaKey) return;
   const article = document.activeElement.closest(".case"), onSlider = event.target.type === "range";
   if (event.key === "l") toggleLabels();
   else if (event.key === "d") toggleTheme();

@@ -1,6 +1,7 @@
 "use strict";
 const study = document.querySelector("#study").dataset, reader = document.querySelector("#reader");
-const questions = [...document.querySelectorAll(".case")], store = `reader study ${study.study}`;
+const questions = [...document.querySelectorAll(".case")];
+const store = () => `reader study ${study.study} ${reader.value}`;
 
 function answers() {
   const found = {};
@@ -14,20 +15,17 @@ function answers() {
 function remember() {
   const found = answers();
   document.querySelector("#progress").textContent = `${Object.keys(found).length} of ${questions.length} answered`;
-  try { localStorage.setItem(store, JSON.stringify({ reader: reader.value, answers: found })); } catch { /* private windows keep nothing */ }
+  try { localStorage.setItem(store(), JSON.stringify(found)); } catch { /* private windows keep nothing */ }
 }
 
 function recall() {
   let kept = null;
-  try { kept = JSON.parse(localStorage.getItem(store)); } catch { /* nothing is kept */ }
-  if (kept) {
-    reader.value = kept.reader;
-    for (const [name, given] of Object.entries(kept.answers)) {
-      const question = document.getElementById(name);
-      if (!question) continue;
-      question.querySelector(`input[value=${given.answer}]`).checked = true;
-      question.querySelector("select").value = given.confidence;
-    }
+  try { kept = JSON.parse(localStorage.getItem(store())); } catch { /* nothing is kept */ }
+  for (const [name, given] of Object.entries(kept || {})) {
+    const question = document.getElementById(name);
+    if (!question) continue;
+    question.querySelector(`input[value=${given.answer}]`).checked = true;
+    question.querySelector("select").value = given.confidence;
   }
   remember();
 }
@@ -42,5 +40,6 @@ document.querySelector("#save").addEventListener("click", () => {
   link.download = `answers_${study.set}_fold_${study.fold}_${reader.value.replace(/\W+/g, "_") || "reader"}.json`;
   link.click();
 });
-document.addEventListener("change", remember);
-recall();
+reader.addEventListener("change", recall);
+document.addEventListener("change", (event) => { if (event.target !== reader) remember(); });
+remember();
