@@ -28,6 +28,7 @@ from nnunetv2_tf.methods.autoencoder.saved import AutoencoderDesign, ScanAutoenc
 from nnunetv2_tf.methods.difftumor.config import PRESETS
 from nnunetv2_tf.methods.difftumor.fitting import DiffTumorTrainer, latent_range
 from nnunetv2_tf.methods.difftumor.latents import DiffTumorDesign, latent_levels
+from nnunetv2_tf.networks.saved import load_weights
 from nnunetv2_tf.training.intensity_range import IntensityRange
 from nnunetv2_tf.training.loading import Batch, as_tensors
 from nnunetv2_tf.training.pool import Pool
@@ -84,6 +85,7 @@ def diffusion_alone(autoencoder: ScanAutoencoder, cases: list[Case], plan: Plan,
     z0, known = training.latents(real)
     noise = [torch.from_numpy(np.random.default_rng(1).standard_normal(tuple(z0.shape), dtype=np.float32))]
     with torch.no_grad():
+        load_weights(training.diffusion, training.weights())  # those that are used
         made = training.diffusion.sample(known, noise, config.sampler, config.steps, config.limit)
         seen, drawn_one = (autoencoder.image(design.range.denormalise(one)) for one in (z0, made))
     inside, middle = real.tumour[0] > 0, autoencoder.design.domain.denormalise(torch.zeros_like(real.image))

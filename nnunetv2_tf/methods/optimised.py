@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from nnunetv2_tf.networks.saved import load_weights, weights_of
@@ -15,10 +16,12 @@ class Optimised:
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, Optimizer]
 
-    def descend(self, name: str, loss: Tensor) -> None:
-        """Do a step of one network's optimiser."""
+    def descend(self, name: str, loss: Tensor, clip: float | None = None) -> None:
+        """Do a step of one network's optimiser; gradients are made shorter where their norm is above `clip`."""
         self.optimizers[name].zero_grad()
         loss.backward()
+        if clip is not None:
+            clip_grad_norm_(self.networks[name].parameters(), clip)
         self.optimizers[name].step()
 
     def state(self) -> dict[str, Any]:

@@ -38,3 +38,16 @@ def test_what_goes_on_from_a_state_comes_to_the_same(tmp_path):
     for two in (whole, other):
         two.go_on()
     assert all(torch.equal(weights(whole, name), weights(other, name)) for name in ("G", "D"))
+
+
+def test_long_gradients_are_made_shorter_and_short_ones_are_not():
+    """With plain descent at a rate of 1 a step is as long as the gradient."""
+    for factor, clip, expected in ((100.0, 1.0, 1.0), (100.0, None, None), (1e-3, 1.0, None)):
+        two = Two(0)
+        two.optimizers = {name: torch.optim.SGD(one.parameters(), 1.0) for name, one in two.networks.items()}
+        before = weights(two, "G")
+        loss = factor * two.networks["G"](torch.ones(1, 2)).square().sum()
+        gradient = torch.cat([one.flatten() for one in torch.autograd.grad(loss, [*two.networks["G"].parameters()])])
+        two.descend("G", factor * two.networks["G"](torch.ones(1, 2)).square().sum(), clip)
+        length = float((weights(two, "G") - before).norm())
+        assert abs(length - (expected or float(gradient.norm()))) < 1e-4 * max(length, 1)

@@ -32,6 +32,7 @@ class DiffTumorConfig:
     batch: int = 2
     rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)  # of Adam
+    clip: float | None = 1.0  # norm of gradients, beyond which they are made shorter: one step must not undo all others
     preview_every: int = 10  # epochs
 
 
@@ -48,6 +49,7 @@ PRESETS = {
         edge_mm=(0.0, 4.0),
         squared=False,
         lambda_outside=1.0,
+        clip=None,
         batch=4,
         epochs=240,
     ),

@@ -98,7 +98,7 @@ class DiffTumorTrainer(Optimised):
         near = self._near(real.tumour)
         loss = weighted_mean(each, near + config.lambda_outside * ~near).mean()
         inside = mean_where(each, near)
-        self.descend("diffusion", loss)
+        self.descend("diffusion", loss, config.clip)
         self.steps_done += 1
         self.average.follow(weights_of(self.diffusion), self.steps_done)
         return {"loss": loss.detach(), "in tumours": inside.detach().mean()}
