@@ -1,7 +1,5 @@
 """The command as users type it: from a planned dataset to a training, killed on the way, changed, and done again."""
 
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from nnunetv2_tf.benchmark.running import BEGIN, executable
 from nnunetv2_tf.commands import enrich
 from nnunetv2_tf.sets.store import SetPart
+from tests.enrich.killing import killed_while, log_of
 from tests.workspace import TINY, TRAINER, Workspace, tree
 
 WORDS = ["501", "3d_fullres", "0", "-healthy", "601", "-num_cases", "2", "-m", "tf_aug", "-p", TINY, "-tr", TRAINER,
@@ -33,7 +32,7 @@ def test_from_preprocessed_scans_to_a_training(trained: Workspace, monkeypatch, 
     planned = typed(monkeypatch, capsys, *enriched, "--only_plan")
     assert words_of(planned) == ["done"] * 3 + ["missing"] * 4
     assert tree(trained.root) == before
-    killed_while(trained, "nnUNetv2_tf_fit")
+    killed_while(trained, "nnUNetv2_tf_fit", *WORDS)
     said = typed(monkeypatch, capsys)
     assert "All is ready. Train with:\n  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_tfaug2 -p" in said
     assert typed(monkeypatch, capsys).count("Nothing is left to do.") == 1
@@ -84,22 +83,6 @@ def only_preprocessing(name: str) -> str:
 
 def words_of(said: str) -> list[str]:
     return [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
-
-
-def killed_while(workspace: Workspace, command: str) -> None:
-    """Starts it and kills it, and it alone, while one of its commands is at work."""
-    process = workspace.start("nnUNetv2_tf_enrich", *WORDS, nnUNet_n_proc_DA="0")
-    while command not in log_of(workspace):
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
-def log_of(workspace: Workspace) -> str:
-    """All that the commands said."""
-    path = workspace.results.parent / "tf_enrich" / workspace.dataset.name / "tfaug2.log"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def test_a_step_that_fails_is_said_with_its_log(with_healthy: Workspace, monkeypatch, capsys):
