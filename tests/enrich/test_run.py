@@ -13,6 +13,8 @@ from tests.workspace import TINY, TRAINER, Workspace, tree
 WORDS = ["501", "3d_fullres", "0", "-healthy", "601", "-num_cases", "2", "-m", "tf_aug", "-p", TINY, "-tr", TRAINER,
          "-device", "cpu", "-np", "1"]  # fmt: skip
 
+TRAIN = ["--train", "-enriched_tr", "TFEnrichedTrainer_tfaug2_1epochs"]
+
 
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
     """What the command says, in this process."""
@@ -24,26 +26,36 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words
 
 
 @pytest.mark.slow
-def test_from_preprocessed_scans_to_a_training(trained: Workspace, monkeypatch, capsys):
+def test_from_preprocessed_scans_to_a_set(trained: Workspace, monkeypatch, capsys):
     monkeypatch.chdir(trained.root)
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
-    enriched = ["--train", "-enriched_tr", "TFEnrichedTrainer_tfaug2_1epochs"]
     before = tree(trained.root)
-    planned = typed(monkeypatch, capsys, *enriched, "--only_plan")
-    assert words_of(planned) == ["done"] * 3 + ["missing"] * 4
+    assert words_of(typed(monkeypatch, capsys, *TRAIN, "--only_plan")) == ["done"] * 3 + ["missing"] * 4
     assert tree(trained.root) == before
     killed_while(trained, "nnUNetv2_tf_fit", *WORDS)
     said = typed(monkeypatch, capsys)
     assert "All is ready. Train with:\n  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_tfaug2 -p" in said
     assert typed(monkeypatch, capsys).count("Nothing is left to do.") == 1
-    said = typed(monkeypatch, capsys, *enriched)
+    assert [line.split()[4] for line in log_of(trained).splitlines() if line.startswith(BEGIN)][-3:] == [
+        "nnUNetv2_tf_fit", "nnUNetv2_tf_synthesize", "nnUNetv2_tf_report",
+    ]  # fmt: skip
+    part = SetPart(trained.dataset, "tfaug2", 0)
+    manifest = part.manifest()
+    said = typed(monkeypatch, capsys, "-seed", "5", expect=2)
+    assert "Since it was done has changed: -seed. To be done anew: make 2 cases" in said
+    assert part.manifest() == manifest
+
+
+@pytest.mark.exhaustive
+def test_to_a_training_and_all_of_it_anew(trained: Workspace, monkeypatch, capsys):
+    monkeypatch.chdir(trained.root)
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    typed(monkeypatch, capsys)
+    said = typed(monkeypatch, capsys, *TRAIN)
     assert "[1/1] train with synthetic cases in fold 0" in said
     assert (trained.results / f"TFEnrichedTrainer_tfaug2_1epochs__{TINY}__3d_fullres" / "fold_0").is_dir()
-    assert [line.split()[4] for line in log_of(trained).splitlines() if line.startswith(BEGIN)][-3:] == [
-        "nnUNetv2_tf_synthesize", "nnUNetv2_tf_report", "nnUNetv2_train",
-    ]  # fmt: skip
-    check_another_seed(trained, enriched, monkeypatch, capsys)
-    check_other_scans(trained, enriched, monkeypatch, capsys)
+    check_another_seed(trained, TRAIN, monkeypatch, capsys)
+    check_other_scans(trained, TRAIN, monkeypatch, capsys)
 
 
 def check_another_seed(workspace: Workspace, enriched: list[str], monkeypatch, capsys) -> None:

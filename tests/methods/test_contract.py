@@ -68,7 +68,7 @@ def made(
     return images, read(folder / "labelsTr" / "made.nii.gz"), sidecar.reach_mm
 
 
-@pytest.mark.parametrize(("host", "donor"), PAIRS)
+@pytest.mark.parametrize(("host", "donor"), PAIRS[:2])
 def test_the_host_is_untouched_beyond_the_reach(scene: Built, method, host, donor, tmp_path):
     images, label, reach = made(scene, method, host, donor, tmp_path)
     case = scene.cases[host]

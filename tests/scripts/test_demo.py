@@ -41,7 +41,7 @@ def test_from_nothing_to_a_table_and_a_picture(tmp_path: Path):
     assert [line.split()[0] for line in lines if re.match(r"(nnU-Net|CarveMix|TF-Aug) +\d", line)] == [
         "nnU-Net", "CarveMix", "TF-Aug",
     ]  # fmt: skip
-    assert len(lines) < 25
+    assert len(lines) < 27
     picture = Path(lines[-1].removeprefix("Picture: "))
     assert picture.read_bytes().startswith(b"\x89PNG")
 

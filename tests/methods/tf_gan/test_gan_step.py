@@ -14,10 +14,10 @@ from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import CHECKED_EVERY, GANTrainer
 from nnunetv2_tf.training.precision import Acceleration
 from tests.methods.tf_gan.examples import batch, design, encoder
+from tests.scenes import CPU, EXACT
 
 PLAIN = replace(PRESETS["default"], augmented=False, shake=(0.0, 0.0, 0.0), epochs=10)
 PAPER = replace(PRESETS["paper"], augmented=False, discriminator_features=(4, 4), epochs=10)
-CPU = torch.device("cpu")
 
 
 def game(
@@ -25,7 +25,7 @@ def game(
 ) -> GANTrainer:
     found = GANTrainer(
         config, design(channels, residual=config.residual, **changes), encoder(channels), (True,) * channels, seed,
-        CPU, acceleration=acceleration,
+        CPU, acceleration=acceleration or EXACT,
     )  # fmt: skip
     found.learn_scale(patches(channels))
     found.begin(0)

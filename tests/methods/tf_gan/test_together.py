@@ -11,6 +11,7 @@ from torch import Tensor
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.gan_step import GANTrainer
 from nnunetv2_tf.training.distributed import Team, joined, launch
+from nnunetv2_tf.training.precision import Acceleration
 from tests.methods.tf_gan.examples import batch, design, encoder, generator
 
 pytestmark = pytest.mark.slow
@@ -21,7 +22,8 @@ CPU, BATCH = torch.device("cpu"), 4
 def weights_after(preset: str, team: Team) -> Mapping[str, Tensor]:
     """Of both players, after a step on this process's share of the batch."""
     config = replace(PRESETS[preset], discriminator_features=(4, 4), epochs=2)
-    game = GANTrainer(config, design(2, residual=config.residual), encoder(2), (True, False), 3, CPU, team)
+    players = design(2, residual=config.residual), encoder(2), (True, False)
+    game = GANTrainer(config, *players, 3, CPU, team, Acceleration())  # rounding is the same on all CPUs
     game.generator.load_weights(generator(channels=2, residual=config.residual).weights())  # all of it has gradients
     both = batch(2, 7)
     several = [{name: value[place : place + 1] for name, value in both.items()} for place in range(2)]
