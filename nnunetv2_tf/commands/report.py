@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_tf.io.arguments import check_seed, command_parser, parse_fold, positive
 from nnunetv2_tf.io.errors import UserError, run_command
@@ -111,17 +112,20 @@ def _run(arguments: argparse.Namespace) -> None:
 
     report_figures(
         FiguresRequest(
-            dataset=arguments.d,
-            set_name=arguments.s,
-            folds=None if arguments.f is None else tuple(arguments.f),
+            **_which(arguments),
             judge=arguments.judge,
             trainer=arguments.tr,
             num_free=arguments.num_free,
             seed=arguments.seed,
-            num_processes=arguments.np,
             device=arguments.device,
         )
     )
+
+
+def _which(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what all requests have: which parts, and by how many processes."""
+    folds = None if arguments.f is None else tuple(arguments.f)
+    return {"dataset": arguments.d, "set_name": arguments.s, "folds": folds, "num_processes": arguments.np}
 
 
 def _write_studies(arguments: argparse.Namespace) -> None:
@@ -129,13 +133,10 @@ def _write_studies(arguments: argparse.Namespace) -> None:
 
     write_studies(
         StudyRequest(
-            dataset=arguments.d,
-            set_name=arguments.s,
-            folds=None if arguments.f is None else tuple(arguments.f),
+            **_which(arguments),
             number=arguments.reader_study,
             whole=arguments.whole,
             seed=arguments.seed,
-            num_processes=arguments.np,
         )
     )
 
@@ -145,13 +146,10 @@ def _write_pages(arguments: argparse.Namespace) -> None:
 
     write_pages(
         PageRequest(
-            dataset=arguments.d,
-            set_name=arguments.s,
-            folds=None if arguments.f is None else tuple(arguments.f),
+            **_which(arguments),
             with_real=not arguments.no_real,
             num_shown=arguments.num_shown,
             compare=tuple(arguments.compare),
-            num_processes=arguments.np,
         )
     )
 

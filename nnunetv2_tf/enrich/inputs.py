@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import splits_file
 from nnunetv2_tf.io.arguments import Fold
@@ -110,6 +110,12 @@ def told_by(folder: Path, baseline: str) -> dict[str, str]:
 def is_foreign(folder: Path) -> bool:
     """Tell whether a part of a set holds cases from elsewhere."""
     return (folder / "manifest.json").exists() and not (folder / "config.json").exists()
+
+
+def labels_are_copied(dataset: Dataset) -> bool:
+    """Return whether nnU-Net has copied all labels for validation, which it does last."""
+    ending = dataset_json(dataset)["file_ending"]
+    return all((dataset.preprocessed / "gt_segmentations" / f"{case}{ending}").exists() for case in raw_cases(dataset))
 
 
 def _planned(dataset: Dataset, plans: str) -> bool:

@@ -47,21 +47,20 @@ def enrich(request: EnrichRequest, yes: bool, redo: bool, only_plan: bool) -> No
         hours = _show(states, request)
         if hours > LONG and not yes:
             raise UserError(f"This will take about {hours:.0f} hours; say --yes to begin.")
-        total, number = sum(state.word != "done" for state in states), 0
-        done: set[str] = set()
-        while (state := _next(record, request)) is not None:
-            number += 1
+        total, done = sum(state.word != "done" for state in states), set[str]()
+        while (state := _next(record, states)) is not None:
             if state.step.key in done:
                 raise UserError(f"{state.step.title} was done just now, and is {state.word} again; {REPORT}")
             done.add(state.step.key)
-            _check(record.states(steps_of(request)), redo)
-            _do(record, request, state.step.key, f"{number}/{max(total, number)}", held)
+            _check(states, redo)
+            _do(record, request, state, f"{len(done)}/{max(total, len(done))}", held)
+            states = record.states(steps_of(request))  # what was done may have changed what comes after
     _end(request)
 
 
-def _next(record: Record, request: EnrichRequest) -> State | None:
-    """Return the first step that is not done as things are now; remember those that were done by hand."""
-    for state in record.states(steps_of(request)):
+def _next(record: Record, states: Sequence[State]) -> State | None:
+    """Return the first step that is not done; remember those before it that were done by hand."""
+    for state in states:
         if state.word != "done":
             return state
         if state.step.key not in record.entries:
@@ -125,9 +124,9 @@ def _check(states: Sequence[State], redo: bool) -> None:
         )
 
 
-def _do(record: Record, request: EnrichRequest, key: str, number: str, held: tuple[int, ...]) -> None:
+def _do(record: Record, request: EnrichRequest, state: State, number: str, held: tuple[int, ...]) -> None:
     """Do a step, on one line of the screen, and remember it."""
-    state = _state(record, request, key)
+    key = state.step.key
     print(f"[{number}] {state.step.title} ".ljust(60, "."), end=" ", flush=True)
     if state.changed:
         state.step.clear(state.changed)

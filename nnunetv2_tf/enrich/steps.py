@@ -65,7 +65,7 @@ class _Steps:
         command = ("nnUNetv2_tf_convert_brats", "-i", *folders, "-d", dataset.number, "-name", name, "-modalities",
                    *request.modalities, *source, "-np", str(request.num_processes))  # fmt: skip
         return Step(
-            f"convert {' '.join(folders)}", _converting(dataset), command, _described(dataset),
+            f"convert {' '.join(folders)}", _converting(dataset), command, (dataset.raw / "dataset.json").is_file,
             lambda: {
                 **inputs.of_folders("-raw_brats", request.raw_brats), "-modalities": " ".join(request.modalities),
                 "-source": str(request.source),
@@ -81,7 +81,7 @@ class _Steps:
         command = ("nnUNetv2_tf_convert_healthy", "-i", *folders, "-d", healthy.number, "-name", name, "-reference",
                    request.labelled_dataset.number, "-np", str(request.num_processes))  # fmt: skip
         return Step(
-            f"convert {' '.join(folders)}", _converting(healthy), command, _described(healthy),
+            f"convert {' '.join(folders)}", _converting(healthy), command, (healthy.raw / "dataset.json").is_file,
             lambda: inputs.of_folders("-raw_healthy", request.raw_healthy), (_converting(request.labelled_dataset),),
             remembered_only=True, accepted=(0, 1),
         )  # fmt: skip
@@ -101,8 +101,8 @@ class _Steps:
 
         own = plans == "nnUNetPlans" or plans in PLANNERS or request.spacing is not None
         return Step(
-            f"plan and preprocess {dataset.name}", self._preprocessing(dataset, plans), self._planning(dataset),
-            lambda: self._stored(dataset, plans) and _copied(dataset),
+            f"plan and preprocess {dataset.name}", self._preprocess_key, self._planning(dataset),
+            lambda: self._stored(dataset, plans) and inputs.labels_are_copied(dataset),
             lambda: {**inputs.of_cases(dataset), **inputs.of_plans(dataset, plans, request.configuration)},
             (_converting(dataset),), clear=plan_again,
         )  # fmt: skip
@@ -126,9 +126,9 @@ class _Steps:
         command = ("nnUNetv2_tf_preprocess_healthy", "-d", dataset.number, "-healthy", healthy.number,
                    "-p", request.plans, "-c", request.configuration, "-np", str(request.num_processes))  # fmt: skip
         return Step(
-            f"preprocess {healthy.name}", self._preprocessing(healthy, plans), command,
+            f"preprocess {healthy.name}", self._preprocess_healthy_key, command,
             lambda: self._stored(healthy, plans), lambda: inputs.of_cases(healthy),
-            (self._preprocess().key, _converting(healthy)),
+            (self._preprocess_key, _converting(healthy)),
         )  # fmt: skip
 
     def _stored(self, dataset: Dataset, plans: str) -> bool:
@@ -161,9 +161,9 @@ class _Steps:
         request, dataset, folder = self.request, self.request.labelled_dataset, self._folder(trainer, fold)
         command = ("nnUNetv2_train", *self._where(fold), "-tr", trainer, "-p", request.plans, "-device", request.device)
         return Step(
-            f"{title} in fold {fold}", f"train {trainer} {self._place(fold)}", (*command, "--c"), finished,
+            f"{title} in fold {fold}", self._training_key(trainer, fold), (*command, "--c"), finished,
             lambda: {**inputs.of_training(dataset, request.plans, fold), **more()},
-            (self._preprocess().key, *needs), clear=lambda _: put_aside(folder), lock=folder / LOCK,
+            (self._preprocess_key, *needs), clear=lambda _: put_aside(folder), lock=folder / LOCK,
         )  # fmt: skip
 
     def _fit(self, method: SelectedMethod, fold: Fold) -> Step:
@@ -175,14 +175,17 @@ class _Steps:
                "-kept_gb", f"{request.kept_gb:g}")  # fmt: skip
         before = [other for other in needed_by(method) if learns(other)]
         return Step(
-            f"fit {method.name} in fold {fold}", f"fit {name} {self._place(fold)}", fit, (folder / DONE).is_file,
+            f"fit {method.name} in fold {fold}", self._fit_key(method, fold), fit, (folder / DONE).is_file,
             lambda: {
                 **inputs.asked(
                     method.name, method.preset, config, healthy.name, request.plans, request.configuration
                 ),
                 **self._declared(method), **self._learnt_through(fold), **self._fits_in(fold, before),
             },
-            (self._preprocess_healthy().key, self._baseline(fold).key, *(self._fit(one, fold).key for one in before)),
+            (
+                self._preprocess_healthy_key, self._training_key(request.trainer, fold),
+                *(self._fit_key(one, fold) for one in before),
+            ),
             told=lambda: {
                 name: value for name, value in inputs.told_by(folder, _of_baseline(fold)).items() if name != "-seed"
             },
@@ -211,8 +214,9 @@ class _Steps:
                 **inputs.of_training(request.labelled_dataset, request.plans, fold),
                 **(self._learnt_through(fold) if fits or kept else {}), **self._fits_in(fold, fits),
             },
-            (self._preprocess().key, *((self._preprocess_healthy().key,) if healthy else ()),
-             *((self._baseline(fold).key,) if fits or kept else ()), *(self._fit(one, fold).key for one in fits)),
+            (self._preprocess_key, *((self._preprocess_healthy_key,) if healthy else ()),
+             *((self._training_key(request.trainer, fold),) if fits or kept else ()),
+             *(self._fit_key(one, fold) for one in fits)),
             told=lambda: inputs.told_by(part.folder, _of_baseline(fold)), clear=lambda _: delete_part(part),
             stuck=lambda: "its cases are from elsewhere, and would be lost; take another name with -s."
             if inputs.is_foreign(part.folder) else "",
@@ -220,12 +224,8 @@ class _Steps:
 
     def _declared(self, method: SelectedMethod) -> Inputs:
         """Return what a preset says besides the method's settings."""
-        rules = [to_json(each) for each in (method.sampling, method.checked) if each is not None]
-        return {
-            f"rules of drawing and checking of {method.name}": digest(
-                [*rules, method.shapes and to_json(method.shapes)]
-            )
-        }
+        rules = [to_json(method.sampling), to_json(method.checked), method.shapes and to_json(method.shapes)]
+        return {f"rules of drawing and checking of {method.name}": digest(rules)}
 
     def _learnt_through(self, fold: Fold) -> Inputs:
         return {"-tr": self.request.trainer, **inputs.of_file(_of_baseline(fold), self._checkpoint(fold))}
@@ -276,23 +276,25 @@ class _Steps:
     def _place(self, fold: Fold) -> str:
         return f"{self.request.plans} {self.request.configuration} fold_{fold}"
 
-    def _preprocessing(self, dataset: Dataset, plans: str) -> str:
-        return f"preprocess {dataset.name} {plans} {self.request.configuration}"
+    @property
+    def _preprocess_key(self) -> str:
+        return f"preprocess {self.request.labelled_dataset.name} {self.request.plans} {self.request.configuration}"
+
+    @property
+    def _preprocess_healthy_key(self) -> str:
+        plans = healthy_plans_name(self.request.labelled_dataset, self.request.plans)
+        return f"preprocess {self.request.healthy_dataset.name} {plans} {self.request.configuration}"
+
+    def _training_key(self, trainer: str, fold: Fold) -> str:
+        return f"train {trainer} {self._place(fold)}"
+
+    def _fit_key(self, method: SelectedMethod, fold: Fold) -> str:
+        return f"fit {fit_name(method, self.request.healthy_dataset)} {self._place(fold)}"
 
 
 def _converting(dataset: Dataset) -> str:
     return f"convert {dataset.name}"
 
 
-def _described(dataset: Dataset) -> Callable[[], bool]:
-    return (dataset.raw / "dataset.json").is_file
-
-
 def _of_baseline(fold: Fold) -> str:
     return f"the baseline of fold {fold}"
-
-
-def _copied(dataset: Dataset) -> bool:
-    """Return whether nnU-Net has copied all labels for validation, which it does last."""
-    ending = dataset_json(dataset)["file_ending"]
-    return all((dataset.preprocessed / "gt_segmentations" / f"{case}{ending}").exists() for case in raw_cases(dataset))

@@ -16,6 +16,7 @@ from nnunetv2_tf.report.page.charts import strip_chart
 from nnunetv2_tf.report.page.encoding import image_strip, label_strip
 from nnunetv2_tf.report.page.facts import Marginal, measures_of
 from nnunetv2_tf.report.page.stages import SLICES, Stage
+from nnunetv2_tf.sets.store import SetPart
 from tests.synthesis.making import make_set
 from tests.workspace import Workspace
 
@@ -72,13 +73,20 @@ def test_methods_on_the_same_lines_stand_side_by_side(workspace: Workspace, monk
     assert "--compare names sets other than page" in said
 
 
-def test_what_was_left_out_is_told(workspace: Workspace, monkeypatch, capsys):
-    part = make_set(workspace, "page", 2)
+def with_rejected(part: SetPart, index: int, reason: str) -> str:
+    """Adds a rejected line, of host and donor of the first one, to a part's table; the reason with their names."""
     table = part.folder / "quality.csv"
     lines = table.read_text(encoding="utf-8").splitlines()
     cells = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
-    row = {**cells, "case": "page_00009", "accepted": "0", "reason": "too dark (ED)"}
+    named = reason.format(**cells)
+    row = {**cells, "case": f"page_0000{index}", "accepted": "0", "reason": named}
     table.write_text("\n".join([*lines, ",".join(row.values())]) + "\n", encoding="utf-8")
+    return named
+
+
+def test_what_was_left_out_is_told(workspace: Workspace, monkeypatch, capsys):
+    part = make_set(workspace, "page", 2)
+    with_rejected(part, 9, "too dark (ED)")
     page = written(monkeypatch, capsys)
     assert "<td>page_00009</td><td>too dark (ED)</td>" in page
     assert "<td>1</td><td>too dark (ED)</td>" in page
@@ -86,12 +94,8 @@ def test_what_was_left_out_is_told(workspace: Workspace, monkeypatch, capsys):
 
 def test_names_of_patients_are_not_read_where_they_are_hidden(workspace: Workspace, monkeypatch, capsys):
     part = make_set(workspace, "page", 2)
-    table = part.folder / "quality.csv"
-    lines = table.read_text(encoding="utf-8").splitlines()
-    cells = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
-    reason = f"the tumour of {cells['donors']} falls outside the organ of {cells['host']} by 3.2 mm"
-    rows = [{**cells, "case": f"page_0000{index}", "accepted": "0", "reason": reason} for index in (8, 9)]
-    table.write_text("\n".join([*lines, *(",".join(row.values()) for row in rows)]) + "\n", encoding="utf-8")
+    told = "the tumour of {donors} falls outside the organ of {host} by 3.2 mm"
+    reason, _ = (with_rejected(part, index, told) for index in (8, 9))
     shown, hidden = written(monkeypatch, capsys), written(monkeypatch, capsys, "--no_real")
     assert reason in shown
     assert "<td>2</td><td>the tumour of a patient falls outside the organ of a patient by … mm</td>" in hidden
