@@ -9,7 +9,7 @@ import numpy as np
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET
 from nnunetv2_tf.tumours.bank import Bank, Lesion
-from nnunetv2_tf.tumours.recipe import STRONGEST
+from nnunetv2_tf.tumours.recipe import SIZES, STRONGEST
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig, Span
 
 NARROWEST = 1.1  # the most over the least volume
@@ -41,18 +41,18 @@ class TumourConstraints:
         for value, span in self.fractions.items():
             if not 0 <= span[0] <= span[1] <= 1:
                 raise UserError(f"-class_fraction {names[value]} takes shares between 0 and 1, the smaller first.")
-        fitting = [lesion for lesion in bank.lesions if self.fractions_met(lesion.classes)]
+        fitting = self._fitting(bank)
         if not fitting:
             asked = ", ".join(f"{names[value]} {span[0]:g} to {span[1]:g}" for value, span in self.fractions.items())
             raise UserError(
                 f"No tumour of this fold has -class_fraction {asked}; they have {_spans(bank, self.fractions, names)}."
             )
-        if self.volume_ml is not None and not any(self.reachable(lesion, sampling) for lesion in fitting):
+        scale = self.scale(bank, sampling)
+        if self.volume_ml is not None and not any(self.reachable(lesion, scale) for lesion in fitting):
             volumes = [lesion.volume for lesion in fitting]
             raise UserError(
                 f"-volume_ml {self.volume_ml[0]:g} {self.volume_ml[1]:g} cannot be made of tumours of "
-                f"{min(volumes):.1f} to {max(volumes):.1f} ml, "
-                f"scaled by {sampling.scale[0]:g} to {sampling.scale[1]:g}."
+                f"{min(volumes):.1f} to {max(volumes):.1f} ml, scaled by {scale[0]:.2g} to {scale[1]:.2g}."
             )
         pieces = [lesion.pieces for lesion in fitting]
         two = sampling.combine > 0 and len(fitting) > 1
@@ -92,12 +92,32 @@ class TumourConstraints:
                 "-mass_effect asks for what this method or preset leaves out; take another, or leave it out."
             )
 
-    def reachable(self, lesion: Lesion, sampling: SamplingConfig) -> bool:
+    def asks_for_smaller(self, bank: Bank, sampling: SamplingConfig) -> bool:
+        """Tell whether volumes are asked for that no donor gets by the usual scales, because they are too small."""
+        least = min((lesion.volume for lesion in self._fitting(bank)), default=0.0) * sampling.scale[0] ** 3
+        return self.volume_ml is not None and self.volume_ml[0] < least
+
+    def scale(self, bank: Bank, sampling: SamplingConfig) -> Span:
+        """Return how far donors are scaled: as usual, or down to what half of them need for the least volume asked for.
+
+        Only downwards: a small tumour that is made large has not the detail of a large one.
+        """
+        low, high = sampling.scale
+        if self.volume_ml is None or not self.asks_for_smaller(bank, sampling):
+            return low, high
+        usual = float(np.median([lesion.volume for lesion in self._fitting(bank)]))
+        return max((self.volume_ml[0] / usual) ** (1 / 3), SIZES[0] * (1 + sampling.uneven) ** 2), high
+
+    def reachable(self, lesion: Lesion, scale: Span) -> bool:
         """Tell whether a donor, scaled as far as is allowed, can have the volume asked for."""
         if self.volume_ml is None:
             return True
-        low, high = (lesion.volume * scale**3 for scale in sampling.scale)
+        low, high = (lesion.volume * factor**3 for factor in scale)
         return low <= self.volume_ml[1] and high >= self.volume_ml[0]
+
+    def _fitting(self, bank: Bank) -> list[Lesion]:
+        """Return the donors whose classes are in the proportions asked for."""
+        return [lesion for lesion in bank.lesions if self.fractions_met(lesion.classes)]
 
     def fractions_met(self, classes: Mapping[int, float]) -> bool:
         """Tell whether millilitres by class are in the proportions asked for."""

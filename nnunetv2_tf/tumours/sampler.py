@@ -7,11 +7,13 @@ donor; the last draws of a donor stay near where its tumour was, where it is mos
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from nnunetv2_tf.tumours.bank import Bank, Lesion
 from nnunetv2_tf.tumours.constraints import TumourConstraints
+from nnunetv2_tf.tumours.donor_choice import DonorChoice
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
 from nnunetv2_tf.tumours.recipe import STRONGEST, DonorTumour
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
@@ -19,7 +21,7 @@ from nnunetv2_tf.tumours.warp import forward
 
 DONORS, DRAWS, NEAR_HOME = 12, 30, 15  # volumes tried; draws of each; the last ones near the donor's own place
 SLACK = 0.03  # of a tumour: what a look at some of its points may be wrong by
-BLUR_VOLUME, BLUR_PLACE, OWN_PLACE = 0.15, 8.0, 4.0  # of log ml, mm, mm: standard deviations
+BLUR_PLACE, OWN_PLACE = 8.0, 4.0  # mm, standard deviations
 SIZE_ALIKE = 0.5  # of log ml, standard deviation: tumours whose places are exchanged
 CROSSES = 0.02  # of a tumour, across the midline, is as good as nothing
 FULL_PLACEMENTS = 100  # of the draws for one host are looked at as a whole, at the most
@@ -31,10 +33,11 @@ UNMET = (
 )
 NOBODY = "no other patient has a tumour to give"
 MIDLINE = "more of it crosses the midline than of its donor's"
-PAIR_SPLIT, TRIES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
+TRIES = 20  # draws of a place within what is asked for
 VOLUME_MARGIN = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
 USUAL_MASS_EFFECT = (0.0, 1.0)  # where patients do not tell: cores are up to 63 % new volume
 SPREAD = 0.25  # of the logarithm, standard deviation: how much lines differ from the patient whose strength they have
+SEEN = 2.0  # voxels: a class that would be smaller may vanish where tumours are made smaller than usual
 NO_SIDE = 0.3  # a tumour with more across the midline belongs to no side
 
 
@@ -59,6 +62,10 @@ class TumourSampler:
     constraints: TumourConstraints
     observed: tuple[float, ...] = ()  # strengths of patients' mass effects
 
+    @cached_property
+    def _choice(self) -> DonorChoice:
+        return DonorChoice(self.bank, self.config, self.constraints)
+
     def sample(self, host: HostAnatomy, rng: np.random.Generator) -> PlacedTumour:
         """Draw tumours for a host until they can be placed in it. Raises PlacementError."""
         if not host.organ.any():
@@ -70,7 +77,7 @@ class TumourSampler:
         reasons: Counter[str] = Counter()
         placements = 0
         for _ in range(DONORS):
-            donors = self._donors(rng)
+            donors = self._choice.donors(rng)
             for draw in range(DRAWS):
                 tumours = self._transformed(donors, host, draw >= DRAWS - NEAR_HOME, rng)
                 look = self._look(tumours, host)
@@ -101,62 +108,6 @@ class TumourSampler:
             return round(min(chosen * float(np.exp(rng.normal(0, SPREAD))), STRONGEST), 4)
         low, high = self.constraints.mass_effect or USUAL_MASS_EFFECT
         return round(float(rng.uniform(low, high)), 4)
-
-    def _donors(self, rng: np.random.Generator) -> list[tuple[Lesion, float]]:
-        """Draw one donor or two, each with its scale."""
-        lesions = [lesion for lesion in self.bank.lesions if self.constraints.fractions_met(lesion.classes)]
-        asked = self.constraints.components
-        fitting = [lesion for lesion in lesions if asked is None or asked[0] <= lesion.pieces <= asked[1]]
-        pair = len(lesions) > 1 and (not fitting or (asked is None and rng.random() < self.config.combine))
-        lesions = fitting or lesions
-        low, high = self.config.scale
-        if not self.config.matched and self.constraints.volume_ml is None:
-            drawn = rng.choice(len(lesions), size=2 if pair else 1, replace=False)
-            return [(lesions[index], rng.uniform(low, high)) for index in drawn]
-        volume = self._volume(lesions, rng)
-        for _ in range(TRIES if pair else 0):
-            share = rng.uniform(*PAIR_SPLIT)
-            first = self._donor_of(volume * share, lesions, rng)
-            second = self._donor_of(volume * (1 - share), [lesion for lesion in lesions if lesion is not first[0]], rng)
-            if all(low <= scale <= high for _, scale in (first, second)):
-                return [first, second]
-        if self.constraints.volume_ml is not None:
-            lesion, scale = self._donor_of(volume, lesions, rng)
-            return [(lesion, min(max(scale, low), high))]
-        return [self._donor_and_volume(lesions, rng)]
-
-    def _donor_and_volume(self, lesions: list[Lesion], rng: np.random.Generator) -> tuple[Lesion, float]:
-        """Draw a donor, and the scale that gives it somebody's volume: all donors, and all volumes, equally often.
-
-        Another's volume is taken when either could be scaled to the other's, else its own: a symmetric choice, which
-        leaves both frequencies alone.
-        """
-        lesion, other = (lesions[rng.integers(len(lesions))] for _ in range(2))
-        reach = np.log(self.config.scale[1])
-        step = np.log(other.volume / lesion.volume) / 3
-        blur = rng.normal(0, BLUR_VOLUME) / 3
-        scale = float(np.exp((step if abs(step) <= reach else 0.0) + blur))
-        return lesion, min(max(scale, self.config.scale[0]), self.config.scale[1])
-
-    def _donor_of(self, volume: float, lesions: list[Lesion], rng: np.random.Generator) -> tuple[Lesion, float]:
-        """Draw a donor that can have a volume, and the scale it needs; else the one that nearly can."""
-        scales = np.array([(volume / lesion.volume) ** (1 / 3) for lesion in lesions])
-        fitting = np.flatnonzero((scales >= self.config.scale[0]) & (scales <= self.config.scale[1]))
-        index = int(rng.choice(fitting)) if len(fitting) else int(np.argmin(np.abs(np.log(scales))))
-        return lesions[index], float(scales[index])
-
-    def _volume(self, lesions: list[Lesion], rng: np.random.Generator) -> float:
-        """Draw millilitres: of somebody in the cohort, a little more or less."""
-        span = self.constraints.volume_ml
-        if span is None:
-            return float(lesions[rng.integers(len(lesions))].volume * np.exp(rng.normal(0, BLUR_VOLUME)))
-        within = [lesion.volume for lesion in lesions if span[0] <= lesion.volume <= span[1]]
-        if not within:
-            low = max(span[0], min(lesion.volume for lesion in lesions) * self.config.scale[0] ** 3)
-            high = min(span[1], max(lesion.volume for lesion in lesions) * self.config.scale[1] ** 3)
-            return float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
-        drawn = within[rng.integers(len(within))] * np.exp(rng.normal(0, BLUR_VOLUME))
-        return float(min(max(drawn, span[0]), span[1]))
 
     def _transformed(
         self, chosen: list[tuple[Lesion, float]], host: HostAnatomy, at_home: bool, rng: np.random.Generator
@@ -238,7 +189,7 @@ class TumourSampler:
 
     def _grown(self, tumours: tuple[DonorTumour, ...], kept: float) -> tuple[DonorTumour, ...]:
         """Scale tumours up by what the organ's edge will take, as far as scales may go: volumes stay the cohort's."""
-        _, high = self.config.scale
+        _, high = self._choice.scale
         grown = []
         for tumour in tumours:
             factor = min(kept ** (-1 / 3), max(high / _size(tumour), 1.0))
@@ -252,13 +203,23 @@ class TumourSampler:
         resized = []
         for tumour in tumours:
             size = _size(tumour)
-            possible = min(max(size * factor, self.config.scale[0]), self.config.scale[1]) / size
+            possible = min(max(size * factor, self._choice.scale[0]), self._choice.scale[1]) / size
             resized.append(replace(tumour, scale=_rounded(np.array(tumour.scale) * possible)))
         return tuple(resized)
 
     def _volume_met(self, placed: PlacedTumour) -> bool:
         span = self.constraints.volume_ml
         return span is None or span[0] <= placed.lesion.volume <= span[1]
+
+    def _should_be_there(self, value: int, placed: PlacedTumour) -> bool:
+        """Tell whether a class is to be seen: what was made smaller than usual may have less than a voxel of it."""
+        if min(map(_size, placed.tumours)) >= self.config.scale[0]:
+            return True
+        left = sum(
+            warped.lesion.classes.get(value, 0.0) * np.prod(tumour.scale)
+            for tumour, warped in zip(placed.tumours, placed.warped, strict=True)
+        )
+        return bool(left >= SEEN * placed.lesion.voxel_ml)
 
     @property
     def _outside(self) -> str:
@@ -270,7 +231,7 @@ class TumourSampler:
             return "nothing of it falls into the organ"
         if min(placed.kept) < self.config.least_kept:
             return self._outside
-        if placed.lost:
+        if any(self._should_be_there(value, placed) for value in placed.lost):
             return "a class of it is lost"
         midline, lesion, constraints = self.bank.midline, placed.lesion, self.constraints
         for tumour, across in zip(placed.warped, placed.across, strict=True):

@@ -92,6 +92,23 @@ def test_two_hundred_draws_are_as_asked_for(name):
     assert all(met(placed.lesion) for placed in drawn(200, controls))
 
 
+def test_tumours_smaller_than_any_donors_have_what_classes_there_is_room_for():
+    """0.1 ml are four voxels here: the core is less than one of them, and may vanish; the shell is more than two."""
+    asked = TumourConstraints(volume_ml=(0.1, 0.8))
+    asked.check_possible(BANK, DEFAULT, NAMES)
+    placed = drawn(60, asked)
+    assert all(0.1 <= one.lesion.volume <= 0.8 for one in placed)
+    assert any(1 in one.lost for one in placed)
+    for one in placed:
+        sizes = [float(np.prod(tumour.scale)) for tumour in one.tumours]
+        for value in one.lost:
+            left = sum(
+                BANK.by_donor[tumour.donor].classes[value] * size
+                for tumour, size in zip(one.tumours, sizes, strict=True)
+            )
+            assert left < 2 * 0.027
+
+
 def test_of_one_donor_no_two_are_made():
     sampler = TumourSampler(bank_of(BANK.lesions[:1]), DEFAULT, FREE)
     assert all(len(sampler.sample(host(), np.random.default_rng(index)).tumours) == 1 for index in range(30))
