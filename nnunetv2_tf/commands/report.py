@@ -39,6 +39,8 @@ examples:
       without images and names of patients, to be shown to others
   nnUNetv2_tf_report -d 501 -s tf100 -f 0 --reader_study 20
       twenty tumours, real and made, for somebody to tell apart; then nnUNetv2_tf_report --score answers.json
+  nnUNetv2_tf_report -d 501 -s tf100 -channel t2f
+      another channel than the first
   nnUNetv2_tf_report -d 501 -s tf100 --figures
       figures of all folds' parts of the set tf100
   nnUNetv2_tf_report -d 501 -s tf100 -f 0 --figures -judge TFBaselineTrainer_seed1
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     page = parser.add_argument_group("the page")
     page.add_argument("--no_real", action="store_true", help="leave images and names of patients out")
     page.add_argument("-num_shown", type=positive, default=12, metavar="N", help="cases shown (default: 12)")
+    page.add_argument("-channel", metavar="NAME", help="shown, here and to readers (default: the dataset's first)")
     page.add_argument("--compare", nargs="+", default=[], metavar="SET", help="other sets on the same recipe")
     study = parser.add_argument_group("reader study", "can somebody tell real tumours from made ones?")
     study.add_argument(
@@ -96,6 +99,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.d is None or arguments.s is None:
         raise UserError("Say which set: -d DATASET -s SET (only --score FILE knows it from the file).")
     chosen = [name for name in ("figures", "reader_study") if getattr(arguments, name)]
+    if arguments.figures and arguments.channel:
+        raise UserError("Figures are of all channels; leave -channel out.")
     if chosen and (arguments.no_real or arguments.compare):
         raise UserError(f"--no_real and --compare belong to the page; leave --{chosen[0]} out.")
     if len(chosen) > 1:
@@ -136,6 +141,7 @@ def _write_studies(arguments: argparse.Namespace) -> None:
             **_which(arguments),
             number=arguments.reader_study,
             whole=arguments.whole,
+            channel=arguments.channel,
             seed=arguments.seed,
         )
     )
@@ -150,6 +156,7 @@ def _write_pages(arguments: argparse.Namespace) -> None:
             with_real=not arguments.no_real,
             num_shown=arguments.num_shown,
             compare=tuple(arguments.compare),
+            channel=arguments.channel,
         )
     )
 

@@ -40,6 +40,16 @@ def channel_names(dataset: Dataset) -> tuple[str, ...]:
     return tuple(names[key] for key in sorted(names, key=int))
 
 
+def channel_index(dataset: Dataset, name: str | None) -> int:
+    """Return the number of a channel; None: the first one's. Raises for a name that is none of them."""
+    names = channel_names(dataset)
+    if name is None:
+        return 0
+    if name not in names:
+        raise UserError(f"{dataset.name} has no channel {name}; it has {', '.join(names)}.")
+    return names.index(name)
+
+
 def raw_cases(dataset: Dataset) -> dict[str, CaseFiles]:
     """Return the real training cases by identifier, as nnU-Net lists them (imagesTr, or the key `dataset`).
 

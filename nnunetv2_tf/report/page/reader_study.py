@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunetv2_tf.dataset.cases import channel_index
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
@@ -48,6 +49,7 @@ class StudyRequest:
     folds: tuple[Fold, ...] | None
     number: int  # of tumours, half of them real
     whole: bool  # brains, else what is near tumours
+    channel: str | None  # that is shown; None: the first
     seed: int
     num_processes: int
 
@@ -65,6 +67,7 @@ class Item:
 def write_studies(request: StudyRequest) -> None:
     """Write a page and a key for each part of a set."""
     dataset = Dataset.find(request.dataset)
+    channel_index(dataset, request.channel)
     for part in parts_of(dataset, request.set_name, request.folds):
         measured = MeasuredSet.of(dataset, part.set_name, part.fold, request.num_processes, "cpu")
         if request.whole and measured.config.healthy is None:
@@ -76,7 +79,14 @@ def write_studies(request: StudyRequest) -> None:
         items = _items(measured, request, salt)
         study = digest([salt, [item.case for item in items]])[:16]
         key = {item.name: {"real": item.real, "case": item.case} for item in items}
-        told = {"study": study, "salt": salt, "seed": request.seed, "whole": request.whole, "items": key}
+        told = {
+            "study": study,
+            "salt": salt,
+            "seed": request.seed,
+            "whole": request.whole,
+            "channel": request.channel,
+            "items": key,
+        }
         write_json(part.folder / KEY, told)
         with whole_file(part.folder / PAGE) as temporary:
             temporary.write_text(_page(items, study, measured), encoding="utf-8")
@@ -95,9 +105,10 @@ def _items(measured: MeasuredSet, request: StudyRequest, salt: str) -> list[Item
         )
     chosen = [one for pair in pairs for one in pair]
     cases = [measured.real[one.name].open() if one.real else made[one.name].case for one in chosen]
+    channel = channel_index(measured.part.dataset, request.channel)
     looks = [
-        whole_stage("brain", case, made[one.name].tumour if not one.real else case.tumour())
-        if request.whole else _near(one, case)
+        whole_stage("brain", case, made[one.name].tumour if not one.real else case.tumour(), channel)
+        if request.whole else _near(one, case, channel)
         for one, case in zip(chosen, cases, strict=True)
     ]  # fmt: skip
     order = np.random.default_rng(int(salt, 16)).permutation(len(chosen)).tolist()
@@ -140,11 +151,11 @@ def in_one_frame(stages: Sequence[Stage]) -> list[Stage]:
     return framed
 
 
-def _near(one: Example, case: OpenCase) -> Stage:
+def _near(one: Example, case: OpenCase, channel: int) -> Stage:
     """Return what is near a tumour, and nothing else."""
-    seen = one.image[0][one.organ]
-    low, high = np.quantile(seen, LOOK)
-    grey = np.where(one.organ, ((one.image[0] - low) / max(high - low, 1e-6)).clip(0, 1), 0)
+    image = one.image[channel]
+    low, high = np.quantile(image[one.organ], LOOK)
+    grey = np.where(one.organ, ((image - low) / max(high - low, 1e-6)).clip(0, 1), 0)
     slices = np.stack([case.grid.upright(grey[plane]) for plane in planes_of(one.tumour)])
     _, tall, wide = one.spacing
     shape = (slices.shape[1] * tall, slices.shape[2] * wide)

@@ -53,6 +53,7 @@ class Gallery:
     measured: MeasuredSet
     with_real: bool  # a real case of similar volume beside each
     others: Sequence[MeasuredSet] = field(default_factory=tuple)  # sets on the same recipe
+    channel: int = 0  # that is shown
 
     def cases(self, number: int) -> Iterator[ShownCase]:
         """Yield the first so many accepted cases."""
@@ -70,10 +71,10 @@ class Gallery:
         tumour, spacing = made.tumour(), made.grid.spacing
         volume = float((tumour > 0).sum() * np.prod(spacing) / 1000)
         planes = planes_of(tumour)
-        view = _View.of(made, made.organ() | (tumour > 0), planes)
+        view = _View.of(made, made.organ() | (tumour > 0), planes, self.channel)
         stages, lacking = self._before(line, view)
         name = f"made by {self.measured.config.method}"
-        stages.append(view.stage(name, made.image()[0], tumour))
+        stages.append(view.stage(name, made.image(), tumour))
         for other in self.others:
             stages += self._of_another(other, sidecar, view)
         if self.with_real:
@@ -89,7 +90,7 @@ class Gallery:
         host = hosts.cases[line.host].open()
         if host.image().shape[1:] != view.organ.shape:
             return [], "its host, which nnU-Net crops in another way"
-        stages = [view.stage("host", host.image()[0], host.tumour())]
+        stages = [view.stage("host", host.image(), host.tumour())]
         method = self._method
         if isinstance(method, str):
             return stages, method
@@ -98,11 +99,11 @@ class Gallery:
         except (UnusableLineError, KeyError):  # of donors that the cohort does not have, any more or by itself
             return stages, "how the host was prepared: its donor is not among the training cases"
         placed = site.tumour.numpy()
-        stages.append(view.stage("prepared host, and the map", site.image[0].numpy(), placed))
+        stages.append(view.stage("prepared host, and the map", site.image.numpy(), placed))
         coarse = method.fitted.get(STAGE1)
         if coarse is not None:
             (edited,) = coarse.edit([site], [np.random.default_rng(line.seed)])
-            stages.append(view.stage(f"coarse, by {STAGE1}", edited.image[0].numpy(), placed))
+            stages.append(view.stage(f"coarse, by {STAGE1}", edited.image.numpy(), placed))
         return stages, ""
 
     @cached_property
@@ -129,7 +130,7 @@ class Gallery:
                         f"Set {other.part.set_name} was made for other plans than this one, so that slices do not lie "
                         "upon one another; compare sets of one configuration."
                     )
-                return [view.stage(f"{other.part.set_name}, {other.config.method}", made.image()[0], made.tumour())]
+                return [view.stage(f"{other.part.set_name}, {other.config.method}", made.image(), made.tumour())]
         return []
 
     def _alike(self, volume: float) -> Stage:
@@ -137,8 +138,8 @@ class Gallery:
         name = min(self._volumes, key=lambda name: abs(np.log(self._volumes[name] / volume)))
         case = self.measured.cohort.training[name].open()
         tumour = case.tumour()
-        view = _View.of(case, case.organ() | (tumour > 0), planes_of(tumour))
-        return view.stage(f"real: {name}", case.image()[0], tumour)
+        view = _View.of(case, case.organ() | (tumour > 0), planes_of(tumour), self.channel)
+        return view.stage(f"real: {name}", case.image(), tumour)
 
     @cached_property
     def _volumes(self) -> dict[str, float]:
@@ -158,19 +159,20 @@ class _View:
     organ: np.ndarray  # (Z, Y, X) bool
     box: tuple[slice, ...]
     planes: np.ndarray
+    channel: int
     span: tuple[float, float]
 
     @classmethod
-    def of(cls, case: OpenCase, organ: np.ndarray, planes: np.ndarray) -> "_View":
-        values = case.image()[0][organ]
+    def of(cls, case: OpenCase, organ: np.ndarray, planes: np.ndarray, channel: int) -> "_View":
+        values = case.image()[channel][organ]
         low, high = np.quantile(values, (0.002, 0.998))
-        return cls(case, organ, box_around(organ, (0, 2, 2)), planes, (float(low) - 0.1, float(high)))
+        return cls(case, organ, box_around(organ, (0, 2, 2)), planes, channel, (float(low) - 0.1, float(high)))
 
     def stage(self, title: str, image: np.ndarray, tumour: np.ndarray) -> Stage:
-        """Return a stage; volumes have the case's shape."""
+        """Return a stage; the image (C, Z, Y, X) and the map have the case's shape."""
         _, rows, columns = self.box
         low, high = self.span
-        seen = np.where(self.organ, (image - low) / (high - low), 0).clip(0, 1)
+        seen = np.where(self.organ, (image[self.channel] - low) / (high - low), 0).clip(0, 1)
         upright = self.case.grid.upright
         slices, labels = (
             np.stack([upright(volume[plane][rows, columns]) for plane in self.planes]) for volume in (seen, tumour)
@@ -179,10 +181,10 @@ class _View:
         return Stage(title, slices, labels.astype(np.int16), (slices.shape[1] * tall, slices.shape[2] * wide))
 
 
-def whole_stage(title: str, case: OpenCase, tumour: np.ndarray) -> Stage:
+def whole_stage(title: str, case: OpenCase, tumour: np.ndarray, channel: int) -> Stage:
     """Return a case's brain, without labels."""
-    view = _View.of(case, case.organ() | (tumour > 0), planes_of(tumour))
-    return view.stage(title, case.image()[0], np.zeros_like(tumour))
+    view = _View.of(case, case.organ() | (tumour > 0), planes_of(tumour), channel)
+    return view.stage(title, case.image(), np.zeros_like(tumour))
 
 
 def planes_of(tumour: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.dataset.cases import channel_index, channel_names
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -37,6 +37,7 @@ class PageRequest:
     with_real: bool
     num_shown: int
     compare: tuple[str, ...]  # other sets
+    channel: str | None  # that is shown; None: the first
     num_processes: int
 
 
@@ -44,6 +45,7 @@ def write_pages(request: PageRequest) -> None:
     """Write a page for each part of a set."""
     check_compared(request.compare, request.set_name)
     dataset = Dataset.find(request.dataset)
+    channel_index(dataset, request.channel)
     for part in parts_of(dataset, request.set_name, request.folds):
         opened = [
             MeasuredSet.of(dataset, name, part.fold, request.num_processes, "cpu")
@@ -82,7 +84,8 @@ def _page(measured: MeasuredSet, others: Sequence[MeasuredSet], request: PageReq
         ),
     ]
     cases, left_out = _cases(measured, others, request)
-    told = f"The first {len(cases)} of {len(sidecars)}, in channel {channel_names(part.dataset)[0]}. {KEYS}"
+    channel = request.channel or channel_names(part.dataset)[0]
+    told = f"The first {len(cases)} of {len(sidecars)}, in channel {channel}. {KEYS}"
     body.append(html.section("Cases", *((html.paragraph(told), *cases) if cases else (html.paragraph(HIDDEN),))))
     counts = Rows(("how often", "reason"), [(str(number), reason) for reason, number in reasons])
     shown = Rows(lines.head, lines.rows[:LISTED])
@@ -101,7 +104,8 @@ def _cases(
     if not request.with_real and measured.config.healthy is None:
         return [], 0
     number = min(request.num_shown, len(measured.part.manifest().accepted))
-    gallery = Gallery(measured, request.with_real, others)
+    dataset = measured.part.dataset
+    gallery = Gallery(measured, request.with_real, others, channel_index(dataset, request.channel))
     found: list[str] = []
     for shown in tqdm(gallery.cases(number), f"Fold {measured.part.fold}", total=number, unit="case"):
         text = html.case(shown)

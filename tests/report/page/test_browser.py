@@ -21,7 +21,7 @@ PLACE = "return document.querySelector('.frame img').getBoundingClientRect().top
 @pytest.fixture
 def window(with_healthy: Workspace, tmp_path: Path) -> Iterator[tuple[browser.Browser, Path]]:
     part = make_set(with_healthy, "page", 3, method="syntumor", healthy="601")
-    write_pages(PageRequest("501", "page", (0,), True, 3, (), 1))
+    write_pages(PageRequest("501", "page", (0,), True, 3, (), None, 1))
     with browser.opened(tmp_path) as opened:
         yield opened, part.folder / "report.html"
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from nnunetv2_tf.commands import report
-from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.cases import channel_names, raw_cases
 from nnunetv2_tf.report.page.charts import strip_chart
 from nnunetv2_tf.report.page.encoding import image_strip, label_strip
 from nnunetv2_tf.report.page.facts import Marginal, measures_of
-from nnunetv2_tf.report.page.stages import SLICES, Stage
+from nnunetv2_tf.report.page.stages import SLICES, Stage, whole_stage
 from nnunetv2_tf.sets.store import SetPart
 from tests.synthesis.making import make_set
 from tests.workspace import Workspace
@@ -122,6 +122,27 @@ def test_places_are_of_the_world_whatever_way_arrays_lie():
         affine = np.eye(4)[[2, 1, 0, 3]] * [*signs, 1]  # voxels (Z, Y, X) to mm (x, y, z)
         case: Any = SimpleNamespace(organ=lambda: organ, grid=SimpleNamespace(spacing=(1.0, 1.0, 1.0), affine=affine))
         assert measures_of(case, turned) == pytest.approx([0.001, 0.95, 0.95, 0.95])
+
+
+def test_the_channel_asked_for_is_shown():
+    """The second channel is the first upside down."""
+    organ = np.ones((4, 6, 8), bool)
+    first = np.arange(organ.size, dtype=np.float32).reshape(organ.shape)
+    image = np.stack([first, -first])
+    grid = SimpleNamespace(spacing=(1.0, 1.0, 1.0), upright=lambda plane: plane)
+    case: Any = SimpleNamespace(image=lambda: image, organ=lambda: organ, grid=grid)
+    one, other = (whole_stage("brain", case, np.zeros(organ.shape, np.int16), channel).slices for channel in (0, 1))
+    assert np.ptp(one) > 0.9
+    np.testing.assert_allclose(one, 1 - other, atol=0.02)
+
+
+def test_a_channel_that_there_is_not_is_named(workspace: Workspace, monkeypatch, capsys):
+    make_set(workspace, "page", 2)
+    (name,) = channel_names(workspace.dataset)
+    assert f"in channel {name}." in written(monkeypatch, capsys, "-channel", name)
+    for more in ([], ["--reader_study", "4"]):
+        said = written(monkeypatch, capsys, "-channel", "t3", *more, expect=2)
+        assert f"{workspace.dataset.name} has no channel t3; it has {name}." in said
 
 
 def test_options_of_the_page_and_of_figures_do_not_mix(workspace: Workspace, monkeypatch, capsys):

@@ -66,10 +66,10 @@ def test_pairs_are_alike_in_volume_and_nobody_is_seen_twice():
     real = [one("a", True, 1.0, "a"), one("b", True, 10.0, "b"), one("c", True, 11.0, "c")]
     made = [one("x", False, 10.0, "host", "b"), one("y", False, 1.5, "host"), one("z", False, 300.0, "other")]
     for seed in range(8):
-        pairs = matched_pairs(real, made, StudyRequest("", "", None, 20, False, seed, 1))
+        pairs = matched_pairs(real, made, StudyRequest("", "", None, 20, False, None, seed, 1))
         names = {(first.name, second.name) for first, second in pairs}
         assert names in ({("c", "x")}, {("a", "y")})  # both are made in one host
-    assert matched_pairs(real, made[2:], StudyRequest("", "", None, 20, False, 0, 1)) == []
+    assert matched_pairs(real, made[2:], StudyRequest("", "", None, 20, False, None, 0, 1)) == []
 
 
 def test_whole_brains_of_patients_would_show_their_own_tumours(workspace: Workspace, monkeypatch, capsys):
