@@ -87,7 +87,14 @@ class Plan:
 def read_plans(dataset: Dataset, plans_name: str) -> dict[str, Any]:
     """Read a plans file of a dataset."""
     path = dataset.preprocessed / f"{plans_name}.json"
-    return read_json(path, f"run nnUNetv2_plan_and_preprocess for {dataset.name}, or name other plans with -p.")
+    plans = read_json(path, f"run nnUNetv2_plan_and_preprocess for {dataset.name}, or name other plans with -p.")
+    within = plans.get("plans_name")
+    if within != plans_name:
+        raise UserError(
+            f'{path} is called {within} within, by which nnU-Net names its results; write "plans_name": "{plans_name}" '
+            "there."
+        )
+    return plans
 
 
 def chosen_plans(dataset: Dataset, plans_name: str, configurations: Sequence[str] | None) -> list[Plan]:

@@ -73,6 +73,14 @@ def test_plans_that_do_not_exist_are_named(workspace: Workspace):
         Plan.read(workspace.dataset, TINY, "3d_lowres")
 
 
+def test_plans_under_another_name_than_their_own_are_refused(workspace: Workspace):
+    """nnU-Net would look for its results, and leave them, under the name within."""
+    copy = workspace.dataset.preprocessed / "nnUNetPlansMine.json"
+    shutil.copy(workspace.dataset.preprocessed / f"{TINY}.json", copy)
+    with pytest.raises(UserError, match=f'is called {TINY} within, .* write "plans_name": "nnUNetPlansMine" there'):
+        Plan.read(workspace.dataset, "nnUNetPlansMine", "3d_fullres")
+
+
 def changed(plan: Plan, **settings) -> Plan:
     plans = {**plan.plans, "configurations": {**plan.plans["configurations"]}}
     plans["configurations"]["3d_fullres"] = {**plans["configurations"]["3d_fullres"], **settings}
