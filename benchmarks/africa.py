@@ -72,15 +72,21 @@ def prepare_steering(root: Path) -> Dataset:
     enter(root)
     dataset = Dataset(STEERING)
     if not dataset.raw.exists():
-        cases = [path for path in sorted(_scans().iterdir()) if path.is_dir() and path.name not in FINAL]
-        names = sorted((case.name for case in cases), key=lambda name: (_group_of(name), name))
-        _convert(dataset, _linked(root / "steering", cases), "-groups", _groups_file(root, names))
+        folder = steering_folder(root)
+        names = sorted((case.name for case in folder.iterdir()), key=lambda name: (_group_of(name), name))
+        _convert(dataset, folder, "-groups", _groups_file(root, names))
         size = len(names) // STEERING_FOLDS
         parts = [names[fold * size : (fold + 1) * size] for fold in range(STEERING_FOLDS)]
         splits = [{"train": sorted(set(names) - set(part)), "val": sorted(part)} for part in parts]
         write_json(splits_file(dataset), splits)
     _plan_small(dataset)
     return dataset
+
+
+def steering_folder(root: Path) -> Path:
+    """Return a folder of links to the eighteen scans that steer."""
+    cases = [path for path in sorted(_scans().iterdir()) if path.is_dir() and path.name not in FINAL]
+    return _linked(root / "steering", cases)
 
 
 def prepare_hidden(root: Path, fold: int) -> tuple[Dataset, Dataset]:
