@@ -17,7 +17,7 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import splits_file
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.standin.plans import write_small_plans
+from nnunetv2_tf.working_space.network_plans import write_plans_with
 
 DATASET = "Dataset508_Africa8"
 ALL = "Dataset530_AfricaT1"
@@ -118,7 +118,7 @@ def prepare_hidden(root: Path, fold: int) -> tuple[Dataset, Dataset]:
 def _plan_small(dataset: Dataset) -> None:
     if _incomplete(dataset, ALL_PLANS):
         _plan(dataset, "--no_pp", *_coarse(2.5, ALL_PLANS))
-        write_small_plans(dataset, ALL_PLANS, ALL_PLANS, ALL_PATCH, ALL_FEATURES)
+        write_plans_with(dataset, ALL_PLANS, ALL_PLANS, ALL_PATCH, ALL_FEATURES)
         options = ["-plans_name", ALL_PLANS, "-c", "3d_fullres", "-np", "2"]
         run("nnUNetv2_preprocess", "-d", dataset.number, *options, nnUNet_def_n_proc="2")
 

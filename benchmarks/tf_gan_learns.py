@@ -42,11 +42,11 @@ from nnunetv2_tf.networks.tiling import borders, tile_starts
 from nnunetv2_tf.quality.boundary import seam_ratio
 from nnunetv2_tf.quality.realism import kernel_distance, tumour_features
 from nnunetv2_tf.standin.brains import Brains, healthy
-from nnunetv2_tf.standin.plans import write_small_plans
 from nnunetv2_tf.standin.scanner import CLINICAL
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED
+from nnunetv2_tf.working_space.network_plans import write_plans_with
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case, training_cases
 
@@ -98,7 +98,7 @@ def prepared(root: Path) -> Setting:
         healthy(shape=SHAPE, scanner=CLINICAL).write_dataset(HEALTHY.raw, PEOPLE, seed=1)
     if not (REAL.preprocessed / f"{PLANS}.json").exists():
         run("nnUNetv2_plan_and_preprocess", "-d", "541", "-c", "3d_fullres", "-np", "2", "-npfp", "2", "--clean")
-        write_small_plans(REAL, "nnUNetPlans", PLANS, PATCH, FEATURES)
+        write_plans_with(REAL, "nnUNetPlans", PLANS, PATCH, FEATURES)
     run("nnUNetv2_tf_preprocess_healthy", "-d", "541", "-healthy", "641", "-p", PLANS, "-c", "3d_fullres", "-np", "2")
     for trainer in (TRAINED, UNSEEN):
         if not baseline(trainer).path.exists():

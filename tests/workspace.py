@@ -15,7 +15,7 @@ import torch
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as TINY
-from nnunetv2_tf.standin.plans import write_small_plans
+from nnunetv2_tf.working_space.network_plans import write_plans_with
 from nnunetv2_tf.working_space.preprocess import Plan
 
 BIN = Path(sys.executable).parent
@@ -96,7 +96,7 @@ def write_test_plans(
     dataset: Dataset, source: str = "nnUNetPlans", name: str = TINY, patch: tuple[int, int, int] = (16, 16, 16)
 ) -> None:
     """Writes plans of so small a network that an epoch of nnU-Net's takes four seconds."""
-    write_small_plans(dataset, source, name, patch, features=(4, 8, 8), convolutions=1)
+    write_plans_with(dataset, source, name, patch, features=(4, 8, 8), convolutions=1)
 
 
 def log_of(folder: Path) -> str:

@@ -1,10 +1,7 @@
 """Plans for networks small enough for a CPU. In: a dataset's plans. Out: plans that share their preprocessed data."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.working_space.network_plans import write_plans_with
 
 NAME = "nnUNetPlansTiny"
 
@@ -13,42 +10,4 @@ def write_tiny_plans(
     dataset: Dataset, source: str = "nnUNetPlans", name: str = NAME, patch: int = 24, width: int = 8
 ) -> None:
     """Write <name>.json beside the plans it shrinks; with these an epoch takes seconds."""
-    write_small_plans(dataset, source, name, (patch,) * 3, (width, 2 * width, 4 * width), convolutions=1)
-
-
-def write_small_plans(
-    dataset: Dataset, source: str, name: str, patch: Sequence[int], features: Sequence[int], convolutions: int = 2
-) -> None:
-    """Write <name>.json, for all configurations of `source` that have a network of their own.
-
-    Args:
-        dataset: planned by nnU-Net already
-        source: the plans to shrink; `name` may be the same
-        name: of the new plans
-        patch: (Z, Y, X) voxels; 2d configurations take the last two
-        features: number in each stage; every stage after the first halves the resolution
-        convolutions: number in each stage
-    """
-    plans = read_json(dataset.preprocessed / f"{source}.json", f"plan {dataset.name} first.")
-    plans["plans_name"] = name
-    for settings in plans["configurations"].values():
-        if "architecture" in settings:
-            _shrink(settings, list(patch), list(features), convolutions)
-    write_json(dataset.preprocessed / f"{name}.json", plans)
-
-
-def _shrink(settings: dict[str, Any], patch: list[int], features: list[int], convolutions: int) -> None:
-    dimensions = len(settings["patch_size"])
-    settings["patch_size"] = patch[-dimensions:]
-    settings["batch_size"] = 2
-    architecture = settings["architecture"]["arch_kwargs"]
-    stages = len(features)
-    blocks = "n_blocks_per_stage" if "n_blocks_per_stage" in architecture else "n_conv_per_stage"
-    architecture |= {
-        "n_stages": stages,
-        "features_per_stage": features,
-        "kernel_sizes": [[3] * dimensions] * stages,
-        "strides": [[1] * dimensions] + [[2] * dimensions] * (stages - 1),
-        blocks: [convolutions] * stages,
-        "n_conv_per_stage_decoder": [convolutions] * (stages - 1),
-    }
+    write_plans_with(dataset, source, name, (patch,) * 3, (width, 2 * width, 4 * width), convolutions=1)
