@@ -7,7 +7,7 @@ synthetic cases; arms that differ only in how many of them they use share one se
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.few_labels import FoldUse, drawn_folds
@@ -76,10 +76,15 @@ class Matrix:
                 raise ValueError(f"the set of arm {arm.name} would be called like another arm's; name one with set")
 
     @property
+    def given(self) -> dict[str, Any]:
+        """The settings that differ from the defaults."""
+        given = {key: value for key, value in to_json(self).items() if value != DEFAULTS.get(key, ...)}
+        return {**given, "arms": [arm.given for arm in self.arms]}
+
+    @property
     def hash(self) -> str:
         """The digest of the settings, without defaults: settings that later versions add do not change it."""
-        given = {key: value for key, value in to_json(self).items() if value != DEFAULTS.get(key, ...)}
-        return digest({**given, "arms": [arm.given for arm in self.arms]})
+        return digest(self.given)
 
     def preprocess_command(self, dataset: Dataset, healthy: str) -> list[str]:
         """Return the command that preprocesses a dataset of healthy scans by a labelled one's plans."""

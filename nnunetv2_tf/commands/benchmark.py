@@ -34,6 +34,8 @@ examples:
   nnUNetv2_tf_benchmark plan MATRIX.json
       what is to be done, its commands, its hours on this machine, and the smallest difference
       this can find
+  nnUNetv2_tf_benchmark plan table1.json --paper 1 -d 501 -healthy 601
+      the same for table 1 of the paper, which is written to table1.json first
   nnUNetv2_tf_benchmark run MATRIX.json -np 2 -gpus 0 1
       does it, a job on each of two GPUs; run it again to continue, also after something failed
   nnUNetv2_tf_benchmark run MATRIX.json -scores benchmark.csv
@@ -47,8 +49,9 @@ examples:
   nnUNetv2_tf_benchmark verify MATRIX.json
       equal epochs, own synthetic cases, clean validation, committed code
 """
+PAPER = {"d", "healthy", "preset", "p", "epochs", "num_seeds"}  # with plan --paper
 TAKES = {
-    "plan": {"device", "sd", "scores"},
+    "plan": {"device", "sd", "scores", "paper"} | PAPER,
     "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id", "scores"},
     "collect": {"o", "np", "scores"},
     "verify": set(),
@@ -88,6 +91,17 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="train although the checkout of nnunetv2_tf has uncommitted changes",
     )
+    paper = parser.add_argument_group("the paper's tables", "plan writes MATRIX.json first")
+    paper.add_argument("--paper", type=int, choices=[1, 2, 3], help="methods, number of cases, with and without TF-GAN")
+    paper.add_argument("-d", metavar="DATASET", help="labelled scans; fold 0 trains and validates")
+    paper.add_argument("-healthy", metavar="HEALTHY", help="healthy scans")
+    paper.add_argument("-preset", default="paper", help="of all methods (default: paper)")
+    paper.add_argument(
+        "-p", default="nnUNetPlans_paper", metavar="PLANS",
+        help="plans (default: nnUNetPlans_paper, 128 voxels each way and six stages, made where missing)",
+    )  # fmt: skip
+    paper.add_argument("-epochs", type=positive, default=100, metavar="N", help="of each training (default: 100)")
+    paper.add_argument("-num_seeds", type=positive, default=3, metavar="N", help="trainings of each arm (default: 3)")
     return parser
 
 
@@ -95,12 +109,16 @@ def _run(arguments: argparse.Namespace) -> int | None:
     given = {name for name, value in vars(arguments).items() if value != _parser().get_default(name)}
     strangers = sorted(given - {"action", "matrix", *TAKES[arguments.action]})
     if strangers:
-        option = ("--" if strangers[0] == "allow_changes" else "-") + strangers[0]
+        option = ("--" if strangers[0] in ("allow_changes", "paper") else "-") + strangers[0]
         raise UserError(f"{option} does not belong to {arguments.action}; nnUNetv2_tf_benchmark -h shows examples.")
     if arguments.sd is not None and not arguments.sd > 0:
         raise UserError(f"-sd is a positive number, not {arguments.sd}.")
     if arguments.gpus and arguments.device != "cuda":
         raise UserError("-gpus goes with -device cuda.")
+    if arguments.paper is not None:
+        _write_table(arguments)
+    elif given & PAPER:
+        raise UserError(f"-{min(given & PAPER)} goes with --paper 1, 2 or 3, which writes MATRIX.json.")
     from nnunetv2_tf.benchmark import steps
     from nnunetv2_tf.io.parallel import Share
 
@@ -117,6 +135,23 @@ def _run(arguments: argparse.Namespace) -> int | None:
             scores=arguments.scores,
         )
     )
+
+
+def _write_table(arguments: argparse.Namespace) -> None:
+    from nnunetv2_tf.benchmark.paper_matrix import PaperTable, write_table
+
+    if arguments.d is None or arguments.healthy is None:
+        raise UserError("--paper wants -d DATASET, the labelled scans, and -healthy HEALTHY.")
+    table = PaperTable(
+        number=arguments.paper,
+        dataset=arguments.d,
+        healthy=arguments.healthy,
+        preset=arguments.preset,
+        plans=arguments.p,
+        epochs=arguments.epochs,
+        seeds=arguments.num_seeds,
+    )
+    write_table(table, arguments.matrix)
 
 
 if __name__ == "__main__":

@@ -45,10 +45,13 @@ def in_steps(selected: SelectedMethod, steps: int) -> SelectedMethod:
 
 def needed_by(selected: SelectedMethod) -> list[SelectedMethod]:
     """Return the methods that are fitted before one: by the same preset, or the default where they have none of it."""
-    usual = [find_method(name) for name in selected.method_class.needs]
-    return [
-        find_method(method.name, selected.preset) if selected.preset in method.presets else method for method in usual
-    ]
+    return [by_preset_or_default(name, selected.preset) for name in selected.method_class.needs]
+
+
+def by_preset_or_default(name: str, preset: str) -> SelectedMethod:
+    """Look a method up by a preset, or by the default where it has none of that name."""
+    usual = find_method(name)
+    return find_method(name, preset) if preset in usual.presets else usual
 
 
 def method_names() -> list[str]:
