@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.checks import checked_matrix, claim_folder
+from nnunetv2_tf.benchmark.disk import room_needed
 from nnunetv2_tf.benchmark.hours import Clock, times_file
 from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.jobs import last_job, needs_of, with_needs
@@ -92,7 +93,7 @@ def plan(request: BenchmarkRequest) -> None:
         print(f"\n{job.state:8} {job.key}{_in_hours(clock.hours(job))}")
         for command in job.commands(request.device):
             print("  " + " ".join(command))
-    print(f"\n{clock.total}")
+    print(f"\n{clock.total}\n{room_needed([training for training in work.trainings if work.is_open(training)])}")
 
 
 def _in_hours(hours: float | None) -> str:

@@ -1,0 +1,49 @@
+"""How much room a benchmark will take, against files that are there."""
+
+import re
+
+import pytest
+import torch
+
+from nnunetv2_tf.baseline.checkpoint import built
+from nnunetv2_tf.benchmark.disk import room_needed
+from nnunetv2_tf.dataset.cases import raw_cases
+from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
+from tests.synthesis.making import make_set
+from tests.workspace import Workspace
+
+
+def said(trainings) -> tuple[float, int, int]:
+    """Gigabytes, cases and trainings of the sentence."""
+    found = re.match(
+        r"On disk about (\S+) GB more, for (\d+) cases and (\d+) trainings; \S+ GB are free", room_needed(trainings)
+    )
+    assert found is not None
+    return float(found[1]), int(found[2]), int(found[3])
+
+
+def test_cases_are_as_large_as_real_ones_and_trainings_as_their_checkpoints(workspace: Workspace):
+    plain, carvemix = matrix(NNUNET, CARVEMIX).trainings()
+    plan = workspace.plan()
+    network = built({"plans": plan.plans, "configuration": plan.configuration, "dataset_json": plan.dataset_json})
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.99)
+    sum(one.sum() for one in network.parameters()).backward()
+    optimiser.step()
+    state = [one["momentum_buffer"] for one in optimiser.state_dict()["state"].values()]
+    checkpoint = sum(one.numel() * one.element_size() for one in (*network.parameters(), *state))
+    alone, cases, number = said([plain])
+    assert (cases, number) == (0, 1)
+    assert alone * 1e9 == pytest.approx(2 * checkpoint, rel=0.01)
+    both, cases, number = said([plain, carvemix])
+    assert (cases, number) == (CARVEMIX.num_cases, 2)
+    files = [path for case in raw_cases(workspace.dataset).values() for path in (*case.images, case.label)]
+    files += (workspace.dataset.preprocessed / plan.data_identifier).iterdir()
+    case = sum(path.stat().st_size for path in files) / len(raw_cases(workspace.dataset))
+    assert (both - 2 * alone) * 1e9 == pytest.approx(CARVEMIX.num_cases * case, rel=0.02)
+
+
+def test_what_is_there_is_not_counted(workspace: Workspace):
+    _, carvemix = matrix(NNUNET, CARVEMIX).trainings()
+    make_set(workspace, carvemix.set_name, CARVEMIX.num_cases, seed=0)
+    assert said([carvemix])[1] == 0
+    assert room_needed([]) == "Nothing more will be written."
