@@ -1,11 +1,14 @@
 """Plots of a benchmark. In: findings and scores. Out: forest plots of differences, scatter plots of cases, curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.comparisons import MEAN, Finding, Scores
+from nnunetv2_tf.benchmark.statistics import Interval
 from nnunetv2_tf.io.panels import written_figure
 
 
@@ -43,6 +46,51 @@ def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
             axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 
+def dose_plot(
+    scores: Scores, findings: Sequence[Finding], baseline: str, doses: Sequence[Mapping[int, Arm]], path: Path
+) -> None:
+    """Plot mean Dice over the number of synthetic cases, a dot for each seed, and differences with their intervals.
+
+    Args:
+        scores: Dice
+        findings: of all arms
+        baseline: the arm that has none
+        doses: arms that differ only in how many they have, by that number
+        path: of the picture
+    """
+    compared = {one.arm: one for one in findings if (one.metric, one.outcome) == ("Dice", MEAN)}
+    with written_figure(path, (1, 2), (10.0, 4.4)) as ((means, differences),):
+        differences.axhline(0, color="0.6", linewidth=1)
+        for index, arms in enumerate(doses):
+            (method,) = {str(arm.method) for arm in arms.values()}
+            style = {"color": f"C{index}", "marker": "os^Dv"[index % 5], "label": method}
+            names = {0: baseline} | {number: arm.name for number, arm in arms.items()}
+            seeds = {number: scores.of(name, MEAN).mean(axis=1) for number, name in names.items()}
+            means.plot(list(seeds), [of_number.mean() for of_number in seeds.values()], **style)
+            for number, of_number in seeds.items():
+                means.plot([number] * len(of_number), of_number, ".", color=style["color"], alpha=0.5)
+            there = [
+                (number, compared[name].comparison.difference) for number, name in names.items() if name in compared
+            ]
+            _intervals(differences, there, style)
+        numbers = sorted({0}.union(*doses))
+        means.set(xlabel="synthetic cases", ylabel="mean Dice")
+        differences.set(xlabel="synthetic cases", ylabel="difference in Dice to the baseline, 95 % interval")
+        for axes in (means, differences):
+            axes.set_xticks(numbers)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(frameon=False, fontsize=8)
+
+
+def _intervals(axes: Any, there: Sequence[tuple[float, Interval]], style: Mapping[str, Any]) -> None:
+    """Plot estimates with their intervals at places on the x axis."""
+    if there:
+        estimates = [interval.estimate for _, interval in there]
+        below = [interval.estimate - interval.low for _, interval in there]
+        above = [interval.high - interval.estimate for _, interval in there]
+        axes.errorbar([place for place, _ in there], estimates, [below, above], capsize=3, **style)
+
+
 def curve_plot(points: Sequence[Scores], findings: Sequence[Finding], path: Path) -> None:
     """Plot mean Dice over the number of labelled cases, and each arm's difference to the baseline with its interval."""
     compared = [finding for finding in findings if (finding.metric, finding.outcome) == ("Dice", MEAN)]
@@ -52,17 +100,13 @@ def curve_plot(points: Sequence[Scores], findings: Sequence[Finding], path: Path
         width = 0.02 * max(int(scores.train_cases or 0) for scores in points)  # so that intervals stand side by side
         for index, arm in enumerate(arms):
             style = {"color": f"C{index}", "marker": "os^Dv"[index % 5], "label": arm}
-            there = [scores for scores in points if arm in scores.values]
-            curve = [scores.of(arm, MEAN).mean() for scores in there]
-            means.plot([scores.train_cases for scores in there], curve, **style)
+            with_arm = [scores for scores in points if arm in scores.values]
+            curve = [scores.of(arm, MEAN).mean() for scores in with_arm]
+            means.plot([scores.train_cases for scores in with_arm], curve, **style)
             of_arm = [finding for finding in compared if finding.arm == arm]
-            if of_arm:
-                at = [int(finding.train_cases or 0) + width * (index - len(arms) / 2) for finding in of_arm]
-                intervals = [finding.comparison.difference for finding in of_arm]
-                estimates = [interval.estimate for interval in intervals]
-                below = [interval.estimate - interval.low for interval in intervals]
-                above = [interval.high - interval.estimate for interval in intervals]
-                differences.errorbar(at, estimates, [below, above], capsize=3, **style)
+            beside = width * (index - len(arms) / 2)
+            there = [(int(one.train_cases or 0) + beside, one.comparison.difference) for one in of_arm]
+            _intervals(differences, there, style)
         means.set(xlabel="labelled cases", ylabel="mean Dice")
         differences.set(xlabel="labelled cases", ylabel="difference in Dice to the baseline, 95 % interval")
         for axes in (means, differences):

@@ -13,7 +13,7 @@ from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.jobs import last_job, needs_of, with_needs
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
 from nnunetv2_tf.benchmark.pausing import send_to_all
-from nnunetv2_tf.benchmark.plots import curve_plot, forest_plot, scatter_plot
+from nnunetv2_tf.benchmark.pictures import paint
 from nnunetv2_tf.benchmark.report import Report, detectable, make_reports
 from nnunetv2_tf.benchmark.running import JobOutcome, Runner
 from nnunetv2_tf.benchmark.score_table import kept_rows, matrix_rows, write_scores
@@ -172,7 +172,7 @@ def collect(request: BenchmarkRequest) -> None:
     reports = [report for of_dataset in of_datasets for report in of_dataset]
     lead = f"{len(finished)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
     codes = f"Trained by: {'; '.join(sorted({row.code for row in rows}))}. Scored by: {code_version()}."
-    pictures = [picture for of_dataset in of_datasets for picture in _pictures(of_dataset, matrix, folder)]
+    pictures = [picture for of_dataset in of_datasets for picture in paint(of_dataset, matrix, folder)]
     _write(folder, [lead, codes], reports, pictures)
     for report in reports:
         print("\n\n".join(table.markdown() for table in report.tables[:2]))
@@ -234,22 +234,6 @@ def _told(outcomes: Iterator[JobOutcome], total: int) -> Iterator[JobOutcome]:
             progress.write(f"{how:7}{outcome.job.key} after {outcome.seconds / 60:.1f} min")
             progress.update()
             yield outcome
-
-
-def _pictures(reports: Sequence[Report], matrix: Matrix, folder: Path) -> list[str]:
-    """Paint the pictures of a dataset; return their names, none without a comparison."""
-    names = []
-    for report in (report for report in reports if report.findings):
-        end = report.dice.title.replace(",", "").replace(" ", "_")
-        forest_plot(report.findings, folder / f"forest_{end}.png")
-        scatter_plot(report.dice, matrix.baseline, folder / f"scatter_{end}.png")
-        names += [f"forest_{end}.png", f"scatter_{end}.png"]
-    if len(matrix.train_cases) > 1 and names:
-        name = f"curve_{reports[0].dice.dataset}.png"
-        findings = [finding for report in reports for finding in report.findings]
-        curve_plot([report.dice for report in reports], findings, folder / name)
-        names.append(name)
-    return names
 
 
 def _write(folder: Path, lead: Sequence[str], reports: Sequence[Report], pictures: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from scipy import stats
 from nnunetv2_tf.benchmark import paper
 from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.few_labels import append_draws
-from nnunetv2_tf.benchmark.plots import curve_plot, forest_plot, scatter_plot
+from nnunetv2_tf.benchmark.pictures import doses_of
+from nnunetv2_tf.benchmark.plots import curve_plot, dose_plot, forest_plot, scatter_plot
 from nnunetv2_tf.benchmark.report import METRICS_2026, Report, detectable, make_reports
 from nnunetv2_tf.benchmark.statistics import detectable_difference
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
@@ -143,3 +144,16 @@ def test_a_learning_curve_is_a_report_per_number_of_cases_and_a_picture(workspac
     found = [finding for report in reports for finding in report.findings]
     curve_plot([report.dice for report in reports], found, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_arms_that_differ_in_their_number_of_cases_are_a_curve_of_doses(tmp_path):
+    arms = [replace(CARVEMIX, name=f"carvemix_{number}", num_cases=number) for number in (8, 4, 2)]
+    other = Arm("cutmix", "cutmix", num_cases=4)
+    dose = matrix(NNUNET, *arms, other)
+    better = {arm.name: BASE + 0.01 * float(arm.num_cases or 0) for arm in arms}
+    (report,) = make_reports(rows({"nnunet": BASE, "cutmix": BASE, **better}), dose, DATASET)
+    (doses,) = doses_of(dose, report)
+    assert list(doses) == [2, 4, 8]
+    dose_plot(report.dice, report.findings, "nnunet", [doses], tmp_path / "dose.png")
+    assert (tmp_path / "dose.png").read_bytes().startswith(b"\x89PNG")
+    assert doses_of(matrix(NNUNET, arms[0], other), report) == []
