@@ -23,8 +23,8 @@ examples:
   nnUNetv2_tf_convert_brats -i BraTS2021 BraTS-Africa -d 502 -name Merged
       two releases with different numbers in one dataset, all four modalities
   nnUNetv2_tf_convert_brats -i BraTS2023-GLI -source 2023-gli -d 503 -name Paper -modalities t1n \\
-      -num_train 100 -num_val 200
-      one fold with 100 cases to train and 200 to validate, as in the paper
+      -num_train 100 -num_val 200 --only_drawn
+      one fold with 100 cases to train and 200 to validate, as in the paper, and no others
   nnUNetv2_tf_convert_brats -i BraTS2023-Validation -source 2023-gli -d 602 -name More -modalities t1n --unlabelled
       scans without labels, for methods that learn from such, too
   nnUNetv2_tf_convert_brats --back -i PREDICTIONS -o FOR_UPLOAD -source brats2021
@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-num_val", type=int, metavar="N", help="with -num_train: and so many validation cases")
     parser.add_argument("-split_seed", type=int, default=0, metavar="K", help="draws another such fold (default: 0)")
     parser.add_argument(
+        "--only_drawn", action="store_true", help="with -num_train: leave the cases out that are on neither side"
+    )
+    parser.add_argument(
         "-n4", action="store_true", help="correct the bias field, in copies; the healthy scans must be treated alike"
     )
     parser.add_argument(
@@ -86,6 +89,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError("-num_train and -num_val go together; give both, or none for five folds.")
     if arguments.unlabelled and (arguments.num_train is not None or arguments.labels != "classes"):
         raise UserError("Unlabelled scans have neither labels nor folds; leave -labels, -num_train and -num_val out.")
+    if arguments.only_drawn and arguments.num_train is None:
+        raise UserError("--only_drawn goes with -num_train and -num_val, which draw.")
     if arguments.back and (len(arguments.i) > 1 or len(arguments.source) > 1):
         raise UserError("--back takes one folder and one source; run it once for each.")
     if arguments.back:
@@ -124,6 +129,7 @@ def _convert(arguments: argparse.Namespace) -> None:
             how="copy" if arguments.copy else "symlink" if arguments.symlink else "reference",
             groups_file=arguments.groups,
             one_fold=None if arguments.num_train is None else split,
+            only_drawn=arguments.only_drawn,
             n4=arguments.n4,
             unlabelled=arguments.unlabelled,
             num_processes=arguments.np,

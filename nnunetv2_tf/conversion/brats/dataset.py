@@ -5,8 +5,8 @@ is checked before the dataset appears, and it appears whole or not at all.
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class ConvertBratsRequest:
     how: LinkMode = "reference"
     groups_file: Path | None = None
     one_fold: tuple[int, int, int] | None = None  # cases to train, cases to validate, seed
+    only_drawn: bool = False  # leave the cases out that are in neither
     n4: bool = False
     unlabelled: bool = False  # images only: the label is the brain, and the dataset says that there may be tumour
     num_processes: int = 1
@@ -86,19 +87,34 @@ def convert(dataset: Dataset, request: ConvertBratsRequest) -> tuple[list[Conver
         converted = _converted(cases, request, raw)
         hashes = {case.case: case.voxels_sha256 for case in converted}
         groups = group_cases({case.identifier: case.patient for case in cases}, given, hashes)
-        converted = [Converted(**{**vars(case), "group": groups[case.case]}) for case in converted]
+        converted = [replace(case, group=groups[case.case]) for case in converted]
+        split = None if request.one_fold is None else one_fold(Groups(groups), list(groups), *request.one_fold)
+        if split is not None and request.only_drawn:
+            drawn = {*split["train"], *split["val"]}
+            groups = {case: group for case, group in groups.items() if case in drawn}
+            converted = _only(drawn, converted, raw)
         write_json(raw / "dataset.json", description(dataset, request, converted))
         write_json(raw / "groups.json", groups)
         write_json(raw / "conversion_report.json", [to_json(case) for case in converted])
         used = [path for case in cases for path in (case.label, *case.images) if path is not None]
         passed = [path for folder in request.folders for path in passed_over(folder, used)]
         write_json(raw / PASSED_OVER, [str(folder) for folder in passed])
-        if request.one_fold is not None:
-            write_json(splits_file(dataset), [one_fold(Groups(groups), list(groups), *request.one_fold)])
+        if split is not None:
+            write_json(splits_file(dataset), [split])
         elif len(set(groups.values())) >= 5 and not request.unlabelled:
             ensure_splits(dataset, sorted(groups), Groups(groups))
         os.replace(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
     return converted, passed
+
+
+def _only(drawn: Collection[str], converted: Sequence[Converted], raw: Path) -> list[Converted]:
+    """Return the cases that were drawn; delete what was written of others."""
+    for case in converted:
+        if case.case not in drawn:
+            for name in (case.label, *case.images):
+                if not Path(name).is_absolute():
+                    (raw / name).unlink(missing_ok=True)
+    return [case for case in converted if case.case in drawn]
 
 
 def description(dataset: Dataset, request: ConvertBratsRequest, converted: Sequence[Converted]) -> dict[str, Any]:

@@ -98,6 +98,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no groups file": (lambda f: None, ["-groups", "g.csv"], "g.csv cannot be read; give a CSV file"),
     "more than there are": (lambda f: None, ["-num_train", "2", "-num_val", "1"], "are more than the 2 cases"),
     "half a split": (lambda f: None, ["-num_train", "1"], "-num_train and -num_val go together"),
+    "only what nobody draws": (lambda f: None, ["--only_drawn"], "--only_drawn goes with -num_train and -num_val"),
     "no such number": (lambda f: None, ["-d", "1000"], "A dataset's number goes from 1 to 999; 1000 does not"),
     "name with a slash": (lambda f: None, ["-name", "a/b"], "A dataset cannot be called 'a/b'"),
 }  # fmt: skip

@@ -13,8 +13,9 @@ import SimpleITK as sitk
 from nnunetv2_tf.conversion.brats.convert import convert_back, convert_brats
 from nnunetv2_tf.conversion.brats.dataset import ConvertBratsRequest
 from nnunetv2_tf.conversion.brats.labels import MODALITIES, SOURCES
+from nnunetv2_tf.conversion.brats.link_files import LinkMode
 from nnunetv2_tf.conversion.brats.relabel_predictions import RelabelRequest
-from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.standin.brains import Brains
@@ -204,12 +205,16 @@ class TestPatients:
         groups = read_json(dataset.raw / "groups.json", "")
         assert groups["BraTS-SSA-00099-000"] == groups["BraTS2021_00000"] != groups["BraTS2021_01666"]
 
-    def test_the_papers_split(self, nnunet: Path):
+    def four_patients(self, folder: Path) -> Path:
+        """Each with two scans."""
         for index in range(4):
-            write_release(nnunet / "all" / str(index), "2023-gli", seed=index)
+            write_release(folder / str(index), "2023-gli", seed=index)
             for name in NAMES["2023-gli"]:
-                self.rename(nnunet / "all" / str(index) / name, name.replace("00000", f"{index:05d}"))
-        folder = nnunet / "all"
+                self.rename(folder / str(index) / name, name.replace("00000", f"{index:05d}"))
+        return folder
+
+    def test_the_papers_split(self, nnunet: Path):
+        folder = self.four_patients(nnunet / "all")
         dataset = convert([folder], sources=("2023-gli",), one_fold=(4, 2, 0))
         (split,) = read_json(dataset.preprocessed / "splits_final.json", "")
         groups = read_json(dataset.raw / "groups.json", "")
@@ -219,6 +224,20 @@ class TestPatients:
         assert read_json(again.preprocessed / "splits_final.json", "") == [split]
         other = convert([folder], 503, sources=("2023-gli",), one_fold=(4, 2, 5))
         assert read_json(other.preprocessed / "splits_final.json", "") != [split]
+
+    @pytest.mark.parametrize("how", ["reference", "copy"])
+    def test_what_was_not_drawn_may_be_left_out(self, nnunet: Path, how: LinkMode):
+        folder = self.four_patients(nnunet / "all")
+        asked = {"sources": ("2023-gli",), "one_fold": (4, 2, 0)}
+        (split,) = read_json(convert([folder], **asked).preprocessed / "splits_final.json", "")
+        fewer = convert([folder], 502, **asked, only_drawn=True, how=how)
+        assert read_json(fewer.preprocessed / "splits_final.json", "") == [split]
+        drawn = sorted([*split["train"], *split["val"]])
+        assert sorted(raw_cases(fewer)) == sorted(read_json(fewer.raw / "groups.json", "")) == drawn
+        assert dataset_json(fewer)["numTraining"] == 6
+        images = sorted(path.name[: -len("_0000.nii.gz")] for path in (fewer.raw / "imagesTr").glob("*_0000.nii.gz"))
+        assert images == ([] if how == "reference" else drawn)
+        assert len(list(folder.rglob("*-seg.nii.gz"))) == 8  # the source's files are all there
 
     @staticmethod
     def rename(case: Path, name: str) -> None:
