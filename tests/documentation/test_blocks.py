@@ -32,6 +32,7 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("guide/sets", "Bring your own cases"): "test_sets_and_benchmark",
     ("guide/sets", "Use it"): "test_sets_and_benchmark",
     ("guide/benchmark", "Does it help? The benchmark"): "test_sets_and_benchmark",
+    ("guide/benchmark", "The paper's tables"): "test_paper",
     ("guide/gpus_and_clusters", "Slurm"): "test_sets_and_benchmark",
     ("guide/gpus_and_clusters", "Neither"): "test_without_gpu",
 }

@@ -11,10 +11,11 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.standin.brains import Brains
 from tests.conftest import enter
 from tests.conversion.people import research
-from tests.documentation.blocks import ADULTS, new_workspace
+from tests.documentation.blocks import ADULTS, commands, new_workspace
 from tests.environments import REPOSITORY
 from tests.workspace import BIN, Workspace, write_test_plans
 
+LOOK, DO, ONE = commands("guide/benchmark", "The paper's tables")
 PAPERS = "nnUNetPlans_paper"
 SMALL = {
     "NUM_TRAIN": "4", "NUM_VAL": "2", "PRESET": "brief", "EPOCHS": "1", "NUM_SEEDS": "1", "DEVICE": "cpu", "NP": "1",
@@ -34,18 +35,18 @@ def write_people(root: Path) -> None:
         cohort.write(image[0], path)
 
 
-def paper(workspace: Workspace, *words: str, expect: int = 0, **extra: str) -> str:
-    """What scripts/paper.sh says."""
-    folders = [workspace.root / name for name in ("BraTS2023-GLI", "IXI", "PPMI")]
-    command = ["/bin/bash", REPOSITORY / "scripts" / "paper.sh", *folders, *words]
-    return workspace.run(*command, expect=expect, **{**SMALL, **extra}).stdout
+def typed(workspace: Workspace, line: str, **extra: str) -> str:
+    """What a command of the guide says."""
+    words = [str(REPOSITORY / word) if word.startswith("scripts/") else word for word in line.split()]
+    program = "/bin/bash" if words[0] == "bash" else words[0]
+    return workspace.run(program, *words[1:], **{**SMALL, **extra}).stdout
 
 
 @pytest.mark.exhaustive
 def test_from_raw_folders_to_the_tables(tmp_path: Path):
     workspace = new_workspace(tmp_path, Brains(**ADULTS, channel_names=MODALITIES))
     write_people(tmp_path)
-    said = paper(workspace, "plan")
+    said = typed(workspace, LOOK)
     assert "table1.json: table 1 of the paper on Dataset501_BraTS23T1, preset brief." in said
     assert "4 trainings of 1 epochs: 4 missing" in said
     assert "On disk about" in said
@@ -53,12 +54,13 @@ def test_from_raw_folders_to_the_tables(tmp_path: Path):
         enter(workspace, patch)
         assert len(raw_cases(workspace.dataset)) == 6
         write_test_plans(workspace.dataset, source=PAPERS, name=PAPERS)
-    said = paper(workspace, TABLES="1 2", nnUNet_n_proc_DA="0")
+    said = typed(workspace, DO, TABLES="1 2", nnUNet_n_proc_DA="0")
     assert said.count("All ") == 2  # verified
     folder = workspace.results.parent / "tf_benchmark"
     for table, pictures in ((1, ("forest", "scatter", "samples")), (2, ("forest", "scatter", "samples", "dose"))):
         for name in pictures:
             assert (folder / f"table{table}" / f"{name}_Dataset501_BraTS23T1.png").exists()
     assert "paper: ET" in (folder / "table1" / "tables.md").read_text(encoding="utf-8")
-    again = paper(workspace, TABLES="1 2", nnUNet_n_proc_DA="0")
+    again = typed(workspace, DO, TABLES="1 2", nnUNet_n_proc_DA="0")
     assert again.count("Nothing is left to do.") == 2
+    assert "table 1 of the paper on Dataset501_BraTS23T1, preset paper" in typed(workspace, ONE)
