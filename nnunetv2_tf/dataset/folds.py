@@ -18,6 +18,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 
 NNUNET_SEED = 12345  # that nnU-Net draws its splits with
+NNUNET_FOLDS = 5  # that it draws where there is no splits_final.json
 Patient = tuple[str, str]  # ("group", its name), or ("case", the name of a case that is in no group)
 
 
@@ -116,6 +117,18 @@ def fold_split(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> Spli
     return split
 
 
+def remark_on(fold: Fold, dataset: Dataset) -> str:
+    """Return a note where splits_final.json has no such fold, which may be a slip; nothing where it has it."""
+    path = splits_file(dataset)
+    number = len(read_json(path, "delete it and five folds are drawn.")) if path.exists() else NNUNET_FOLDS
+    if fold == "all" or int(fold) < number:
+        return ""
+    return (
+        f"Note: {path} has folds 0 to {number - 1}, and no {fold}: as nnU-Net does, four fifths of the "
+        "cases are drawn to train."
+    )
+
+
 def splits_file(dataset: Dataset) -> Path:
     """Return the path of splits_final.json, in which nnU-Net keeps a dataset's splits."""
     return dataset.preprocessed / "splits_final.json"
@@ -173,7 +186,7 @@ def _nnunet_folds(identifiers: Sequence[str]) -> list[dict[str, list[str]]]:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     _check_enough(len(identifiers), "cases")
-    splits = generate_crossval_split(list(identifiers), seed=NNUNET_SEED, n_splits=5)
+    splits = generate_crossval_split(list(identifiers), seed=NNUNET_SEED, n_splits=NNUNET_FOLDS)
     return [{side: [str(case) for case in cases] for side, cases in split.items()} for split in splits]
 
 
@@ -183,7 +196,7 @@ def _group_safe_folds(identifiers: Sequence[str], groups: Groups) -> list[dict[s
     _check_enough(len(members), "groups")
     order = np.random.default_rng(NNUNET_SEED).permutation(len(members))
     shuffled = [members[index] for index in order]
-    folds: list[list[str]] = [[] for _ in range(5)]
+    folds: list[list[str]] = [[] for _ in range(NNUNET_FOLDS)]
     for cases in sorted(shuffled, key=len, reverse=True):
         min(folds, key=len).extend(cases)
     everyone = sorted(identifiers)

@@ -1,12 +1,13 @@
 """What nnUNetv2_tf_fit and nnUNetv2_tf_synthesize do. In: a request. Out: fits, sets, and a sentence on the screen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import remark_on
 from nnunetv2_tf.io.arguments import KEPT_GB, Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.parallel import Share
@@ -102,10 +103,17 @@ def fit(request: FitRequest) -> None:
                 jobs.append(FitJob(hosts, method, baseline, device, team, unlabelled or None))
             for job in jobs if team.is_main else ():  # before hours are spent on any
                 job.check(request.overwrite)
+            if team.is_main:
+                _remark_on_folds(request.folds, jobs[0].hosts.cohort.dataset)
         for job in jobs:
             job.run(request.overwrite)
             if team.is_main:
                 print(f"Fold {job.hosts.cohort.fold}: {job.folder}")
+
+
+def _remark_on_folds(folds: Sequence[Fold], dataset: Dataset) -> None:
+    for remark in filter(None, (remark_on(fold, dataset) for fold in dict.fromkeys(folds))):
+        print(remark)
 
 
 def synthesize(request: SynthesizeRequest) -> None:
@@ -117,6 +125,7 @@ def synthesize(request: SynthesizeRequest) -> None:
     usable_device(request.device)
     given = None if request.recipe is None else tuple(read_recipe(request.recipe))
     builders = [_builder(request, fold, method, given) for fold in dict.fromkeys(request.folds)]
+    _remark_on_folds(request.folds, dataset)
     for builder in builders:  # what is wrong with one fold stops all before anything is written
         if request.recipe is not None:
             builder.hosts.check_lines(given or (), request.recipe)

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, Split, ensure_splits, fold_split, same_patient
+from nnunetv2_tf.dataset.folds import Groups, Split, ensure_splits, fold_split, remark_on, same_patient
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from tests.workspace import Workspace
@@ -116,3 +117,9 @@ def test_nnunets_folds_are_written_as_plain_texts(dataset):
 )
 def test_cases_of_two_datasets_may_be_of_one_patient(one, other, same):
     assert same_patient(one, other) is same_patient(other, one) is same
+
+
+def test_a_fold_that_the_file_lacks_is_remarked_on(workspace: Workspace):
+    ensure_splits(workspace.dataset, sorted(raw_cases(workspace.dataset)), Groups())
+    assert [remark_on(fold, workspace.dataset) for fold in (0, 4, "all")] == ["", "", ""]
+    assert "has folds 0 to 4, and no 7: as nnU-Net does" in remark_on(7, workspace.dataset)
