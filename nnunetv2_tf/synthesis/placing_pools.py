@@ -103,7 +103,8 @@ class PlacingHostPool(HostPool):
         observed: tuple[float, ...] = ()
         if self.sampling.mass_effect and constraints.mass_effect is None and cohort.knows_organ:
             observed = cohort.observed_strengths(self.num_processes)
-        return TumourSampler(self.bank, self.sampling, constraints, observed)
+        reach = constraints.reach(self.bank, self.sampling)
+        return TumourSampler(self.bank, self.sampling, constraints, observed, reach)
 
     @property
     @abstractmethod

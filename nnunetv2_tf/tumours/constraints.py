@@ -16,6 +16,14 @@ NARROWEST = 1.1  # the most over the least volume
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far donors are scaled."""
+
+    scale: Span
+    beyond: bool = False  # further down than usual
+
+
+@dataclass(frozen=True)
 class TumourConstraints:
     """What a user asks of every tumour; None for what the cohort's tumours are like."""
 
@@ -41,13 +49,13 @@ class TumourConstraints:
         for value, span in self.fractions.items():
             if not 0 <= span[0] <= span[1] <= 1:
                 raise UserError(f"-class_fraction {names[value]} takes shares between 0 and 1, the smaller first.")
-        fitting = self._fitting(bank)
+        fitting = self.fitting(bank)
         if not fitting:
             asked = ", ".join(f"{names[value]} {span[0]:g} to {span[1]:g}" for value, span in self.fractions.items())
             raise UserError(
                 f"No tumour of this fold has -class_fraction {asked}; they have {_spans(bank, self.fractions, names)}."
             )
-        scale = self.scale(bank, sampling)
+        scale = self.reach(bank, sampling).scale
         if self.volume_ml is not None and not any(self.reachable(lesion, scale) for lesion in fitting):
             volumes = [lesion.volume for lesion in fitting]
             raise UserError(
@@ -92,21 +100,21 @@ class TumourConstraints:
                 "-mass_effect asks for what this method or preset leaves out; take another, or leave it out."
             )
 
-    def asks_for_smaller(self, bank: Bank, sampling: SamplingConfig) -> bool:
-        """Tell whether volumes are asked for that no donor gets by the usual scales, because they are too small."""
-        least = min((lesion.volume for lesion in self._fitting(bank)), default=0.0) * sampling.scale[0] ** 3
-        return self.volume_ml is not None and self.volume_ml[0] < least
-
-    def scale(self, bank: Bank, sampling: SamplingConfig) -> Span:
+    def reach(self, bank: Bank, sampling: SamplingConfig) -> "Reach":
         """Return how far donors are scaled: as usual, or down to what half of them need for the least volume asked for.
 
-        Only downwards: a small tumour that is made large has not the detail of a large one.
+        The latter where smaller tumours are asked for than any donor becomes by the usual scales, and none of the
+        volumes asked for is a donor's. Only downwards: a small tumour made large has not the detail of a large one.
         """
         low, high = sampling.scale
-        if self.volume_ml is None or not self.asks_for_smaller(bank, sampling):
-            return low, high
-        usual = float(np.median([lesion.volume for lesion in self._fitting(bank)]))
-        return max((self.volume_ml[0] / usual) ** (1 / 3), SIZES[0] * (1 + sampling.uneven) ** 2), high
+        volumes = [lesion.volume for lesion in self.fitting(bank)]
+        if self.volume_ml is None or not volumes:
+            return Reach((low, high))
+        least, most = self.volume_ml
+        if least >= min(volumes) * low**3 or any(least <= volume <= most for volume in volumes):
+            return Reach((low, high))
+        lowest = (least / float(np.median(volumes))) ** (1 / 3)
+        return Reach((max(lowest, SIZES[0] * (1 + sampling.uneven) ** 2), high), beyond=True)
 
     def reachable(self, lesion: Lesion, scale: Span) -> bool:
         """Tell whether a donor, scaled as far as is allowed, can have the volume asked for."""
@@ -115,7 +123,7 @@ class TumourConstraints:
         low, high = (lesion.volume * factor**3 for factor in scale)
         return low <= self.volume_ml[1] and high >= self.volume_ml[0]
 
-    def _fitting(self, bank: Bank) -> list[Lesion]:
+    def fitting(self, bank: Bank) -> list[Lesion]:
         """Return the donors whose classes are in the proportions asked for."""
         return [lesion for lesion in bank.lesions if self.fractions_met(lesion.classes)]
 

@@ -4,13 +4,12 @@ All donors, and all volumes of the cohort, come equally often, or volumes are as
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from nnunetv2_tf.tumours.bank import Bank, Lesion
-from nnunetv2_tf.tumours.constraints import TumourConstraints
-from nnunetv2_tf.tumours.sampling_config import SamplingConfig, Span
+from nnunetv2_tf.tumours.constraints import Reach, TumourConstraints
+from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 
 BLUR_VOLUME = 0.15  # of log ml, standard deviation
 PAIR_SPLIT, TRIES = (0.5, 0.9), 20  # of the volume is the larger one's when two are combined; how often it is drawn
@@ -23,20 +22,16 @@ class DonorChoice:
     bank: Bank
     config: SamplingConfig
     constraints: TumourConstraints
-
-    @cached_property
-    def scale(self) -> Span:
-        """How far donors are scaled."""
-        return self.constraints.scale(self.bank, self.config)
+    reach: Reach
 
     def donors(self, rng: np.random.Generator) -> list[tuple[Lesion, float]]:
         """Draw one donor or two, each with its scale."""
-        lesions = [lesion for lesion in self.bank.lesions if self.constraints.fractions_met(lesion.classes)]
+        lesions = self.constraints.fitting(self.bank)
         asked = self.constraints.components
         fitting = [lesion for lesion in lesions if asked is None or asked[0] <= lesion.pieces <= asked[1]]
         pair = len(lesions) > 1 and (not fitting or (asked is None and rng.random() < self.config.combine))
         lesions = fitting or lesions
-        low, high = self.scale
+        low, high = self.reach.scale
         if not self.config.matched and self.constraints.volume_ml is None:
             drawn = rng.choice(len(lesions), size=2 if pair else 1, replace=False)
             return [(lesions[index], rng.uniform(low, high)) for index in drawn]
@@ -59,16 +54,16 @@ class DonorChoice:
         leaves both frequencies alone.
         """
         lesion, other = (lesions[rng.integers(len(lesions))] for _ in range(2))
-        reach = np.log(self.scale[1])
+        reach = np.log(self.reach.scale[1])
         step = np.log(other.volume / lesion.volume) / 3
         blur = rng.normal(0, BLUR_VOLUME) / 3
         scale = float(np.exp((step if abs(step) <= reach else 0.0) + blur))
-        return lesion, min(max(scale, self.scale[0]), self.scale[1])
+        return lesion, min(max(scale, self.reach.scale[0]), self.reach.scale[1])
 
     def _donor_of(self, volume: float, lesions: list[Lesion], rng: np.random.Generator) -> tuple[Lesion, float]:
         """Draw a donor that can have a volume, and the scale it needs; else the one that nearly can."""
         scales = np.array([(volume / lesion.volume) ** (1 / 3) for lesion in lesions])
-        fitting = np.flatnonzero((scales >= self.scale[0]) & (scales <= self.scale[1]))
+        fitting = np.flatnonzero((scales >= self.reach.scale[0]) & (scales <= self.reach.scale[1]))
         index = int(rng.choice(fitting)) if len(fitting) else int(np.argmin(np.abs(np.log(scales))))
         return lesions[index], float(scales[index])
 
@@ -78,9 +73,9 @@ class DonorChoice:
         if span is None:
             return float(lesions[rng.integers(len(lesions))].volume * np.exp(rng.normal(0, BLUR_VOLUME)))
         within = [lesion.volume for lesion in lesions if span[0] <= lesion.volume <= span[1]]
-        if not within or self.constraints.asks_for_smaller(self.bank, self.config):
-            low = max(span[0], min(lesion.volume for lesion in lesions) * self.scale[0] ** 3)
-            high = min(span[1], max(lesion.volume for lesion in lesions) * self.scale[1] ** 3)
+        if not within:
+            low = max(span[0], min(lesion.volume for lesion in lesions) * self.reach.scale[0] ** 3)
+            high = min(span[1], max(lesion.volume for lesion in lesions) * self.reach.scale[1] ** 3)
             return float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
         drawn = within[rng.integers(len(within))] * np.exp(rng.normal(0, BLUR_VOLUME))
         return float(min(max(drawn, span[0]), span[1]))

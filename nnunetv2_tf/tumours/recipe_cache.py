@@ -68,8 +68,8 @@ class RecipeCache:
         drawn_from = [MAKING, sampler.bank.digest, config, to_json(sampler.constraints), dict(self.stamps)]
         if sampler.config.mass_effect:
             drawn_from += [sampler.observed, SPREAD, USUAL_MASS_EFFECT]
-        if sampler.constraints.asks_for_smaller(sampler.bank, sampler.config):
-            drawn_from.append(sampler.constraints.scale(sampler.bank, sampler.config))
+        if sampler.reach.beyond:
+            drawn_from.append(sampler.reach.scale)
         if self.patients:
             drawn_from.append(sorted(self.patients.items()))
         return digest(drawn_from)

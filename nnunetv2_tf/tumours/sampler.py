@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from nnunetv2_tf.tumours.bank import Bank, Lesion
-from nnunetv2_tf.tumours.constraints import TumourConstraints
+from nnunetv2_tf.tumours.constraints import Reach, TumourConstraints
 from nnunetv2_tf.tumours.donor_choice import DonorChoice
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
 from nnunetv2_tf.tumours.recipe import STRONGEST, DonorTumour
@@ -33,7 +33,7 @@ UNMET = (
 )
 NOBODY = "no other patient has a tumour to give"
 MIDLINE = "more of it crosses the midline than of its donor's"
-TRIES = 20  # draws of a place within what is asked for
+PLACES = 20  # drawn within what is asked for
 VOLUME_MARGIN = 0.03  # of a limit: how far within the volumes asked for a tumour is resized to
 USUAL_MASS_EFFECT = (0.0, 1.0)  # where patients do not tell: cores are up to 63 % new volume
 SPREAD = 0.25  # of the logarithm, standard deviation: how much lines differ from the patient whose strength they have
@@ -61,10 +61,16 @@ class TumourSampler:
     config: SamplingConfig
     constraints: TumourConstraints
     observed: tuple[float, ...] = ()  # strengths of patients' mass effects
+    reach_of_cohort: Reach | None = None  # where the bank is only part of the cohort's; None: the bank's own
+
+    @cached_property
+    def reach(self) -> Reach:
+        """How far donors are scaled."""
+        return self.reach_of_cohort or self.constraints.reach(self.bank, self.config)
 
     @cached_property
     def _choice(self) -> DonorChoice:
-        return DonorChoice(self.bank, self.config, self.constraints)
+        return DonorChoice(self.bank, self.config, self.constraints, self.reach)
 
     def sample(self, host: HostAnatomy, rng: np.random.Generator) -> PlacedTumour:
         """Draw tumours for a host until they can be placed in it. Raises PlacementError."""
@@ -142,7 +148,7 @@ class TumourSampler:
         if constraints.center is not None and constraints.radius is not None:
             low, high = self.bank.extent
             radius = min(constraints.radius, float(np.linalg.norm(high - low)))
-            for _ in range(TRIES):
+            for _ in range(PLACES):
                 step = rng.normal(size=3)
                 length = radius * rng.random() ** (1 / 3)
                 target = np.asarray(constraints.center, float) + step / np.linalg.norm(step) * length
@@ -189,7 +195,7 @@ class TumourSampler:
 
     def _grown(self, tumours: tuple[DonorTumour, ...], kept: float) -> tuple[DonorTumour, ...]:
         """Scale tumours up by what the organ's edge will take, as far as scales may go: volumes stay the cohort's."""
-        _, high = self._choice.scale
+        _, high = self.reach.scale
         grown = []
         for tumour in tumours:
             factor = min(kept ** (-1 / 3), max(high / _size(tumour), 1.0))
@@ -203,7 +209,7 @@ class TumourSampler:
         resized = []
         for tumour in tumours:
             size = _size(tumour)
-            possible = min(max(size * factor, self._choice.scale[0]), self._choice.scale[1]) / size
+            possible = min(max(size * factor, self.reach.scale[0]), self.reach.scale[1]) / size
             resized.append(replace(tumour, scale=_rounded(np.array(tumour.scale) * possible)))
         return tuple(resized)
 
@@ -213,7 +219,7 @@ class TumourSampler:
 
     def _should_be_there(self, value: int, placed: PlacedTumour) -> bool:
         """Tell whether a class is to be seen: what was made smaller than usual may have less than a voxel of it."""
-        if min(map(_size, placed.tumours)) >= self.config.scale[0]:
+        if not self.reach.beyond:
             return True
         left = sum(
             warped.lesion.classes.get(value, 0.0) * np.prod(tumour.scale)

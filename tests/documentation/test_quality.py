@@ -35,7 +35,7 @@ def test_the_filter(trained: Workspace, monkeypatch):
 
 
 def test_the_pages(with_healthy: Workspace, monkeypatch):
-    part = make_set(with_healthy, "tf100", 8, method="tumorcp", healthy="601", asked={"volume_ml": [0.5, 5]})
+    part = make_set(with_healthy, "tf100", 8, method="tumorcp", healthy="601", asked={"volume_ml": [0.05, 5]})
     for line in PAGES:
         monkeypatch.setattr(sys, "argv", [*line.split(), "-np", "1", "-seed", "3"])
         assert report.main() == 0

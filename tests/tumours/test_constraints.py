@@ -7,8 +7,7 @@ import pytest
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.tumours.bank import cut_out
-from nnunetv2_tf.tumours.constraints import TumourConstraints
-from nnunetv2_tf.tumours.recipe import SIZES
+from nnunetv2_tf.tumours.constraints import Reach, TumourConstraints
 from nnunetv2_tf.tumours.sampling_config import USUAL, SamplingConfig
 from tests.tumours.hosts import GRID, SHAPE, ball, bank, bank_of, lesion_map
 
@@ -102,24 +101,19 @@ def test_a_donor_reaches_the_volumes_of_its_scales():
     assert FREE.reachable(lesion, sampling.scale)
 
 
-def test_donors_are_made_smaller_than_usual_only_where_smaller_tumours_are_asked_for():
+def test_donors_are_made_smaller_than_usual_only_where_nobody_has_what_is_asked_for():
     volumes = sorted(lesion.volume for lesion in BANK.lesions)
     least, middle = volumes[0] * 0.7**3, float(np.median(volumes))
-    for span in (None, (1.01 * least, 2 * least), (volumes[-1], 2 * volumes[-1])):
-        asked = TumourConstraints(volume_ml=span)
-        assert asked.scale(BANK, DEFAULT) == DEFAULT.scale
-        assert not asked.asks_for_smaller(BANK, DEFAULT)
-    asked = TumourConstraints(volume_ml=(0.5, 100.0))
-    assert asked.asks_for_smaller(BANK, DEFAULT)
-    low, high = asked.scale(BANK, DEFAULT)
-    assert low**3 * middle == pytest.approx(0.5)  # half of the donors can become so small
-    assert high == DEFAULT.scale[1]
+    for span in (None, (1.01 * least, 0.9 * volumes[0]), (volumes[-1], 2 * volumes[-1]), (0.1, 1.01 * volumes[0])):
+        assert TumourConstraints(volume_ml=span).reach(BANK, DEFAULT) == Reach(DEFAULT.scale)
+    reach = TumourConstraints(volume_ml=(0.5, 0.9 * volumes[0])).reach(BANK, DEFAULT)
+    assert reach.beyond
+    assert reach.scale[0] ** 3 * middle == pytest.approx(0.5)  # half of the donors can become so small
+    assert reach.scale[1] == DEFAULT.scale[1]
 
 
 def test_nobody_is_scaled_further_than_a_recipe_may_say():
     asked = TumourConstraints(volume_ml=(1e-5, 1e-4))
-    low, _ = asked.scale(BANK, DEFAULT)
-    assert low / (1 + DEFAULT.uneven) ** 2 == pytest.approx(SIZES[0])
     with pytest.raises(UserError, match=r"-volume_ml 1e-05 0.0001 cannot be made of .* scaled by 0.12 to 1.3"):
         asked.check_possible(BANK, DEFAULT, NAMES)
 

@@ -10,7 +10,7 @@ import pytest
 from nnunetv2_tf.tumours.bank import Lesion, cut_out
 from nnunetv2_tf.tumours.constraints import TumourConstraints
 from nnunetv2_tf.tumours.place import HostAnatomy, PlacedTumour, place_tumours
-from nnunetv2_tf.tumours.recipe import STRONGEST
+from nnunetv2_tf.tumours.recipe import SIZES, STRONGEST
 from nnunetv2_tf.tumours.sampler import CROSSES, SPREAD, USUAL_MASS_EFFECT, PlacementError, TumourSampler
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
 from nnunetv2_tf.tumours.warp import forward
@@ -107,6 +107,23 @@ def test_tumours_smaller_than_any_donors_have_what_classes_there_is_room_for():
                 for tumour, size in zip(one.tumours, sizes, strict=True)
             )
             assert left < 2 * 0.027
+
+
+def test_small_tumours_stay_within_what_a_recipe_may_say():
+    asked = TumourConstraints(volume_ml=(0.03, 0.1))
+    for placed in drawn(60, asked):
+        for tumour in placed.tumours:
+            assert min(tumour.scale) >= SIZES[0]
+
+
+def test_part_of_a_cohort_is_scaled_as_the_whole_of_it():
+    """A host's own tumour, or all others, decide nothing: else lines of a recipe would be drawn by several rules."""
+    volumes = sorted(lesion.volume for lesion in BANK.lesions)
+    asked = TumourConstraints(volume_ml=(0.36 * volumes[0], 0.9 * volumes[0]))
+    whole = TumourSampler(BANK, DEFAULT, asked, reach_of_cohort=asked.reach(BANK, DEFAULT))
+    others = [lesion.donor for lesion in BANK.lesions if lesion.volume > volumes[0]]
+    assert TumourSampler(BANK.restricted_to(others), DEFAULT, asked).reach.beyond
+    assert not replace(whole, bank=BANK.restricted_to(others)).reach.beyond
 
 
 def test_of_one_donor_no_two_are_made():

@@ -33,7 +33,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words
 @pytest.fixture
 def part(with_healthy: Workspace, monkeypatch, capsys) -> SetPart:
     """A set with a study of eight tumours."""
-    made = make_set(with_healthy, "page", 8, method="tumorcp", healthy="601", asked={"volume_ml": [0.5, 5]})
+    made = make_set(with_healthy, "page", 8, method="tumorcp", healthy="601", asked={"volume_ml": [0.05, 5]})
     typed(monkeypatch, capsys, "-d", "501", "-s", "page", "-np", "1", "--reader_study", "8", "-seed", "3")
     return made
 
