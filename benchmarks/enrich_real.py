@@ -5,7 +5,7 @@
 Eighteen patients (those that steer) and the healthy heads of ds002748, TF-Aug, trainings of one epoch. The command is
 killed, and it alone, while it trains the baseline, fits, and trains with synthetic cases; each time the same command
 goes on. Then it is run once more, and once with another seed. Prints what it said, how long each run took, and the
-most memory that one of its processes had. Run again, it goes on.
+most memory that one of its processes had, but for those that went on by themselves after a kill. Run again, it goes on.
 """
 
 import argparse

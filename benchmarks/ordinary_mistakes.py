@@ -49,7 +49,7 @@ class Mistake:
     title: str
     command: str
     named: str  # in the sentence: what leads back
-    back: str = ""  # the step back as it is typed; "": nothing but the command with the right word
+    back: str  # the step back, as it is typed
     before: str = ""  # a command that comes first and is right
     unset: bool = False  # without nnU-Net's variables
     read_only: bool = False  # in folders that nobody may write to
@@ -58,25 +58,27 @@ class Mistake:
 def mistakes() -> list[Mistake]:
     """Return all, in an order in which each step back is the next mistake's ground."""
     plan = "nnUNetv2_plan_and_preprocess -d 999 -c 3d_fullres -npfp 1 -np 1"
+    carvemix = f"{MAKE} -m carvemix -s first"
     return [
-        Mistake("variables not set", f"{MAKE} -m carvemix -s first", "nnUNet_raw is not set; set it", unset=True),
-        Mistake("dataset mistyped", MAKE.replace("999", "99") + " -m carvemix -s first", "give its number"),
-        Mistake("not planned yet", f"{MAKE} -m carvemix -s first".replace(PLANS, "nnUNetPlans"),
-                "run nnUNetv2_plan_and_preprocess", plan),
-        Mistake("plans mistyped", f"{MAKE} -m carvemix -s first", "name other plans with -p",
-                "python -m nnunetv2_tf.standin plans -d 999"),
-        Mistake("configuration mistyped", MAKE.replace("fullres", "fulres") + " -m carvemix -s first", "3d_fullres"),
-        Mistake("method mistyped", f"{MAKE} -m carvmix -s first", "choose from carvemix",
-                f"{MAKE} -m carvemix -s first"),
-        Mistake("a set's name that no trainer's can hold", f"{MAKE} -m carvemix -s My_Set", "lower-case letters"),
+        Mistake("not planned yet", carvemix.replace(PLANS, "nnUNetPlans"), "run nnUNetv2_plan_and_preprocess", plan),
+        Mistake("plans mistyped", carvemix, "name other plans with -p", "python -m nnunetv2_tf.standin plans -d 999"),
+        Mistake("variables not set", carvemix, "nnUNet_raw is not set; set it", carvemix, unset=True),
+        Mistake("dataset mistyped", carvemix.replace("999", "99"), "give its number", carvemix),
+        Mistake("configuration mistyped", carvemix.replace("fullres", "fulres"), "only 2d, 3d_fullres", carvemix),
+        Mistake("method mistyped", f"{MAKE} -m carvmix -s first", "choose from carvemix", carvemix),
+        Mistake("a set's name that no trainer's can hold", f"{MAKE} -m carvemix -s My_Set", "lower-case letters",
+                f"{MAKE} -m carvemix -s myset"),
         Mistake("second run with another seed", f"{MAKE} -m carvemix -s first -seed 1", "another name",
                 f"{MAKE} -m carvemix -s second -seed 1"),
-        Mistake("set mistyped in the trainer", f"{TRAIN} -tr TFEnrichedTrainer_frist_1epochs", "fold 0 has: first"),
-        Mistake("healthy scans forgotten", f"{MAKE} -m tf_aug -s first", "-healthy"),
-        Mistake("healthy scans of another modality", f"{MAKE} -m syntumor -healthy 997 -s t1", "t1n"),
+        Mistake("set mistyped in the trainer", f"{TRAIN} -tr TFEnrichedTrainer_frist_1epochs", "fold 0 has: first",
+                f"{TRAIN} -tr TFEnrichedTrainer_first_1epochs"),
         Mistake("healthy scans not preprocessed", f"{MAKE} -m syntumor -healthy 998 -s healthy",
                 "nnUNetv2_tf_preprocess_healthy",
                 f"nnUNetv2_tf_preprocess_healthy -d 999 -healthy 998 -p {PLANS} -c 3d_fullres -np 1"),
+        Mistake("healthy scans forgotten", f"{MAKE} -m syntumor -s healthy", "-healthy",
+                f"{MAKE} -m syntumor -healthy 998 -s healthy"),
+        Mistake("healthy scans of another modality", f"{MAKE} -m syntumor -healthy 997 -s t1", "t1n",
+                f"{MAKE} -m syntumor -healthy 998 -s t1"),
         Mistake("no baseline trained in this fold", f"{FIT} -m tf_aug", "train it with: nnUNetv2_train Dataset999",
                 f"nnUNetv2_train {WHERE} -tr {TRAINER} -device cpu"),
         Mistake("cases before the fit", f"{MAKE} -m tf_aug -healthy 998 -s early -device cpu",
@@ -85,7 +87,7 @@ def mistakes() -> list[Mistake]:
                 "-m tf_aug -healthy 998 -p nnUNetPlansTiny -device cpu -preset paper",
                 f"{FIT} -m tf_aug -preset paper"),
         Mistake("no GPU, and -device forgotten", FIT.replace(" -device cpu", "") + " -m tf_aug --overwrite",
-                "take -device cpu", f"{FIT} -m tf_aug"),
+                "take -device cpu", f"{FIT} -m tf_aug --overwrite"),
         Mistake("all in one, with another seed the second time", f"{ENRICH} -seed 3", "Say --redo",
                 f"{ENRICH} -seed 3 --redo", before=ENRICH),
         Mistake("page of a set that is not there", "nnUNetv2_tf_report -d 999 -s frist", "nnUNetv2_tf_sets",
@@ -129,7 +131,7 @@ def made(mistake: Mistake) -> Outcome:
 def led_back(mistake: Mistake) -> bool:
     """Take the step back; tell whether it succeeds."""
     environment = {**os.environ, **SETTINGS, "nnUNet_n_proc_DA": "1" if "plan" in mistake.back else "0"}
-    return not mistake.back or _typed(mistake.back, environment).returncode == 0
+    return _typed(mistake.back, environment).returncode == 0
 
 
 def _typed(
@@ -171,8 +173,8 @@ def table(outcomes: list[Outcome], folder: Path) -> str:
     rows = []
     for outcome in outcomes:
         mistake = outcome.mistake
-        back = f"`{mistake.back}`" if mistake.back else "the right word"
-        cells = [mistake.title, f"`{mistake.command}`", shortened(outcome.said, folder), str(outcome.code), back]
+        typed, back = f"`{mistake.command}`", f"`{mistake.back}`"
+        cells = [mistake.title, typed, shortened(outcome.said, folder), str(outcome.code), back]
         rows.append(f"| {' | '.join(cells)}{'' if outcome.as_it_should else ' **(no)**'} |")
     return "\n".join([HEAD.format(good=good, all=len(outcomes)), *rows, ""])
 

@@ -117,12 +117,16 @@ def main() -> None:
     arguments = parser.parse_args()
     enter(arguments.root.resolve())
     torch.set_num_threads(1)
-    fold, rows = SteeringFold(arguments.f), []
+    fold, rows, tumours = SteeringFold(arguments.f), [], []
     for name in arguments.m:
-        selected = find_method(*name.split(":"))
+        method, _, preset = name.rpartition(":")
+        selected = find_method(method, preset)
         small = made(selected, fold, arguments.n, {"volume_ml": SMALL})
         print("\n".join(told(name, [*small, *made(selected, fold, arguments.n, {})])), flush=True)
         shown = small[:SHOWN]
+        if rows and any((one.tumour != other).any() for one, other in zip(shown, tumours, strict=True)):
+            parser.error(f"{name} draws other tumours than {arguments.m[0]}; ask for each by itself.")
+        tumours = [one.tumour for one in shown]
         if not rows:
             rows.append([panel(one.host, one, "host" if not index else "") for index, one in enumerate(shown)])
             rows.append([panel(one.host, one, f"{one.volume:.1f} ml", True) for one in shown])

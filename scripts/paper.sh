@@ -5,30 +5,48 @@
 #   with plan: converts, preprocesses, and then only says what is to be done, how long it takes and how much room
 # nnU-Net's three variables say where everything goes; tables are in nnUNet_results/tf_benchmark/table1, table2, table3.
 # Variables, with the paper's values: NUM_TRAIN=100 NUM_VAL=200 SPLIT_SEED=0 PRESET=paper PLANS=nnUNetPlans_paper
-# EPOCHS=100 NUM_SEEDS=3 TABLES="1 2 3". Besides: LABELLED=501 HEALTHY=601 DEVICE=cuda NP=4, MATRICES (a folder for the
-# three matrices, default: nnUNet_results/tf_benchmark), GPUS="0 1", STRIP (skull stripping, default: auto).
+# EPOCHS=100 NUM_SEEDS=3 TABLES="1 2 3". Besides: LABELLED=511 and HEALTHY=611, numbers of datasets that are made here,
+# DEVICE=cuda NP=4, GPUS="0 1", STRIP=auto (skull stripping), MATRICES (where the three matrices go, default:
+# nnUNet_results/tf_benchmark).
 set -euo pipefail
-[ $# -ge 3 ] || { sed -n '4,6p' "$0" >&2; exit 2; }
+usage() { sed -n '4,5p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || usage
 brats=$1 ixi=$2 ppmi=$3 only=${4:-}
-labelled=${LABELLED:-501} healthy=${HEALTHY:-601} device=${DEVICE:-cuda} np=${NP:-4} plans=${PLANS:-nnUNetPlans_paper}
+case $only in '' | plan) ;; *) usage ;; esac
+labelled=${LABELLED:-511} healthy=${HEALTHY:-611} device=${DEVICE:-cuda} np=${NP:-4} plans=${PLANS:-nnUNetPlans_paper}
 matrices=${MATRICES:-$nnUNet_results/tf_benchmark}
 mkdir -p "$matrices"
 
-is_there() { # usage: is_there FOLDER NUMBER FILE; whether a dataset has a file
-  compgen -G "$1/Dataset$(printf %03d "$2")_*/$3" > /dev/null
+raw() { # usage: raw NUMBER; the folder of a dataset, if there is one
+  compgen -G "$nnUNet_raw/Dataset$(printf %03d "$1")_*" || true
 }
 
-is_there "$nnUNet_raw" "$labelled" dataset.json || nnUNetv2_tf_convert_brats -i "$brats" -source 2023-gli -d "$labelled" \
-  -name BraTS23T1 -modalities t1n -num_train "${NUM_TRAIN:-100}" -num_val "${NUM_VAL:-200}" \
-  -split_seed "${SPLIT_SEED:-0}" --only_drawn -np "$np"
-code=0 # 1: some scans could not be used; it has named them
-is_there "$nnUNet_raw" "$healthy" dataset.json || nnUNetv2_tf_convert_healthy -i "$ixi" "$ppmi" -d "$healthy" \
-  -name Healthy -reference "$labelled" -strip "${STRIP:-auto}" -np "$np" || code=$?
-[ "$code" -le 1 ] || exit "$code"
-[ -e "$matrices/preprocessed_$labelled" ] || { # nnU-Net itself would begin anew
+# Which cases are drawn is settled when the dataset is made; nobody's dataset of that number is taken for it.
+settings="$brats $ixi $ppmi train ${NUM_TRAIN:-100} val ${NUM_VAL:-200} seed ${SPLIT_SEED:-0} strip ${STRIP:-auto}"
+noted=$nnUNet_raw/.paper_$labelled
+if [ ! -e "$noted" ] && [ -n "$(raw "$labelled")$(raw "$healthy")" ]; then
+  echo "Error: dataset $labelled or $healthy exists and was not made by this script; name other numbers with LABELLED and HEALTHY." >&2
+  exit 2
+fi
+[ -e "$noted" ] || echo "$settings" > "$noted"
+if [ "$(cat "$noted")" != "$settings" ]; then
+  echo "Error: dataset $labelled was made with: $(cat "$noted"); name other numbers with LABELLED and HEALTHY." >&2
+  exit 2
+fi
+
+[ -n "$(raw "$labelled")" ] || nnUNetv2_tf_convert_brats -i "$brats" -source 2023-gli -d "$labelled" -name BraTS23T1 \
+  -modalities t1n -num_train "${NUM_TRAIN:-100}" -num_val "${NUM_VAL:-200}" -split_seed "${SPLIT_SEED:-0}" \
+  --only_drawn -np "$np"
+if [ ! -e "$(raw "$healthy")/dataset.json" ]; then # it ends with 1 where some scans could not be used, and names them
+  nnUNetv2_tf_convert_healthy -i "$ixi" "$ppmi" -d "$healthy" -name Healthy -reference "$labelled" \
+    -strip "${STRIP:-auto}" -np "$np" || [ -e "$(raw "$healthy")/dataset.json" ]
+fi
+preprocessed=$nnUNet_preprocessed/$(basename "$(raw "$labelled")")
+if [ ! -e "$preprocessed/.paper" ]; then # nnU-Net itself would begin anew each time
+  rm -f "$preprocessed/nnUNetPlans_paper.json"
   nnUNetv2_plan_and_preprocess -d "$labelled" -c 3d_fullres --verify_dataset_integrity -npfp "$np" -np "$np"
-  touch "$matrices/preprocessed_$labelled"
-}
+  touch "$preprocessed/.paper"
+fi
 
 for table in ${TABLES:-1 2 3}; do
   matrix=$matrices/table$table.json

@@ -46,11 +46,16 @@ class Arm:
         """The settings that its synthetic cases are made by; arms with the same ones share a set."""
         return (self.method, self.preset, self.healthy, self.filter, self.volume_ml, self.set)
 
-    def set_name(self, seed: int) -> str:
-        """Return the name of the set that a training seed of this arm uses."""
+    @property
+    def makes(self) -> str:
+        """What its sets are called, without the seed: the method, and what else tells it from others."""
         preset = "" if self.preset == "default" else self.preset
         filtered = "filtered" if self.filter else ""
         volumes = [f"{size:g}".replace(".", "p") for size in self.volume_ml or ()]
         large = f"ml{'to'.join(volumes)}" if volumes else ""
         called = self.set or str(self.method).rpartition(":")[2] + preset + filtered + large
-        return f"{re.sub(r'[^a-z0-9]', '', called.lower())}seed{seed}"
+        return re.sub(r"[^a-z0-9]", "", called.lower())
+
+    def set_name(self, seed: int) -> str:
+        """Return the name of the set that a training seed of this arm uses."""
+        return f"{self.makes}seed{seed}"

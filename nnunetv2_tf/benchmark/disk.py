@@ -1,7 +1,8 @@
 """How much room a benchmark will take on disk. In: the trainings that are yet to be done. Out: a sentence.
 
-Cases are as large as the real ones are, in nnUNet_raw and nnUNet_preprocessed; a training leaves two checkpoints, each
-with weights and the momentum of every one. What fits, predictions and logs take is little beside it, and not counted.
+Cases are as large as the real ones are, in nnUNet_raw and nnUNet_preprocessed, healthy scans in the latter; a training
+leaves two checkpoints, each with weights and the momentum of every one. What fits, predictions and logs take, and what
+is kept of hosts only to be faster, is not counted.
 """
 
 import shutil
@@ -13,6 +14,9 @@ from nnunetv2_tf.baseline.checkpoint import built
 from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.arguments import KEPT_GB
+from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.working_space.healthy import healthy_plans_name
 from nnunetv2_tf.working_space.preprocess import STORED, Plan
 
 CHECKPOINTS = 2  # final and best
@@ -24,16 +28,20 @@ def room_needed(trainings: Sequence[Training]) -> str:
     """Return a sentence about what these trainings, and the cases that they lack, will take."""
     if not trainings:
         return "Nothing more will be written."
-    matrix, total, number = trainings[0].matrix, 0.0, 0
+    matrix, total, number, scans = trainings[0].matrix, 0.0, 0, 0
     for name in map(str, matrix.datasets):
         dataset, of_it = Dataset(name), [training for training in trainings if training.dataset.name == name]
-        plan, cases = Plan.read(dataset, matrix.plans, matrix.configuration), _missing_cases(of_it)
-        total += cases * _of_case(plan, dataset) + len(of_it) * _of_training(plan)
-        number += cases
+        plan, cases, healthy = Plan.read(dataset, matrix.plans, matrix.configuration), _missing_cases(of_it), 0
+        for hosts in {str(training.arm.healthy) for training in of_it if training.arm.healthy is not None}:
+            healthy += _missing_scans(Dataset.find(hosts), dataset, plan)
+        raw, stored = _of_case(plan, dataset)
+        total += cases * (raw + stored) + healthy * stored + len(of_it) * _of_training(plan)
+        number, scans = number + cases, scans + healthy
     free = shutil.disk_usage(trainings[0].dataset.preprocessed).free
     return (
-        f"On disk about {total / GB:.3g} GB more, for {number} cases and {len(trainings)} trainings; "
-        f"{free / GB:.3g} GB are free."
+        f"On disk about {total / GB:.3g} GB more, for {number} cases, {scans} healthy scans and {len(trainings)} "
+        f"trainings (besides up to {KEPT_GB:g} GB a dataset, kept to be faster); {free / GB:.3g} GB are free for "
+        "nnUNet_preprocessed."
     )
 
 
@@ -48,13 +56,27 @@ def _missing_cases(trainings: Sequence[Training]) -> int:
     return sum(lacking.values())
 
 
-def _of_case(plan: Plan, dataset: Dataset) -> float:
-    """Return the bytes of a real case, raw and preprocessed, in the mean."""
-    arrays, sizes = dataset.preprocessed / plan.data_identifier, []
+def _missing_scans(healthy: Dataset, dataset: Dataset, plan: Plan) -> int:
+    """Return how many healthy scans have yet to be preprocessed by a labelled dataset's plans."""
+    name = healthy_plans_name(dataset, str(plan.plans["plans_name"]))
+    folder = healthy.preprocessed / f"{name}_{plan.configuration}"
+    return sum(not all((folder / f"{case}{ending}").exists() for ending in STORED) for case in raw_cases(healthy))
+
+
+def _of_case(plan: Plan, dataset: Dataset) -> tuple[float, float]:
+    """Return the bytes of a real case, raw and preprocessed, in the mean over those that are preprocessed."""
+    arrays, raw, stored = dataset.preprocessed / plan.data_identifier, [], []
     for name, case in raw_cases(dataset).items():
-        stored = [arrays / f"{name}{ending}" for ending in STORED]
-        sizes.append(sum(path.stat().st_size for path in (*case.images, case.label, *stored) if path.exists()))
-    return sum(sizes) / len(sizes)
+        files = [arrays / f"{name}{ending}" for ending in STORED]
+        if all(path.exists() for path in files):
+            stored.append(sum(path.stat().st_size for path in files))
+            raw.append(sum(path.stat().st_size for path in (*case.images, case.label)))
+    if not raw:
+        raise UserError(
+            f"No case of {dataset.name} is preprocessed by {plan.plans['plans_name']}, so that nobody knows how large "
+            "one is; run nnUNetv2_preprocess."
+        )
+    return sum(raw) / len(raw), sum(stored) / len(stored)
 
 
 def _of_training(plan: Plan) -> float:

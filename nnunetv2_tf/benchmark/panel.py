@@ -5,6 +5,7 @@ Two samples: a real tumour, then each method's; of the same lines of the recipe 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.provenance import CaseEntry
 from nnunetv2_tf.io.panels import Panel, write_panels
+from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case, OpenCase, training_cases
 
@@ -23,27 +25,27 @@ DARK = (0.002, 0.998)  # quantiles of the organ that are shown black and white
 
 def write_panel(matrix: Matrix, dataset: Dataset, path: Path) -> bool:
     """Paint samples of the first seed's sets in the first fold; tell whether there were any."""
-    shown = {}  # one training of those that share a set
+    fold = matrix.uses(dataset)[0].fold
+    shown: dict[str, Training] = {}  # one training of those that share a set
     for training in matrix.trainings():
-        first = (training.dataset, training.seed) == (dataset, matrix.seeds[0]) and training.fold == matrix.folds[0]
+        first = (training.dataset, training.seed, training.fold) == (dataset, matrix.seeds[0], fold)
         if first and training.set_name is not None and training.part.exists():
             shown.setdefault(training.set_name, training)
-    if not shown:
-        return False
     plan = Plan.read(dataset, matrix.plans, matrix.configuration)
-    real = training_cases(raw_cases(dataset), dataset, plan, matrix.folds[0])
-    columns = [[("real", case) for case in [one for one in real if one.has_tumour()][:SAMPLES]]]
+    cases = training_cases(raw_cases(dataset), dataset, plan, fold) if shown else []
+    columns = [[("real", case) for case in islice((one for one in cases if one.has_tumour()), SAMPLES)]]
     lines = _common_lines(list(shown.values()))
     for training in shown.values():
-        entries = _chosen(training, lines)
-        if len(entries) < SAMPLES or training.part.stale(plan, entries):
-            continue
-        columns.append([(str(training.arm.method), _made(real[0], training, entry, plan)) for entry in entries])
-    rows = [
-        row
-        for sample in range(SAMPLES)
-        for row in zip(*(_pair(name, case.open(), sample == 0) for name, case in _nth(columns, sample)), strict=True)
-    ]
+        entries = _chosen(training.part, lines)
+        if not training.part.stale(plan, entries):
+            columns.append([(training.arm.makes, training.part.case(entry, cases[0], plan)) for entry in entries])
+    columns = [column for column in columns if column]
+    if len(columns) < 2:
+        return False
+    rows = []
+    for sample in range(SAMPLES):
+        pairs = [_pair(name, case.open(), sample == 0) for name, case in _nth(columns, sample)]
+        rows += zip(*pairs, strict=True)
     write_panels(rows, path)
     return True
 
@@ -55,20 +57,14 @@ def _nth(columns: Sequence[Sequence[tuple[str, Case]]], index: int) -> list[tupl
 def _common_lines(trainings: Sequence[Training]) -> list[int | None]:
     """Return the lines that all sets have, in order."""
     each = [[entry.line for entry in training.part.manifest().accepted] for training in trainings]
-    return [line for line in each[0] if all(line in others for others in each)]
+    return [line for line in each[0] if all(line in others for others in each)] if each else []
 
 
-def _chosen(training: Training, lines: Sequence[int | None]) -> list[CaseEntry]:
-    accepted = training.part.manifest().accepted
+def _chosen(part: SetPart, lines: Sequence[int | None]) -> list[CaseEntry]:
+    """Return the cases of the first lines that all have, or the first cases."""
+    accepted = part.manifest().accepted
     wanted = lines[:SAMPLES] if len(lines) >= SAMPLES else [entry.line for entry in accepted[:SAMPLES]]
     return [entry for entry in accepted if entry.line in wanted][:SAMPLES]
-
-
-def _made(example: Case, training: Training, entry: CaseEntry, plan: Plan) -> Case:
-    """Return a case of a set, read as a real one is."""
-    part = training.part
-    files = part.files(entry, plan.dataset_json["file_ending"])
-    return replace(example, files=files, group=("case", entry.case), folder=part.preprocessed(plan.data_identifier))
 
 
 def _pair(name: str, case: OpenCase, titled: bool) -> tuple[Panel, Panel]:

@@ -10,17 +10,19 @@ from pathlib import Path
 
 from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.matrix import CURE, Matrix
-from nnunetv2_tf.benchmark.paper import PRINTED, Printed
+from nnunetv2_tf.benchmark.paper import LABELLED, PRINTED, Printed
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import read_record
-from nnunetv2_tf.methods.lookup import by_preset_or_default
+from nnunetv2_tf.methods.lookup import by_preset_or_default, find_method
+from nnunetv2_tf.working_space.healthy import check_same_channels
 from nnunetv2_tf.working_space.network_plans import write_plans_with
+from nnunetv2_tf.working_space.preprocess import Plan
 
-LABELLED, EPOCHS, FOLD = 100, 100, 0  # the paper's; its one fold validates on 200
+FOLD = 0  # the paper has one, which validates on 200
 CONFIGURATION, PLANNED, PLANS = "3d_fullres", "nnUNetPlans", "nnUNetPlans_paper"
 PATCH, FEATURES = (128, 128, 128), (32, 64, 128, 256, 320, 320)  # six stages
 ROWS: Mapping[int, tuple[tuple[str | None, tuple[int, ...]], ...]] = {
@@ -50,6 +52,9 @@ class PaperTable:
 
     def matrix(self) -> Matrix:
         """Return what is to be compared."""
+        methods = [find_method(row.method) for row in self.rows if row.method is not None]
+        if not any(self.preset in method.presets for method in methods):
+            raise UserError(f"None of {', '.join(method.name for method in methods)} has a preset {self.preset}.")
         dataset = Dataset.find(self.dataset)
         labelled = len(fold_split(dataset, FOLD, sorted(raw_cases(dataset))).train)
         return Matrix(
@@ -76,12 +81,15 @@ class PaperTable:
 def write_table(table: PaperTable, path: Path) -> None:
     """Write MATRIX.json, and plans where they are the paper's and not there yet."""
     matrix = table.matrix()
-    if path.exists():
-        if read_record(Matrix, path, CURE).hash != matrix.hash:
-            raise UserError(f"{path} holds another matrix than table {table.number} makes here; name another file.")
-        return
     dataset = Dataset(str(matrix.datasets[0]))
+    if path.exists() and read_record(Matrix, path, CURE).find_datasets().hash != matrix.hash:
+        raise UserError(
+            f"{path} holds another matrix than table {table.number} makes here; delete it, or name another file."
+        )
     if table.plans == PLANS and not (dataset.preprocessed / f"{PLANS}.json").exists():
         write_plans_with(dataset, PLANNED, PLANS, PATCH, FEATURES)
-    write_json(path, matrix.given)
-    print(f"{path}: table {table.number} of the paper on {dataset.name}, preset {table.preset}.")
+    Plan.read(dataset, table.plans, CONFIGURATION)
+    check_same_channels(dataset, Dataset.find(table.healthy))
+    if not path.exists():
+        write_json(path, matrix.given)
+        print(f"{path}: table {table.number} of the paper on {dataset.name}, preset {table.preset}.")

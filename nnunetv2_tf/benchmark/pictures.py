@@ -10,6 +10,7 @@ from nnunetv2_tf.benchmark.panel import write_panel
 from nnunetv2_tf.benchmark.plots import curve_plot, dose_plot, forest_plot, scatter_plot
 from nnunetv2_tf.benchmark.report import Report
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.io.errors import UserError
 
 
 def paint(reports: Sequence[Report], matrix: Matrix, folder: Path) -> list[str]:
@@ -22,7 +23,9 @@ def paint(reports: Sequence[Report], matrix: Matrix, folder: Path) -> list[str]:
         names += [f"forest_{end}.png", f"scatter_{end}.png"]
         doses = doses_of(matrix, report)
         if doses:
-            dose_plot(report.dice, report.findings, matrix.baseline, doses, folder / f"dose_{end}.png")
+            without = next((arm.name for arm in matrix.arms if arm.method is None), None)
+            without = without if without in report.dice.values else None
+            dose_plot(report.dice, report.findings, without, doses, folder / f"dose_{end}.png")
             names.append(f"dose_{end}.png")
     if not names:
         return []
@@ -31,8 +34,11 @@ def paint(reports: Sequence[Report], matrix: Matrix, folder: Path) -> list[str]:
         findings = [finding for report in reports for finding in report.findings]
         curve_plot([report.dice for report in reports], findings, folder / f"curve_{dataset}.png")
         names.append(f"curve_{dataset}.png")
-    if write_panel(matrix, Dataset(dataset), folder / f"samples_{dataset}.png"):
-        names.append(f"samples_{dataset}.png")
+    try:
+        if write_panel(matrix, Dataset(dataset), folder / f"samples_{dataset}.png"):
+            names.append(f"samples_{dataset}.png")
+    except UserError as error:  # scores may outlive scans and arrays
+        print(f"No samples are painted: {error}")
     return names
 
 

@@ -47,14 +47,14 @@ def scatter_plot(scores: Scores, baseline: str, path: Path) -> None:
 
 
 def dose_plot(
-    scores: Scores, findings: Sequence[Finding], baseline: str, doses: Sequence[Mapping[int, Arm]], path: Path
+    scores: Scores, findings: Sequence[Finding], without: str | None, doses: Sequence[Mapping[int, Arm]], path: Path
 ) -> None:
     """Plot mean Dice over the number of synthetic cases, a dot for each seed, and differences with their intervals.
 
     Args:
         scores: Dice
         findings: of all arms
-        baseline: the arm that has none
+        without: the arm that has none, if there is one
         doses: arms that differ only in how many they have, by that number
         path: of the picture
     """
@@ -62,9 +62,10 @@ def dose_plot(
     with written_figure(path, (1, 2), (10.0, 4.4)) as ((means, differences),):
         differences.axhline(0, color="0.6", linewidth=1)
         for index, arms in enumerate(doses):
-            (method,) = {str(arm.method) for arm in arms.values()}
-            style = {"color": f"C{index}", "marker": "os^Dv"[index % 5], "label": method}
-            names = {0: baseline} | {number: arm.name for number, arm in arms.items()}
+            (made,) = {arm.makes + ("" if arm.percent is None else f", {arm.percent} %") for arm in arms.values()}
+            style = {"color": f"C{index}", "marker": "os^Dv"[index % 5], "label": made}
+            names = {number: arm.name for number, arm in arms.items()}
+            names = names if without is None else {0: without} | names
             seeds = {number: scores.of(name, MEAN).mean(axis=1) for number, name in names.items()}
             means.plot(list(seeds), [of_number.mean() for of_number in seeds.values()], **style)
             for number, of_number in seeds.items():

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from nnunetv2_tf.benchmark import paper
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.comparisons import (
     MEAN,
     METRICS,
@@ -43,10 +44,18 @@ class Report:
     sentences: tuple[str, ...]
 
 
-def make_reports(rows: Sequence[Row], matrix: Matrix, dataset: str) -> list[Report]:
+def make_reports(
+    rows: Sequence[Row], matrix: Matrix, dataset: str, labelled: int = paper.LABELLED
+) -> list[Report]:  # fmt: skip
     """Report on the trainings of a dataset that are finished, a report per number of labelled cases.
 
     Where the arms have no fold in common there is no report.
+
+    Args:
+        rows: of benchmark.csv
+        matrix: whose trainings they are
+        dataset: the one to report on
+        labelled: cases that train in its first fold, where no other number of them is asked for
     """
     numbers = matrix.train_cases or (None,)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
@@ -61,15 +70,18 @@ def make_reports(rows: Sequence[Row], matrix: Matrix, dataset: str) -> list[Repo
             {metric: points[metric][index] for metric in METRICS},
             [finding for finding in results if finding.train_cases == dice.train_cases],
             matrix,
+            dice.train_cases or labelled,
         )
         for index, dice in enumerate(points["Dice"])
     ]
 
 
-def _report(rows: Sequence[Row], scores: dict[str, Scores], results: Sequence[Finding], matrix: Matrix) -> Report:
+def _report(
+    rows: Sequence[Row], scores: dict[str, Scores], results: Sequence[Finding], matrix: Matrix, labelled: int
+) -> Report:  # fmt: skip
     dice = scores["Dice"]
     tables = (
-        _paper_table(rows, dice, matrix),
+        _paper_table(rows, dice, matrix, labelled),
         _comparison_table([finding for finding in results if finding.metric == "Dice"], dice.title, matrix.baseline),
         _metric_table(scores, results),
         _table_2026(rows, dice),
@@ -79,7 +91,7 @@ def _report(rows: Sequence[Row], scores: dict[str, Scores], results: Sequence[Fi
     return Report(dice, tuple(results), tables, tuple(f"{dice.title}: {sentence}" for sentence in sentences))
 
 
-def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
+def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix, labelled: int) -> Table:
     """Return table 1 of the paper; where the regions are the paper's, its own numbers stand beside ours."""
     summaries = paper_layout(rows, dice)
     baseline = summaries.get(matrix.baseline, {}).get(MEAN)
@@ -94,7 +106,7 @@ def _paper_table(rows: Sequence[Row], dice: Scores, matrix: Matrix) -> Table:
         if row is not None:
             cells = [arm.name, str(len(dice.seeds[arm.name])), *(_spread(row[outcome]) for outcome in dice.outcomes)]
             cells += _tests(row[MEAN], baseline if arm.name != matrix.baseline else None)
-            lines.append((*cells, *(_papers(arm.method, arm.num_cases) if beside else ())))
+            lines.append((*cells, *(_papers(arm, labelled) if beside else ())))
     notes = [
         "Dice in percent as nnU-Net reports it: a case in which a region is neither there nor predicted does not count "
         f"for it (in brackets: how many of {len(dice.cases)} count); mean ± standard deviation over training seeds. "
@@ -243,11 +255,15 @@ def _tests(summary: SeedSummary | None, baseline: SeedSummary | None) -> list[st
     return [f"{summary.mean - baseline.mean:+.2f}", *ps]
 
 
-def _papers(method: str | None, num_cases: int | None) -> list[str]:
-    """Return the paper's cells for an arm."""
-    row, reference = paper.printed(method, num_cases), paper.printed(None, None)
+def _papers(arm: Arm, labelled: int) -> list[str]:
+    """Return the paper's cells for an arm, of as many synthetic cases for each labelled one."""
+    row, reference = paper.printed(arm.method, arm.num_cases, labelled), paper.printed(None, None)
     if row is None or reference is None:
         return ["-"] * (len(paper.COLUMNS) + 4)
     summaries = [SeedSummary(mean, sd, paper.SEEDS) for mean, sd in zip(row.mean, row.sd, strict=True)]
     baseline = SeedSummary(reference.mean[-1], reference.sd[-1], paper.SEEDS)
-    return [str(row.num_cases), *map(_spread, summaries), *_tests(summaries[-1], None if method is None else baseline)]
+    return [
+        str(row.num_cases),
+        *map(_spread, summaries),
+        *_tests(summaries[-1], None if arm.method is None else baseline),
+    ]

@@ -93,7 +93,11 @@ def plan(request: BenchmarkRequest) -> None:
         print(f"\n{job.state:8} {job.key}{_in_hours(clock.hours(job))}")
         for command in job.commands(request.device):
             print("  " + " ".join(command))
-    print(f"\n{clock.total}\n{room_needed([training for training in work.trainings if work.is_open(training)])}")
+    print(f"\n{clock.total}")
+    try:
+        print(room_needed([training for training in work.trainings if work.is_open(training)]))
+    except UserError as error:  # a plan can be made before anything is preprocessed
+        print(f"How much room it takes is not known: {error}")
 
 
 def _in_hours(hours: float | None) -> str:
@@ -168,7 +172,7 @@ def collect(request: BenchmarkRequest) -> None:
         rows += work.kept[training.key] if gone else score_training(training, folder / "scores", request.num_processes)
     rows = matrix_rows(rows, matrix)
     write_scores(rows, folder / "benchmark.csv", code_version())
-    of_datasets = [make_reports(rows, matrix, str(dataset)) for dataset in matrix.datasets]
+    of_datasets = [make_reports(rows, matrix, name, _labelled(matrix, name)) for name in map(str, matrix.datasets)]
     reports = [report for of_dataset in of_datasets for report in of_dataset]
     lead = f"{len(finished)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
     codes = f"Trained by: {'; '.join(sorted({row.code for row in rows}))}. Scored by: {code_version()}."
@@ -178,6 +182,11 @@ def collect(request: BenchmarkRequest) -> None:
         print("\n\n".join(table.markdown() for table in report.tables[:2]))
         print("\n".join(report.sentences))
     print(f"\n{lead}\nWritten to {folder}: benchmark.csv, tables.md, tables.tex, tables.html, {', '.join(pictures)}")
+
+
+def _labelled(matrix: Matrix, dataset: str) -> int:
+    """Return how many cases train in the first fold."""
+    return len(fold_split(Dataset(dataset), matrix.folds[0], sorted(raw_cases(Dataset(dataset)))).train)
 
 
 def _check_keeps(path: Path, trainings: Sequence[Training], finished: Sequence[Training]) -> None:

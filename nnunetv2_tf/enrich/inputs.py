@@ -1,9 +1,10 @@
 """What steps work on, by names that people know. In: folders. Out: digests, or what finished work says of itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnunetv2_tf.conversion.folders import files_below
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import splits_file
@@ -26,18 +27,8 @@ def of_folders(option: str, folders: Sequence[Path]) -> Inputs:
 
 
 def _listing(folder: Path) -> list[list[Any]]:
-    scans = [path for path in _files(folder, set()) if path.suffix.lower() not in NO_SCANS]
-    return [[str(path.relative_to(folder)), *_stamp(path)] for path in scans]
-
-
-def _files(folder: Path, known: set[Path]) -> Iterator[Path]:
-    """Yield the files of a folder and those below, in order; links are followed, each folder is read once."""
-    known.add(folder.resolve())
-    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-        if path.is_file():
-            yield path
-        elif path.is_dir() and path.resolve() not in known:
-            yield from _files(path, known)
+    scans = [path for path in sorted(files_below(folder)) if path.suffix.lower() not in NO_SCANS]
+    return [[str(path.relative_to(folder)), *_stamp(path)] for path in scans if path.is_file()]
 
 
 def of_cases(dataset: Dataset) -> Inputs:

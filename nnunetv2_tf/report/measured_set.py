@@ -150,10 +150,7 @@ class MeasuredSet:
         return self._case(self.part, entry)
 
     def _case(self, part: SetPart, entry: CaseEntry) -> OpenCase:
-        example = next(iter(self.cohort.training.values()))
-        files = part.files(entry, self.cohort.plan.dataset_json["file_ending"])
-        folder = part.preprocessed(self.cohort.plan.data_identifier)
-        return replace(example, files=files, group=("case", entry.case), folder=folder).open()
+        return part.case(entry, next(iter(self.cohort.training.values())), self.cohort.plan).open()
 
     def _who(self, part: SetPart, entry: CaseEntry) -> tuple[str, tuple[str, ...]]:
         sidecar = part.sidecar(entry.case)

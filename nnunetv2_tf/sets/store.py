@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.working_space.preprocess import Plan, StampedFolder
+from nnunetv2_tf.working_space.stored import Case
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ class SetPart:
     def files(self, entry: CaseEntry, file_ending: str) -> CaseFiles:
         """Return the NIfTI files of a case, by its entry in the manifest."""
         return self.case_files(entry.case, file_ending, len(entry.image_sha256))
+
+    def case(self, entry: CaseEntry, real: Case, plan: Plan) -> Case:
+        """Return a preprocessed case of the set, to be read as a real one is."""
+        files = self.files(entry, plan.dataset_json["file_ending"])
+        folder = self.preprocessed(plan.data_identifier)
+        return replace(real, files=files, group=("case", entry.case), folder=folder)
 
     def preprocessed(self, data_identifier: str) -> Path:
         """Return the folder of a configuration's arrays; it holds nothing else, as nnU-Net requires."""

@@ -1,23 +1,25 @@
 """How much room a benchmark will take, against files that are there."""
 
 import re
+import shutil
 
 import pytest
 import torch
 
 from nnunetv2_tf.baseline.checkpoint import built
+from nnunetv2_tf.benchmark.arm import Arm
 from nnunetv2_tf.benchmark.disk import room_needed
 from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.io.errors import UserError
 from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
 from tests.synthesis.making import make_set
-from tests.workspace import Workspace
+from tests.workspace import HEALTHY, Workspace
 
 
 def said(trainings) -> tuple[float, int, int]:
     """Gigabytes, cases and trainings of the sentence."""
-    found = re.match(
-        r"On disk about (\S+) GB more, for (\d+) cases and (\d+) trainings; \S+ GB are free", room_needed(trainings)
-    )
+    sentence = r"On disk about (\S+) GB more, for (\d+) cases, \d+ healthy scans and (\d+) trainings \("
+    found = re.match(sentence, room_needed(trainings))
     assert found is not None
     return float(found[1]), int(found[2]), int(found[3])
 
@@ -47,3 +49,18 @@ def test_what_is_there_is_not_counted(workspace: Workspace):
     make_set(workspace, carvemix.part.set_name, 4, seed=0)
     assert said([carvemix])[1] == 0
     assert room_needed([]) == "Nothing more will be written."
+
+
+def test_healthy_scans_that_are_not_preprocessed_yet_count(with_healthy: Workspace):
+    syntumor = Arm("syntumor", "syntumor", healthy=601, num_cases=1)
+    (training,) = matrix(syntumor, baseline="syntumor").trainings()
+    assert " 0 healthy scans " in room_needed([training])
+    scans = len(raw_cases(HEALTHY))
+    shutil.rmtree(next(HEALTHY.preprocessed.glob("*_3d_fullres")))
+    assert f" {scans} healthy scans " in room_needed([training])
+
+
+def test_before_anything_is_preprocessed_nobody_knows(workspace: Workspace):
+    shutil.rmtree(workspace.dataset.preprocessed / workspace.plan().data_identifier)
+    with pytest.raises(UserError, match="No case of .* is preprocessed by nnUNetPlansTiny"):
+        room_needed(list(matrix(NNUNET).trainings()))

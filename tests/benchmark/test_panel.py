@@ -1,5 +1,6 @@
 """The picture of what arms trained on: whose sets, which lines, and nothing where there are none."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,6 @@ def test_a_column_for_each_set_and_one_for_real_tumours(with_healthy: Workspace,
     trainings = [training for training in compared.trainings() if training.set_name is not None]
     both = [{entry.line for entry in training.part.manifest().accepted} for training in trainings]
     assert set(_common_lines(trainings)) == both[0] & both[1]
+    for training in trainings:
+        shutil.rmtree(training.part.preprocessed(with_healthy.plan().data_identifier))
+    assert not write_panel(compared, with_healthy.dataset, path)  # real tumours alone are no comparison

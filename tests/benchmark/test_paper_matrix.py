@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from nnunetv2_tf.benchmark.matrix import read_matrix
-from nnunetv2_tf.benchmark.paper_matrix import FEATURES, PATCH, PLANS, PaperTable
+from nnunetv2_tf.benchmark.paper_matrix import FEATURES, PATCH, PLANS, PaperTable, write_table
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folds import Split, fold_split
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.working_space.preprocess import Plan
 from tests.benchmark.test_commands import typed
@@ -45,6 +46,17 @@ def test_fewer_labelled_scans_get_the_same_shares(with_healthy: Workspace):
 def test_a_preset_that_a_method_has_not_leaves_its_default(with_healthy: Workspace):
     presets = {arm.method: arm.preset for arm in replace(TABLE, preset="brief").matrix().arms if arm.method}
     assert presets == {"carvemix": "default", "pix2pix": "brief", "tf_gan": "brief"}
+
+
+def test_a_preset_that_no_method_has_is_refused(with_healthy: Workspace):
+    with pytest.raises(UserError, match="None of carvemix, pix2pix, tf_gan has a preset papr"):
+        replace(TABLE, preset="papr").matrix()
+
+
+def test_nothing_is_written_where_plans_or_channels_are_wrong(with_healthy: Workspace, tmp_path):
+    with pytest.raises(UserError, match="nnUNetPlanz.json does not exist"):
+        write_table(replace(TABLE, plans="nnUNetPlanz"), tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
 
 
 def test_the_command_writes_the_matrix_and_the_papers_plans(with_healthy: Workspace, monkeypatch, capsys):

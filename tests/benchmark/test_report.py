@@ -157,3 +157,14 @@ def test_arms_that_differ_in_their_number_of_cases_are_a_curve_of_doses(tmp_path
     dose_plot(report.dice, report.findings, "nnunet", [doses], tmp_path / "dose.png")
     assert (tmp_path / "dose.png").read_bytes().startswith(b"\x89PNG")
     assert doses_of(matrix(NNUNET, arms[0], other), report) == []
+    dose_plot(report.dice, report.findings, None, [doses], tmp_path / "without.png")
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "dose.png").read_bytes()
+
+
+@pytest.mark.parametrize(("labelled", "papers"), [(100, "50"), (50, "100"), (25, "200"), (18, "100")])
+def test_the_papers_row_has_as_many_synthetic_cases_for_each_labelled_one(labelled, papers):
+    """50 cases of TF-GAN; where the paper has no such share, its usual 100 stand there."""
+    arm = Arm("tfgan", "tf_gan", num_cases=50)
+    (report,) = make_reports(rows({"nnunet": BASE, "tfgan": BASE}), matrix(NNUNET, arm), DATASET, labelled)
+    (row,) = [row for row in cells(report.tables[0]) if row["arm"] == "tfgan"]
+    assert row["paper: cases"] == papers

@@ -19,7 +19,8 @@ LOOK, DO, ONE = commands("guide/benchmark", "The paper's tables")
 PAPERS = "nnUNetPlans_paper"
 SMALL = {
     "NUM_TRAIN": "4", "NUM_VAL": "2", "PRESET": "brief", "EPOCHS": "1", "NUM_SEEDS": "1", "DEVICE": "cpu", "NP": "1",
-    "STRIP": "none", "nnUNet_n_proc_DA": "1", "PATH": f"{BIN}:{os.environ['PATH']}",
+    "STRIP": "none", "LABELLED": "501", "HEALTHY": "601",
+    "nnUNet_n_proc_DA": "1", "PATH": f"{BIN}:{os.environ['PATH']}",
 }  # fmt: skip
 
 

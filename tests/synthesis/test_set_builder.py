@@ -106,6 +106,7 @@ def workspace_part(workspace: Workspace) -> SetPart:
     return SetPart(workspace.dataset, "cm", 0)
 
 
+@pytest.mark.exhaustive  # in healthy hosts it always runs, below
 def test_workers_do_not_matter(workspace: Workspace):
     alone = written(make_set(workspace, num_cases=3))
     assert written(make_set(workspace, num_cases=3, num_processes=2, overwrite=True)) == alone
