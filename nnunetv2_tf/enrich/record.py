@@ -70,7 +70,7 @@ class Record:
             entry = None
         known = {**(entry["inputs"] if entry else {}), **step.told()}
         by_hand = entry is None and not step.remembered_only
-        finished = there and (by_hand or step.at_once or bool(entry and entry["done"]))
+        finished = there and (by_hand or step.at_once or step.cleared or bool(entry and entry["done"]))
         changed = _changed(known, inputs)
         if changed and step.renewed:
             finished, changed = False, ()
@@ -85,6 +85,10 @@ class Record:
         """Remember that it has ended, with what has come to be on the way: splits, plans, what it made itself."""
         before = self.entries.get(state.step.key, {"inputs": {}})["inputs"]
         self._note(state.step, {"inputs": {**state.inputs, **before}, "done": True})
+
+    def has_ended(self, step: Step) -> bool:
+        """Tell whether the end of a step is remembered."""
+        return bool(self.entries.get(step.key, {}).get("done"))
 
     def _note(self, step: Step, entry: dict[str, Any]) -> None:
         self.entries[step.key] = entry

@@ -59,11 +59,11 @@ def enrich(request: EnrichRequest, yes: bool, redo: bool, only_plan: bool) -> No
 
 
 def _next(record: Record, states: Sequence[State]) -> State | None:
-    """Return the first step that is not done; remember those before it that were done by hand."""
+    """Return the first step that is not done; remember those before it that were done by hand, or that outlived us."""
     for state in states:
         if state.word != "done":
             return state
-        if state.step.key not in record.entries:
+        if not record.has_ended(state.step):
             record.end(state)
     return None
 

@@ -37,6 +37,7 @@ class Step:
     stuck: Callable[[], str] = str  # why it cannot be done anew by itself; empty: it can
     remembered_only: bool = False  # counts as done only if it was done from here
     at_once: bool = False  # appears whole or not at all: what is there was finished
+    cleared: bool = False  # has room made for it before it begins: what is finished there then came of what was begun
     renewed: bool = False  # takes so little that nobody is asked before it is done anew
     accepted: tuple[int, ...] = (0,)  # exit codes of commands that did what they could
     lock: Path | None = None  # to hold besides

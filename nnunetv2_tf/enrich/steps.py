@@ -163,7 +163,7 @@ class _Steps:
         return Step(
             f"{title} in fold {fold}", self._training_key(trainer, fold), (*command, "--c"), finished,
             lambda: {**inputs.of_training(dataset, request.plans, fold), **more()},
-            (self._preprocess_key, *needs), clear=lambda _: put_aside(folder), lock=folder / LOCK,
+            (self._preprocess_key, *needs), cleared=True, clear=lambda _: put_aside(folder), lock=folder / LOCK,
         )  # fmt: skip
 
     def _fit(self, method: SelectedMethod, fold: Fold) -> Step:
@@ -189,7 +189,7 @@ class _Steps:
             told=lambda: {
                 name: value for name, value in inputs.told_by(folder, _of_baseline(fold)).items() if name != "-seed"
             },
-            clear=lambda _: delete_fit(folder),
+            cleared=True, clear=lambda _: delete_fit(folder),
         )  # fmt: skip
 
     def _synthesize(self, fold: Fold, fits: Sequence[SelectedMethod]) -> Step:
@@ -218,7 +218,7 @@ class _Steps:
              *((self._training_key(request.trainer, fold),) if fits or kept else ()),
              *(self._fit_key(one, fold) for one in fits)),
             told=lambda: inputs.told_by(part.folder, _of_baseline(fold)), clear=lambda _: delete_part(part),
-            stuck=lambda: "its cases are from elsewhere, and would be lost; take another name with -s."
+            cleared=True, stuck=lambda: "its cases are from elsewhere, and would be lost; take another name with -s."
             if inputs.is_foreign(part.folder) else "",
         )  # fmt: skip
 

@@ -20,14 +20,15 @@ class Work:
         self.finished = dict.fromkeys(NEEDS, True)
         self.inputs = {name: {f"what {name} needs": "1"} for name in NEEDS}
         self.told: dict[str, dict[str, str]] = {name: {} for name in NEEDS}
-        self.remembered_only = self.at_once = self.renewed = False
+        self.remembered_only = self.at_once = self.renewed = self.cleared = False
 
     def steps(self) -> list[Step]:
         return [
             Step(
                 name, name, ("do", name), lambda name=name: self.finished[name],
                 lambda name=name: dict(self.inputs[name]), NEEDS[name], lambda name=name: self.told[name],
-                remembered_only=self.remembered_only, at_once=self.at_once, renewed=self.renewed and name == "set",
+                remembered_only=self.remembered_only, at_once=self.at_once, cleared=self.cleared,
+                renewed=self.renewed and name == "set",
             )
             for name in NEEDS
         ]  # fmt: skip
@@ -150,3 +151,13 @@ def test_what_takes_little_is_done_anew_without_being_asked_for(work, record):
     work.renewed = True
     work.inputs["model"] = {"what model needs": "2"}
     assert words(record, work) == ["done", "changed", "done", "missing"]
+
+
+def test_what_a_command_finished_after_we_were_killed_is_done_where_nothing_old_can_be_there(work, record):
+    remember(record, work)
+    record.begin(record.states(work.steps())[1])
+    assert words(record, work) == ["done", "begun", "done", "done"]
+    work.cleared = True
+    assert words(record, work) == ["done"] * 4
+    work.inputs["model"] = {"what model needs": "2"}
+    assert words(record, work)[1] == "changed"
