@@ -2,8 +2,9 @@
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,11 +18,12 @@ from nnunetv2_tf.baseline.checkpoint import RECORD
 from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, write_code_versions
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
+from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
-from nnunetv2_tf.sets.sampling import describe_draws
+from nnunetv2_tf.sets.sampling import Draw, describe_draws, with_tumour
 
 CODE = "tf_code"  # our key in nnU-Net's checkpoint, beside RECORD
 
@@ -111,9 +113,21 @@ class TFBaselineTrainer(nnUNetTrainer):
         self._seed(self.current_epoch + 1)
 
     def train_step(self, batch: dict) -> dict:
-        """Do nnU-Net's step; return with its results which cases it saw."""
+        """Do nnU-Net's step; return with its results which patches it saw."""
+        target = batch["target"][0] if isinstance(batch["target"], list) else batch["target"]
+        there = with_tumour(target, *self._tumour)
+        drawn = [Draw(str(case), tumour) for case, tumour in zip(batch["keys"], there, strict=True)]
         with self.precision():
-            return {**super().train_step(batch), "keys": list(batch["keys"])}
+            return {**super().train_step(batch), "drawn": drawn}
+
+    @cached_property
+    def _tumour(self) -> tuple[Sequence[int] | None, Sequence[int]]:
+        """Which labels of a target are tumour, or which of its masks where there are regions."""
+        classes = LabelRoles.of(self.dataset_json).tumour
+        if not self.label_manager.has_regions:
+            return classes, ()
+        regions = [np.atleast_1d(np.array(region)).tolist() for region in self.label_manager.foreground_regions]
+        return None, [index for index, region in enumerate(regions) if set(region) <= set(classes)]
 
     def validation_step(self, batch: dict) -> dict:
         """Do nnU-Net's step."""
@@ -135,9 +149,9 @@ class TFBaselineTrainer(nnUNetTrainer):
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
-        """Log how many real and synthetic cases were drawn."""
+        """Log how many patches of real and synthetic cases were drawn, and of how many there was tumour in them."""
         super().on_train_epoch_end(train_outputs)
-        drawn = [key for output in train_outputs for key in output["keys"]]
+        drawn = [one for output in train_outputs for one in output["drawn"]]
         if self.is_ddp:
             drawn = self._gathered(drawn)
         synthetic = self.synthetic_identifiers
@@ -226,7 +240,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         np.random.seed(int(states[1]))
         torch.manual_seed(int(states[2]))
 
-    def _gathered(self, drawn: list[str]) -> list[str]:
-        everybody: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+    def _gathered(self, drawn: list[Draw]) -> list[Draw]:
+        everybody: list[list[Draw]] = [[] for _ in range(torch.distributed.get_world_size())]
         torch.distributed.all_gather_object(everybody, drawn)
-        return [key for keys in everybody for key in keys]
+        return [one for of_one in everybody for one in of_one]

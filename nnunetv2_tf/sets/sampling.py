@@ -1,10 +1,12 @@
 """Sampling of training cases. In: real and synthetic cases. Out: one nnU-Net dataset with both in a proportion."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
 FINEST = 1000  # most repetitions; keeps the proportion within 0.03 percentage points of the wanted one
@@ -49,11 +51,38 @@ def repetitions(real: int, synthetic: int, percent: int | None) -> tuple[int, in
     return times_real, times_synthetic
 
 
-def describe_draws(drawn: Sequence[str], synthetic: frozenset[str], num_real: int, num_synthetic: int) -> str:
-    """Return a line for nnU-Net's log about the cases that were drawn in an epoch."""
-    fabricated = [case for case in drawn if case in synthetic]
-    distinct = len(set(fabricated))
-    return (
-        f"Drawn this epoch: {len(drawn) - len(fabricated)} real ({len(set(drawn)) - distinct} of {num_real} cases), "
-        f"{len(fabricated)} synthetic ({distinct} of {num_synthetic} cases)"
-    )
+@dataclass(frozen=True)
+class Draw:
+    """One patch of an epoch."""
+
+    case: str
+    with_tumour: bool  # in the patch, not only in the case
+
+
+def with_tumour(target: torch.Tensor, classes: Sequence[int] | None, channels: Sequence[int]) -> list[bool]:
+    """Return for each patch of a batch whether there is tumour in it.
+
+    Args:
+        target: (B, C, ...) label maps, or a mask for each region
+        classes: labels that are tumour; None: the target holds masks
+        channels: masks that are tumour
+    """
+    if classes is None:
+        found = target[:, list(channels)] > 0
+    elif len(classes) == max(classes) - min(classes) + 1:  # as mostly, and three times as fast
+        found = (target >= min(classes)) & (target <= max(classes))
+    else:
+        found = torch.isin(target, torch.tensor(classes, dtype=target.dtype, device=target.device))
+    return [bool(there) for there in found.flatten(1).any(dim=1)]
+
+
+def describe_draws(drawn: Sequence[Draw], synthetic: frozenset[str], num_real: int, num_synthetic: int) -> str:
+    """Return a line for nnU-Net's log about the patches that were drawn in an epoch."""
+    of_real = [one for one in drawn if one.case not in synthetic]
+    made = [one for one in drawn if one.case in synthetic]
+    return f"Drawn this epoch: {_described(of_real, 'real', num_real)}, {_described(made, 'synthetic', num_synthetic)}"
+
+
+def _described(drawn: Sequence[Draw], kind: str, number: int) -> str:
+    cases = len({one.case for one in drawn})
+    return f"{len(drawn)} {kind} ({cases} of {number} cases, tumour in {sum(one.with_tumour for one in drawn)})"

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
-from nnunetv2_tf.sets.sampling import EnrichedDataset, describe_draws, repetitions
+from nnunetv2_tf.sets.sampling import Draw, EnrichedDataset, describe_draws, repetitions, with_tumour
 
 
 class Listed(nnUNetBaseDataset):
@@ -51,6 +52,21 @@ def test_cases_come_from_the_dataset_they_belong_to():
     assert dataset["s"] == ("synthetic", "s")
 
 
-def test_the_log_line_counts_draws_and_distinct_cases():
-    line = describe_draws(["a", "s", "a", "t", "s"], frozenset({"s", "t", "u"}), 4, 3)
-    assert line == "Drawn this epoch: 2 real (1 of 4 cases), 3 synthetic (2 of 3 cases)"
+def test_the_log_line_counts_draws_distinct_cases_and_patches_with_tumour():
+    drawn = [Draw("a", True), Draw("s", False), Draw("a", False), Draw("t", True), Draw("s", True)]
+    assert describe_draws(drawn, frozenset({"s", "t", "u"}), 4, 3) == (
+        "Drawn this epoch: 2 real (1 of 4 cases, tumour in 1), 3 synthetic (2 of 3 cases, tumour in 2)"
+    )
+
+
+def test_tumour_is_found_in_labels_and_in_regions():
+    """Organ 1, tumour 2; as masks: organ with tumour, tumour, and what nobody labelled."""
+    label = torch.zeros((3, 1, 4, 4, 4))
+    label[0, 0, :2], label[1, 0, 1], label[1, 0, 2, 2, 2] = 1, 1, 2
+    label[2, 0, 0] = 3  # ignored
+    assert with_tumour(label, (2,), ()) == [False, True, False]
+    assert with_tumour(label, (1, 2), ()) == [True, True, False]
+    assert with_tumour(label, (1, 3), ()) == [True, True, True]
+    masks = torch.cat([(label == 1) | (label == 2), label == 2, label == 3], dim=1)
+    assert with_tumour(masks, None, [1]) == [False, True, False]
+    assert with_tumour(masks, None, [0, 1]) == [True, True, False]

@@ -52,12 +52,17 @@ def test_the_log_tells_what_was_really_drawn(enriched: Workspace):
     draw = loader.get_indices
     loader.get_indices = lambda: seen.append(draw()) or seen[-1]
     trainer.on_train_epoch_start()
-    trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in range(20)])
+    batches = [next(trainer.dataloader_train) for _ in range(20)]
+    there = [bool((patch > 0).any()) for batch in batches for patch in batch["target"][0]]  # all classes are tumour
+    trainer.on_train_epoch_end([trainer.train_step(batch) for batch in batches])
     drawn = np.concatenate(seen).tolist()
-    synthetic = [case for case in drawn if case.startswith("synthetic")]
+    made = [case.startswith("synthetic") for case in drawn]
+    real, synthetic = ([case for case, one in zip(drawn, made, strict=True) if one is kind] for kind in (False, True))
+    seen_in = [sum(tumour for tumour, one in zip(there, made, strict=True) if one is kind) for kind in (False, True)]
+    assert 0 < sum(seen_in) < len(drawn)
     expected = (
-        f"Drawn this epoch: {len(drawn) - len(synthetic)} real ({len(set(drawn)) - len(set(synthetic))} of 8 cases), "
-        f"{len(synthetic)} synthetic ({len(set(synthetic))} of 4 cases)"
+        f"Drawn this epoch: {len(real)} real ({len(set(real))} of 8 cases, tumour in {seen_in[0]}), "
+        f"{len(synthetic)} synthetic ({len(set(synthetic))} of 4 cases, tumour in {seen_in[1]})"
     )
     assert expected in log_of(enriched.results / f"TFEnrichedTrainer_demo_p50__{TINY}__3d_fullres" / "fold_0")
 
