@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
 
+FLAT = 1e-3  # of the volume of a voxel: what an affine makes of it at least
 TOLERANCE = 1e-3  # mm, between voxels of two grids that count as the same
 
 
@@ -26,7 +27,7 @@ def check_intact(path: Path) -> None:
 
 
 def read_nifti(path: Path) -> Any:
-    """Read a NIfTI file as nibabel image; raise when its voxels cannot be read, or are NaN or infinite."""
+    """Read a NIfTI file as nibabel image; raise when its voxels or its affine cannot be read, or are no numbers."""
     import nibabel
 
     try:
@@ -36,6 +37,12 @@ def read_nifti(path: Path) -> Any:
         raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
     if not finite:
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
+    axes = image.affine[:3, :3]
+    if not np.isfinite(image.affine).all() or abs(np.linalg.det(axes)) < FLAT * np.prod(image.header.get_zooms()[:3]):
+        raise UserError(
+            f"{path} does not say where its voxels lie: the affine of its header holds NaN, or is flat; convert the "
+            "scan anew from its source."
+        )
     return image
 
 
