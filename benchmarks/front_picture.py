@@ -19,6 +19,7 @@ from benchmarks.commands import run, show
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.sets.store import SetPart
 
@@ -61,7 +62,7 @@ def paint(part: SetPart) -> None:
         patient = min(volumes, key=lambda name: abs(np.log(volumes[name] / (tumour > 0).sum())))
         volumes = {name: size for name, size in volumes.items() if groups[name] != groups[patient]}  # shown once
         host = hosts[str(part.sidecar(entry.case).host)]
-        cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+        cut = fullest_slice(tumour > 0)
         titles = iter(("", "", "", "") if rows else TITLES)
         rows.append(
             [
@@ -78,7 +79,7 @@ def _panel(files: CaseFiles, cut: int | None, title: str, outline: np.ndarray | 
     """Return an axial slice around the brain, the patient's front up; that with most tumour where `cut` is None."""
     image = _read(files.images[0]).astype(float)
     if cut is None:
-        cut = int((_read(files.label) > 0).sum(axis=(1, 2)).argmax())
+        cut = fullest_slice(_read(files.label) > 0)
     span = (0.0, float(np.quantile(image[image > 0], 0.98)))
     middle = [int(places.min() + places.max()) // 2 for places in np.nonzero(image.max(axis=0))]
     shown = tuple(slice(max(0, at - size), at + size) for at, size in zip(middle, HALF, strict=True))

@@ -27,6 +27,7 @@ from benchmarks.real_training import BASELINE
 from benchmarks.tf_aug_real import FOLD, hosts_of, prepared
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.label_roles import class_values
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.io.panels import Panel, write_panels
@@ -126,14 +127,14 @@ def paint(path: Path, real: Sequence[Case], made: Sequence[Made]) -> None:
         case, host = entry.case.open(), entry.host.open()
         tumour, organ = case.tumour(), case.organ()
         like = real[int(np.abs(np.log(volumes / (tumour > 0).sum())).argmin())].open()
-        cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+        cut = fullest_slice(tumour > 0)
         slices = [
             np.where(organ, image, SPAN[0])[cut, ::-1] for image in (host.image()[0], entry.harmonised, case.image()[0])
         ]
         titles = (host.identifier, "harmonised", "made")
         row = [Panel(image, SPAN, None, title) for image, title in zip(slices, titles, strict=True)]
         row.append(Panel(slices[2], SPAN, tumour[cut, ::-1]))
-        cut = int((like.tumour() > 0).sum(axis=(1, 2)).argmax())
+        cut = fullest_slice(like.tumour() > 0)
         row.append(Panel(np.where(like.organ(), like.image()[0], SPAN[0])[cut, ::-1], SPAN, None, like.identifier))
         rows.append(row)
     write_panels(rows, path, inches=2.2)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.commands import enter
 from benchmarks.in_memory import CPU, SteeringFold
+from benchmarks.starting_line import around
 from nnunetv2_tf.geometry.feather import signed_distance
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
@@ -97,13 +98,9 @@ def told(name: str, tumours: Sequence[Made]) -> list[str]:
 
 def panel(image: np.ndarray, one: Made, title: str, outlined: bool = False) -> Panel:
     """Return the slice with most of a tumour, around it."""
-    slice_ = int((one.tumour > 0).sum(axis=(1, 2)).argmax())
-    y, x = (round(float(places.mean())) for places in np.nonzero(one.tumour[slice_]))
-    half = WINDOW // 2
-    shown = np.pad(np.where(one.organ, image, SPAN[0])[slice_], half, constant_values=SPAN[0])
-    label = np.pad(one.tumour[slice_], half)
-    place = slice(y, y + WINDOW), slice(x, x + WINDOW)
-    return Panel(shown[place], SPAN, label[place] if outlined else None, title)
+    seen = np.where(one.organ, image, SPAN[0])
+    shown, label = around([(seen, SPAN[0]), (one.tumour, 0)], one.tumour, WINDOW)
+    return Panel(shown, SPAN, label if outlined else None, title)
 
 
 def main() -> None:

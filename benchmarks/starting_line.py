@@ -12,7 +12,7 @@ that it was at.
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.commands import show
 from benchmarks.tables import read_rows, write_rows
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.lookup import find_method
@@ -132,13 +133,24 @@ def _pictures(part: SetPart, method: str, with_real: bool) -> Iterator[list[Pane
 
 
 def _panel(case: OpenCase, tumour: np.ndarray, title: str) -> Panel:
-    slice_ = int((tumour > 0).sum(axis=(1, 2)).argmax())
-    image = np.where(case.organ(), case.image()[0], SPAN[0])[slice_]
-    y, x = (int(places.mean()) for places in np.nonzero(tumour[slice_]))
-    half = WINDOW // 2
-    padded = np.pad(image, half, constant_values=SPAN[0])[y : y + WINDOW, x : x + WINDOW]
-    upright = padded[::-1] if case.grid.affine[1, 1] < 0 else padded
+    image = np.where(case.organ(), case.image()[0], SPAN[0])
+    (shown,) = around([(image, SPAN[0])], tumour, WINDOW)
+    upright = shown[::-1] if case.grid.affine[1, 1] < 0 else shown
     return Panel(upright, SPAN, None, title)
+
+
+def around(volumes: Sequence[tuple[np.ndarray, float]], tumour: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut a window out of volumes (Z, Y, X), around a tumour in the slice with most of it.
+
+    Args:
+        volumes: each with the value that stands for what lies beyond it
+        tumour: (Z, Y, X)
+        size: voxels
+    """
+    slice_ = fullest_slice(tumour > 0)
+    y, x = (int(places.mean()) for places in np.nonzero(tumour[slice_]))
+    window = slice(y, y + size), slice(x, x + size)
+    return [np.pad(volume[slice_], size // 2, constant_values=beyond)[window] for volume, beyond in volumes]
 
 
 if __name__ == "__main__":

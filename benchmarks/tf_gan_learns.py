@@ -28,6 +28,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.methods.base import FitData, Method, Site
 from nnunetv2_tf.methods.tf_aug.config import PRESETS as COARSE
@@ -204,7 +205,7 @@ def paint(path: Path, setting: Setting, columns: dict[str, list[tuple[np.ndarray
         row = []
         for name, cases in {"real": reals, **columns}.items():
             image, tumour = cases[index]
-            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            cut = fullest_slice(tumour > 0)
             row.append(Panel(image[0, cut], (-3.0, 4.0), None, "" if rows else name))
         rows.append([*row, Panel(row[-1].image, (-3.0, 4.0), tumour[cut])])
     write_panels(rows, path)

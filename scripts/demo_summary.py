@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_tf.benchmark.statistics import crossed_bootstrap
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.files import whole_file
 from nnunetv2_tf.io.panels import COLOURS
 
@@ -97,7 +98,7 @@ def first_case(folder: Path) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
 def slice_of(path: Path) -> tuple[np.ndarray, int]:
     """Read a label map (Z, Y, X); return it, and the index of the slice with most of it."""
     label = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    return label, int((label > 0).sum(axis=(1, 2)).argmax())
+    return label, fullest_slice(label > 0)
 
 
 def at(where: tuple[np.ndarray, int], path: Path, outlined: bool = True) -> tuple[np.ndarray, np.ndarray | None]:

@@ -4,7 +4,6 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,6 +60,7 @@ class TFBaselineTrainer(nnUNetTrainer):
             self.num_epochs = self.options.epochs
             self.save_every = max(1, min(self.save_every, self.num_epochs // 20))  # so that --c finds something
         self.groups, self.split = Groups(), Split((), ())
+        self.tumour: tuple[Sequence[int] | None, Sequence[int]] = (), ()
         self.synthetic_identifiers: frozenset[str] = frozenset()
         self.record: TrainingRecord | None = None
         self.record_of_checkpoint: dict | None = None
@@ -81,6 +81,7 @@ class TFBaselineTrainer(nnUNetTrainer):
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """Return nnU-Net's datasets; refuse patients on both sides of the split, and --c with other cases."""
         with self.refusals():
+            self.tumour = self._tumour_in_targets()
             self.groups = self._read_groups()
             if self.fold != "all":
                 ensure_splits(self.tf_dataset, self.all_identifiers(), self.groups)
@@ -115,15 +116,18 @@ class TFBaselineTrainer(nnUNetTrainer):
     def train_step(self, batch: dict) -> dict:
         """Do nnU-Net's step; return with its results which patches it saw."""
         target = batch["target"][0] if isinstance(batch["target"], list) else batch["target"]
-        there = with_tumour(target, *self._tumour)
+        there = with_tumour(target.numpy(), *self.tumour)
         drawn = [Draw(str(case), tumour) for case, tumour in zip(batch["keys"], there, strict=True)]
         with self.precision():
             return {**super().train_step(batch), "drawn": drawn}
 
-    @cached_property
-    def _tumour(self) -> tuple[Sequence[int] | None, Sequence[int]]:
-        """Which labels of a target are tumour, or which of its masks where there are regions."""
-        classes = LabelRoles.of(self.dataset_json).tumour
+    def _tumour_in_targets(self) -> tuple[Sequence[int] | None, Sequence[int]]:
+        """Return which labels of a target are tumour, or which of its masks where there are regions."""
+        try:
+            classes = LabelRoles.of(self.dataset_json).tumour
+        except ValueError as error:
+            where = Path(str(self.preprocessed_dataset_folder_base)) / "dataset.json"
+            raise UserError(f"{where}: {error}; correct it.") from None
         if not self.label_manager.has_regions:
             return classes, ()
         regions = [np.atleast_1d(np.array(region)).tolist() for region in self.label_manager.foreground_regions]

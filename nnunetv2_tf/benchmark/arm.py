@@ -47,7 +47,7 @@ class Arm:
         return (self.method, self.preset, self.healthy, self.filter, self.volume_ml, self.set)
 
     @property
-    def makes(self) -> str:
+    def sets_called(self) -> str:
         """What its sets are called, without the seed: the method, and what else tells it from others."""
         preset = "" if self.preset == "default" else self.preset
         filtered = "filtered" if self.filter else ""
@@ -58,4 +58,4 @@ class Arm:
 
     def set_name(self, seed: int) -> str:
         """Return the name of the set that a training seed of this arm uses."""
-        return f"{self.makes}seed{seed}"
+        return f"{self.sets_called}seed{seed}"

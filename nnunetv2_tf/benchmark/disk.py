@@ -16,8 +16,8 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import KEPT_GB
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.working_space.healthy import healthy_plans_name
-from nnunetv2_tf.working_space.preprocess import STORED, Plan
+from nnunetv2_tf.working_space.healthy import healthy_identifier
+from nnunetv2_tf.working_space.preprocess import STORED, Plan, is_stored
 
 CHECKPOINTS = 2  # final and best
 PER_WEIGHT = 8  # bytes: its value and its momentum
@@ -32,8 +32,8 @@ def room_needed(trainings: Sequence[Training]) -> str:
     for name in map(str, matrix.datasets):
         dataset, of_it = Dataset(name), [training for training in trainings if training.dataset.name == name]
         plan, cases, healthy = Plan.read(dataset, matrix.plans, matrix.configuration), _missing_cases(of_it), 0
-        for hosts in {str(training.arm.healthy) for training in of_it if training.arm.healthy is not None}:
-            healthy += _missing_scans(Dataset.find(hosts), dataset, plan)
+        for hosts in {Dataset.find(str(one.arm.healthy)) for one in of_it if one.arm.healthy is not None}:
+            healthy += _missing_scans(hosts, dataset, plan)
         raw, stored = _of_case(plan, dataset)
         total += cases * (raw + stored) + healthy * stored + len(of_it) * _of_training(plan)
         number, scans = number + cases, scans + healthy
@@ -58,18 +58,16 @@ def _missing_cases(trainings: Sequence[Training]) -> int:
 
 def _missing_scans(healthy: Dataset, dataset: Dataset, plan: Plan) -> int:
     """Return how many healthy scans have yet to be preprocessed by a labelled dataset's plans."""
-    name = healthy_plans_name(dataset, str(plan.plans["plans_name"]))
-    folder = healthy.preprocessed / f"{name}_{plan.configuration}"
-    return sum(not all((folder / f"{case}{ending}").exists() for ending in STORED) for case in raw_cases(healthy))
+    identifier = healthy_identifier(dataset, str(plan.plans["plans_name"]), plan.configuration)
+    return sum(not is_stored(healthy.preprocessed / identifier, case) for case in raw_cases(healthy))
 
 
 def _of_case(plan: Plan, dataset: Dataset) -> tuple[float, float]:
     """Return the bytes of a real case, raw and preprocessed, in the mean over those that are preprocessed."""
     arrays, raw, stored = dataset.preprocessed / plan.data_identifier, [], []
     for name, case in raw_cases(dataset).items():
-        files = [arrays / f"{name}{ending}" for ending in STORED]
-        if all(path.exists() for path in files):
-            stored.append(sum(path.stat().st_size for path in files))
+        if is_stored(arrays, name):
+            stored.append(sum((arrays / f"{name}{ending}").stat().st_size for ending in STORED))
             raw.append(sum(path.stat().st_size for path in (*case.images, case.label)))
     if not raw:
         raise UserError(

@@ -14,13 +14,14 @@ from nnunetv2_tf.benchmark.matrix import Matrix, Training
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.provenance import CaseEntry
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import Case, OpenCase, training_cases
 
 SAMPLES = 2
-DARK = (0.002, 0.998)  # quantiles of the organ that are shown black and white
+WINDOW = (0.002, 0.998)  # quantiles of the organ that are shown black and white
 
 
 def write_panel(matrix: Matrix, dataset: Dataset, path: Path) -> bool:
@@ -38,7 +39,7 @@ def write_panel(matrix: Matrix, dataset: Dataset, path: Path) -> bool:
     for training in shown.values():
         entries = _chosen(training.part, lines)
         if not training.part.stale(plan, entries):
-            columns.append([(training.arm.makes, training.part.case(entry, cases[0], plan)) for entry in entries])
+            columns.append([(training.arm.sets_called, training.part.case(entry, cases[0], plan)) for entry in entries])
     columns = [column for column in columns if column]
     if len(columns) < 2:
         return False
@@ -70,8 +71,8 @@ def _chosen(part: SetPart, lines: Sequence[int | None]) -> list[CaseEntry]:
 def _pair(name: str, case: OpenCase, titled: bool) -> tuple[Panel, Panel]:
     """Return the slice with most tumour, without and with its classes outlined."""
     tumour, organ, image = case.tumour(), case.organ(), case.image()[0]
-    slice_ = int((tumour > 0).sum(axis=(1, 2)).argmax())
-    low, high = (float(value) for value in np.quantile(image[organ | (tumour > 0)], DARK))
+    slice_ = fullest_slice(tumour > 0)
+    low, high = (float(value) for value in np.quantile(image[organ | (tumour > 0)], WINDOW))
     upright = case.grid.upright
     picture = upright(np.where(organ[slice_] | (tumour[slice_] > 0), image[slice_], low))
     plain = Panel(picture, (low, high), None, name if titled else "")

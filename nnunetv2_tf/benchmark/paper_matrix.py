@@ -56,7 +56,7 @@ class PaperTable:
         if not any(self.preset in method.presets for method in methods):
             raise UserError(f"None of {', '.join(method.name for method in methods)} has a preset {self.preset}.")
         dataset = Dataset.find(self.dataset)
-        labelled = len(fold_split(dataset, FOLD, sorted(raw_cases(dataset))).train)
+        labelled = len(fold_split(dataset, FOLD, raw_cases(dataset)).train)
         return Matrix(
             datasets=(dataset.name,),
             configuration=CONFIGURATION,

@@ -62,7 +62,7 @@ def dose_plot(
     with written_figure(path, (1, 2), (10.0, 4.4)) as ((means, differences),):
         differences.axhline(0, color="0.6", linewidth=1)
         for index, arms in enumerate(doses):
-            (made,) = {arm.makes + ("" if arm.percent is None else f", {arm.percent} %") for arm in arms.values()}
+            (made,) = {arm.sets_called + ("" if arm.percent is None else f", {arm.percent} %") for arm in arms.values()}
             style = {"color": f"C{index}", "marker": "os^Dv"[index % 5], "label": made}
             names = {number: arm.name for number, arm in arms.items()}
             names = names if without is None else {0: without} | names

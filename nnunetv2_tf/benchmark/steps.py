@@ -172,7 +172,7 @@ def collect(request: BenchmarkRequest) -> None:
         rows += work.kept[training.key] if gone else score_training(training, folder / "scores", request.num_processes)
     rows = matrix_rows(rows, matrix)
     write_scores(rows, folder / "benchmark.csv", code_version())
-    of_datasets = [make_reports(rows, matrix, name, _labelled(matrix, name)) for name in map(str, matrix.datasets)]
+    of_datasets = [make_reports(rows, matrix, name, _labelled(trainings, name)) for name in map(str, matrix.datasets)]
     reports = [report for of_dataset in of_datasets for report in of_dataset]
     lead = f"{len(finished)} of {len(trainings)} trainings are done. Matrix {matrix.hash}."
     codes = f"Trained by: {'; '.join(sorted({row.code for row in rows}))}. Scored by: {code_version()}."
@@ -184,9 +184,9 @@ def collect(request: BenchmarkRequest) -> None:
     print(f"\n{lead}\nWritten to {folder}: benchmark.csv, tables.md, tables.tex, tables.html, {', '.join(pictures)}")
 
 
-def _labelled(matrix: Matrix, dataset: str) -> int:
-    """Return how many cases train in the first fold."""
-    return len(fold_split(Dataset(dataset), matrix.folds[0], sorted(raw_cases(Dataset(dataset)))).train)
+def _labelled(trainings: Sequence[Training], dataset: str) -> int:
+    """Return how many real cases the first training of a dataset has."""
+    return next(len(training.split.train) for training in trainings if training.dataset.name == dataset)
 
 
 def _check_keeps(path: Path, trainings: Sequence[Training], finished: Sequence[Training]) -> None:

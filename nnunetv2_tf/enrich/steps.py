@@ -23,7 +23,7 @@ from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.fit_result import learns
 from nnunetv2_tf.synthesis.fitting import DONE, fit_name
 from nnunetv2_tf.working_space.healthy import healthy_plans_name
-from nnunetv2_tf.working_space.preprocess import STORED, Plan
+from nnunetv2_tf.working_space.preprocess import Plan, is_stored
 
 FINGERPRINT = "dataset_fingerprint.json"  # by which nnU-Net plans
 
@@ -138,7 +138,7 @@ class _Steps:
         if not all(path.exists() for path in wanted):
             return False
         arrays = folder / Plan.read(dataset, plans, self.request.configuration).data_identifier
-        return all((arrays / f"{case}{ending}").is_file() for case in raw_cases(dataset) for ending in STORED)
+        return all(is_stored(arrays, case) for case in raw_cases(dataset))
 
     def _baseline(self, fold: Fold) -> Step:
         return self._training(

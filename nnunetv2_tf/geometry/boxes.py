@@ -24,6 +24,11 @@ def box_around(mask: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> Box:
     return widened(box, margin, mask.shape)
 
 
+def fullest_slice(mask: Any) -> int:
+    """Return the Z of the slice that holds most of a mask (Z, Y, X), an array or a tensor."""
+    return int(mask.sum(axis=(1, 2)).argmax())
+
+
 def _ends(line: Any) -> tuple[int, int]:
     """Return the first True of a line, and one past the last."""
     places = np.flatnonzero(line)

@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
 FINEST = 1000  # most repetitions; keeps the proportion within 0.03 percentage points of the wanted one
@@ -59,7 +58,7 @@ class Draw:
     with_tumour: bool  # in the patch, not only in the case
 
 
-def with_tumour(target: torch.Tensor, classes: Sequence[int] | None, channels: Sequence[int]) -> list[bool]:
+def with_tumour(target: np.ndarray, classes: Sequence[int] | None, channels: Sequence[int]) -> list[bool]:
     """Return for each patch of a batch whether there is tumour in it.
 
     Args:
@@ -68,12 +67,8 @@ def with_tumour(target: torch.Tensor, classes: Sequence[int] | None, channels: S
         channels: masks that are tumour
     """
     if classes is None:
-        found = target[:, list(channels)] > 0
-    elif len(classes) == max(classes) - min(classes) + 1:  # as mostly, and three times as fast
-        found = (target >= min(classes)) & (target <= max(classes))
-    else:
-        found = torch.isin(target, torch.tensor(classes, dtype=target.dtype, device=target.device))
-    return [bool(there) for there in found.flatten(1).any(dim=1)]
+        return [bool(patch[list(channels)].any()) for patch in target]
+    return [any(bool((patch == value).any()) for value in classes) for patch in target]  # 2 ms for two of 128 voxels
 
 
 def describe_draws(drawn: Sequence[Draw], synthetic: frozenset[str], num_real: int, num_synthetic: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.synthesis.case_maker import edited_site
 from nnunetv2_tf.synthesis.set_builder import SetBuilder
@@ -43,7 +44,7 @@ def write_preview(builder: SetBuilder) -> Path | None:
             view = _view(builder, line)
         except UnusableLineError:
             continue
-        slice_ = _largest(view.shown.tumour > 0)
+        slice_ = fullest_slice(view.shown.tumour > 0)
         rows.append([view.host_panel(slice_), view.shown_panel(slice_)])
     if not rows:
         return None
@@ -94,7 +95,7 @@ def _case(builder: SetBuilder, line: RecipeLine) -> Iterator[Panel]:
     after, label, organ = result.image()[0], result.label(), result.organ()
     assert label.shape == view.organ.shape  # no edit changes what nnU-Net crops to
     changed = label != view.host.label()
-    slice_ = _largest(changed if changed.any() else view.shown.tumour > 0)
+    slice_ = fullest_slice(changed if changed.any() else view.shown.tumour > 0)
     yield view.host_panel(slice_)
     yield view.shown_panel(slice_)
     yield view.panel(after, organ, slice_, result.identifier)
@@ -105,14 +106,9 @@ def _rejected(builder: SetBuilder, line: RecipeLine) -> Iterator[Panel]:
     view, task = _view(builder, line), builder.task(line)
     _, edited = edited_site(task, view.host)
     after, tumour = edited.image[0].numpy(), view.shown.tumour
-    slice_ = _largest(tumour > 0)
+    slice_ = fullest_slice(tumour > 0)
     reason = textwrap.fill(f"rejected: {builder.rejected(line)}", WIDTH)
     yield view.host_panel(slice_)
     yield view.shown_panel(slice_)
     yield view.panel(after, view.organ, slice_, reason)
     yield view.panel(after, view.organ, slice_, "", edited.label.numpy())
-
-
-def _largest(places: np.ndarray) -> int:
-    """Return the slice with most places."""
-    return int(places.sum(axis=(1, 2)).argmax())

@@ -20,6 +20,7 @@ from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
 from nnunetv2_tf.baseline.segmentor import Segmentor
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.geometry.resampling import resample_label
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest, file_digest
@@ -175,7 +176,7 @@ class _Job:
         for donor in list(pseudo_donors(self.baseline, self.unlabelled, self.plan).cases.values())[:ROWS]:
             case = donor.open()
             image, tumour = case.image()[0], case.tumour()
-            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            cut = fullest_slice(tumour > 0)
             span = tuple(np.quantile(image[case.organ()], (0.002, 0.998)).tolist())
             taken = [one for one in by_scan[donor.files.identifier].components if one.taken]
             sure = " ".join(f"{one.confidence:.2f}" for one in taken)

@@ -61,6 +61,11 @@ def healthy_plans_name(dataset: Dataset, plans_name: str) -> str:
     return f"{plans_name}_from{dataset.number}"
 
 
+def healthy_identifier(dataset: Dataset, plans_name: str, configuration: str) -> str:
+    """Return the name of the folder with a healthy dataset's arrays by a labelled one's plans."""
+    return f"{healthy_plans_name(dataset, plans_name)}_{configuration}"
+
+
 def write_plans(dataset: Dataset, healthy: Dataset, plans_name: str) -> str:
     """Write the labelled dataset's plans into the healthy one, with new data identifiers and a new name; return it."""
     name = healthy_plans_name(dataset, plans_name)
@@ -68,7 +73,7 @@ def write_plans(dataset: Dataset, healthy: Dataset, plans_name: str) -> str:
     plans |= {"plans_name": name, "dataset_name": healthy.name}
     for configuration, settings in plans["configurations"].items():
         if "data_identifier" in settings:
-            settings["data_identifier"] = f"{name}_{configuration}"
+            settings["data_identifier"] = healthy_identifier(dataset, plans_name, configuration)
     write_json(healthy.preprocessed / f"{name}.json", plans)
     write_json(healthy.preprocessed / "dataset.json", dataset_json(healthy))
     return name

@@ -84,6 +84,11 @@ class Plan:
         return any(self.manager.use_mask_for_norm)
 
 
+def is_stored(folder: Path, case: str) -> bool:
+    """Return whether a folder of arrays has all files of a case."""
+    return all((folder / f"{case}{ending}").is_file() for ending in STORED)
+
+
 def read_plans(dataset: Dataset, plans_name: str) -> dict[str, Any]:
     """Read a plans file of a dataset."""
     path = dataset.preprocessed / f"{plans_name}.json"
@@ -131,8 +136,7 @@ class StampedFolder:
         return [
             case
             for case, source in sources.items()
-            if stamps.get(case) != digest([plan_stamp, *source])
-            or not all((self.folder / f"{case}{ending}").is_file() for ending in STORED)
+            if stamps.get(case) != digest([plan_stamp, *source]) or not is_stored(self.folder, case)
         ]
 
     def forget_others(self, cases: Collection[str]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.workspace import BIN, Workspace, write_test_plans
 
 LOOK, DO, ONE = commands("guide/benchmark", "The paper's tables")
 PAPERS = "nnUNetPlans_paper"
-SMALL = {
+SMALL: dict[str, Any] = {
     "NUM_TRAIN": "4", "NUM_VAL": "2", "PRESET": "brief", "EPOCHS": "1", "NUM_SEEDS": "1", "DEVICE": "cpu", "NP": "1",
     "STRIP": "none", "LABELLED": "501", "HEALTHY": "601",
     "nnUNet_n_proc_DA": "1", "PATH": f"{BIN}:{os.environ['PATH']}",

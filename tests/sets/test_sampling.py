@@ -64,9 +64,9 @@ def test_tumour_is_found_in_labels_and_in_regions():
     label = torch.zeros((3, 1, 4, 4, 4))
     label[0, 0, :2], label[1, 0, 1], label[1, 0, 2, 2, 2] = 1, 1, 2
     label[2, 0, 0] = 3  # ignored
-    assert with_tumour(label, (2,), ()) == [False, True, False]
-    assert with_tumour(label, (1, 2), ()) == [True, True, False]
-    assert with_tumour(label, (1, 3), ()) == [True, True, True]
+    assert with_tumour(label.numpy(), (2,), ()) == [False, True, False]
+    assert with_tumour(label.numpy(), (1, 2), ()) == [True, True, False]
+    assert with_tumour(label.numpy(), (1, 3), ()) == [True, True, True]
     masks = torch.cat([(label == 1) | (label == 2), label == 2, label == 3], dim=1)
-    assert with_tumour(masks, None, [1]) == [False, True, False]
-    assert with_tumour(masks, None, [0, 1]) == [True, True, False]
+    assert with_tumour(masks.numpy(), None, [1]) == [False, True, False]
+    assert with_tumour(masks.numpy(), None, [0, 1]) == [True, True, False]

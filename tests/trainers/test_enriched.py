@@ -67,6 +67,14 @@ def test_the_log_tells_what_was_really_drawn(enriched: Workspace):
     assert expected in log_of(enriched.results / f"TFEnrichedTrainer_demo_p50__{TINY}__3d_fullres" / "fold_0")
 
 
+def test_labels_that_make_no_sense_are_refused_before_the_first_step(enriched: Workspace, capsys):
+    path = enriched.dataset.preprocessed / "dataset.json"
+    write_json(path, {**read_json(path, ""), "tf": {"tumour": ["nobody"]}})
+    sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo").get_tr_and_val_datasets)
+    assert f"{path}: " in sentence
+    assert "nobody" in sentence
+
+
 def test_without_a_set_name_the_only_set_is_taken(enriched: Workspace, capsys):
     enriched.trainer("TFEnrichedTrainer").get_tr_and_val_datasets()
     add_set(enriched, "other")

@@ -10,6 +10,7 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.autoencoder.saved import ScanAutoencoder
 from nnunetv2_tf.methods.base import FitData
@@ -154,7 +155,7 @@ class DiffTumorTrainer(Optimised):
                 drawn = diffusion.sample(known, noise, config.sampler, config.steps, config.limit)
                 shown = [self.autoencoder.image(self.design.range.denormalise(z)) for z in (z0, drawn)]
             tumour = real.tumour[0].cpu().numpy()
-            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            cut = fullest_slice(tumour > 0)
             images = [domain.normalise(image, real.body)[0, 0, cut].cpu().numpy() for image in (real.image, *shown)]
             rows.append(outlined_row(images, (-1.0, 1.0), tumour[cut]))
         write_panels(titled(rows, ("real", "of its latents", "drawn")), path)

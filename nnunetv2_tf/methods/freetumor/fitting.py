@@ -14,6 +14,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.class_probabilities import ClassProbabilities
 from nnunetv2_tf.baseline.segmentor import Segmentor
 from nnunetv2_tf.dataset.label_roles import LabelRoles
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
@@ -91,7 +92,7 @@ class MonitoredAdversaries(Adversaries):
                 made = self.with_tumours(generator, host)
             x, x_ = (self.design.domain.normalise(image, host.body)[0, 0].cpu().numpy() for image in (host.image, made))
             tumour = host.tumour[0].cpu().numpy()
-            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            cut = fullest_slice(tumour > 0)
             rows.append(outlined_row([x[cut], x_[cut]], (-1.0, 1.0), tumour[cut]))
         write_panels(titled(rows, ("host", "with a tumour")), path)
 

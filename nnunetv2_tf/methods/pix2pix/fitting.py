@@ -7,6 +7,7 @@ import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.optimised import Optimised
@@ -106,7 +107,7 @@ class Pix2PixTrainer(Optimised):
             self.generator.train()
             y = self.design.domain.normalise(real.image, inside_of(condition))
             tumour = real.tumour[0].cpu().numpy()
-            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            cut = fullest_slice(tumour > 0)
             rows.append(outlined_row([image[0, 0, cut].cpu().numpy() for image in (y, x)], (-1.0, 1.0), tumour[cut]))
         write_panels(titled(rows, ("real", "made of its map")), path)
 

@@ -10,6 +10,7 @@ import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_tf.baseline.encoder import Encoder
+from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData, Method
@@ -83,7 +84,7 @@ class MonitoredGAN(GANTrainer):
             images = (fake.host, fake.coarse, refined)
             x_h, x_s_, x_s = (self.design.domain.normalise(image, fake.body) for image in images)
             tumour = patch["tumour"].numpy()
-            cut = int((tumour > 0).sum(axis=(1, 2)).argmax())
+            cut = fullest_slice(tumour > 0)
             pictures = [x[0, 0, cut].cpu().numpy() for x in (x_h, x_s_, x_s)]
             rows.append(outlined_row(pictures, (-1.0, 1.0), tumour[cut]))
         write_panels(titled(rows, ("host", "coarse", "refined")), path)
