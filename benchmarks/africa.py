@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.commands import enter, run
+from benchmarks.commands import enter, is_converted, run
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import splits_file
@@ -71,7 +71,7 @@ def prepare_steering(root: Path) -> Dataset:
     """Prepare the eighteen scans that steer, by the same plans, in three folds that keep patients together."""
     enter(root)
     dataset = Dataset(STEERING)
-    if not dataset.raw.exists():
+    if not is_converted(dataset):
         folder = steering_folder(root)
         names = sorted((case.name for case in folder.iterdir()), key=lambda name: (_group_of(name), name))
         _convert(dataset, folder, "-groups", _groups_file(root, names))
@@ -104,7 +104,7 @@ def prepare_hidden(root: Path, fold: int) -> tuple[Dataset, Dataset]:
         Dataset(f"Dataset{532 + fold}_AfricaSeen{fold}"),
         Dataset(f"Dataset{642 + fold}_Africa{fold}"),
     )
-    if not labelled.raw.exists():
+    if not is_converted(labelled):
         groups = _groups_file(root, seen)
         _convert(labelled, _linked(root / f"seen_{fold}", [_scans() / case for case in seen]), "-groups", groups)
     write_json(splits_file(labelled), [{"train": sorted(set(split["train"]) - hidden), "val": split["val"]}])
@@ -133,7 +133,7 @@ def prepare_full(root: Path) -> Dataset:
 
 def _convert(dataset: Dataset, folder: Path, *options: str) -> None:
     """Convert all cases of a folder into a raw dataset that is not there yet."""
-    if dataset.raw.exists():
+    if is_converted(dataset):
         return
     identity = ["-i", str(folder), "-d", dataset.number, "-name", dataset.name[11:]]
     settings = ["-source", "2023-ssa", "-modalities", "t1n", *options]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.dataset.folders import VARIABLES
+from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 
 BIN = Path(sys.executable).parent
 SETTINGS = {"nnUNet_n_proc_DA": "1"}  # planning wants a worker
@@ -16,6 +16,11 @@ def enter(root: Path) -> None:
     for variable in VARIABLES:
         os.environ[variable] = str(root / variable)
         (root / variable).mkdir(parents=True, exist_ok=True)
+
+
+def is_converted(dataset: Dataset) -> bool:
+    """Say whether a raw dataset is whole: dataset.json is written last."""
+    return (dataset.raw / "dataset.json").exists()
 
 
 def show(*command: str, **extra: str) -> int:

@@ -1,11 +1,11 @@
 """Does it help? The first real comparison: nnU-Net alone, and with TumorCP, TF-GAN, TF-Aug and CarveMix.
 
-    python -m benchmarks.does_it_help FOLDER [--plan]
+    python -m benchmarks.does_it_help FOLDER [--plan] [-np N]
 
 18 gliomas of BraTS-Africa train and 12 validate (Dataset530_AfricaT1, T1 at 2.5 mm); healthy scans are all those in
 NNUNETV2_TF_REAL_DATA. First africa_rivals.json: five arms, three seeds, fifteen trainings of 2,000 iterations. Then
-africa_few_labels.json: three draws of 6 of the 18, three arms, nine trainings. One training at a time, one thread each,
-arm by arm within a seed, so that what is finished is a result at any time; run again, it goes on.
+africa_few_labels.json: three draws of 6 of the 18, three arms, nine trainings. -np trainings at a time, one thread
+each, arm by arm within a seed, so that what is finished is a result at any time; run again, it goes on.
 
 Nothing is scored, and none of its output says how good a model is: scores are read once, when all have ended.
 --plan prints what is left to do, how long that takes, and which difference can be shown at all.
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.africa import ALL_PLANS, prepare_all
-from benchmarks.commands import run, show
+from benchmarks.commands import is_converted, run, show
 from benchmarks.healthy_cohort import COLLECTIONS, NAME, NUMBER
 from nnunetv2_tf.dataset.folders import Dataset
 
@@ -29,7 +29,7 @@ def prepare(root: Path) -> None:
     """Convert and preprocess patients and healthy scans, as far as that is not done yet."""
     real = prepare_all(root)
     data = Path(os.environ["NNUNETV2_TF_REAL_DATA"])
-    if not Dataset(f"Dataset{NUMBER}_{NAME}").raw.exists():
+    if not is_converted(Dataset(f"Dataset{NUMBER}_{NAME}")):
         folders = [str(data / name) for name in COLLECTIONS]
         run(
             "nnUNetv2_tf_convert_healthy", "-i", *folders, "-d", NUMBER, "-name", NAME, "-reference", real.number,
@@ -46,11 +46,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders go")
     parser.add_argument("--plan", action="store_true", help="train nothing")
+    parser.add_argument("-np", type=int, default=1, help="trainings at a time; their results do not depend on it")
     arguments = parser.parse_args()
     prepare(arguments.root.resolve())
     options = ["plan"] if arguments.plan else ["run"]
     for matrix in MATRICES:
-        limits = [] if arguments.plan else ["-device", "cpu", "-np", "1"]
+        limits = [] if arguments.plan else ["-device", "cpu", "-np", str(arguments.np)]
         failed = show("nnUNetv2_tf_benchmark", *options, str(matrix), *limits, **EXACT)
         if failed:
             return failed

@@ -23,7 +23,7 @@ import torch
 from scipy.ndimage import binary_erosion, gaussian_filter
 from torch.nn.functional import pad
 
-from benchmarks.commands import enter, run
+from benchmarks.commands import enter, is_converted, run
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.encoder import Encoder
 from nnunetv2_tf.dataset.cases import channel_names
@@ -94,7 +94,7 @@ class Setting:
 def prepared(root: Path) -> Setting:
     """Make datasets, baselines and TF-Aug, what is missing of them; return all that fits share."""
     enter(root)
-    if not REAL.raw.exists():
+    if not is_converted(REAL):
         Grainy(shape=SHAPE).write_dataset(REAL.raw, PATIENTS, seed=0)
         healthy(shape=SHAPE, scanner=CLINICAL).write_dataset(HEALTHY.raw, PEOPLE, seed=1)
     if not (REAL.preprocessed / f"{PLANS}.json").exists():
