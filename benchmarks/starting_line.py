@@ -59,8 +59,9 @@ def main() -> None:
         os.environ[variable] = str(arguments.root.resolve() / variable)
     rows: list[Row] = [*read_rows(arguments.o)]
     pictures: list[list[Panel]] = []
-    for method, preset in (name.split(":") for name in arguments.m):
-        part = SetPart(DATASET, "start" + method.replace("_", "") + ("" if preset in UNNAMED else preset), arguments.f)
+    for method, preset in (name.rsplit(":", 1) for name in arguments.m):
+        called = method.rpartition(":")[2].replace("_", "").lower()
+        part = SetPart(DATASET, "start" + called + ("" if preset in UNNAMED else preset), arguments.f)
         if not any((row[0], str(row[1])) == (method, str(part.fold)) for row in rows):
             for command, seconds in _make(part, method, preset, arguments.fits).items():
                 rows.append((method, part.fold, "seconds", "as a whole", command, seconds, None, None))
