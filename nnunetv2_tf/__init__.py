@@ -18,10 +18,11 @@ above; rooms of one line do not import one another (tests/test_layers.py).
 * `quality`: whether what we make, and what we make it from, looks like what it stands for.
 * `synthesis`: recipes become cases: `host_pool`, `site_builder`, a method's edit, `compose`, `set_builder`; the only
   room that knows native images of hosts.
+* `online`: new cases while nnU-Net trains.
 * `benchmark`: did it help?
 * `report`: figures of a set: does it look real, is it worth training on?
 * `enrich`: all of it in one command: what is missing is found, and done in order.
-* `trainers`: TFBaselineTrainer and TFEnrichedTrainer, found by `nnUNetv2_train -tr`; beside this folder.
+* `trainers`: TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer, for `nnUNetv2_train -tr`; beside this folder.
 * `commands`: one module per console command, from what users type to one request.
 * `_autoreg`, `_ext`: how nnU-Net finds the trainers.
 

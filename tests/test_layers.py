@@ -16,7 +16,7 @@ LAYERS = [
     {"enrich"},
     {"report"},
     {"trainers"},
-    {"benchmark"},
+    {"benchmark", "online"},
     {"synthesis"},
     {"quality", "sets"},
     {"methods"},

@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_tf.baseline.checkpoint import RECORD
 from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, write_code_versions
@@ -20,32 +23,21 @@ from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
-from nnunetv2_tf.sets.enrichment import EnrichmentRecord, TrainingRecord
+from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
-from nnunetv2_tf.sets.sampling import Draw, describe_draws, with_tumour
+from nnunetv2_tf.sets.sampling import Draw, describe_draws, full_target, with_tumour
+from nnunetv2_tf.training.float32_loss import Float32Loss
+from nnunetv2_tf.training.ordered_batches import ERROR, OrderedLoader, in_order, without_workers
 
 CODE = "tf_code"  # our key in nnU-Net's checkpoint, beside RECORD
-
-
-class Float32Loss(torch.nn.Module):
-    """A loss of float32 outputs, in the midst of autocast: Dice sums over more voxels than bfloat16 can count."""
-
-    def __init__(self, loss: torch.nn.Module, device_type: str) -> None:
-        super().__init__()
-        self.loss, self.device_type = loss, device_type
-
-    def forward(self, output: Any, target: Any) -> torch.Tensor:
-        """Return the loss of one output, or of the list of outputs at several resolutions."""
-        with torch.autocast(self.device_type, enabled=False):
-            return self.loss(
-                [level.float() for level in output] if isinstance(output, list) else output.float(), target
-            )
+TRAIN, VALIDATE = range(2)  # streams of random numbers
 
 
 class TFBaselineTrainer(nnUNetTrainer):
     """The nnU-Net of a fold's real training cases: TFEnrichedTrainer without a set."""
 
     options = TrainerOptions()
+    in_cascades = True  # whether it can train configurations that need predictions of a previous stage
 
     def __init__(
         self,
@@ -55,6 +47,14 @@ class TFBaselineTrainer(nnUNetTrainer):
         dataset_json: dict,
         device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net's signature)
     ) -> None:
+        cascaded = PlansManager(plans).get_configuration(configuration).previous_stage_name is not None
+        if cascaded and not self.in_cascades:
+            sentence = (
+                f"Error: {type(self).__name__} cannot train {configuration}: synthetic cases have no predictions of "
+                "its previous stage; train 3d_fullres instead."
+            )
+            print(sentence, file=sys.stderr)
+            raise SystemExit(2)
         super().__init__(plans, configuration, fold, dataset_json, device)
         if self.options.epochs is not None:
             self.num_epochs = self.options.epochs
@@ -92,12 +92,35 @@ class TFBaselineTrainer(nnUNetTrainer):
             training = self.with_synthetic_cases(training)
         return training, validation
 
+    def get_dataloaders(self) -> tuple[Any, Any]:
+        """Return nnU-Net's dataloaders; with a seed, of batches that depend on it and not on who makes them."""
+        if self.seed_of_batches is None:
+            return super().get_dataloaders()
+        workers = get_allowed_n_proc_DA()
+        with without_workers():
+            augmenters: Any = super().get_dataloaders()
+        training, validation = (augmenter.data_loader for augmenter in augmenters)
+        pinned = self.device.type == "cuda"
+        of_training = self.ordered(training, self.current_epoch * self.num_iterations_per_epoch)
+        first = self.current_epoch * self.num_val_iterations_per_epoch
+        of_validation = OrderedLoader(validation, [self.seed_of_batches, self.local_rank, VALIDATE], first)
+        return in_order(of_training, workers, pinned), in_order(of_validation, -(-workers // 2), pinned)
+
+    @property
+    def seed_of_batches(self) -> int | None:
+        """What batches depend on; None: on chance."""
+        return self.options.seed
+
+    def ordered(self, loader: Any, first: int) -> OrderedLoader:
+        """Return nnU-Net's loader of training batches with numbers, the next of which is `first`."""
+        return OrderedLoader(loader, [self.seed_of_batches or 0, self.local_rank, TRAIN], first)
+
     def with_synthetic_cases(self, training: Any) -> Any:
         """Return the dataset to train with; here the real cases only."""
         self.keep_record(None)
         return training
 
-    def keep_record(self, enrichment: EnrichmentRecord | None) -> None:
+    def keep_record(self, enrichment: EnrichmentRecord | OnlineRecord | None) -> None:
         """Record which cases and code this training uses; refuse to continue one that used other cases."""
         self.record = TrainingRecord(self.split.digest, enrichment, self.options.precision)
         if self.current_epoch > 0:
@@ -115,11 +138,17 @@ class TFBaselineTrainer(nnUNetTrainer):
 
     def train_step(self, batch: dict) -> dict:
         """Do nnU-Net's step; return with its results which patches it saw."""
-        target = batch["target"][0] if isinstance(batch["target"], list) else batch["target"]
-        there = with_tumour(target.numpy(), *self.tumour)
-        drawn = [Draw(str(case), tumour) for case, tumour in zip(batch["keys"], there, strict=True)]
+        with self.refusals():
+            if ERROR in batch:
+                raise UserError(batch[ERROR])
+        drawn = self.drawn(batch, full_target(batch).numpy())
         with self.precision():
             return {**super().train_step(batch), "drawn": drawn}
+
+    def drawn(self, batch: dict, target: np.ndarray) -> list[Draw]:
+        """Return what a batch shows."""
+        there = with_tumour(target, *self.tumour)
+        return [Draw(str(case), tumour) for case, tumour in zip(batch["keys"], there, strict=True)]
 
     def _tumour_in_targets(self) -> tuple[Sequence[int] | None, Sequence[int]]:
         """Return which labels of a target are tumour, or which of its masks where there are regions."""
@@ -158,6 +187,10 @@ class TFBaselineTrainer(nnUNetTrainer):
         drawn = [one for output in train_outputs for one in output["drawn"]]
         if self.is_ddp:
             drawn = self._gathered(drawn)
+        self.log_draws(drawn)
+
+    def log_draws(self, drawn: Sequence[Draw]) -> None:
+        """Log the patches of an epoch, of all processes."""
         synthetic = self.synthetic_identifiers
         self.print_to_log_file(describe_draws(drawn, synthetic, len(self.split.train), len(synthetic)))
 

@@ -1,12 +1,9 @@
 """nnU-Net's trainer on the real training cases of a fold and a set of synthetic ones; validation stays real."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_tf.sets.enrichment import Enrichment
 from nnunetv2_tf.sets.sampling import EnrichedDataset
@@ -18,22 +15,7 @@ from .TFBaselineTrainer import TFBaselineTrainer
 class TFEnrichedTrainer(TFBaselineTrainer):
     """Trains with a set of synthetic cases, TFEnrichedTrainer_<set>; `sets.names` has all parts of the name."""
 
-    def __init__(
-        self,
-        plans: dict,
-        configuration: str,
-        fold: int,
-        dataset_json: dict,
-        device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net's signature)
-    ) -> None:
-        if PlansManager(plans).get_configuration(configuration).previous_stage_name is not None:
-            sentence = (
-                f"Error: {type(self).__name__} cannot train {configuration}: synthetic cases have no predictions of "
-                "its previous stage; train 3d_fullres instead."
-            )
-            print(sentence, file=sys.stderr)
-            raise SystemExit(2)
-        super().__init__(plans, configuration, fold, dataset_json, device)
+    in_cascades = False
 
     def with_synthetic_cases(self, training: Any) -> EnrichedDataset:
         """Return the real training cases together with the set's, after checking the set."""

@@ -6,7 +6,7 @@ So the classes live in the installed package, and other names must be declined q
 
 import importlib
 
-OURS = ("TFBaselineTrainer", "TFEnrichedTrainer")
+OURS = ("TFBaselineTrainer", "TFEnrichedTrainer", "TFOnlineTrainer")
 
 
 def __getattr__(name: str) -> type:

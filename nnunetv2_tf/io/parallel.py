@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -69,6 +69,33 @@ def in_parallel(
                 ) from None
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Meanwhile:
+    """A process of its own, spawned, that applies a function to items while this one does something else."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _take, (function,))
+        self._begun: list[Future] = []
+
+    def begin(self, items: Sequence[Any]) -> None:
+        """Hand items over, and go on."""
+        self._begun += [self._pool.submit(_apply, item) for item in items]
+
+    def wait(self) -> list[Any]:
+        """Return the results of all items that were handed over since, in order, as soon as there are all."""
+        begun, self._begun = self._begun, []
+        try:
+            return [future.result() for future in begun]
+        except BrokenProcessPool:
+            raise UserError(
+                "A process that worked beside this one was killed, most likely because memory ran out; run the same "
+                "command again, with more memory."
+            ) from None
+
+    def close(self) -> None:
+        """End the process; what it has not begun is left undone."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _take(function: Callable[[Any], Any]) -> None:

@@ -109,6 +109,7 @@ class Learner:
     learns_unlabelled = False  # whether it learns from unlabelled scans, too
     hosts: tuple[HostKind, ...] = ("healthy",)  # the kinds that it can serve, or learns from; -healthy chooses
     growth: Growth = "all"  # what may happen to a healthy host and its tumour map before
+    quick = False  # whether a core makes a case in about a second: online, one for every patch, and no pool
     moves = False  # whether tumours are transformed and get another place in real hosts, too
 
     def __init__(self, config: Any, device: torch.device, fitted: Mapping[str, Any]) -> None:

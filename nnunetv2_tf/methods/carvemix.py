@@ -29,6 +29,7 @@ class CarveMix(PastingMethod):
     """Pastes the regions around donors' lesions; learns nothing."""
 
     hosts = ("real",)
+    quick = True
     config: CarveMixConfig
 
     def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:

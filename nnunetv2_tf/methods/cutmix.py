@@ -24,6 +24,7 @@ class CutMix(PastingMethod):
     """Pastes boxes of donors; learns nothing."""
 
     hosts = ("real",)
+    quick = True
     config: CutMixConfig
 
     def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:

@@ -40,6 +40,7 @@ class SynTumor(PastingMethod):
     """Paints handcrafted tumours; learns nothing."""
 
     hosts = ("healthy",)
+    quick = True
     config: SynTumorConfig
 
     def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:

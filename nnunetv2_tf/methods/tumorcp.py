@@ -35,6 +35,7 @@ class TumorCP(PastingMethod):
     hosts = ("real", "healthy")
     growth = "none"  # the map and the donor's image belong together
     moves = True
+    quick = True
     config: TumorCPConfig
 
     def edit_site(self, site: Site, rng: np.random.Generator) -> Edited:

@@ -40,11 +40,29 @@ class EnrichmentRecord:
 
 
 @dataclass(frozen=True)
+class OnlineRecord:
+    """tf_online.json in a fold's result folder: by what new cases are made while the model in it is trained."""
+
+    method: str
+    preset: str
+    dataset: str
+    healthy: str | None
+    fold: Fold
+    num_real: int
+    percent: int
+    hash: str  # of all that they are made of and by, but for the seed
+
+    def write(self, path: Path) -> None:
+        """Write the record, whole or not at all."""
+        write_json(path, to_json(self))
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """What a checkpoint was trained with. It is saved in the checkpoint, so it always belongs to these weights."""
 
     split: str
-    enrichment: EnrichmentRecord | None
+    enrichment: EnrichmentRecord | OnlineRecord | None
     precision: str | None = None  # of convolutions; None: nnU-Net's own
 
     def check_same(self, before: Any) -> None:
@@ -65,8 +83,9 @@ class TrainingRecord:
             )
         if differing:
             raise UserError(
-                "This training began with other synthetic cases than its set holds now (checkpoint: "
-                f"{before['enrichment']}); restore the set, or start the training anew without --c."
+                "This training began with other synthetic cases than its set holds now, or than are made now "
+                f"(checkpoint: {before['enrichment']}); put back what has changed, or start the training anew without "
+                "--c."
             )
 
 

@@ -1,19 +1,24 @@
-"""Names of trainers, which hold all options: TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50_bf16.
+"""Names of trainers, which hold all options: TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50_bf16, for one.
 
 nnU-Net names result folders after trainers, so every experiment gets a folder of its own. The parts have a fixed order;
 with another order the error says the right name.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from nnunetv2_tf import methods
 from nnunetv2_tf.dataset.folders import INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE
 from nnunetv2_tf.io.errors import UserError
 
 BASELINE = "TFBaselineTrainer"
 ENRICHED = "TFEnrichedTrainer"
+ONLINE = "TFOnlineTrainer"
 DEFAULT_EPOCHS = 1000  # nnU-Net's
+DEFAULT_PRESET = "default"  # of methods; never written
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class TrainerOptions:
     seed: int | None = None
     percent: int | None = None  # of the drawn training cases; None: all cases alike
     precision: Literal["bf16"] | None = None  # of convolutions; None: nnU-Net's own
+    method: str | None = None  # that makes new cases while it trains
+    healthy: int | None = None  # number of the dataset of its hosts; None: training cases are
+    preset: str | None = None  # of the method; None: the default
 
     def name(self, base: str) -> str:
         """Return the trainer's name with these options, in their fixed order."""
@@ -35,6 +43,9 @@ class TrainerOptions:
 
 
 _WRITTEN = {
+    "method": str,
+    "healthy": "h{}".format,
+    "preset": str,
     "set_name": str,
     "count": "n{}".format,
     "epochs": "{}epochs".format,
@@ -43,6 +54,7 @@ _WRITTEN = {
     "precision": str,
 }
 _READ = {
+    "healthy": re.compile(r"h(\d+)"),
     "count": re.compile(r"n(\d+)"),
     "epochs": re.compile(r"(\d+)epochs?"),
     "seed": re.compile(r"seed(\d+)"),
@@ -50,7 +62,17 @@ _READ = {
     "precision": re.compile(r"(bf16)"),
 }
 _SET_NAME = re.compile(r"[a-z][a-z0-9]*")
-_ALLOWED = {BASELINE: ("epochs", "seed", "precision"), ENRICHED: tuple(_WRITTEN)}
+_TRAINING = ("epochs", "seed", "precision")
+_ALLOWED = {
+    BASELINE: _TRAINING,
+    ENRICHED: (*_TRAINING, "set_name", "count", "percent"),
+    ONLINE: (*_TRAINING, "method", "healthy", "preset", "percent"),
+}
+_HOW = {
+    BASELINE: "[_<N>epochs][_seed<K>][_bf16]",
+    ENRICHED: "[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>][_bf16]",
+    ONLINE: "_<method>[_h<healthy>][_<preset>][_<N>epochs][_seed<K>][_p<percent>][_bf16]",
+}
 
 
 def is_ours(name: str) -> bool:
@@ -62,7 +84,7 @@ def check_set_name(name: str) -> None:
     """Raise when a set may not have this name, such as one that looks like an option of a trainer's name."""
     if name in (INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE):
         raise UserError(f"A set cannot be called {name!r}, a folder of that name is ours already; choose another.")
-    if not _SET_NAME.fullmatch(name) or _option(name) is not None:
+    if not _SET_NAME.fullmatch(name) or _option(name, ENRICHED) is not None:
         raise UserError(
             f"A set cannot be called {name!r}: use lower-case letters and digits, a letter first, and nothing that "
             "looks like an option of a trainer's name (n50, p50, seed1); tf100 is a good name."
@@ -70,29 +92,50 @@ def check_set_name(name: str) -> None:
 
 
 def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
-    """Read a trainer's name of ours; return TFBaselineTrainer or TFEnrichedTrainer, and the options."""
+    """Read a trainer's name of ours; return the trainer it is one of, and the options."""
     base, *parts = name.split("_")
     given: dict[str, int | str] = {}
+    word = "set_name"  # what a part is that is no option
+    if base == ONLINE:
+        given["method"], parts = _method_in(name, parts)
+        word = "preset"
     for part in parts:
-        option = _option(part)
-        field, value = option if option is not None else ("set_name", part)
-        if field == "set_name" and not _SET_NAME.fullmatch(part):
-            raise UserError(f"{part!r} in {name} is neither a set's name nor an option; {_grammar(base)}")
+        option = _option(part, base)
+        field, value = option if option is not None else (word, part)
+        if field == word and not _SET_NAME.fullmatch(part):
+            raise UserError(f"{part!r} in {name} is neither a {_said(word)}'s name nor an option; {_grammar(base)}")
         if field in given:
-            raise UserError(f"{name} says {field.replace('set_name', 'set')} twice; {_grammar(base)}")
+            raise UserError(f"{name} says {_said(field)} twice; {_grammar(base)}")
         if field not in _ALLOWED[base]:
             raise UserError(f"{base} knows no {part!r} (in {name}); {_grammar(base)}")
         given[field] = value
     options = TrainerOptions(**given)  # type: ignore[arg-type]
     _check_ranges(name, options)
+    if options.preset == DEFAULT_PRESET:
+        options = replace(options, preset=None)
     if options.name(base) != name:
         raise UserError(f"{name} is not how this trainer is written; use -tr {options.name(base)}")
     return base, options
 
 
-def _option(part: str) -> tuple[str, int | str] | None:
+def _method_in(name: str, parts: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the method that the parts of a name begin with, of which there is a module, and the other parts."""
+    for number in range(len(parts), 0, -1):
+        method = "_".join(parts[:number])
+        places = [Path(folder, method) for folder in methods.__path__]
+        if method.isidentifier() and any(place.is_dir() or place.with_suffix(".py").is_file() for place in places):
+            return method, list(parts[number:])
+    raise UserError(f"{name} names no method of this package; {_grammar(ONLINE)}")
+
+
+def _said(field: str) -> str:
+    return field.replace("set_name", "set")
+
+
+def _option(part: str, base: str) -> tuple[str, int | str] | None:
     for field, pattern in _READ.items():
-        match = pattern.fullmatch(part)
+        sets_name = field == "healthy" and base != ONLINE  # where h601 is a set like any other
+        match = None if sets_name else pattern.fullmatch(part)
         if match:
             return field, match[1] if field == "precision" else int(match[1])
     return None
@@ -106,6 +149,4 @@ def _check_ranges(name: str, options: TrainerOptions) -> None:
 
 
 def _grammar(base: str) -> str:
-    cases = {BASELINE: "", ENRICHED: "[_<set>][_n<count>]"}[base]
-    share = {BASELINE: "", ENRICHED: "[_p<percent>]"}[base]
-    return f"names are written {base}{cases}[_<N>epochs][_seed<K>]{share}[_bf16]."
+    return f"names are written {base}{_HOW[base]}."

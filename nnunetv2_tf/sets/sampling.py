@@ -1,6 +1,6 @@
 """Sampling of training cases. In: real and synthetic cases. Out: one nnU-Net dataset with both in a proportion."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -56,6 +56,13 @@ class Draw:
 
     case: str
     with_tumour: bool  # in the patch, not only in the case
+    host: str = ""  # of a case that was made for it
+    donors: tuple[str, ...] = ()  # likewise
+
+
+def full_target(batch: Mapping[str, Any]) -> Any:
+    """Return the target of one of nnU-Net's batches in full resolution."""
+    return batch["target"][0] if isinstance(batch["target"], list) else batch["target"]
 
 
 def with_tumour(target: np.ndarray, classes: Sequence[int] | None, channels: Sequence[int]) -> list[bool]:

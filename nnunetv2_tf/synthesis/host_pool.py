@@ -38,6 +38,10 @@ class HostPool(ABC):
         """Return the first lines of the recipe."""
 
     @abstractmethod
+    def line(self, index: int) -> RecipeLine:
+        """Return a line by its number, drawn by itself and kept nowhere."""
+
+    @abstractmethod
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return what makes the site of a line, in this process or another."""
 
@@ -53,7 +57,11 @@ class RealHostPool(HostPool):
 
     def lines(self, number: int) -> list[RecipeLine]:
         """Draw lines, which takes no time."""
-        return [draw_line(self.cohort.names, self.seed, index) for index in range(number)]
+        return [self.line(index) for index in range(number)]
+
+    def line(self, index: int) -> RecipeLine:
+        """Draw a line."""
+        return draw_line(self.cohort.names, self.seed, index)
 
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return the builder with the line's donors."""

@@ -62,6 +62,10 @@ class PlacingHostPool(HostPool):
         """Draw lines that nobody has drawn yet; the others are kept."""
         return self._recipe.first(number, self.num_processes)
 
+    def line(self, index: int) -> RecipeLine:
+        """Draw a line, whether or not it is kept."""
+        return self._recipe.draw(index)
+
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
         """Return the builder with the tumours of the line's donors."""
         cohort = self.cohort

@@ -58,6 +58,10 @@ class RecipeCache:
                     self._keep(known)
         return [known[index] for index in range(number)]
 
+    def draw(self, index: int) -> RecipeLine:
+        """Draw a line, whether or not it is kept; keep nothing."""
+        return self._draw_line(self._read(self._host_of(index)), index)
+
     @cached_property
     def digest(self) -> str:
         """The same for what draws the same lines, but for the seed."""
@@ -93,10 +97,13 @@ class RecipeCache:
 
     def _draw(self, indices: Sequence[int], num_processes: int) -> Iterator[list[RecipeLine]]:
         """Draw lines host by host, so that each is read once."""
-        by_host, stream = defaultdict(list), [self.seed, REAL if self.patients else HEALTHY]
+        by_host = defaultdict(list)
         for index in indices:
-            by_host[in_turn(self.hosts, stream, index)].append(index)
+            by_host[self._host_of(index)].append(index)
         return in_parallel(self._draw_lines, list(by_host.items()), num_processes, "Drawing tumours", "host")
+
+    def _host_of(self, index: int) -> str:
+        return in_turn(self.hosts, [self.seed, REAL if self.patients else HEALTHY], index)
 
     def _draw_lines(self, turn: tuple[str, Sequence[int]]) -> list[RecipeLine]:
         name, indices = turn

@@ -79,6 +79,16 @@ class Plan:
         )
 
     @property
+    def z_scored(self) -> list[bool]:
+        """By channel, whether nnU-Net gives each case mean 0 and standard deviation 1."""
+        return [scheme == "ZScoreNormalization" for scheme in self.manager.normalization_schemes]
+
+    @property
+    def label_manager(self) -> Any:
+        """nnU-Net's view of the labels."""
+        return self.plans_manager.get_label_manager(self.dataset_json)
+
+    @property
     def masked(self) -> bool:
         """Whether any channel is normalised inside the nonzero mask only."""
         return any(self.manager.use_mask_for_norm)

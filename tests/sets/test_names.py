@@ -6,6 +6,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.sets.names import (
     BASELINE,
     ENRICHED,
+    ONLINE,
     TrainerOptions,
     check_set_name,
     is_ours,
@@ -39,6 +40,16 @@ def test_every_legal_name_is_read_back(set_name, count, epochs, seed, percent, p
     assert "__" not in options.name(ENRICHED)  # nnU-Net splits folder names there
 
 
+@given(
+    st.sampled_from(["carvemix", "tf_aug", "tf_gan", "syntumor"]), NUMBERS, st.sampled_from([None, "paper", "brief"]),
+    NUMBERS, st.none() | st.integers(0, 99), st.none() | st.integers(1, 100),
+)  # fmt: skip
+def test_every_online_name_is_read_back(method, healthy, preset, epochs, seed, percent):
+    options = TrainerOptions(None, None, epochs, seed, percent, None, method, healthy, preset)
+    assert parse_trainer_name(options.name(ONLINE)) == (ONLINE, options)
+    assert "__" not in options.name(ONLINE)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -48,6 +59,12 @@ def test_every_legal_name_is_read_back(set_name, count, epochs, seed, percent, p
         ("TFEnrichedTrainer_cm20_n50_100epochs_seed1_p50", TrainerOptions("cm20", 50, 100, 1, 50)),
         ("TFBaselineTrainer_100epochs_seed0", TrainerOptions(epochs=100, seed=0)),
         ("TFBaselineTrainer_8epochs_seed0_bf16", TrainerOptions(epochs=8, seed=0, precision="bf16")),
+        ("TFEnrichedTrainer_h601", TrainerOptions("h601")),
+        ("TFOnlineTrainer_carvemix", TrainerOptions(method="carvemix")),
+        (
+            "TFOnlineTrainer_tf_aug_h601_paper_100epochs_seed1_p50_bf16",
+            TrainerOptions(None, None, 100, 1, 50, "bf16", "tf_aug", 601, "paper"),
+        ),
     ],
 )
 def test_names_of_the_design(name, options):
@@ -58,6 +75,12 @@ def test_names_of_the_design(name, options):
     ("wrong", "sentence"),
     [
         ("TFEnrichedTrainer_seed1_n50", "use -tr TFEnrichedTrainer_n50_seed1"),
+        ("TFOnlineTrainer", "names no method of this package"),
+        ("TFOnlineTrainer_h601_tf_aug", "names no method of this package"),
+        ("TFOnlineTrainer_carvemix_n50", "TFOnlineTrainer knows no 'n50'"),
+        ("TFOnlineTrainer_tumorcp_default", "use -tr TFOnlineTrainer_tumorcp"),
+        ("TFOnlineTrainer_tumorcp_paper_h601", "use -tr TFOnlineTrainer_tumorcp_h601_paper"),
+        ("TFOnlineTrainer_tumorcp_paper_brief", "says preset twice"),
         ("TFEnrichedTrainer_bf16_p50", "use -tr TFEnrichedTrainer_p50_bf16"),
         ("TFEnrichedTrainer_p50_tf100", "use -tr TFEnrichedTrainer_tf100_p50"),
         ("TFEnrichedTrainer_1epoch", "use -tr TFEnrichedTrainer_1epochs"),

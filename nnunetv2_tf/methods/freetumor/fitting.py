@@ -138,9 +138,8 @@ class FreeTumorFit:
         )  # fmt: skip
         self.baseline, self.device = data.baseline, device
         segmentor, discriminator = judges(data.baseline, self.design.classes)
-        scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
         self.training = MonitoredAdversaries(
-            config, self.design, segmentor, discriminator, scored, (z, y, x), seed, device
+            config, self.design, segmentor, discriminator, data.plan.z_scored, (z, y, x), seed, device
         )  # fmt: skip
         self.training.sites = self.patches.hosts
         schedule = Schedule(config.epochs, config.iterations, config.preview_every, PLOTS)

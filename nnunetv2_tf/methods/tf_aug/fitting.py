@@ -65,12 +65,11 @@ class IntensityMapFit:
         self.seed = int(data.rng.integers(2**32))
         manager, roles = data.plan.manager, data.roles
         self.donors = [case for case in data.real if case.has_tumour()]
-        schemes = manager.normalization_schemes
         self.extractor = FeatureExtractor(
             Encoder.of(data.baseline).to(device),
             roles.tumour,
             crop_size(manager.patch_size),
-            tuple(scheme == "ZScoreNormalization" for scheme in schemes),
+            tuple(data.plan.z_scored),
             device,
         )
         self.maker = SampleMaker(data.sample_site, config, roles.tumour, self.extractor.size, self.seed)

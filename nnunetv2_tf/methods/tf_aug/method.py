@@ -18,6 +18,7 @@ class TFAug(SitewiseMethod):
     """Puts I(B(x_h)) inside the tumour map."""
 
     hosts = ("healthy",)
+    quick = True
     config: TFAugConfig
     fitted_to: IntensityMap
 

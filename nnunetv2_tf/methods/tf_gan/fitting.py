@@ -147,8 +147,7 @@ class GANFit:
             config.batch, range(self.team.rank, config.batch, self.team.size), config.iterations,
         )  # fmt: skip
         encoder = Encoder.of(data.baseline).to(device)
-        z_scored = [scheme == "ZScoreNormalization" for scheme in manager.normalization_schemes]
-        self.training = MonitoredGAN(config, self.design, encoder, z_scored, self.seed, device, self.team)
+        self.training = MonitoredGAN(config, self.design, encoder, data.plan.z_scored, self.seed, device, self.team)
         self.training.sites = self.patches.fakes
         similar = [name for name, weight in (("perceptual", config.lambda_d), ("texture", config.lambda_e)) if weight]
         plots = {**PLOTS, "similarity": similar} if similar else PLOTS

@@ -1,0 +1,145 @@
+"""nnU-Net's trainer on the real training cases of a fold, and on synthetic ones that are made while it trains."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+
+from nnunetv2_tf.io.panels import Panel
+from nnunetv2_tf.online import draws
+from nnunetv2_tf.online.case_pool import PooledCases, PoolKeeper
+from nnunetv2_tf.online.case_source import CaseSource, NewEachTime
+from nnunetv2_tf.online.online_cases import OnlineCases
+from nnunetv2_tf.online.online_dataset import MADE, Clock, OnlineDataset, OnlineLoader, Origin
+from nnunetv2_tf.sets.sampling import Draw, full_target
+from nnunetv2_tf.working_space.preprocess import Plan
+
+from .TFBaselineTrainer import TRAIN, TFBaselineTrainer
+
+PAINTED_EVERY = 50  # epochs
+
+
+class TFOnlineTrainer(TFBaselineTrainer):
+    """Trains with new cases of a method, TFOnlineTrainer_<method>; `sets.names` has all parts of the name."""
+
+    in_cascades = False
+
+    dataset: OnlineDataset | None = None
+    keeper: PoolKeeper | None = None  # where cases come from a pool, in one process
+    chance: int | None = None  # what stands in for a seed
+    panels: Sequence[Panel] = ()  # of patches of this epoch
+
+    def with_synthetic_cases(self, training: Any) -> OnlineDataset:
+        """Return the real training cases together with new ones, after checking what these are made of."""
+        plan = Plan(self.plans_manager.plans, self.configuration_name, self.dataset_json)
+        seed, processes = self.seed_of_batches, max(1, get_allowed_n_proc_DA())
+        online = OnlineCases.of(self.tf_dataset, plan, self.fold, self.options, seed, processes)
+        online.check(self.split, self.groups, self.all_identifiers())
+        self.keep_record(online.record)
+        if self.local_rank == 0:
+            online.record.write(self.folder / "tf_online.json")
+        source = self._source(online, seed)
+        if self.local_rank == 0:
+            draws.keep_draws_before(self.folder, self.current_epoch)
+        self.dataset = OnlineDataset(training, source, plan, online.percent)
+        return self.dataset
+
+    def _source(self, online: OnlineCases, seed: int) -> CaseSource:
+        """Return where the new cases come from; what can go wrong with the first one does so now."""
+        maker, begins = online.maker(self.device.type), self.current_epoch < self.num_epochs
+        if online.method.method_class.quick:
+            if begins:
+                maker.make(self._clock.first_case(self._clock.first))  # and workers inherit what was read for it
+            self.print_to_log_file(online.describe("made where batches are made"))
+            return NewEachTime(maker)
+        where = Path(str(self.preprocessed_dataset_folder_base)) / "tf" / "online" / self.folder.parent.name
+        cases = PooledCases(where / self.folder.name, f"{online.record.hash}_{seed}")
+        self.print_to_log_file(
+            online.describe(f"{cases.anew} of {cases.size} in {cases.folder} made anew in every epoch")
+        )
+        if self.local_rank == 0 and begins:
+            self.keeper = PoolKeeper(cases, maker, self.num_epochs)
+            made = self.keeper.fill(self.current_epoch)
+            self.print_to_log_file(f"Pool: {made} cases made, {cases.size - made} found.")
+        return cases
+
+    def ordered(self, loader: Any, first: int) -> OnlineLoader:
+        """Return nnU-Net's loader of training batches with numbers, which says where new cases come from."""
+        assert self.dataset is not None
+        assert first == self._clock.first
+        return OnlineLoader(loader, self.dataset, [self.seed_of_batches, self.local_rank, TRAIN], self._clock)
+
+    @property
+    def seed_of_batches(self) -> int:
+        """What batches depend on: the seed in the trainer's name, or one by chance."""
+        if self.options.seed is not None:
+            return self.options.seed
+        if self.chance is None:
+            drawn = [secrets.randbits(32)]
+            if self.is_ddp:
+                torch.distributed.broadcast_object_list(drawn)
+            self.chance = drawn[0]
+        return self.chance
+
+    @property
+    def _clock(self) -> Clock:
+        return Clock(
+            iterations=self.num_iterations_per_epoch,
+            epochs=self.num_epochs,
+            first=self.current_epoch * self.num_iterations_per_epoch,
+            batch_size=self.configuration_manager.batch_size,
+            rank=self.local_rank,
+            processes=torch.distributed.get_world_size() if self.is_ddp else 1,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """The fold's result folder."""
+        return Path(str(self.output_folder))
+
+    def on_train_epoch_start(self) -> None:
+        """Begin to make what the next epoch needs; paint patches of this one, where it is its turn."""
+        super().on_train_epoch_start()
+        if self.keeper is not None:
+            self.keeper.begin_next(self.current_epoch)
+        self.panels = ()
+
+    def drawn(self, batch: dict, target: np.ndarray) -> list[Draw]:
+        """Return what a batch shows, and where its new cases come from."""
+        drawn = super().drawn(batch, target)
+        for origin in batch[MADE]:
+            case = f"{self.options.method}_{origin.line}"
+            drawn[origin.place] = Draw(case, drawn[origin.place].with_tumour, origin.host, origin.donors)
+            self._show(batch, origin)
+        return drawn
+
+    def _show(self, batch: dict, origin: Origin) -> None:
+        """Keep the picture of a new patch, where pictures of this epoch are wanted."""
+        wanted = self.current_epoch % PAINTED_EVERY == 0 and self.local_rank == 0
+        if wanted and len(self.panels) < draws.SHOWN:
+            image, target = (part[origin.place].numpy() for part in (batch["data"], full_target(batch)))
+            self.panels = (*self.panels, draws.patch_panel(image[0], target, origin.host))
+
+    def log_draws(self, drawn: Sequence[Draw]) -> None:
+        """Log the patches of an epoch, and write down its new cases."""
+        self.print_to_log_file(draws.describe(drawn, len(self.split.train)))
+        if self.local_rank == 0:
+            draws.append_draws(self.folder, self.current_epoch, drawn)
+            draws.write_patches(self.panels, self.folder / f"tf_online_epoch_{self.current_epoch:04d}.png")
+
+    def on_epoch_end(self) -> None:
+        """Wait for the next epoch's pool, if new cases come from one."""
+        super().on_epoch_end()
+        if self.keeper is not None:
+            with self.refusals():
+                self.print_to_log_file(self.keeper.wait())
+
+    def on_train_end(self) -> None:
+        """End what nnU-Net ends, then the pool."""
+        super().on_train_end()
+        if self.keeper is not None:
+            self.keeper.close(remove=True)
