@@ -6,9 +6,10 @@ a training gets the same batches from any number of workers, or from none, and g
 """
 
 import os
+import queue
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from nnunetv2_tf.io.errors import UserError
 
 WORKERS = "nnUNet_n_proc_DA"
 READY = 6  # batches that wait, at least, all workers together
+QUIET = 0.2  # seconds in which nothing more has come from workers that pause
 ERROR = "error"  # key of a batch that could not be made, in which nothing else is
 
 
@@ -75,7 +77,20 @@ def in_order(loader: OrderedLoader, workers: int, pinned: bool) -> MultiThreaded
     if workers == 0:
         return SingleThreadedAugmenter(loader, None)
     each = -(-max(READY, workers // 2) // workers)
-    return MultiThreadedAugmenter(loader, None, workers, each, pin_memory=pinned, wait_time=0.002)
+    return _OrderlyAugmenter(loader, None, workers, each, pin_memory=pinned, wait_time=0.002)
+
+
+class _OrderlyAugmenter(MultiThreadedAugmenter):
+    """Takes what workers have made from them before they end: else the thread that reads it would find them gone."""
+
+    def _finish(self, timeout: float = 10, force: bool = False) -> None:
+        waiting = self.pin_memory_queue
+        if waiting is not None and not force and not self.abort_event.is_set():
+            self.pause_event.set()  # what is begun is still handed over, nothing else is begun
+            with suppress(queue.Empty):
+                while True:
+                    waiting.get(timeout=QUIET)
+        super()._finish(timeout, force)
 
 
 @contextmanager

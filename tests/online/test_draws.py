@@ -52,8 +52,10 @@ def test_a_patch_is_shown_where_most_tumour_is(regions):
     target = np.stack([label > 0, label == 2]) if regions else label[None]
     panel = patch_panel(image, target, "host")
     assert np.array_equal(panel.image, image[3])
+    assert panel.outline is not None
     assert np.array_equal(panel.outline, label[3])
     flat = patch_panel(image[3], target[:, 3], "host")
+    assert flat.outline is not None
     assert np.array_equal(flat.outline, label[3])
 
 

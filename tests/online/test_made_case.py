@@ -28,6 +28,7 @@ def test_a_case_is_that_of_a_set_with_the_same_seed(with_healthy: Workspace, met
     folder = str(part.preprocessed(with_healthy.plan().data_identifier))
     stored = infer_dataset_class(folder)(folder)
     for entry in part.manifest().accepted:
+        assert entry.line is not None
         image, seg, _, properties = stored.load_case(entry.case)
         case = maker.make(entry.line)
         sidecar = part.sidecar(entry.case)

@@ -25,7 +25,7 @@ class Refusing:
 
 
 def batches(workers: int, first: int, number: int, seed: int = 0) -> list[Any]:
-    augmenter = in_order(OrderedLoader(Drawing(), [seed, 1], first), workers, pinned=False)
+    augmenter: Any = in_order(OrderedLoader(Drawing(), [seed, 1], first), workers, pinned=False)
     try:
         return [next(augmenter)["drawn"] for _ in range(number)]
     finally:
