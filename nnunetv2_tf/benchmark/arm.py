@@ -20,6 +20,7 @@ class Arm:
     filter: bool = False  # keep what the fold's baseline recognises
     volume_ml: tuple[float, float] | None = None  # of tumours in healthy hosts; None: as the cohort's are
     set: str | None = None  # name of its sets, before the seed; None: the method's name
+    online: bool = False  # it makes its cases while it trains, and has no sets
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
@@ -29,12 +30,27 @@ class Arm:
             if extras:
                 raise ValueError(f"arm {self.name} has no method, so it cannot have {extras[0]}")
             return
-        if self.num_cases is None or self.num_cases < 1:
+        if self.online:
+            self._check_online()
+        elif self.num_cases is None or self.num_cases < 1:
             raise ValueError(f"arm {self.name} needs num_cases, a number of at least 1")
         if self.volume_ml is not None and not 0 < self.volume_ml[0] < self.volume_ml[1]:
             raise ValueError(f"arm {self.name}: volume_ml takes two volumes, the smaller first")
         if self.percent is not None and not 1 <= self.percent <= 100:
             raise ValueError(f"arm {self.name}: percent goes from 1 to 100, not {self.percent}")
+
+    def _check_online(self) -> None:
+        """Raise where it asks for what only sets can have, or what no trainer's name can say."""
+        extras = [key for key in self.given if key in ("num_cases", "filter", "volume_ml", "set")]
+        if extras:
+            raise ValueError(f"arm {self.name} is online: it has no set, so it cannot have {extras[0]}")
+        if not str(self.method).isidentifier():
+            raise ValueError(f"arm {self.name} is online, which methods of this package can be, and not {self.method}")
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether it trains with sets of synthetic cases."""
+        return self.method is not None and not self.online
 
     @property
     def given(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.sets.names import BASELINE, ENRICHED, TrainerOptions, check_set_name
+from nnunetv2_tf.sets.names import BASELINE, DEFAULT_PRESET, ENRICHED, ONLINE, TrainerOptions, check_set_name
 from nnunetv2_tf.sets.store import SetPart
 
 CURE = "correct it; nnUNetv2_tf_benchmark -h shows one."
@@ -69,10 +69,10 @@ class Matrix:
         trained: dict[tuple, str] = {}
         made: dict[str, tuple] = {}
         for arm in self.arms:
-            content = (arm.made_by, arm.num_cases, arm.percent)
+            content = (arm.made_by, arm.num_cases, arm.percent, arm.online)
             if trained.setdefault(content, arm.name) != arm.name:
                 raise ValueError(f"arms {trained[content]} and {arm.name} are the same training")
-            if arm.method is not None and made.setdefault(arm.set_name(0), arm.made_by) != arm.made_by:
+            if arm.has_sets and made.setdefault(arm.set_name(0), arm.made_by) != arm.made_by:
                 raise ValueError(f"the set of arm {arm.name} would be called like another arm's; name one with set")
 
     @property
@@ -125,7 +125,7 @@ def read_matrix(path: Path) -> Matrix:
     """Read MATRIX.json and look its datasets up."""
     matrix = read_record(Matrix, path, CURE)
     for arm in matrix.arms:
-        if arm.method is not None:
+        if arm.has_sets:
             check_set_name(arm.set_name(0))
     weights = matrix.pretrained_weights
     if weights is not None and not Path(weights).is_file():
@@ -176,8 +176,8 @@ class Training:
 
     @property
     def set_name(self) -> str | None:
-        """The name of the set that it trains with; None: real cases only."""
-        return None if self.arm.method is None else self.arm.set_name(self.seed)
+        """The name of the set that it trains with; None: it has no set."""
+        return self.arm.set_name(self.seed) if self.arm.has_sets else None
 
     @property
     def part(self) -> SetPart:
@@ -187,22 +187,31 @@ class Training:
     @property
     def makes(self) -> str:
         """What it shares with other trainings."""
-        return f"set {self.set_name}"
+        return str(self.arm.healthy) if self.arm.online else f"set {self.set_name}"
 
     @property
     def making_lock(self) -> Path:
-        """The lock to hold while its set is made."""
+        """The lock to hold while its set is made, or while scans are preprocessed for what it makes itself."""
+        if self.arm.online and self.arm.healthy is not None:
+            return self.dataset.sets / f".{Dataset.find(str(self.arm.healthy)).name}.benchmark.lock"
         return self.dataset.sets / f".{self.set_name}.fold_{self.fold}.benchmark.lock"
 
     @property
     def options(self) -> TrainerOptions:
         """The options in its trainer's name."""
         matrix, arm = self.matrix, self.arm
-        return TrainerOptions(self.set_name, arm.num_cases, matrix.epochs, self.seed, arm.percent, matrix.precision)
+        options = TrainerOptions(self.set_name, arm.num_cases, matrix.epochs, self.seed, arm.percent, matrix.precision)
+        if not arm.online:
+            return options
+        healthy = None if arm.healthy is None else int(Dataset.find(str(arm.healthy)).number)
+        preset = None if arm.preset == DEFAULT_PRESET else arm.preset
+        return replace(options, method=arm.method, healthy=healthy, preset=preset)
 
     @property
     def trainer(self) -> str:
         """The trainer's name, for -tr."""
+        if self.arm.online:
+            return self.options.name(ONLINE)
         return self.options.name(BASELINE if self.set_name is None else ENRICHED)
 
     @property
@@ -255,14 +264,14 @@ class Training:
         weights = self.matrix.pretrained_weights
         start = ["--c"] if weights is None or self.state != "missing" else ["-pretrained_weights", weights]
         train = ["nnUNetv2_train", *where, "-tr", self.trainer, *plans, "-device", device, *start]
+        healthy = self.arm.healthy
+        prepare = [] if healthy is None else [self.matrix.preprocess_command(self.dataset, str(healthy))]
         if self.set_name is None:
-            return [train]
+            return [*prepare, train]
         cases = ["-num_cases", str(self.matrix.num_cases(self.arm)), "-seed", str(self.seed)]
         method = ["-m", str(self.arm.method), "-preset", self.arm.preset]
         method += ["-filter", "-tr", self.baseline.trainer] if self.arm.filter else []
         method += [] if self.arm.volume_ml is None else ["-volume_ml", *(f"{size:g}" for size in self.arm.volume_ml)]
         synthesize = ["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans]
-        if self.arm.healthy is None:
-            return [synthesize, train]
-        healthy = str(self.arm.healthy)
-        return [self.matrix.preprocess_command(self.dataset, healthy), [*synthesize, "-healthy", healthy], train]
+        hosts = [] if healthy is None else ["-healthy", str(healthy)]
+        return [*prepare, [*synthesize, *hosts], train]

@@ -12,12 +12,13 @@ from nnunetv2_tf.benchmark.postprocessing import Postprocessing
 from nnunetv2_tf.benchmark.scores import code_of, read_segmentation
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.code_version import read_code_versions
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Split
 from nnunetv2_tf.io.digests import file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.sets.enrichment import Enrichment
+from nnunetv2_tf.sets.enrichment import ONLINE_PERCENT, Enrichment
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 
@@ -116,9 +117,12 @@ def _postprocessing(training: Training, split: Split) -> Iterator[str]:
 
 def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -> Iterator[str]:
     """Yield a problem when the synthetic cases are not those of the arm and seed, or have changed since."""
+    if training.arm.online:
+        yield from _online(training, split, used)
+        return
     if training.set_name is None:
         if used is not None:
-            yield f"it trained with set {used['set']}, and should have real cases only"
+            yield f"it trained with synthetic cases ({used}), and should have real cases only"
         return
     enrichment = Enrichment.choose(training.dataset, training.fold, training.options)
     expected = to_json(enrichment.record(len(split.train), training.arm.percent))
@@ -131,6 +135,19 @@ def _enrichment(training: Training, split: Split, used: dict[str, Any] | None) -
         yield f"its set was made by method, preset and seed {made}"
     if any(sidecar.versions.get("code", "").endswith(CHANGED) for sidecar in enrichment.sidecars):
         yield "its set was made by a changed checkout"
+
+
+def _online(training: Training, split: Split, used: dict[str, Any] | None) -> Iterator[str]:
+    """Yield a problem when new cases were not those of the arm. That they leak nothing, the trainer has checked."""
+    arm = training.arm
+    healthy = None if arm.healthy is None else Dataset.find(str(arm.healthy)).name
+    expected = {
+        "method": arm.method, "preset": arm.preset, "healthy": healthy, "fold": training.fold,
+        "num_real": len(split.train), "percent": arm.percent or ONLINE_PERCENT,
+    }  # fmt: skip
+    made = {key: (used or {}).get(key) for key in expected}
+    if made != expected:
+        yield f"it made other cases while it trained ({made}) than the arm says ({expected})"
 
 
 def _checkpoint(training: Training) -> Path:

@@ -10,7 +10,7 @@ from nnunetv2_tf.io.arguments import KEPT_GB, Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.online.case_source import CaseMaker
-from nnunetv2_tf.sets.enrichment import OnlineRecord
+from nnunetv2_tf.sets.enrichment import ONLINE_PERCENT, OnlineRecord
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.names import DEFAULT_PRESET, TrainerOptions
 from nnunetv2_tf.synthesis.cohort import Cohort
@@ -22,8 +22,6 @@ from nnunetv2_tf.synthesis.requests import usable_method
 from nnunetv2_tf.synthesis.set_config import SetConfig
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.unlabelled import check_healthy
-
-PERCENT = 50  # of the drawn cases are new where the name says nothing
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class OnlineCases:
         if scans is not None:
             check_healthy(scans)
         hosts = hosts_for(method, Cohort(dataset, plan, fold, scans, KEPT_GB), seed, {}, num_processes)
-        return cls(hosts, method, fit_for(hosts, method), options.percent or PERCENT)
+        return cls(hosts, method, fit_for(hosts, method), options.percent or ONLINE_PERCENT)
 
     def check(self, split: Split, groups: Groups, known: Collection[str]) -> None:
         """Raise when a new case could carry anything of a validation case.

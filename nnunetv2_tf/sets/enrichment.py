@@ -19,6 +19,7 @@ from nnunetv2_tf.sets.store import SetPart, only_set_of
 from nnunetv2_tf.working_space.preprocess import Plan
 
 SHOWN = 3  # leaks in one message
+ONLINE_PERCENT = 50  # of the drawn cases are new where a trainer's name says nothing
 
 
 @dataclass(frozen=True)

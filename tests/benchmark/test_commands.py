@@ -30,6 +30,7 @@ from tests.synthesis.making import make_set
 from tests.workspace import BIN, QUIET, TINY, Workspace
 
 LEARNING = {"name": "learning", "method": "tests.benchmark.examples:Learns", "healthy": 601, "num_cases": 2}
+MAKING: dict[str, Any] = {"name": "making", "method": "syntumor", "healthy": 601, "online": True, "percent": 40}
 FAILING = {"name": "failing", "method": "tests.benchmark.examples:Fails", "num_cases": 2}
 EXTRA: dict[str, Any] = {"PYTHONPATH": str(REPOSITORY), "nnUNet_n_proc_DA": "0"}
 RUN = ["nnUNetv2_tf_benchmark", "run", "matrix.json", "-device", "cpu", "-o", "results", "--allow_changes"]
@@ -48,13 +49,13 @@ def test_from_matrix_to_tables(with_healthy: Workspace, monkeypatch, capsys):
     workspace = with_healthy
     monkeypatch.chdir(workspace.root)
     content = to_json(matrix(NNUNET, CARVEMIX))
-    write_json(workspace.root / "matrix.json", {**content, "arms": [content["arms"][0], FAILING, LEARNING]})
+    write_json(workspace.root / "matrix.json", {**content, "arms": [content["arms"][0], FAILING, LEARNING, MAKING]})
     planned = typed(monkeypatch, capsys, "plan", "matrix.json")
-    assert "3 trainings of 1 epochs: 3 missing" in planned
+    assert "4 trainings of 1 epochs: 4 missing" in planned
     assert planned.count("nnUNetv2_tf_fit ") == 1
     assert "How long it takes is not known" in planned
     assert "With 2 validation cases no difference can be told from chance" in planned
-    nnunet, failing, learning = read_matrix(workspace.root / "matrix.json").trainings()
+    nnunet, failing, learning, making = read_matrix(workspace.root / "matrix.json").trainings()
 
     training = killed_while_training(workspace, nnunet)
     said = run_beside(workspace, training, f"Waiting: another process works on {nnunet.key}.")
@@ -63,24 +64,28 @@ def test_from_matrix_to_tables(with_healthy: Workspace, monkeypatch, capsys):
     assert (
         f"{failing.key}: nnUNetv2_tf_synthesize ended with exit code 1: RuntimeError: this method always fails" in said
     )
-    assert [training.state for training in (nnunet, failing, learning)] == ["done", "missing", "done"]
+    states = [training.state for training in (nnunet, failing, learning, making)]
+    assert states == ["done", "missing", "done", "done"]
+    assert making.folder.parent.name.startswith("TFOnlineTrainer_syntumor_h601_1epochs_seed0_p40__")
     (fit,) = fits_of(learning)
     assert read_json(fit.folder / "config.json", "")["baseline"]["trainer"] == nnunet.trainer
     assert (workspace.root / "results" / "logs" / f"{fit.key}.log").exists()
     assert "In all about" in typed(monkeypatch, capsys, "plan", "matrix.json", "-device", "cpu")
 
     collected = typed(monkeypatch, capsys, "collect", "matrix.json", "-o", "results", "-np", "1")
-    assert "2 of 3 trainings are done" in collected
-    check_results(workspace.root / "results", nnunet, learning)
+    assert "3 of 4 trainings are done" in collected
+    check_results(workspace.root / "results", nnunet, learning, making)
     verified = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
-    expected = 1 if code_version().clean else 4  # besides, two trainings and a set by a changed checkout
+    expected = 1 if code_version().clean else 5  # besides, three trainings and a set by a changed checkout
     assert verified.count("PROBLEM") == expected
     assert f"PROBLEM: {failing.key} is not trained yet (missing)" in verified
-    checkpoint = torch.load(learning.folder / "checkpoint_final.pth", weights_only=False)
-    checkpoint[RECORD]["enrichment"] |= {"cases": ["another"]}
-    torch.save(checkpoint, learning.folder / "checkpoint_final.pth")
+    for training, change in ((learning, {"cases": ["another"]}), (making, {"percent": 50})):
+        checkpoint = torch.load(training.folder / "checkpoint_final.pth", weights_only=False)
+        checkpoint[RECORD]["enrichment"] |= change
+        torch.save(checkpoint, training.folder / "checkpoint_final.pth")
     said = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
     assert f"PROBLEM: {learning.key}: it trained with other synthetic cases" in said
+    assert f"PROBLEM: {making.key}: it made other cases while it trained" in said
     check_kept_scores(workspace, learning, monkeypatch, capsys)
     write_json(workspace.dataset.preprocessed / "splits_final.json", [other_split(workspace)])
     said = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
@@ -102,7 +107,7 @@ def check_kept_scores(workspace: Workspace, gone: Training, monkeypatch, capsys)
     assert benchmark.main() == 2
     assert f"(first: {gone.key}); keep them with -scores" in capsys.readouterr().err
     options = ("-o", "results", "-np", "1", "-scores", "results/benchmark.csv")
-    assert "2 of 3 trainings are done" in typed(monkeypatch, capsys, "collect", "matrix.json", *options)
+    assert "3 of 4 trainings are done" in typed(monkeypatch, capsys, "collect", "matrix.json", *options)
     assert table.read_text(encoding="utf-8") == before
 
 

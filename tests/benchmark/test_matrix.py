@@ -1,6 +1,7 @@
 import pytest
 
 from nnunetv2_tf.benchmark.arm import Arm
+from nnunetv2_tf.benchmark.fits import fits_of
 from nnunetv2_tf.benchmark.matrix import read_matrix
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
@@ -8,7 +9,7 @@ from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.sets.names import parse_trainer_name
 from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix
-from tests.workspace import Workspace
+from tests.workspace import HEALTHY, Workspace
 
 GOOD = to_json(matrix())
 CARVE = {"name": "carvemix", "method": "carvemix", "num_cases": 4}
@@ -36,6 +37,12 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
         ({"seeds": [-1]}, "seeds and folds at 0"),
         ({"seeds": [0.5]}, r"Matrix.seeds[0] must be a whole number, not 0.5"),
         ({"epochs": 0}, "epochs start at 1"),
+        ({"arms": [REAL, {**CARVE, "online": True}]}, "is online: it has no set, so it cannot have num_cases"),
+        (
+            {"arms": [REAL, {"name": "x", "method": "a:X", "online": True}]},
+            "methods of this package can be, and not a:X",
+        ),
+        ({"arms": [{**REAL, "online": True}]}, "arm nnunet has no method, so it cannot have online"),
         ({"train_cases": [0]}, "train_cases and draws start at 1"),
         ({"train_cases": [6, 6]}, "train_cases names one number twice"),
         ({"draws": 2}, "draws needs train_cases"),
@@ -95,6 +102,25 @@ def test_arms_with_healthy_hosts_preprocess_them_first():
     assert preprocess[0] == "nnUNetv2_tf_preprocess_healthy"
     assert preprocess[preprocess.index("-healthy") + 1] == synthesize[synthesize.index("-healthy") + 1] == "601"
     assert preprocess[preprocess.index("-p") + 1] == training.matrix.plans
+
+
+def test_online_arms_have_no_sets(workspace: Workspace):
+    for name in (HEALTHY.raw, HEALTHY.preprocessed):
+        name.mkdir(parents=True, exist_ok=True)
+    arms = [
+        Arm("carved", "carvemix", online=True),
+        Arm("coarse", "tf_aug", "paper", healthy=HEALTHY.name, online=True, percent=30),
+    ]
+    _, carved, coarse = matrix(NNUNET, *arms, seeds=(3,), precision="bf16").trainings()
+    assert (carved.set_name, coarse.set_name) == (None, None)
+    assert carved.trainer == "TFOnlineTrainer_carvemix_1epochs_seed3_bf16"
+    (train,) = carved.commands("cpu")
+    assert train[0] == "nnUNetv2_train"
+    preprocess, train = coarse.commands("cpu")
+    assert preprocess[0] == "nnUNetv2_tf_preprocess_healthy"
+    assert train[train.index("-tr") + 1] == "TFOnlineTrainer_tf_aug_h601_paper_1epochs_seed3_p30_bf16"
+    assert [fit.method.name for fit in fits_of(coarse)] == ["tf_aug"]
+    assert not fits_of(carved)
 
 
 def test_sets_may_be_named():

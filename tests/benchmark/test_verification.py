@@ -119,7 +119,7 @@ def without(name: str) -> Callable[[Workspace, Training], None]:
         (change(tf_training=None), "it trained and validated on other cases than splits_final.json has now"),
         (
             change(tf_training={"split": "", "enrichment": {"set": "x"}}),
-            "it trained with set x, and should have real cases only",
+            "it trained with synthetic cases ({'set': 'x'}), and should have real cases only",
         ),
         (code(), "nobody noted which code trained it"),
         (without("tf_code.json"), "nobody noted which code trained it"),
