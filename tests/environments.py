@@ -67,7 +67,8 @@ class Environment:
     def finds_trainers(self, **extra: str) -> bool:
         """What `python -m nnunetv2_tf` says; it lets nnU-Net itself search."""
         done = self.run("python", "-m", "nnunetv2_tf", expect=None, **self.places(), **extra)
-        return done.returncode == 0 and "nnU-Net finds TFBaselineTrainer and TFEnrichedTrainer." in done.stdout
+        found = "nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer and TFOnlineTrainer."
+        return done.returncode == 0 and found in done.stdout
 
     def places(self) -> dict[str, str]:
         return {name: str(self.root / name) for name in VARIABLES}

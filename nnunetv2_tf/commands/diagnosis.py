@@ -24,7 +24,9 @@ class Diagnosis:
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        verdict = ["nnU-Net finds TFBaselineTrainer and TFEnrichedTrainer."] if not self.problems else []
+        verdict = (
+            ["nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer and TFOnlineTrainer."] if not self.problems else []
+        )
         return "\n".join([*self.facts, "", *verdict, *(f"PROBLEM: {problem}" for problem in self.problems)])
 
 
@@ -68,7 +70,7 @@ def _search_problems() -> Iterator[str]:
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     said = io.StringIO()
-    for name in ("TFBaselineTrainer", "TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50"):
+    for name in ("TFBaselineTrainer", "TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50", "TFOnlineTrainer_carvemix"):
         try:
             with contextlib.redirect_stdout(said):
                 trainer = recursive_find_trainer_class_by_name(name)

@@ -10,7 +10,7 @@ from tests.workspace import Workspace
 def test_all_is_well(workspace: Workspace):
     found = diagnosis.diagnose()
     assert found.problems == ()
-    assert str(found).endswith("nnU-Net finds TFBaselineTrainer and TFEnrichedTrainer.")
+    assert str(found).endswith("nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer and TFOnlineTrainer.")
     assert f"nnUNet_raw         {workspace.variables['nnUNet_raw']}" in found.facts
 
 

@@ -27,6 +27,7 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("guide/quality", "The filter, if you ask for it"): "test_quality",
     ("guide/quality", "Look at a set"): "test_quality",
     ("guide/quality", "Figures compare methods"): "test_quality",
+    ("guide/online", "New cases in every batch"): "test_tumor_fabrication",
     ("guide/pseudo_labels", "Unlabelled scans as donors"): "test_tumor_fabrication",
     ("guide/sets", "Make one"): "test_sets_and_benchmark",
     ("guide/sets", "Bring your own cases"): "test_sets_and_benchmark",

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.exhaustive
 
 LINES = [
     *commands("README", "From raw folders to a trained model"),
+    *commands("guide/online", "New cases in every batch"),
     *commands("guide/enrich", "All in one command"),
     *commands("guide/methods/tf_aug", "TF-Aug: from maps to images"),
     *commands("guide/where_tumours_go", "Where tumours go"),
