@@ -21,7 +21,7 @@ from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, wr
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
 from nnunetv2_tf.dataset.label_roles import LabelRoles
-from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.errors import UserError, system_error
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
@@ -65,6 +65,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         self.record: TrainingRecord | None = None
         self.record_of_checkpoint: dict | None = None
         self.code: list[CodeVersion] = []
+        self.workers = get_allowed_n_proc_DA()  # that make batches
 
     def initialize(self) -> None:
         """Seed the global random generators that nnU-Net uses, before the network's weights are initialised.
@@ -96,7 +97,6 @@ class TFBaselineTrainer(nnUNetTrainer):
         """Return nnU-Net's dataloaders; with a seed, of batches that depend on it and not on who makes them."""
         if self.seed_of_batches is None:
             return super().get_dataloaders()
-        workers = get_allowed_n_proc_DA()
         with without_workers():
             augmenters: Any = super().get_dataloaders()
         training, validation = (augmenter.data_loader for augmenter in augmenters)
@@ -104,7 +104,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         of_training = self.ordered(training, self.current_epoch * self.num_iterations_per_epoch)
         first = self.current_epoch * self.num_val_iterations_per_epoch
         of_validation = OrderedLoader(validation, [self.seed_of_batches, self.local_rank, VALIDATE], first)
-        return in_order(of_training, workers, pinned), in_order(of_validation, -(-workers // 2), pinned)
+        return in_order(of_training, self.workers, pinned), in_order(of_validation, -(-self.workers // 2), pinned)
 
     @property
     def seed_of_batches(self) -> int | None:
@@ -257,8 +257,11 @@ class TFBaselineTrainer(nnUNetTrainer):
         """Turn an error that the user can correct into a line of nnU-Net's log and exit code 2."""
         try:
             yield
-        except UserError as error:
-            self.print_to_log_file(f"Error: {error}")
+        except (UserError, OSError) as error:
+            sentence = system_error(error) if isinstance(error, OSError) else str(error)
+            if sentence is None:
+                raise
+            self.print_to_log_file(f"Error: {sentence}")
             raise SystemExit(2) from None
 
     def _read_groups(self) -> Groups:

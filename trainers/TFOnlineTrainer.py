@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
+from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.panels import Panel
 from nnunetv2_tf.online import draws
 from nnunetv2_tf.online.case_pool import PooledCases, PoolKeeper
@@ -30,14 +30,14 @@ class TFOnlineTrainer(TFBaselineTrainer):
 
     dataset: OnlineDataset | None = None
     keeper: PoolKeeper | None = None  # where cases come from a pool, in one process
-    chance: int | None = None  # what stands in for a seed
+    drawn_seed: int | None = None  # where the name says none
     panels: Sequence[Panel] = ()  # of patches of this epoch
 
     def with_synthetic_cases(self, training: Any) -> OnlineDataset:
         """Return the real training cases together with new ones, after checking what these are made of."""
         plan = Plan(self.plans_manager.plans, self.configuration_name, self.dataset_json)
-        seed, processes = self.seed_of_batches, max(1, get_allowed_n_proc_DA())
-        online = OnlineCases.of(self.tf_dataset, plan, self.fold, self.options, seed, processes)
+        seed = self.seed_of_batches
+        online = OnlineCases.of(self.tf_dataset, plan, self.fold, self.options, seed, max(1, self.workers))
         online.check(self.split, self.groups, self.all_identifiers())
         self.keep_record(online.record)
         if self.local_rank == 0:
@@ -56,8 +56,9 @@ class TFOnlineTrainer(TFBaselineTrainer):
                 maker.make(self._clock.first_case(self._clock.first))  # and workers inherit what was read for it
             self.print_to_log_file(online.describe("made where batches are made"))
             return NewEachTime(maker)
+        source = f"{online.record.hash}_{seed}"
         where = Path(str(self.preprocessed_dataset_folder_base)) / "tf" / "online" / self.folder.parent.name
-        cases = PooledCases(where / self.folder.name, f"{online.record.hash}_{seed}")
+        cases = PooledCases(where / f"{self.folder.name}_{digest(source)[:8]}", source)
         self.print_to_log_file(
             online.describe(f"{cases.anew} of {cases.size} in {cases.folder} made anew in every epoch")
         )
@@ -65,6 +66,11 @@ class TFOnlineTrainer(TFBaselineTrainer):
             self.keeper = PoolKeeper(cases, maker, self.num_epochs)
             made = self.keeper.fill(self.current_epoch)
             self.print_to_log_file(f"Pool: {made} cases made, {cases.size - made} found.")
+        elif begins:
+            for line in cases.lines(self.current_epoch):  # before nnU-Net's barrier, which does not wait long
+                cases.wait_for(line)
+        elif self.local_rank == 0:
+            cases.remove()  # of a training that was killed when it had ended
         return cases
 
     def ordered(self, loader: Any, first: int) -> OnlineLoader:
@@ -78,12 +84,13 @@ class TFOnlineTrainer(TFBaselineTrainer):
         """What batches depend on: the seed in the trainer's name, or one by chance."""
         if self.options.seed is not None:
             return self.options.seed
-        if self.chance is None:
-            drawn = [secrets.randbits(32)]
+        if self.drawn_seed is None:
+            before = (self.record_of_checkpoint or {}).get("enrichment") or {}
+            drawn = [before.get("seed", secrets.randbits(32))]
             if self.is_ddp:
                 torch.distributed.broadcast_object_list(drawn)
-            self.chance = drawn[0]
-        return self.chance
+            self.drawn_seed = int(drawn[0])
+        return self.drawn_seed
 
     @property
     def _clock(self) -> Clock:
@@ -100,6 +107,14 @@ class TFOnlineTrainer(TFBaselineTrainer):
     def folder(self) -> Path:
         """The fold's result folder."""
         return Path(str(self.output_folder))
+
+    def run_training(self) -> None:
+        """Train as nnU-Net does; when that ends in any way, so does what makes the pool."""
+        try:
+            super().run_training()
+        finally:
+            if self.keeper is not None:
+                self.keeper.close(remove=False)
 
     def on_train_epoch_start(self) -> None:
         """Begin to make what the next epoch needs; paint patches of this one, where it is its turn."""
@@ -136,10 +151,13 @@ class TFOnlineTrainer(TFBaselineTrainer):
         super().on_epoch_end()
         if self.keeper is not None:
             with self.refusals():
-                self.print_to_log_file(self.keeper.wait())
+                said = self.keeper.wait()
+            if said:
+                self.print_to_log_file(said)
 
     def on_train_end(self) -> None:
         """End what nnU-Net ends, then the pool."""
         super().on_train_end()
         if self.keeper is not None:
             self.keeper.close(remove=True)
+            self.keeper = None

@@ -187,7 +187,7 @@ class Training:
     @property
     def makes(self) -> str:
         """What it shares with other trainings."""
-        return str(self.arm.healthy) if self.arm.online else f"set {self.set_name}"
+        return f"set {self.set_name}" if self.arm.has_sets else f"scans of {self.arm.healthy} for {self.key}"
 
     @property
     def making_lock(self) -> Path:

@@ -29,6 +29,7 @@ def problems(matrix: Matrix) -> Iterator[str]:
     """Yield sentences about all that makes a comparison unfair, or its origin unknown."""
     codes: dict[str, str] = {}
     weights: dict[str, str] = {}
+    made_by: dict[tuple[str, int, str], str] = {}
     for training in matrix.trainings():
         if training.state != "done":
             yield f"{training.key} is not trained yet ({training.state})"
@@ -36,6 +37,11 @@ def problems(matrix: Matrix) -> Iterator[str]:
         try:
             codes.setdefault(code_of(training), training.key)
             yield from (f"{training.key}: {sentence}" for sentence in _of_training(training))
+            if training.arm.online:
+                record = read_checkpoint(_checkpoint(training), AGAIN).get(RECORD) or {}
+                made = str((record.get("enrichment") or {}).get("hash"))
+                if made != made_by.setdefault((training.dataset.name, training.fold, training.arm.name), made):
+                    yield f"{training.key}: its cases were made of, or by, something else than with another seed"
         except UserError as error:
             yield f"{training.key}: {error}"
         same = weights.setdefault(file_digest(_checkpoint(training)), training.key)

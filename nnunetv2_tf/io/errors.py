@@ -27,11 +27,17 @@ def run_command(command: Callable[[], int | None]) -> int:
         print("Interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
     except OSError as error:
-        sentence = _SENTENCES.get(error.errno or 0)
+        sentence = system_error(error)
         if sentence is None:
             raise
-        print(f"Error: {error.filename or 'The target folder'}: {sentence}", file=sys.stderr)
+        print(f"Error: {sentence}", file=sys.stderr)
         return 2
+
+
+def system_error(error: OSError) -> str | None:
+    """Return what to do about an error of the system that the user can mend; None for others."""
+    sentence = _SENTENCES.get(error.errno or 0)
+    return None if sentence is None else f"{error.filename or 'The target folder'}: {sentence}"
 
 
 _FULL = "no space is left on this disk; free some and run the same command again, nothing is lost."

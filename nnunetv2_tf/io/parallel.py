@@ -82,11 +82,12 @@ class Meanwhile:
         """Hand items over, and go on."""
         self._begun += [self._pool.submit(_apply, item) for item in items]
 
-    def wait(self) -> list[Any]:
-        """Return the results of all items that were handed over since, in order, as soon as there are all."""
+    def results(self) -> Iterator[Any]:
+        """Yield the results of all items that were handed over since, in order, each as soon as it is there."""
         begun, self._begun = self._begun, []
         try:
-            return [future.result() for future in begun]
+            for future in begun:
+                yield future.result()
         except BrokenProcessPool:
             raise UserError(
                 "A process that worked beside this one was killed, most likely because memory ran out; run the same "
@@ -94,8 +95,11 @@ class Meanwhile:
             ) from None
 
     def close(self) -> None:
-        """End the process; what it has not begun is left undone."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the process at once; what it has not finished is left undone."""
+        processes = list((getattr(self._pool, "_processes", None) or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
 
 
 def _take(function: Callable[[Any], Any]) -> None:

@@ -1,28 +1,31 @@
 """Cases that are too slow to make for every batch: a pool on disk, part of which is made anew in every epoch.
 
 In epoch e the pool holds the lines e * ANEW to e * ANEW + SIZE - 1 of the recipe, so it depends on seed and epoch only.
-While an epoch trains, a process of its own makes the next one's; training waits at the epoch's end where it must.
+A process of its own makes them; the next epoch's while an epoch trains, which waits for them at its end where it must.
 """
 
+import shutil
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from nnunetv2_tf.io.array_files import read_arrays, write_arrays
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.io.parallel import Meanwhile
 from nnunetv2_tf.online.case_source import CaseMaker, CaseSource
 from nnunetv2_tf.online.made_case import MadeCase
 
 SIZE, ANEW = 32, 8  # cases in the pool; made anew in an epoch
 LOOKS = 0.05  # seconds between two looks for a case that is being made
-PATIENCE = 3600.0  # seconds that a case is waited for
+PATIENCE = 3600.0  # seconds without any new case in which one is waited for
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,19 @@ class PooledCases(CaseSource):
         return self.wait_for(lines[np.random.randint(len(lines))])
 
     def wait_for(self, line: int) -> MadeCase:
-        """Return a case as soon as it is there."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        """Return a case as soon as it is there; give up when for long no case has come to be."""
+        seen, since = self._number(), time.monotonic()
+        while time.monotonic() < since + PATIENCE:
             case = self.read(line)
             if case is not None:
                 return case
             time.sleep(LOOKS)
+            if self._number() != seen:
+                seen, since = self._number(), time.monotonic()
         raise UserError(f"{self.path(line)} was waited for for an hour; start the training again with --c.")
+
+    def _number(self) -> int:
+        return len(list(self.folder.glob("*.case")))
 
     def read(self, line: int) -> MadeCase | None:
         """Return a case; None where it is not there, or was made by something else."""
@@ -59,78 +67,103 @@ class PooledCases(CaseSource):
         if arrays is None:
             return None
         host, *donors = bytes(arrays["names"]).decode().split("\n")
-        return MadeCase(line, host, tuple(donors), arrays["image"], arrays["seg"])
+        return MadeCase(int(arrays["line"]), host, tuple(donors), arrays["image"], arrays["seg"])
 
-    def write(self, case: MadeCase) -> None:
-        """Write a case, whole or not at all."""
+    def write(self, line: int, case: MadeCase) -> None:
+        """Write the case of a line, which may have been made of another one in its stead, whole or not at all."""
         names = np.frombuffer("\n".join((case.host, *case.donors)).encode(), np.uint8)
-        arrays = {"image": case.image, "seg": case.seg, "names": names}
+        arrays = {"image": case.image, "seg": case.seg, "names": names, "line": np.array(case.line)}
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_arrays(self.path(case.line), arrays, self.source)
+        write_arrays(self.path(line), arrays, self.source)
 
     def path(self, line: int) -> Path:
         """Return the file of a case."""
-        return self.folder / f"{line:08d}.cases"
+        return self.folder / f"{line:08d}.case"
 
     def forget_before(self, epoch: int) -> None:
         """Remove cases that no batch of this epoch or later needs."""
         first = self.lines(epoch).start
-        for path in self.folder.glob("*.cases"):
+        for path in self.folder.glob("*.case"):
             if int(path.stem) < first:
                 path.unlink(missing_ok=True)
 
+    def remove(self) -> None:
+        """Remove all of it, and the folder of its trainer if no other fold has a pool."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
 
-@dataclass
+
 class PoolKeeper:
-    """Makes a pool's cases in time: in one process of a training."""
+    """Makes a pool's cases in time: in one process of a training, by another one beside it."""
 
-    cases: PooledCases
-    maker: CaseMaker
-    epochs: int
-    _beside: Meanwhile | None = field(default=None, repr=False)
-    _begun: int = 0  # cases for the next epoch
+    def __init__(self, cases: PooledCases, maker: CaseMaker, epochs: int) -> None:
+        self.cases, self.epochs = cases, epochs
+        self._make = partial(make_pooled, maker, cases)
+        self._beside: Meanwhile | None = None
+        self._whole: set[int] = set()  # lines whose cases are known to be there
+        self._begun: list[int] = []  # lines whose cases are being made
+        self._held = ExitStack()
+        self._held.enter_context(locked(cases.folder.with_suffix(".lock"), f"the pool {cases.folder}"))
 
     def fill(self, epoch: int) -> int:
-        """Make what the pool of an epoch lacks, here and now; return how many cases that was."""
-        missing = self._missing(epoch)
-        for line in tqdm(missing, desc="Making cases", unit="case", disable=not missing):
-            make_pooled(self.maker, self.cases, line)
-        return len(missing)
+        """Make what the pool of an epoch lacks; return how many cases that was."""
+        self._begin(self._missing(epoch))
+        number = len(self._begun)
+        for _ in tqdm(self._made(), total=number, desc="Making cases", unit="case", disable=number == 0):
+            pass
+        return number
 
     def begin_next(self, epoch: int) -> None:
-        """Begin to make what the epoch after this one lacks, in a process of its own."""
+        """Begin to make what the epoch after this one lacks."""
         self.cases.forget_before(epoch)
-        missing = self._missing(epoch + 1) if epoch + 1 < self.epochs else []
-        if missing and self._beside is None:
-            self._beside = Meanwhile(partial(make_pooled, self.maker, self.cases))
-        if self._beside is not None:
-            self._beside.begin(missing)
-        self._begun = len(missing)
+        self._begin(self._missing(epoch + 1) if epoch + 1 < self.epochs else [])
 
     def wait(self) -> str:
-        """Wait until what was begun is made; say how long that took."""
-        start = time.monotonic()
-        if self._beside is not None:
-            self._beside.wait()
-        waited, begun = time.monotonic() - start, self._begun
+        """Wait until what was begun is made; say how long that took, or nothing where nothing was begun."""
+        start, number = time.monotonic(), len(self._begun)
+        for _ in self._made():
+            pass
+        if number == 0:
+            return ""
+        waited = time.monotonic() - start
         waiting = f"training waited {waited:.1f} s for them" if waited >= LOOKS else "training did not wait"
-        self._begun = 0
-        return f"Pool: {begun} cases made anew ({waiting}), {self.cases.size - begun} used again."
+        return f"Pool: {number} cases made anew ({waiting}), {self.cases.size - number} used again."
 
     def close(self, remove: bool) -> None:
-        """End the process that makes cases; remove the pool where nothing needs it any more."""
+        """End the process beside; remove the pool where nothing needs it any more."""
         if self._beside is not None:
             self._beside.close()
-        if remove and self.cases.folder.is_dir():
-            self.cases.forget_before(self.epochs + self.cases.size)
-            self.cases.folder.rmdir()
-            with suppress(OSError):  # other folds may have theirs
-                self.cases.folder.parent.rmdir()
+        if remove:
+            self.cases.remove()
+        self._held.close()
+
+    def _begin(self, lines: Sequence[int]) -> None:
+        if lines and self._beside is None:
+            self._beside = Meanwhile(self._make)
+        if self._beside is not None:
+            self._beside.begin(lines)
+        self._begun = list(lines)
+
+    def _made(self) -> Iterator[None]:
+        """Yield for each case that was begun, as soon as it is there."""
+        for line, _ in zip(self._begun, () if self._beside is None else self._beside.results(), strict=True):
+            self._whole.add(line)
+            yield
+        self._begun = []
 
     def _missing(self, epoch: int) -> Sequence[int]:
-        return [line for line in self.cases.lines(epoch) if self.cases.read(line) is None]
+        lines = self.cases.lines(epoch)
+        self._whole |= {line for line in lines if line not in self._whole and self.cases.read(line) is not None}
+        return [line for line in lines if line not in self._whole]
 
 
 def make_pooled(maker: CaseMaker, cases: PooledCases, line: int) -> None:
     """Make a case of a pool."""
-    cases.write(maker.make(line))
+    try:
+        cases.write(line, maker.make(line))
+    except torch.cuda.OutOfMemoryError:
+        raise UserError(
+            f"There is too little memory on the GPU for {maker.method.name} beside the training; use a set instead, or "
+            "plans with a smaller patch."
+        ) from None

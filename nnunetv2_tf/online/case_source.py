@@ -6,16 +6,16 @@ Case i is that of line i of the recipe with the same seed: what nnUNetv2_tf_synt
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.online.made_case import MadeCase, made_case
-from nnunetv2_tf.synthesis.case_maker import ready_method
+from nnunetv2_tf.synthesis.case_maker import edit, ready_method
 from nnunetv2_tf.synthesis.fit_result import FitResult
 from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.site_builder import UnusableLineError
+from nnunetv2_tf.tumours.recipe_cache import NowhereError
 
 FAR = 1 << 40  # from the number of a case to that of the line which takes its place: no training counts so far
 TRIED = 20  # lines for one case
@@ -36,7 +36,7 @@ class CaseMaker:
         for attempt in range(TRIED):
             try:
                 return self._of_line(index + attempt * FAR)
-            except UnusableLineError as reason:
+            except (UnusableLineError, NowhereError) as reason:
                 reasons.append(str(reason))
         raise UserError(
             f"No case of {self.method.name} came of {TRIED} lines of the recipe: {'; '.join(dict.fromkeys(reasons))}. "
@@ -47,8 +47,7 @@ class CaseMaker:
         line = self.hosts.line(index)
         host = self.hosts.cases[line.host].open()
         method = ready_method(self.method, self.fit, torch.device(self.device))
-        built = self.hosts.site_builder(line).build(host, method.pastes)
-        (edited,) = method.edit([built.site], [np.random.default_rng(line.seed)])
+        built, edited = edit(host, self.hosts.site_builder(line), method)
         if not bool(torch.isfinite(edited.image).all()):
             raise UnusableLineError("the method made values that are no numbers")
         return made_case(index, line.donors, host, built, edited)

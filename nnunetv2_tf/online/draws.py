@@ -64,7 +64,7 @@ def patch_panel(image: np.ndarray, target: np.ndarray, title: str) -> Panel:
         slice_ = fullest_slice(outline > 0)
         image, outline = image[slice_], outline[slice_]
     dark, bright = (float(np.quantile(image, share)) for share in (DARK, BRIGHT))
-    return Panel(image, (dark, bright + 1e-3), outline, title)
+    return Panel(image.copy(), (dark, bright + 1e-3), outline.copy(), title)  # no views of whole batches
 
 
 def write_patches(panels: Sequence[Panel], path: Path) -> None:

@@ -109,6 +109,7 @@ class OnlineCases:
             fold=cohort.fold,
             num_real=len(cohort.training),
             percent=self.percent,
+            seed=self.hosts.seed,
             hash=config.hash,
         )
 

@@ -12,7 +12,7 @@ from nnunetv2_tf.sets.sampling import repetitions
 from nnunetv2_tf.training.ordered_batches import OrderedLoader
 from nnunetv2_tf.working_space.preprocess import Plan
 
-NEW = "new"  # is drawn where a new case is to be made
+NEW = "/new"  # is drawn where a new case is to be made; no real case can be called so
 MADE = "made"  # key of a batch: its new cases
 
 

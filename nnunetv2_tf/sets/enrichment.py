@@ -51,7 +51,8 @@ class OnlineRecord:
     fold: Fold
     num_real: int
     percent: int
-    hash: str  # of all that they are made of and by, but for the seed
+    seed: int  # of the recipe: in the trainer's name, or by chance
+    hash: str  # of all else that they are made of and by
 
     def write(self, path: Path) -> None:
         """Write the record, whole or not at all."""

@@ -105,9 +105,13 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
 
 def edited_site(task: CaseTask, host: OpenCase) -> tuple[BuiltSite, Edited]:
     """Build the line's site and edit it. Raises UnusableLineError."""
-    method = ready_method(task.method, task.fit, torch.device(task.device))
-    built = task.site_builder.build(host, method.pastes)
-    (edited,) = method.edit([built.site], [np.random.default_rng(task.line.seed)])
+    return edit(host, task.site_builder, ready_method(task.method, task.fit, torch.device(task.device)))
+
+
+def edit(host: OpenCase, builder: SiteBuilder, method: Method) -> tuple[BuiltSite, Edited]:
+    """Build the site of a builder's line on its host, and edit it. Raises UnusableLineError."""
+    built = builder.build(host, method.pastes)
+    (edited,) = method.edit([built.site], [np.random.default_rng(builder.line.seed)])
     return built, edited
 
 

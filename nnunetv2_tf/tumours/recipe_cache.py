@@ -27,6 +27,10 @@ AGAIN = "delete it, its lines are drawn anew."
 SPARES = 4  # hosts that are tried when nothing fits into the one whose turn it is
 
 
+class NowhereError(UserError):
+    """A line's tumour fits into none of the hosts that were tried."""
+
+
 @dataclass(frozen=True)
 class _Kept:
     """Lines on disk, in the order of their numbers; some may be missing yet."""
@@ -124,7 +128,7 @@ class RecipeCache:
                 names = (None, host.name) if self.patients else (host.name, None)
                 return RecipeLine(index, *names, placed.tumours, seed_of(self.seed, index), strength)
         where = "patients" if self.patients else "healthy scans"
-        raise UserError(
+        raise NowhereError(
             f"No tumour could be placed as asked for in {len(tried)} {where}, {', '.join(tried)}: "
             f"{'; '.join(dict.fromkeys(reasons))}. Ask for less."
         )

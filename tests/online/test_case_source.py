@@ -9,6 +9,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.online import case_source
 from nnunetv2_tf.online.case_source import FAR, TRIED, CaseMaker, NewEachTime
 from nnunetv2_tf.synthesis.site_builder import UnusableLineError
+from nnunetv2_tf.tumours.recipe_cache import NowhereError
 from tests.online.test_made_case import makers
 from tests.workspace import Workspace
 
@@ -32,7 +33,7 @@ def test_lines_that_cannot_be_used_are_replaced(workspace: Workspace, monkeypatc
     def unlucky(line, *rest):
         tried.append(line)
         if len(tried) < 3:
-            raise UnusableLineError("nothing of the tumour is left")
+            raise (UnusableLineError, NowhereError)[len(tried) - 1]("nothing of the tumour is left")
         return make(line, *rest)
 
     monkeypatch.setattr(case_source, "made_case", unlucky)

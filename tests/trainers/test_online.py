@@ -1,6 +1,7 @@
 """TFOnlineTrainer as nnUNetv2_train makes it, on preprocessed stand-ins, cut down to a few steps."""
 
 import csv
+import errno
 import json
 import re
 from pathlib import Path
@@ -112,10 +113,38 @@ def test_a_pool_is_filled_renewed_and_removed(with_healthy: Workspace, monkeypat
     assert "8 of 32 in " in log
     assert "Pool: 32 cases made, 0 found." in log
     assert log.count("Pool: 8 cases made anew (training ") == 2
-    assert log.count("Pool: 0 cases made anew (training did not wait), 32 used again.") == 1
-    assert not (with_healthy.dataset.preprocessed / "tf" / "online").exists() or not any(
-        (with_healthy.dataset.preprocessed / "tf" / "online").iterdir()
-    )
+    assert not list((with_healthy.dataset.preprocessed / "tf" / "online").rglob("*.case"))
+
+
+def test_without_a_seed_a_continued_training_takes_the_one_it_drew(workspace: Workspace):
+    name = "TFOnlineTrainer_carvemix"
+    trained(workspace, name)
+    continued = workspace.trainer(name, num_epochs=2, continue_training=True)
+    continued.load_checkpoint(str(folder_of(workspace, name) / "checkpoint_final.pth"))
+    seed = json.loads((folder_of(workspace, name) / "tf_online.json").read_text(encoding="utf-8"))["seed"]
+    assert continued.seed_of_batches == seed != workspace.trainer(name).seed_of_batches
+
+
+def test_a_finished_training_is_continued_without_new_cases(with_healthy: Workspace, monkeypatch):
+    monkeypatch.setattr(SynTumor, "quick", False)
+    monkeypatch.setattr(PooledCases.__init__, "__defaults__", (6, 2))
+    trained(with_healthy, POOLED)
+    continued = with_healthy.trainer(POOLED, continue_training=True)
+    continued.load_checkpoint(str(folder_of(with_healthy, POOLED) / "checkpoint_final.pth"))
+    continued.run_training()
+    assert continued.keeper is None
+    assert log_of(folder_of(with_healthy, POOLED)).count("Pool: 6 cases made") == 1
+
+
+def test_a_full_disk_ends_it_with_a_sentence(with_healthy: Workspace, monkeypatch, capsys):
+    monkeypatch.setattr(SynTumor, "quick", False)
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "full", "00000003.case")
+
+    monkeypatch.setattr("nnunetv2_tf.online.case_pool.PoolKeeper.fill", full)
+    sentence = refused(capsys, with_healthy.trainer(POOLED).run_training)
+    assert "00000003.case: no space is left on this disk" in sentence
 
 
 def test_shares(workspace: Workspace):
