@@ -37,9 +37,9 @@ class HostPool(ABC):
     def lines(self, number: int) -> list[RecipeLine]:
         """Return the first lines of the recipe."""
 
-    @abstractmethod
     def line(self, index: int) -> RecipeLine:
-        """Return a line by its number, drawn by itself and kept nowhere."""
+        """Return a line by its number."""
+        return self.lines(index + 1)[index]
 
     @abstractmethod
     def site_builder(self, line: RecipeLine) -> SiteBuilder:

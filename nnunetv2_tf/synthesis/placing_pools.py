@@ -36,6 +36,7 @@ from nnunetv2_tf.tumours.shapes import ShapeBank, ShapeConfig, shape_bank
 from nnunetv2_tf.working_space.free_side import FreeSide
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import Case
+from nnunetv2_tf.working_space.tissue import SCALING
 
 TRIED = 20  # hosts for one site
 
@@ -91,7 +92,8 @@ class PlacingHostPool(HostPool):
     @property
     def settings(self) -> dict[str, Any]:
         """What of this decides the recipe, or what cases of it look like, as fields of SetConfig."""
-        return {"growth": self._growth, "controls": dict(self.asked), "tumours": self._recipe.digest}
+        recipe = {"controls": dict(self.asked), "tumours": self._recipe.digest}
+        return {"growth": self._growth, "scaled": SCALING, **recipe}
 
     @property
     def bank(self) -> Bank:

@@ -1,5 +1,6 @@
 """What nnUNetv2_tf_fit and nnUNetv2_tf_synthesize do. In: a request. Out: fits, sets, and a sentence on the screen."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe
 from nnunetv2_tf.working_space.healthy import check_same_organs
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.unlabelled import check_healthy
+
+FEW_DONORS, FEW_CASES = 3, 8  # with fewer, it says nothing that most cases are of one donor
 
 
 @dataclass(frozen=True)
@@ -236,10 +239,25 @@ def _complete(builder: SetBuilder) -> None:
     entries, lines = part.manifest().accepted, builder.lines()
     quality, skipped = write_quality(part, lines), builder.skipped(lines)
     replaced = f" ({len(skipped)} of {len(lines)} lines left out, see {quality})" if skipped else ""
+    one_sided = _mostly_of_one(builder)
     plans = plan.plans["plans_name"]
     options = f"-tr TFEnrichedTrainer_{part.set_name}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
     print(
-        f"Set {part.set_name}, fold {part.fold}: {len(entries)} cases in {part.folder}{replaced}\n"
+        f"Set {part.set_name}, fold {part.fold}: {len(entries)} cases in {part.folder}{replaced}{one_sided}\n"
         f"Look at some: {overview}\n"
         f"Train with: nnUNetv2_train {part.dataset.name} {plan.configuration} {part.fold} {options}"
+    )
+
+
+def _mostly_of_one(builder: SetBuilder) -> str:
+    """Return a warning where most cases have the tumour of one donor out of several."""
+    part, known = builder.part, len(builder.hosts.cohort.names.donors)
+    sidecars = [part.sidecar(entry.case) for entry in part.manifest().accepted]
+    counted = Counter(name for sidecar in sidecars for name in sidecar.donors).most_common(1)
+    if known < FEW_DONORS or len(sidecars) < FEW_CASES or not counted or counted[0][1] <= len(sidecars) / 2:
+        return ""
+    name, number = counted[0]
+    return (
+        f"\nWARNING: {number} of {len(sidecars)} cases have the tumour of {name}, and {known} cases have one to give; "
+        "quality.csv says why lines were left out."
     )

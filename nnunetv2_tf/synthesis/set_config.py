@@ -47,6 +47,11 @@ class SetConfig:
         default=None,
         metadata={DIFFERS: "growth {}, not {} (None: tumours are put in as they are)", ONLY_IF_SET: True},
     )
+    # by which rules donors' brightness comes to a host's scale
+    scaled: int | None = field(
+        default=None,
+        metadata={DIFFERS: "donors' brightness by rules {}, not {} (None: as it was)", ONLY_IF_SET: True},
+    )
     # what was asked of their tumours
     controls: Any = field(default=None, metadata={DIFFERS: "controls {}, not {}"})
     # digest of what they are drawn from

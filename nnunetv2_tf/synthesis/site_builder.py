@@ -21,6 +21,7 @@ from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.tumours.warp import WarpedTumour
 from nnunetv2_tf.working_space.site import Donor, Site
 from nnunetv2_tf.working_space.stored import Case, OpenCase
+from nnunetv2_tf.working_space.tissue import as_in
 
 
 class UnusableLineError(Exception):
@@ -133,7 +134,7 @@ class PlacedSiteBuilder(SiteBuilder):
         }
         site, unharmonised = placed_site(host, anatomy, placed, self.donors if with_donors else None), None
         if self.looks and with_donors:
-            site = replace(site, donors=tuple(self._painted(tumour, site) for tumour in placed.warped))
+            site = replace(site, donors=tuple(self._painted(tumour, site, host) for tumour in placed.warped))
         if self.appearance_source is not None:
             unharmonised = site.image
             site, blurred = with_appearance(site, host, self.appearance_source)
@@ -166,13 +167,13 @@ class PlacedSiteBuilder(SiteBuilder):
             }
         }
 
-    def _painted(self, tumour: WarpedTumour, site: Site) -> Donor:
+    def _painted(self, tumour: WarpedTumour, site: Site, host: OpenCase) -> Donor:
         """Return a shape as a donor whose scan is as bright as its classes are to be; unknown where nobody says."""
         like = self.looks[tumour.lesion.donor]
         image, label, known = torch.zeros_like(site.image), torch.zeros_like(site.label), torch.zeros_like(site.organ)
         there, part = tumour.cut_to(site.organ.shape)
         label[there] = torch.from_numpy(part)
-        for value, mean in ({} if like is None else _class_brightness(like)).items():
+        for value, mean in ({} if like is None else _class_brightness(like.open(), host)).items():
             inside = label == value
             known |= inside
             image[:, inside] = torch.from_numpy(mean)[:, None]
@@ -180,14 +181,15 @@ class PlacedSiteBuilder(SiteBuilder):
 
 
 def placed_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
-    """Build the site of a host with a placed tumour; `donors` by name, for methods that paste."""
+    """Build the site of a host with a placed tumour; `donors` by name, for methods that paste: on the host's scale."""
     shape = anatomy.organ.shape
-    scans = donors or {}
-    patches = [
-        warped_patch(tumour, scans[tumour.lesion.donor].open(), shape, host.grid.spacing)
-        for tumour in placed.warped
-        if tumour.lesion.donor in scans  # shapes are nobody's
-    ]
+    patches = []
+    for tumour in placed.warped:
+        if tumour.lesion.donor in (donors or {}):  # shapes are nobody's
+            donor = (donors or {})[tumour.lesion.donor].open()
+            patch = warped_patch(tumour, donor, shape, host.grid.spacing)
+            assert patch.image is not None
+            patches.append(replace(patch, image=as_in(patch.image, donor, host)))
     return _site(host, anatomy.organ, placed.label(shape), tuple(map(_donor, patches)))
 
 
@@ -241,10 +243,9 @@ def _together(tumours: Sequence[np.ndarray], organ: np.ndarray) -> np.ndarray:
     return together
 
 
-def _class_brightness(case: Case) -> Mapping[int, np.ndarray]:
-    """Return (C,) by class of a case's tumour: its mean."""
-    opened = case.open()
-    image, tumour = opened.image(), opened.tumour()
+def _class_brightness(case: OpenCase, host: OpenCase) -> Mapping[int, np.ndarray]:
+    """Return (C,) by class of a case's tumour: its mean, on the host's scale."""
+    image, tumour = as_in(case.image(), case, host), case.tumour()
     return {int(value): image[:, tumour == value].mean(axis=1) for value in np.unique(tumour[tumour > 0])}
 
 

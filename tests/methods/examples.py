@@ -14,12 +14,13 @@ class Stamp(Method):
     """Brightens the placed tumour and what is around it, with noise of its own."""
 
     hosts: Any = ("real",)
+    brighter = 1.0  # by so much
 
     def edit(self, sites, rngs) -> list[Edited]:
         return [self._edit(site, rng) for site, rng in zip(sites, rngs, strict=True)]
 
     def _edit(self, site: Site, rng: np.random.Generator) -> Edited:
-        noise = torch.from_numpy(rng.normal(1.0, 0.2, site.image.shape).astype(np.float32))
+        noise = torch.from_numpy(rng.normal(self.brighter, 0.2, site.image.shape).astype(np.float32))
         image = torch.where(site.organ, site.image + noise, site.image)
         return Edited(image, torch.where(site.tumour > 0, site.tumour, site.label), self.reach_mm)
 
@@ -34,6 +35,7 @@ class Glow(Stamp):
     """In healthy scans."""
 
     hosts = ("healthy",)
+    brighter = 4.0
 
 
 class Liar(Glow):

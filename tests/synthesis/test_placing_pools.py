@@ -22,6 +22,7 @@ from nnunetv2_tf.tumours.sampler import TumourSampler
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
 from nnunetv2_tf.working_space import free_side
 from nnunetv2_tf.working_space.preprocess import Plan
+from nnunetv2_tf.working_space.tissue import SCALING
 from tests.scenes import Built
 from tests.synthesis.making import PEOPLE, cases_in, cohort_of, healthy_hosts_of, make_glowing, make_set, without_organ
 from tests.workspace import HEALTHY, Workspace
@@ -129,6 +130,7 @@ def test_fits_are_not_made_for_what_a_user_asks_of_a_set(with_healthy: Workspace
         "healthy": HEALTHY.name,
         "harmonised": RULES,
         "growth": None,
+        "scaled": SCALING,
         "controls": {"side": "left"},
         "tumours": asking.settings["tumours"],
     }

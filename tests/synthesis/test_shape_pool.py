@@ -10,6 +10,7 @@ from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.placing_pools import ShapeHostPool
 from nnunetv2_tf.tumours.recipe import DonorTumour
 from nnunetv2_tf.tumours.sampling_config import SamplingConfig
+from nnunetv2_tf.working_space.tissue import as_in
 from tests.synthesis.making import cases_in, cohort_of, make_glowing
 from tests.workspace import Workspace
 
@@ -32,7 +33,8 @@ def test_shapes_go_where_tumours_would_and_look_like_a_training_case(with_health
         assert built.controls["harmonised"]["to"] == pool.bank.like[line.donors[0]]
         model = pool.cohort.training[str(pool.bank.like[line.donors[0]])].open()
         for value in np.unique(model.tumour()[model.tumour() > 0]):
-            wanted = model.image()[:, model.tumour() == value].mean(axis=1)
+            host = pool.cases[line.host].open()
+            wanted = as_in(model.image(), model, host)[:, model.tumour() == value].mean(axis=1)
             there = (built.site.donors[0].tumour == int(value)) & built.site.donors[0].organ
             np.testing.assert_allclose(built.site.donors[0].image[:, there].mean(dim=1), wanted, rtol=1e-4)
 
