@@ -15,7 +15,7 @@ from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.tumours.place import place_tumours, read_host
 from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, read_recipe
 from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, SamplingConfig
-from nnunetv2_tf.working_space.tissue import tissue
+from nnunetv2_tf.working_space import tissue
 from tests.methods import examples
 from tests.scenes import Built
 from tests.synthesis.making import crop_of, healthy_hosts_of, make_glowing, on_scan, tumour_there, volume, without_organ
@@ -233,18 +233,14 @@ def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: 
         assert min(part.sidecar(name).controls["kept"]) >= 0.8
 
 
-def test_donors_stand_out_from_a_hosts_tissue_as_they_did_from_their_own(with_healthy: Workspace):
+def test_donors_stand_out_from_a_hosts_tissue_as_they_did_from_their_own(with_healthy: Workspace, monkeypatch):
     """A patient is normalised with its tumour in it, a healthy host is not."""
     pool = healthy_hosts_of(with_healthy)
     line = pool.lines(1)[0]
-    host, donor = pool.cases[line.host].open(), pool.cohort.training[line.donors[0]].open()
-    built = pool.site_builder(line).build(host, with_donors=True)
-    own, others = tissue(donor), tissue(host)
-    assert own is not None
-    assert others is not None
-    assert own[0, 0] < -0.02 or own[0, 0] > 0.02  # its tumour shifts what is beside it
-    inside = donor.tumour() > 0
-    there = (built.site.donors[0].tumour > 0).numpy() & built.site.donors[0].organ.numpy()
-    before = (donor.image()[0][inside].mean() - own[0, 0]) / own[1, 0]
-    after = (built.site.donors[0].image[0].numpy()[there].mean() - others[0, 0]) / others[1, 0]
-    assert after == pytest.approx(before, abs=0.15)  # warped
+    host, moments = pool.cases[line.host].open(), {line.host: [[0.0], [1.0]]}
+    monkeypatch.setattr(tissue, "tissue", lambda case: np.array(moments.get(case.identifier, [[0.0], [1.0]])))
+    plain = pool.site_builder(line).build(host, with_donors=True).site.donors[0].image
+    moments[line.donors[0]] = [[-0.5], [0.8]]
+    scaled = pool.site_builder(line).build(host, with_donors=True).site.donors[0].image
+    assert plain.std() > 0
+    np.testing.assert_allclose(scaled, (plain + 0.5) / 0.8, atol=1e-5)
