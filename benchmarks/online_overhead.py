@@ -3,9 +3,11 @@
     python -m benchmarks.online_overhead FOLDER [-m METHOD:PRESET ...] [-workers 0 1 2] [-device cuda]
 
 FOLDER is that of benchmarks.starting_line, where methods that learn are fitted. Both trainers draw half of their
-patches from synthetic cases, in bfloat16 on a CPU; pairs of short epochs, of 8 steps and two for validation,
-interleaved. Then, for the methods that make cases where batches are made, the seconds that a case takes one process,
-and how many workers keep up with a step of 0.1 s of two patches, as a GPU may take.
+patches from synthetic cases, in bfloat16 on a CPU; pairs of short epochs, of 24 steps and two for validation,
+interleaved. Workers stand still while it is not their trainer's turn: else they would make ahead, unmeasured, what they
+are measured by. A pool's cases are made in epochs of 250 steps, so they are not in these; what eight of them take is
+printed. For the methods that make cases where batches are made: the seconds of a batch with half of it new and with a
+set, in one process and thread, and how many workers keep up with a step of 0.1 s, as a GPU may take.
 """
 
 import argparse
@@ -13,12 +15,12 @@ import contextlib
 import io
 import math
 import os
+import signal
 import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.commands import enter, show
@@ -28,8 +30,9 @@ from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.sets.store import SetPart
 
 METHODS = ("tumorcp:default", "carvemix:default", "syntumor:default", "tf_aug:default", "tf_gan:brief")
-STEPS, VALIDATED, PAIRS, CASES, SEED = 8, 2, 6, 24, 0
-STEP, PATCHES = 0.1, 2  # seconds of a step on a GPU, and its patches
+STEPS, VALIDATED, PAIRS, CASES, SEED = 24, 2, 4, 24, 0
+BATCHES = 30  # that are timed by themselves
+STEP = 0.1  # seconds of a step on a GPU
 EPOCHS = 1000  # more than are run
 
 
@@ -50,6 +53,18 @@ class Epochs:
 
     def run(self) -> float:
         """Run one epoch, the body of nnU-Net's run_training; return its seconds."""
+        self._workers(signal.SIGCONT)
+        try:
+            return self._epoch()
+        finally:
+            self._workers(signal.SIGSTOP)
+
+    def _workers(self, what: int) -> None:
+        for augmenter in (self.trainer.dataloader_train, self.trainer.dataloader_val):
+            for process in getattr(augmenter, "_processes", ()):
+                os.kill(process.pid, what)
+
+    def _epoch(self) -> float:
         trainer, start = self.trainer, perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
             trainer.on_epoch_start()
@@ -64,6 +79,7 @@ class Epochs:
 
     def end(self) -> None:
         """End its workers, and what makes its pool."""
+        self._workers(signal.SIGCONT)
         for augmenter in (self.trainer.dataloader_train, self.trainer.dataloader_val):
             if hasattr(augmenter, "_finish"):
                 augmenter._finish()
@@ -102,21 +118,35 @@ def compare(method: str, preset: str, workers: str, device: str) -> None:
     print(f"{method} {preset}, {workers} workers: {ratio}", flush=True)
 
 
-def seconds_of_a_case(method: str, preset: str) -> None:
-    """Print how long a case takes one process, and how many processes a GPU would want."""
+def seconds_of_batches(method: str, preset: str) -> None:
+    """Print how long a batch takes one process, by a set and online, and how many processes a GPU would want."""
+    set_name, called, _ = names(method, preset)
+    os.environ["nnUNet_n_proc_DA"] = "0"
+    both = [Epochs(f"{name}_seed{SEED}_p50", "cpu").trainer.dataloader_train for name in (
+        f"TFEnrichedTrainer_{set_name}", f"TFOnlineTrainer_{called}"
+    )]  # fmt: skip
+
+    def batch(loader: Any) -> float:
+        start = perf_counter()
+        next(loader)
+        return perf_counter() - start
+
+    ratio = interleaved(lambda: batch(both[0]), lambda: batch(both[1]), BATCHES)
+    seconds = ratio.reference * ratio.median
+    print(f"{method} {preset}, a batch: {ratio}; {math.ceil(seconds / STEP)} workers keep up with {STEP} s a step")
+
+
+def seconds_of_a_pool(method: str, preset: str) -> None:
+    """Print how long the cases take that an epoch renews."""
     _, called, _ = names(method, preset)
     os.environ["nnUNet_n_proc_DA"] = "0"
-    epochs = Epochs(f"TFOnlineTrainer_{called}_seed{SEED}_p100", "cpu")
-    source = epochs.trainer.dataset._source
-    taken = []
-    for index in range(1000, 1000 + CASES):
-        start = perf_counter()
-        source.case(0, index)
-        taken.append(perf_counter() - start)
-    median = float(np.median(taken))
-    half = math.ceil(median * PATCHES / 2 / STEP)
-    print(f"{method} {preset}: {median:.2f} s a case (to {max(taken):.2f})")
-    print(f"with half of the patches new, {half} workers keep up with {1 / STEP:.0f} steps a second")
+    epochs = Epochs(f"TFOnlineTrainer_{called}_seed{SEED}_p50", "cpu")
+    keeper = epochs.trainer.keeper
+    keeper.fill(1)
+    start = perf_counter()
+    number = keeper.fill(2)
+    print(f"{method} {preset}: {perf_counter() - start:.0f} s for the {number} cases that an epoch makes anew")
+    epochs.end()
 
 
 def main() -> int:
@@ -132,8 +162,8 @@ def main() -> int:
         method, preset = name.split(":")
         for workers in arguments.workers:
             compare(method, preset, workers, arguments.device)
-        if find_method(method, preset).method_class.quick:
-            seconds_of_a_case(method, preset)
+        quick = find_method(method, preset).method_class.quick
+        (seconds_of_batches if quick else seconds_of_a_pool)(method, preset)
     return 0
 
 

@@ -2,11 +2,12 @@
 
     python -m benchmarks.yardsticks_against_truth MATRIX.json:BENCHMARK.csv ... [-y REALISM.csv] [-o OUT.csv]
 
-A point is an arm of a matrix. Across: a yardstick, as benchmarks.starting_line measured the arm's method and preset on
-Dataset531, mean over its folds. Upwards: mean Dice over seeds, cases and regions, minus that of the matrix's baseline.
-Yardsticks: how well judges tell its tumours from real ones (AUC, worse of the columns), distances, and the Dice of a
-voxel classifier that learns from synthetic cases alone. Prints Spearman's correlation with a 95 % bootstrap interval
-over arms, writes the points, and a picture beside them. With fewer than four arms nothing is said.
+A point is an arm of a matrix; filtered and online arms are left out, since their cases were not measured. Across: a
+yardstick, as benchmarks.starting_line measured the arm's method and preset on Dataset531, mean over its folds. Upwards:
+mean Dice over seeds, cases and regions, minus that of the matrix's baseline. Yardsticks: how well judges tell its
+tumours from real ones (AUC, worse of the columns), distances, and the Dice of a voxel classifier that learns from
+synthetic cases alone. Prints Spearman's correlation with a 95 % bootstrap interval over arms, writes the points, and a
+picture beside them. With fewer than four arms nothing is said.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from benchmarks.starting_line import METHODS
 from benchmarks.tables import write_rows
 from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.io.json_dataclass import read_record
@@ -70,6 +72,11 @@ def yardsticks(path: Path) -> dict[str, dict[str, float]]:
     return worst
 
 
+def measured(method: str) -> set[str]:
+    """Return the presets by which a method's tumours were measured."""
+    return {preset for name, _, preset in (one.rpartition(":") for one in METHODS) if name == method} or {"default"}
+
+
 def rank_correlation(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:
     """Return Spearman's correlation with a 95 % interval by bootstrap over points."""
     drawn = rng.integers(len(x), size=(DRAWS, len(x)))
@@ -112,8 +119,8 @@ def main() -> None:
         matrix = read_record(Matrix, Path(matrix_path), "give the matrix that was run.")
         arms = {arm.name: arm for arm in matrix.arms}
         for name, difference in differences(matrix, Path(table)).items():
-            method = str(arms[name].method)
-            if method in looks:
+            arm, method = arms[name], str(arms[name].method)
+            if method in looks and arm.preset in measured(method) and not (arm.filter or arm.online):
                 points.append(Point(Path(matrix_path).stem, name, difference, looks[method]))
     if len(points) < FEWEST:
         raise SystemExit(f"{len(points)} arms have yardsticks; nothing can be said of fewer than {FEWEST}.")
