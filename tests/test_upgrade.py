@@ -72,7 +72,7 @@ def test_a_fit_is_finished_by_the_same_digests(method):
     assert files == {name: file_digest(folder / name) for name in files}
     if method == "tf_aug":
         now, kept = to_json(TF_AUG["default"]), config.config
-        changed = {"sigma", "edge_mm", "grain", "texture_mm", "anchored"}
+        changed = {"sigma", "edge_mm", "grain", "texture_mm", "anchored", "through_edges"}
         assert {key for key in now.keys() | kept.keys() if now.get(key) != kept.get(key)} - SHORT == changed
         assert set(to_json(TF_AUG["paper"])) == set(kept)  # a preset that has not changed goes on
 

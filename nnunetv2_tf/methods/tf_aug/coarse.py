@@ -34,8 +34,14 @@ def anchored(a: Tensor, b: Tensor, anchors: Tensor) -> Tensor:
     Args:
         a: (K, C)
         b: (K, C)
-        anchors: (..., K, C, 2) the mean of B(x_h) in the class, and what a of it and b are to come to; nan: nothing
+        anchors: (..., K, C, 3 + 2 K), as `donors.Anchors` has them; nan: nothing is asked
     """
-    given, wanted = anchors.unbind(dim=-1)
-    asked = ~(given + wanted).isnan()
-    return torch.where(asked, wanted.nan_to_num() - a * given.nan_to_num(), b)
+    classes = a.shape[0]
+    given, plain, through = anchors[..., :3].unbind(dim=-1)
+    alone = torch.where((given + plain).isnan(), b, plain.nan_to_num() - a * given.nan_to_num())
+    shares, blurred = anchors.nan_to_num()[..., 3:].split(classes, dim=-1)  # (..., K, C, K) of class k: parts of all
+    asked = ~through.isnan()
+    right = torch.where(asked, through.nan_to_num() - (blurred * a.T).sum(dim=-1), alone)
+    itself = torch.eye(classes, dtype=a.dtype, device=a.device)[:, None, :]
+    rows = torch.where(asked[..., None], shares, itself)
+    return torch.linalg.solve(rows.transpose(-3, -2), right.transpose(-2, -1)[..., None])[..., 0].transpose(-2, -1)

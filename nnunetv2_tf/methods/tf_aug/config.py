@@ -32,11 +32,12 @@ class TFAugConfig:
     jitter_b: float = 0.02  # per case, standard deviation
     # b of a case is such that each class is as bright as in its donor; b itself where it lacks it
     anchored: bool = field(default=False, metadata={ONLY_IF_SET: True})
+    through_edges: bool = field(default=False, metadata={ONLY_IF_SET: True})  # and so that soft edges are made up for
 
 
 PRESETS = {
-    "default": TFAugConfig(anchored=True),
-    "front": TFAugConfig(anchored=True),
+    "default": TFAugConfig(anchored=True, through_edges=True),
+    "front": TFAugConfig(anchored=True, through_edges=True),
     "paper": TFAugConfig(
         sigma=2.0,
         in_voxels=True,

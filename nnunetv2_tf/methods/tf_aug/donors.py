@@ -5,6 +5,7 @@ rounded, put together from two, or spread anew.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from nnunetv2_tf.working_space.blurring import blur
 
 FILL = 2.0  # mm, standard deviation: texture goes on so far where the map is larger than the donor's tumour
 FEWEST = 10  # voxels of a class, in the donors or the map, for its brightness to count
+OWN = 0.5  # of a class's voxels, below which it would have to be far brighter in its middle to make up for its edges
 
 
 def texture(image: np.ndarray, tumour: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
@@ -60,27 +62,50 @@ def donors_texture(site: Site, box: Box, sigma: Sequence[float]) -> np.ndarray:
     return _filled(whole, known, (placed > 0) & ~known, site.spacing)
 
 
-def anchors(site: Site, box: Box, classes: Sequence[int], blurred: np.ndarray, detail: np.ndarray) -> np.ndarray:
-    """Return (K, C, 2) float32: by class the mean of B(x_h), and what I of it is to be for the donors' brightness.
+@dataclass(frozen=True)
+class Terms:
+    """The terms of Eq. 1 in a box of a site."""
 
-    Both are nan for a class that the donors, or the map, have too little of.
+    x_h: np.ndarray  # (C, Z, Y, X)
+    blurred: np.ndarray  # (C, Z, Y, X) B(x_h)
+    shares: np.ndarray  # (K, Z, Y, X)
+    detail: np.ndarray  # (C, Z, Y, X) what is added to I(B(x_h))
+
+
+def anchors(site: Site, box: Box, classes: Sequence[int], terms: Terms, through_edges: bool) -> np.ndarray:
+    """Return (K, C, 3 + 2 K) float32: by class and channel what its brightness is to be, and what that depends on.
+
+    First the mean of B(x_h) in the class, and what I of it is to be. Then, for classes of whose voxels at least
+    OWN is their own, what b has to come to so that the mean of the finished class is its donors', soft edges and all:
+    less than that, the part of the host and of detail; and the mean shares of all classes in its voxels, by themselves
+    and times B(x_h). All nan for a class that the donors, or the map, have too little of.
 
     Args:
         site: whose donors are asked
         box: of the site, around its tumour
         classes: values of the map, K of them
-        blurred: (C, Z, Y, X) B(x_h) in the box
-        detail: (C, Z, Y, X) what is added to I(B(x_h))
+        terms: of Eq. 1 in the box
+        through_edges: whether soft edges are to be made up for
     """
     placed = site.tumour.numpy()[box]
-    result = np.full((len(classes), len(blurred), 2), np.nan, np.float32)
+    result = np.full((len(classes), len(terms.x_h), 3 + 2 * len(classes)), np.nan, np.float32)
     tumours = [(_tumour(donor, box), donor.image[(slice(None), *box)].numpy()) for donor in site.donors]
+    inside = terms.shares.sum(axis=0)
+    beside = terms.x_h * (1 - inside) + inside * terms.detail
     for index, value in enumerate(classes):
         here = np.flatnonzero(placed == value)
         there = [_at(image, np.flatnonzero(tumour == value)) for tumour, image in tumours]
-        if len(here) >= FEWEST and sum(values.shape[1] for values in there) >= FEWEST:
-            wanted = np.concatenate(there, axis=1).mean(axis=1) - _at(detail, here).mean(axis=1)
-            result[index] = np.stack([_at(blurred, here).mean(axis=1), wanted], axis=1)
+        if len(here) < FEWEST or sum(values.shape[1] for values in there) < FEWEST:
+            continue
+        wanted = np.concatenate(there, axis=1).mean(axis=1)
+        blurred, shares = _at(terms.blurred, here), _at(terms.shares, here)
+        result[index, :, 0] = blurred.mean(axis=1)
+        result[index, :, 1] = wanted - _at(terms.detail, here).mean(axis=1)
+        if through_edges and shares[index].mean() >= OWN:
+            result[index, :, 2] = wanted - _at(beside, here).mean(axis=1)
+        result[index, :, 3:] = np.concatenate(
+            [np.broadcast_to(shares.mean(axis=1), (len(blurred), len(classes))), blurred @ shares.T / len(here)], axis=1
+        )
     return result
 
 

@@ -16,7 +16,7 @@ from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
-from nnunetv2_tf.methods.tf_aug.donors import anchors, donors_texture
+from nnunetv2_tf.methods.tf_aug.donors import Terms, anchors, donors_texture
 from nnunetv2_tf.tumours.soft_map import shares_of
 from nnunetv2_tf.working_space.blurring import blur
 from nnunetv2_tf.working_space.stored import Case
@@ -32,7 +32,7 @@ class CoarseParts:
     blurred: np.ndarray  # (C, Z, Y, X)
     shares: np.ndarray  # (K, Z, Y, X)
     detail: np.ndarray  # (C, Z, Y, X)
-    anchors: np.ndarray  # (K, C, 2), as `anchored` takes them
+    anchors: np.ndarray  # (K, C, 3 + 2 K), as `anchored` takes them
 
 
 def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tuple[Box, CoarseParts]:
@@ -54,9 +54,9 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     detail = config.grain * (x_h - blurred)
     if config.texture:
         detail += config.texture * donors_texture(site, inner, (config.texture_mm / spacing).tolist())
-    fixed = np.full((len(classes), len(x_h), 2), np.nan, np.float32)
+    fixed = np.full((len(classes), len(x_h), 3 + 2 * len(classes)), np.nan, np.float32)
     if config.anchored:
-        fixed = anchors(site, inner, classes, blurred, detail)
+        fixed = anchors(site, inner, classes, Terms(x_h, blurred, shares, detail), config.through_edges)
     return inner, CoarseParts(x_h, blurred, shares, detail, fixed)
 
 
@@ -85,7 +85,7 @@ class Sample:
     detail: Tensor  # (C, z, y, x)
     label: Tensor  # (z, y, x)
     body: Tensor  # (z, y, x) bool
-    anchors: Tensor  # (K, C, 2)
+    anchors: Tensor  # (K, C, 3 + 2 K)
     n_norm: int  # voxels that the whole case is normalised over
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -139,7 +139,8 @@ def test_gradients_of_a_and_b():
 def test_an_anchored_class_is_as_bright_as_asked_for_and_others_keep_b():
     torch.manual_seed(0)
     a, b = torch.rand(2, 1, dtype=torch.float64) + 0.5, torch.randn(2, 1, dtype=torch.float64)
-    anchors = torch.tensor([[[[0.3, -1.2]], [[torch.nan, torch.nan]]], [[[2.0, 0.5]], [[-1.0, 4.0]]]]).double()
+    pairs = torch.tensor([[[[0.3, -1.2]], [[torch.nan, torch.nan]]], [[[2.0, 0.5]], [[-1.0, 4.0]]]]).double()
+    anchors = torch.cat([pairs, torch.full((2, 2, 1, 5), torch.nan).double()], dim=-1)  # nothing through soft edges
     found = anchored(a, b, anchors)
     assert float(a[0, 0] * 0.3 + found[0, 0, 0]) == pytest.approx(-1.2)
     assert float(a[1, 0] * -1.0 + found[1, 1, 0]) == pytest.approx(4.0)

@@ -7,7 +7,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_tf.methods.base import Donor
-from nnunetv2_tf.methods.tf_aug.donors import FEWEST, anchors, donors_texture, texture
+from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse
+from nnunetv2_tf.methods.tf_aug.donors import FEWEST, OWN, Terms, anchors, donors_texture, texture
+from nnunetv2_tf.tumours.soft_map import shares_of
 from tests.methods.tf_aug.test_coarse import CLASSES, SHAPE, donated, site
 
 WHOLE = (slice(None),) * 3
@@ -54,6 +56,34 @@ def test_where_classes_differ_the_first_donors_texture_counts():
     np.testing.assert_array_equal(found, texture(first.image.numpy(), first.tumour.numpy(), (0.0, 0.0, 0.0)))
 
 
+def terms(blurred: np.ndarray, detail: np.ndarray) -> Terms:
+    shares = np.full((len(CLASSES), *SHAPE), 1 / len(CLASSES), np.float32)
+    return Terms(blurred, blurred, shares, detail)
+
+
+def test_classes_are_as_bright_as_their_donors_soft_edges_and_all():
+    """The finished image is held against the donors', whatever the edges, a, detail and host."""
+    host = donated(site())
+    donor = replace(host.donors[0], organ=torch.ones_like(host.organ))
+    host = replace(host, donors=(donor,))
+    rng = np.random.default_rng(3)
+    x_h, blurred, detail = rng.normal(size=(3, 2, *SHAPE)).astype(np.float32)
+    shares = shares_of(host.tumour.numpy(), CLASSES, np.ones(SHAPE, bool), (0.4, 0.4, 0.4))
+    given = Terms(x_h, blurred, shares, detail)
+    found = torch.from_numpy(anchors(host, WHOLE, CLASSES, given, through_edges=True)).double()
+    a, b = (torch.from_numpy(rng.random((len(CLASSES), 2)) + 0.5) for _ in range(2))
+    parts = (torch.from_numpy(part).double() for part in (x_h, blurred, shares))
+    made = coarse(*parts, a, anchored(a, b, found), torch.from_numpy(detail).double()).numpy()
+    asked = 0
+    for index, value in enumerate(CLASSES):
+        here, there = host.tumour.numpy() == value, donor.tumour.numpy() == value
+        if shares[index][here].mean() >= OWN:
+            wanted = donor.image.numpy()[:, there].mean(axis=1)
+            np.testing.assert_allclose(made[:, here].mean(axis=1), wanted, atol=1e-4)
+            asked += 1
+    assert asked > 0
+
+
 def test_anchors_are_means_in_the_map_and_in_the_donors():
     host = donated(site())
     donor = replace(host.donors[0], organ=torch.ones_like(host.organ))
@@ -61,7 +91,7 @@ def test_anchors_are_means_in_the_map_and_in_the_donors():
     host = replace(host, donors=(donor, second))
     rng = np.random.default_rng(2)
     blurred, detail = rng.normal(size=(2, 2, *SHAPE)).astype(np.float32)
-    found = anchors(host, WHOLE, CLASSES, blurred, detail)
+    found = anchors(host, WHOLE, CLASSES, terms(blurred, detail), through_edges=False)
     placed = host.tumour.numpy()
     for index, value in enumerate(CLASSES):
         there = (donor.tumour.numpy() == value) & donor.organ.numpy()
@@ -78,13 +108,13 @@ def test_a_class_of_which_there_is_too_little_has_no_anchor():
     host = donated(site())
     few = torch.zeros_like(host.tumour)
     few.view(-1)[torch.nonzero(host.tumour.reshape(-1) == 3)[: FEWEST - 1, 0]] = 3
-    nothing = np.zeros((2, *SHAPE), np.float32)
+    nothing = terms(*np.zeros((2, 2, *SHAPE), np.float32))
     (donor,) = host.donors
     by_donor = anchors(
         replace(host, donors=(replace(donor, tumour=few, organ=torch.ones_like(donor.organ)),)),
-        WHOLE, CLASSES, nothing, nothing,
+        WHOLE, CLASSES, nothing, True,
     )  # fmt: skip
     assert np.isnan(by_donor).all()
-    by_map = anchors(replace(host, tumour=few), WHOLE, CLASSES, nothing, nothing)
+    by_map = anchors(replace(host, tumour=few), WHOLE, CLASSES, nothing, True)
     assert np.isnan(by_map).all()
-    assert np.isnan(anchors(replace(host, donors=()), WHOLE, CLASSES, nothing, nothing)).all()
+    assert np.isnan(anchors(replace(host, donors=()), WHOLE, CLASSES, nothing, True)).all()
