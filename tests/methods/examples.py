@@ -35,7 +35,6 @@ class Glow(Stamp):
     """In healthy scans."""
 
     hosts = ("healthy",)
-    brighter = 4.0
 
 
 class Liar(Glow):

@@ -176,6 +176,7 @@ def test_a_filter_wants_a_finished_baseline(workspace: Workspace):
 
 @pytest.mark.slow
 def test_checks_reject_unless_a_preset_only_reports(with_healthy: Workspace, monkeypatch):
+    monkeypatch.setattr(examples.Glow, "brighter", 4.0)  # than any tumour
     reported = rows(make_glowing(with_healthy))
     assert {row["accepted"] for row in reported} == {"1"}
     assert all(row["objections"].startswith("brightness: ") for row in reported)
