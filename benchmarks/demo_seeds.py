@@ -29,12 +29,16 @@ def run_demos(folder: Path, seeds: Sequence[int]) -> Means:
         demo = folder / f"seed_{seed}"
         if not (demo / "demo.png").exists():
             subprocess.run([sys.executable, "-m", "scripts.demo", str(demo), "-seed", str(seed)], check=True)
-        dice = read_dice(demo / "results" / "benchmark.csv")
-        means[seed] = {
-            arm: {region: float(np.mean(list(regions[region].values()))) for region in REGIONS}
-            for arm, regions in dice.items()
-        }
+        means[seed] = mean_dice(demo / "results" / "benchmark.csv")
     return means
+
+
+def mean_dice(path: Path) -> dict[str, dict[str, float]]:
+    """Return mean Dice over cases by arm and region, from what `nnUNetv2_tf_benchmark collect` wrote."""
+    return {
+        arm: {region: float(np.mean(list(regions[region].values()))) for region in REGIONS}
+        for arm, regions in read_dice(path).items()
+    }
 
 
 def table(means: Means, region: str) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.commands import enter, show
+from benchmarks.epochs import run_epoch
 from benchmarks.ratios import interleaved
 from benchmarks.starting_line import DATASET, HEALTHY, PLANS
 from nnunetv2_tf.methods.lookup import find_method
@@ -52,10 +53,10 @@ class Epochs:
         self.trainer = trainer
 
     def run(self) -> float:
-        """Run one epoch, the body of nnU-Net's run_training; return its seconds."""
+        """Run one epoch, during which its workers go on; return its seconds."""
         self._workers(signal.SIGCONT)
         try:
-            return self._epoch()
+            return run_epoch(self.trainer)
         finally:
             self._workers(signal.SIGSTOP)
 
@@ -63,19 +64,6 @@ class Epochs:
         for augmenter in (self.trainer.dataloader_train, self.trainer.dataloader_val):
             for process in getattr(augmenter, "_processes", ()):
                 os.kill(process.pid, what)
-
-    def _epoch(self) -> float:
-        trainer, start = self.trainer, perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
-            trainer.on_epoch_start()
-            trainer.on_train_epoch_start()
-            trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in range(STEPS)])
-            with torch.no_grad():
-                trainer.on_validation_epoch_start()
-                outputs = [trainer.validation_step(next(trainer.dataloader_val)) for _ in range(VALIDATED)]
-                trainer.on_validation_epoch_end(outputs)
-            trainer.on_epoch_end()
-        return perf_counter() - start
 
     def end(self) -> None:
         """End its workers, and what makes its pool."""

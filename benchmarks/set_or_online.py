@@ -11,17 +11,13 @@ three folds, one seed; tables and intervals are nnUNetv2_tf_benchmark's. What is
 """
 
 import argparse
-import csv
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.commands import enter, run, show
-from benchmarks.demo_seeds import Means, table, write_csv
+from benchmarks.demo_seeds import Means, mean_dice, table, write_csv
 from nnunetv2_tf.io.files import write_json
 from scripts.demo import PATIENTS, PEOPLE, PLANS, STAND_INS, Settings
 from scripts.demo_summary import REGIONS
@@ -82,11 +78,7 @@ def compare(folder: Path, seed: int) -> dict[str, dict[str, float]]:
             raise SystemExit(1)
         if show("nnUNetv2_tf_benchmark", "collect", *files, "-np", "1"):
             raise SystemExit(1)
-    dice: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    with open(scores, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            dice[row["arm"]][row["region"]].append(float(row["dice"]))
-    return {arm: {region: float(np.mean(values[region])) for region in REGIONS} for arm, values in dice.items()}
+    return mean_dice(scores)
 
 
 def on_standins(root: Path, seeds: Sequence[int], path: Path | None) -> int:

@@ -9,19 +9,17 @@ validation, log, progress.png, checkpoint. With -workers the draws happen elsewh
 """
 
 import argparse
-import contextlib
-import io
 import os
 import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.commands import enter, run
+from benchmarks.epochs import run_epoch
 from benchmarks.ratios import interleaved
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.sets import manage
@@ -49,23 +47,10 @@ class Epochs:
             self._record_draws()
 
     def run(self) -> float:
-        """Run one epoch, the body of nnU-Net's run_training; return its seconds."""
-        trainer = self.trainer
-        np.random.seed(trainer.current_epoch)
-        torch.manual_seed(trainer.current_epoch)
-        start = perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
-            trainer.on_epoch_start()
-            trainer.on_train_epoch_start()
-            steps = trainer.num_iterations_per_epoch
-            trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in range(steps)])
-            with torch.no_grad():
-                trainer.on_validation_epoch_start()
-                steps = trainer.num_val_iterations_per_epoch
-                outputs = [trainer.validation_step(next(trainer.dataloader_val)) for _ in range(steps)]
-                trainer.on_validation_epoch_end(outputs)
-            trainer.on_epoch_end()
-        return perf_counter() - start
+        """Run one epoch, seeded by its number; return its seconds."""
+        np.random.seed(self.trainer.current_epoch)
+        torch.manual_seed(self.trainer.current_epoch)
+        return run_epoch(self.trainer)
 
     def _record_draws(self) -> None:
         loader = self.trainer.dataloader_train.data_loader

@@ -27,7 +27,7 @@ from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, Training
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import Draw, describe_draws, full_target, with_tumour
 from nnunetv2_tf.training.float32_loss import Float32Loss
-from nnunetv2_tf.training.ordered_batches import ERROR, OrderedLoader, in_order, without_workers
+from nnunetv2_tf.training.ordered_batches import ERROR, OrderedLoader, in_order, seeds_of, without_workers
 
 CODE = "tf_code"  # our key in nnU-Net's checkpoint, beside RECORD
 TRAIN, VALIDATE = range(2)  # streams of random numbers
@@ -95,15 +95,17 @@ class TFBaselineTrainer(nnUNetTrainer):
 
     def get_dataloaders(self) -> tuple[Any, Any]:
         """Return nnU-Net's dataloaders; with a seed, of batches that depend on it and not on who makes them."""
-        if self.seed_of_batches is None:
+        seed = self.seed_of_batches
+        if seed is None:
             return super().get_dataloaders()
         with without_workers():
             augmenters: Any = super().get_dataloaders()
         training, validation = (augmenter.data_loader for augmenter in augmenters)
         pinned = self.device.type == "cuda"
-        of_training = self.ordered(training, self.current_epoch * self.num_iterations_per_epoch)
+        first = self.current_epoch * self.num_iterations_per_epoch
+        of_training = self.ordered(training, [seed, self.local_rank, TRAIN], first)
         first = self.current_epoch * self.num_val_iterations_per_epoch
-        of_validation = OrderedLoader(validation, [self.seed_of_batches, self.local_rank, VALIDATE], first)
+        of_validation = OrderedLoader(validation, [seed, self.local_rank, VALIDATE], first)
         return in_order(of_training, self.workers, pinned), in_order(of_validation, -(-self.workers // 2), pinned)
 
     @property
@@ -111,9 +113,9 @@ class TFBaselineTrainer(nnUNetTrainer):
         """What batches depend on; None: on chance."""
         return self.options.seed
 
-    def ordered(self, loader: Any, first: int) -> OrderedLoader:
+    def ordered(self, loader: Any, seed: Sequence[int], first: int) -> OrderedLoader:
         """Return nnU-Net's loader of training batches with numbers, the next of which is `first`."""
-        return OrderedLoader(loader, [self.seed_of_batches or 0, self.local_rank, TRAIN], first)
+        return OrderedLoader(loader, seed, first)
 
     def with_synthetic_cases(self, training: Any) -> Any:
         """Return the dataset to train with; here the real cases only."""
@@ -275,10 +277,10 @@ class TFBaselineTrainer(nnUNetTrainer):
     def _seed(self, epoch: int = 0) -> None:
         if self.options.seed is None:
             return
-        states = np.random.SeedSequence([self.options.seed, self.local_rank, epoch]).generate_state(3)
-        random.seed(int(states[0]))
-        np.random.seed(int(states[1]))
-        torch.manual_seed(int(states[2]))
+        of_python, of_numpy, of_torch = seeds_of([self.options.seed, self.local_rank, epoch])
+        random.seed(of_python)
+        np.random.seed(of_numpy)
+        torch.manual_seed(of_torch)
 
     def _gathered(self, drawn: list[Draw]) -> list[Draw]:
         everybody: list[list[Draw]] = [[] for _ in range(torch.distributed.get_world_size())]

@@ -18,7 +18,7 @@ from nnunetv2_tf.online.online_dataset import MADE, Clock, OnlineDataset, Online
 from nnunetv2_tf.sets.sampling import Draw, full_target
 from nnunetv2_tf.working_space.preprocess import Plan
 
-from .TFBaselineTrainer import TRAIN, TFBaselineTrainer
+from .TFBaselineTrainer import TFBaselineTrainer
 
 PAINTED_EVERY = 50  # epochs
 
@@ -53,7 +53,8 @@ class TFOnlineTrainer(TFBaselineTrainer):
         maker, begins = online.maker(self.device.type), self.current_epoch < self.num_epochs
         if online.method.method_class.quick:
             if begins:
-                maker.make(self._clock.first_case(self._clock.first))  # and workers inherit what was read for it
+                first = self.current_epoch * self.num_iterations_per_epoch
+                maker.make(self._clock.first_case(first))  # and workers inherit what was read for it
             self.print_to_log_file(online.describe("made where batches are made"))
             return NewEachTime(maker)
         source = f"{online.record.hash}_{seed}"
@@ -73,11 +74,10 @@ class TFOnlineTrainer(TFBaselineTrainer):
             cases.remove()  # of a training that was killed when it had ended
         return cases
 
-    def ordered(self, loader: Any, first: int) -> OnlineLoader:
+    def ordered(self, loader: Any, seed: Sequence[int], first: int) -> OnlineLoader:
         """Return nnU-Net's loader of training batches with numbers, which says where new cases come from."""
         assert self.dataset is not None
-        assert first == self._clock.first
-        return OnlineLoader(loader, self.dataset, [self.seed_of_batches, self.local_rank, TRAIN], self._clock)
+        return OnlineLoader(loader, self.dataset, seed, first, self._clock)
 
     @property
     def seed_of_batches(self) -> int:
@@ -97,7 +97,6 @@ class TFOnlineTrainer(TFBaselineTrainer):
         return Clock(
             iterations=self.num_iterations_per_epoch,
             epochs=self.num_epochs,
-            first=self.current_epoch * self.num_iterations_per_epoch,
             batch_size=self.configuration_manager.batch_size,
             rank=self.local_rank,
             processes=torch.distributed.get_world_size() if self.is_ddp else 1,

@@ -36,10 +36,10 @@ def problems(matrix: Matrix) -> Iterator[str]:
             continue
         try:
             codes.setdefault(code_of(training), training.key)
-            yield from (f"{training.key}: {sentence}" for sentence in _of_training(training))
+            checkpoint = read_checkpoint(_checkpoint(training), AGAIN)
+            yield from (f"{training.key}: {sentence}" for sentence in _of_training(training, checkpoint))
             if training.arm.online:
-                record = read_checkpoint(_checkpoint(training), AGAIN).get(RECORD) or {}
-                made = str((record.get("enrichment") or {}).get("hash"))
+                made = str((_record(checkpoint).get("enrichment") or {}).get("hash"))
                 if made != made_by.setdefault((training.dataset.name, training.fold, training.arm.name), made):
                     yield f"{training.key}: its cases were made of, or by, something else than with another seed"
         except UserError as error:
@@ -51,14 +51,17 @@ def problems(matrix: Matrix) -> Iterator[str]:
         yield "trainings come from different code: " + "; ".join(f"{code} ({key}, ...)" for code, key in codes.items())
 
 
-def _of_training(training: Training) -> Iterator[str]:
-    checkpoint = read_checkpoint(_checkpoint(training), AGAIN)
+def _record(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    return checkpoint.get(RECORD) or {}
+
+
+def _of_training(training: Training, checkpoint: Mapping[str, Any]) -> Iterator[str]:
     if checkpoint["current_epoch"] != training.matrix.epochs:
         yield f"it trained for {checkpoint['current_epoch']} epochs, not {training.matrix.epochs}"
     yield from _origin(training)
     yield from _plans(training, checkpoint["init_args"])
     split = training.split
-    record = checkpoint.get(RECORD) or {}
+    record = _record(checkpoint)
     if record.get("split") != split.digest:
         yield "it trained and validated on other cases than splits_final.json has now"
     yield from _validation(training, split)

@@ -37,7 +37,7 @@ class MadeCase:
 def made_case(line: int, donors: tuple[str, ...], host: OpenCase, built: BuiltSite, edited: Edited) -> MadeCase:
     """Return the case that an edited site comes to. Raises UnusableLineError when no tumour is left of it."""
     plan = host.plan
-    finished = Finished.of(built.site, edited, host.roles.tumour, plan.manager.normalization_schemes)
+    finished = Finished.of(built.site, edited, host.roles.tumour, plan.z_scored)
     if not finished.tumour.any():
         raise UnusableLineError(f"nothing of the tumour is left on {host.identifier}")
     image = finished.image

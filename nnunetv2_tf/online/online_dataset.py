@@ -70,8 +70,10 @@ class OnlineDataset:
 class OnlineLoader(OrderedLoader):
     """Tells the dataset which batch it is at, and the batch where its new cases come from."""
 
-    def __init__(self, loader: Any, dataset: OnlineDataset, seed: Sequence[int], clock: "Clock") -> None:
-        super().__init__(loader, seed, clock.first)
+    def __init__(
+        self, loader: Any, dataset: OnlineDataset, seed: Sequence[int], first: int, clock: "Clock"
+    ) -> None:  # fmt: skip
+        super().__init__(loader, seed, first)
         self.dataset, self.clock = dataset, clock
 
     def batch(self, number: int) -> dict[str, Any]:
@@ -87,7 +89,6 @@ class Clock:
 
     iterations: int  # of an epoch
     epochs: int
-    first: int  # number of the first batch
     batch_size: int  # of all processes together
     rank: int = 0
     processes: int = 1

@@ -22,8 +22,16 @@ SHOWN = 3  # leaks in one message
 ONLINE_PERCENT = 50  # of the drawn cases are new where a trainer's name says nothing
 
 
+class Record:
+    """A dataclass in a fold's result folder."""
+
+    def write(self, path: Path) -> None:
+        """Write the record, whole or not at all."""
+        write_json(path, to_json(self))
+
+
 @dataclass(frozen=True)
-class EnrichmentRecord:
+class EnrichmentRecord(Record):
     """tf_enrichment.json in a fold's result folder: what the model in it is trained with."""
 
     set: str
@@ -35,13 +43,9 @@ class EnrichmentRecord:
     percent: int | None
     hash: str  # of the entries of the cases used, so that a set may grow without breaking a training with _n100
 
-    def write(self, path: Path) -> None:
-        """Write the record, whole or not at all."""
-        write_json(path, to_json(self))
-
 
 @dataclass(frozen=True)
-class OnlineRecord:
+class OnlineRecord(Record):
     """tf_online.json in a fold's result folder: by what new cases are made while the model in it is trained."""
 
     method: str
@@ -53,10 +57,6 @@ class OnlineRecord:
     percent: int
     seed: int  # of the recipe: in the trainer's name, or by chance
     hash: str  # of all else that they are made of and by
-
-    def write(self, path: Path) -> None:
-        """Write the record, whole or not at all."""
-        write_json(path, to_json(self))
 
 
 @dataclass(frozen=True)

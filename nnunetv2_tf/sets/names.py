@@ -7,10 +7,8 @@ with another order the error says the right name.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
-from nnunetv2_tf import methods
 from nnunetv2_tf.dataset.folders import INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE
 from nnunetv2_tf.io.errors import UserError
 
@@ -119,11 +117,13 @@ def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
 
 
 def _method_in(name: str, parts: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the method that the parts of a name begin with, of which there is a module, and the other parts."""
+    """Return the method that the parts of a name begin with, and the other parts."""
+    from nnunetv2_tf.methods.lookup import method_names  # which brings torch along
+
+    known = method_names()
     for number in range(len(parts), 0, -1):
         method = "_".join(parts[:number])
-        places = [Path(folder, method) for folder in methods.__path__]
-        if method.isidentifier() and any(place.is_dir() or place.with_suffix(".py").is_file() for place in places):
+        if method in known:
             return method, list(parts[number:])
     raise UserError(f"{name} names no method of this package; {_grammar(ONLINE)}")
 

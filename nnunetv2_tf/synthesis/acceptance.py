@@ -106,7 +106,7 @@ class Acceptance:
         """
         if not bool(torch.isfinite(edited.image).all()):  # nothing can be measured of it, and no file could hold it
             raise RejectedLineError(f"check region: {NO_NUMBERS}", {"objections": [f"region: {NO_NUMBERS}"]})
-        finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.manager.normalization_schemes)
+        finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.z_scored)
         found = self._recognised(finished, host.roles.tumour, device)
         figures, objections = _Checks(self, host, built.site, edited, finished).run()
         figures |= found

@@ -11,7 +11,6 @@ import torch
 
 from nnunetv2_tf.baseline.encoder import renormalised
 from nnunetv2_tf.methods.base import Edited, Site
-from nnunetv2_tf.synthesis.harmonise import Z_SCORED
 
 
 @dataclass(frozen=True)
@@ -23,21 +22,20 @@ class Finished:
     tumour: np.ndarray  # (Z, Y, X) the map of what was put in: without a tumour that the host had before
 
     @classmethod
-    def of(cls, site: Site, edited: Edited, tumour_values: Sequence[int], schemes: Sequence[str]) -> "Finished":
+    def of(cls, site: Site, edited: Edited, tumour_values: Sequence[int], z_scored: Sequence[bool]) -> "Finished":
         """Lay an edit over its site.
 
         Args:
             site: a whole case
             edited: what a method made of it
             tumour_values: label values that are tumour
-            schemes: nnU-Net's normalisation by channel
+            z_scored: by channel, whether nnU-Net z-scores it
         """
         share = site.weight(edited.reach_mm)
         if edited.region is not None:
             share = site.organ.to(torch.float32) * edited.region
         image = site.image + share * (edited.image - site.image)
-        scored = [scheme == Z_SCORED for scheme in schemes]
-        image = renormalised(image[None], site.image[None], [site.n_norm], site.body[None], scored)[0].numpy()
+        image = renormalised(image[None], site.image[None], [site.n_norm], site.body[None], z_scored)[0].numpy()
         label = torch.where(share > 0, edited.label, site.label).numpy()
         placed = (site.tumour > 0) if edited.region is None else edited.region
         tumour = np.where(placed.numpy() & np.isin(label, tumour_values), label, 0).astype(np.int16)

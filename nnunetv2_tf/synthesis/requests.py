@@ -239,7 +239,9 @@ def _complete(builder: SetBuilder) -> None:
     entries, lines = part.manifest().accepted, builder.lines()
     quality, skipped = write_quality(part, lines), builder.skipped(lines)
     replaced = f" ({len(skipped)} of {len(lines)} lines left out, see {quality})" if skipped else ""
-    one_sided = _mostly_of_one(builder)
+    made = {entry.line for entry in entries}
+    donors = len(builder.hosts.cohort.names.donors)
+    one_sided = _mostly_of_one(donors, [line for line in lines if line.index in made])
     plans = plan.plans["plans_name"]
     options = f"-tr TFEnrichedTrainer_{part.set_name}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
     print(
@@ -249,15 +251,18 @@ def _complete(builder: SetBuilder) -> None:
     )
 
 
-def _mostly_of_one(builder: SetBuilder) -> str:
-    """Return a warning where most cases have the tumour of one donor out of several."""
-    part, known = builder.part, len(builder.hosts.cohort.names.donors)
-    sidecars = [part.sidecar(entry.case) for entry in part.manifest().accepted]
-    counted = Counter(name for sidecar in sidecars for name in sidecar.donors).most_common(1)
-    if known < FEW_DONORS or len(sidecars) < FEW_CASES or not counted or counted[0][1] <= len(sidecars) / 2:
+def _mostly_of_one(known: int, lines: Sequence[RecipeLine]) -> str:
+    """Return a warning where most cases have the tumour of one donor out of several; nothing else.
+
+    Args:
+        known: how many donors there are
+        lines: of the cases
+    """
+    counted = Counter(name for line in lines for name in line.donors).most_common(1)
+    if known < FEW_DONORS or len(lines) < FEW_CASES or counted[0][1] <= len(lines) / 2:
         return ""
     name, number = counted[0]
     return (
-        f"\nWARNING: {number} of {len(sidecars)} cases have the tumour of {name}, and {known} cases have one to give; "
+        f"\nWARNING: {number} of {len(lines)} cases have the tumour of {name}, and {known} cases have one to give; "
         "quality.csv says why lines were left out."
     )

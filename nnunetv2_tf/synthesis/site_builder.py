@@ -182,11 +182,10 @@ class PlacedSiteBuilder(SiteBuilder):
 
 def placed_site(host: OpenCase, anatomy: HostAnatomy, placed: PlacedTumour, donors: Mapping[str, Case] | None) -> Site:
     """Build the site of a host with a placed tumour; `donors` by name, for methods that paste: on the host's scale."""
-    shape = anatomy.organ.shape
-    patches = []
+    shape, scans, patches = anatomy.organ.shape, donors or {}, []
     for tumour in placed.warped:
-        if tumour.lesion.donor in (donors or {}):  # shapes are nobody's
-            donor = (donors or {})[tumour.lesion.donor].open()
+        if tumour.lesion.donor in scans:  # shapes are nobody's
+            donor = scans[tumour.lesion.donor].open()
             patch = warped_patch(tumour, donor, shape, host.grid.spacing)
             assert patch.image is not None
             patches.append(replace(patch, image=as_in(patch.image, donor, host)))

@@ -83,7 +83,7 @@ def in_order(loader: OrderedLoader, workers: int, pinned: bool) -> MultiThreaded
 class _OrderlyAugmenter(MultiThreadedAugmenter):
     """Takes what workers have made from them before they end: else the thread that reads it would find them gone."""
 
-    def _finish(self, timeout: float = 10, force: bool = False) -> None:
+    def _finish(self, timeout: int = 10, force: bool = False) -> None:
         waiting = self.pin_memory_queue
         if waiting is not None and not force and not self.abort_event.is_set():
             self.pause_event.set()  # what is begun is still handed over, nothing else is begun
@@ -91,6 +91,11 @@ class _OrderlyAugmenter(MultiThreadedAugmenter):
                 while True:
                     waiting.get(timeout=QUIET)
         super()._finish(timeout, force)
+
+
+def seeds_of(seed: Sequence[int]) -> list[int]:
+    """Return a seed for each of Python's, numpy's and torch's generators."""
+    return [int(state) for state in np.random.SeedSequence(seed).generate_state(3)]
 
 
 @contextmanager
@@ -108,10 +113,10 @@ def without_workers() -> Iterator[None]:
 def seeded(seed: Sequence[int]) -> Iterator[None]:
     """Seed the generators of Python, numpy and torch (on the CPU) for a while; put back what they were."""
     before = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
-    states = [int(state) for state in np.random.SeedSequence(seed).generate_state(3)]
-    random.seed(states[0])
-    np.random.seed(states[1])
-    torch.default_generator.manual_seed(states[2])
+    of_python, of_numpy, of_torch = seeds_of(seed)
+    random.seed(of_python)
+    np.random.seed(of_numpy)
+    torch.default_generator.manual_seed(of_torch)
     try:
         yield
     finally:

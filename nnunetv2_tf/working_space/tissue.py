@@ -22,7 +22,8 @@ def tissue(case: OpenCase) -> np.ndarray | None:
         values = case.image()[:, beside]
         return {} if values.shape[1] < LEAST else {"moments": np.stack([values.mean(axis=1), values.std(axis=1)])}
 
-    return case.kept("tissue", SCALING, compute).get("moments")
+    # a patient is a donor as it is, and a host by its free side: each is kept, and does not replace the other
+    return case.kept(f"tissue_{type(case).__name__}", SCALING, compute).get("moments")
 
 
 def as_in(image: np.ndarray, donor: OpenCase, host: OpenCase) -> np.ndarray:

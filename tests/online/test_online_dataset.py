@@ -47,8 +47,8 @@ def test_new_ones_make_up_the_share():
 
 
 def test_a_batch_says_where_its_new_cases_come_from():
-    cases, clock = dataset(), Clock(iterations=10, epochs=3, first=12, batch_size=2)
-    loader = OnlineLoader(Loader(cases, ["a", NEW]), cases, [0], clock)
+    cases, clock = dataset(), Clock(iterations=10, epochs=3, batch_size=2)
+    loader = OnlineLoader(Loader(cases, ["a", NEW]), cases, [0], 12, clock)
     (origin,) = next(loader)[MADE]
     assert (origin.place, origin.line, origin.host, origin.donors) == (1, 25, "host of epoch 1", ("donor",))
     loader.loader.drawn = [NEW, NEW]
@@ -63,11 +63,11 @@ def test_before_the_first_batch_nothing_is_made():
 
 def test_no_two_processes_make_the_same_case():
     numbers = [
-        Clock(10, 3, 0, batch_size=4, rank=rank, processes=2).first_case(number) + place
+        Clock(10, 3, batch_size=4, rank=rank, processes=2).first_case(number) + place
         for rank in range(2)
         for number in range(5)
         for place in range(4)
     ]
     assert len(set(numbers)) == len(numbers)
-    assert Clock(10, 3, 0, 2).epoch(29) == 2
-    assert Clock(10, 3, 0, 2).epoch(35) == 2  # made ahead of the end
+    assert Clock(10, 3, 2).epoch(29) == 2
+    assert Clock(10, 3, 2).epoch(35) == 2  # made ahead of the end

@@ -18,7 +18,7 @@ def test_it_is_what_nnunet_makes_of_the_files(scene: Built, method, tmp_path, mo
     task = scene.task(0, 1, method)
     host = task.host.open()
     built, edited = edited_site(task, host)
-    finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.manager.normalization_schemes)
+    finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.z_scored)
     monkeypatch.setattr(type(task.part), "folder", tmp_path)
     make_case(task)
     files = task.part.case_files(task.identifier, ".nii.gz", len(host.files.images))
@@ -37,7 +37,7 @@ def test_a_host_keeps_its_own_tumour_which_is_not_what_was_put_in(scene: Built):
     task = scene.task(0, 1, "carvemix")
     host = task.host.open()
     built, edited = edited_site(task, host)
-    finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.manager.normalization_schemes)
+    finished = Finished.of(built.site, edited, host.roles.tumour, host.plan.z_scored)
     assert edited.region is not None
     outside = ~edited.region.numpy()
     np.testing.assert_array_equal(finished.label[outside], host.label()[outside])

@@ -13,8 +13,8 @@ from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.host_pool import RealHostPool
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool
-from nnunetv2_tf.synthesis.requests import FitRequest, MethodRequest, fit
-from nnunetv2_tf.tumours.recipe import read_recipe
+from nnunetv2_tf.synthesis.requests import FitRequest, MethodRequest, _mostly_of_one, fit
+from nnunetv2_tf.tumours.recipe import DonorTumour, RecipeLine, read_recipe
 from tests.synthesis.making import make_glowing, make_set, written
 from tests.workspace import HEALTHY, TINY, Workspace
 
@@ -161,3 +161,14 @@ def test_a_fold_that_is_named_twice_is_made_once(workspace: Workspace, capsys):
     make_set(workspace, num_cases=2, folds=(1, 0, 1), recipe_only=True)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Fold ")]
     assert [line.partition(":")[0] for line in said] == ["Fold 1", "Fold 0"]
+
+
+@pytest.mark.parametrize(
+    ("donors", "known", "said"),
+    [("aaaaabcd", 4, True), ("aaaabbcd", 4, False), ("aaaaaaaa", 2, False), ("aaaaaaa", 4, False)],
+)
+def test_a_set_that_is_mostly_of_one_donor_says_so(donors, known, said):
+    lines = [RecipeLine(index, "host", None, (DonorTumour(name),), 0) for index, name in enumerate(donors)]
+    warning = _mostly_of_one(known, lines)
+    assert ("WARNING: 5 of 8 cases have the tumour of a, and 4 cases have one to give" in warning) is said
+    assert bool(warning) is said

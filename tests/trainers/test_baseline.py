@@ -44,17 +44,24 @@ def test_without_a_seed_trainings_differ(workspace: Workspace):
 def test_a_continued_seeded_training_is_the_undisturbed_one(workspace: Workspace):
     name = "TFBaselineTrainer_seed1"
     undisturbed = trained(workspace, name, num_epochs=3)
-    stopped = workspace.trainer(name, num_epochs=3, num_iterations_per_epoch=8)
-    stopped.on_train_start()
-    run_epoch(stopped)
-    checkpoint = str(workspace.root / "checkpoint_latest.pth")
-    stopped.current_epoch -= 1  # as on_epoch_end has it when it saves
-    stopped.save_checkpoint(checkpoint)
+    _, checkpoint = stopped_after_an_epoch(workspace, name)
     continued = workspace.trainer(name, num_epochs=3, num_iterations_per_epoch=8, continue_training=True)
     continued.load_checkpoint(checkpoint)
     assert continued.current_epoch == 1
     continued.run_training()
     assert same(undisturbed, weights(continued))
+
+
+def stopped_after_an_epoch(workspace: Workspace, name: str):
+    """A training of three epochs after its first one, and the checkpoint that it wrote then."""
+    trainer = workspace.trainer(name, num_epochs=3, num_iterations_per_epoch=8)
+    trainer.on_train_start()
+    run_epoch(trainer)
+    checkpoint = str(workspace.root / "checkpoint_latest.pth")
+    trainer.current_epoch -= 1  # as on_epoch_end has it when it saves
+    trainer.save_checkpoint(checkpoint)
+    trainer.current_epoch += 1
+    return trainer, checkpoint
 
 
 def run_epoch(trainer) -> None:

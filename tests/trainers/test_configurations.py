@@ -27,12 +27,18 @@ def train(workspace: Workspace, configuration: str = "3d_fullres", plans: str = 
     return trainer
 
 
-@pytest.mark.parametrize("ignore", [None, 4])
-def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch, ignore):
+def with_regions(build_scene: Builder, monkeypatch: pytest.MonkeyPatch, ignore: int | None) -> tuple[Workspace, Brains]:
+    """A workspace of two channels whose labels are regions, with the environment set to it, and whose brains it has."""
     brains = Brains(shape=(24, 30, 28), channel_names=("t1n", "t2f"), labels=REGIONS, ignore=ignore)
     workspace = build_scene(Scene(brains)).workspace
     enter(workspace, monkeypatch)
     write_test_plans(workspace.dataset)
+    return workspace, brains
+
+
+@pytest.mark.parametrize("ignore", [None, 4])
+def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch, ignore):
+    workspace, brains = with_regions(build_scene, monkeypatch, ignore)
     folder = workspace.root / "foreign"
     brains.write_cases(folder, ["synthetic_0000"], seed=5)
     manage.add(manage.AddRequest(workspace.id, folder, "demo", (0,), None, ("3d_fullres",), TINY, 1))

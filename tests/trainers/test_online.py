@@ -16,13 +16,11 @@ from nnunetv2_tf.methods.syntumor import SynTumor
 from nnunetv2_tf.online.case_pool import PooledCases
 from nnunetv2_tf.online.draws import FILE
 from nnunetv2_tf.online.online_dataset import MADE
-from nnunetv2_tf.standin.brains import REGIONS, Brains
-from tests.conftest import enter
-from tests.scenes import Builder, Scene
-from tests.trainers.test_baseline import run_epoch, same, trained, weights
-from tests.trainers.test_configurations import add_lowres_and_cascade
+from tests.scenes import Builder
+from tests.trainers.test_baseline import run_epoch, same, stopped_after_an_epoch, trained, weights
+from tests.trainers.test_configurations import add_lowres_and_cascade, with_regions
 from tests.trainers.test_enriched import refused
-from tests.workspace import TINY, Workspace, log_of, write_test_plans
+from tests.workspace import TINY, Workspace, log_of
 
 pytestmark = pytest.mark.slow
 
@@ -88,13 +86,7 @@ def test_a_continued_training_is_the_undisturbed_one(with_healthy: Workspace, mo
     monkeypatch.setattr(PooledCases.__init__, "__defaults__", (6, 2))
     undisturbed = trained(with_healthy, name, num_epochs=3)
     rows = (folder_of(with_healthy, name) / FILE).read_bytes()
-    stopped = with_healthy.trainer(name, num_epochs=3, num_iterations_per_epoch=8)
-    stopped.on_train_start()
-    run_epoch(stopped)
-    checkpoint = str(with_healthy.root / "checkpoint_latest.pth")
-    stopped.current_epoch -= 1  # as on_epoch_end has it when it saves
-    stopped.save_checkpoint(checkpoint)
-    stopped.current_epoch += 1
+    stopped, checkpoint = stopped_after_an_epoch(with_healthy, name)
     run_epoch(stopped)  # whose rows are drawn again
     if stopped.keeper is not None:
         stopped.keeper.close(remove=False)
@@ -155,10 +147,7 @@ def test_shares(workspace: Workspace):
 
 @pytest.mark.parametrize("ignore", [None, 4])
 def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch, ignore):
-    brains = Brains(shape=(24, 30, 28), channel_names=("t1n", "t2f"), labels=REGIONS, ignore=ignore)
-    workspace = build_scene(Scene(brains)).workspace
-    enter(workspace, monkeypatch)
-    write_test_plans(workspace.dataset)
+    workspace, _ = with_regions(build_scene, monkeypatch, ignore)
     trainer = workspace.trainer("TFOnlineTrainer_carvemix_seed0_p100")
     trainer.run_training()
     batch = next(trainer.dataloader_train)

@@ -34,7 +34,7 @@ def anchored(a: Tensor, b: Tensor, anchors: Tensor) -> Tensor:
     Args:
         a: (K, C)
         b: (K, C)
-        anchors: (..., K, C, 3 + 2 K), as `donors.Anchors` has them; nan: nothing is asked
+        anchors: (..., K, C, 3 + 2 K), as `donors.anchors` returns them; nan: nothing is asked
     """
     classes = a.shape[0]
     given, plain, through = anchors[..., :3].unbind(dim=-1)

@@ -88,7 +88,7 @@ def anchors(site: Site, box: Box, classes: Sequence[int], terms: Terms, through_
         through_edges: whether soft edges are to be made up for
     """
     placed = site.tumour.numpy()[box]
-    result = np.full((len(classes), len(terms.x_h), 3 + 2 * len(classes)), np.nan, np.float32)
+    result = no_anchors(len(classes), len(terms.x_h))
     tumours = [(_tumour(donor, box), donor.image[(slice(None), *box)].numpy()) for donor in site.donors]
     inside = terms.shares.sum(axis=0)
     beside = terms.x_h * (1 - inside) + inside * terms.detail
@@ -107,6 +107,11 @@ def anchors(site: Site, box: Box, classes: Sequence[int], terms: Terms, through_
             [np.broadcast_to(shares.mean(axis=1), (len(blurred), len(classes))), blurred @ shares.T / len(here)], axis=1
         )
     return result
+
+
+def no_anchors(classes: int, channels: int) -> np.ndarray:
+    """Return anchors by which nothing is asked."""
+    return np.full((classes, channels, 3 + 2 * classes), np.nan, np.float32)
 
 
 def _at(image: np.ndarray, voxels: np.ndarray) -> np.ndarray:

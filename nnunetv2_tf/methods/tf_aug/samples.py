@@ -16,7 +16,7 @@ from nnunetv2_tf.io.array_files import Arrays
 from nnunetv2_tf.methods.base import Site
 from nnunetv2_tf.methods.tf_aug.coarse import anchored, coarse
 from nnunetv2_tf.methods.tf_aug.config import TFAugConfig
-from nnunetv2_tf.methods.tf_aug.donors import Terms, anchors, donors_texture
+from nnunetv2_tf.methods.tf_aug.donors import Terms, anchors, donors_texture, no_anchors
 from nnunetv2_tf.tumours.soft_map import shares_of
 from nnunetv2_tf.working_space.blurring import blur
 from nnunetv2_tf.working_space.stored import Case
@@ -25,13 +25,9 @@ DEEPEST = 1 / 3  # of a tumour's depth: with a wider soft edge little of a small
 
 
 @dataclass(frozen=True)
-class CoarseParts:
-    """The terms of Eq. 1 in a box of a site."""
+class CoarseParts(Terms):
+    """The terms of Eq. 1, and how bright classes are to be."""
 
-    x_h: np.ndarray  # (C, Z, Y, X)
-    blurred: np.ndarray  # (C, Z, Y, X)
-    shares: np.ndarray  # (K, Z, Y, X)
-    detail: np.ndarray  # (C, Z, Y, X)
     anchors: np.ndarray  # (K, C, 3 + 2 K), as `anchored` takes them
 
 
@@ -54,7 +50,7 @@ def coarse_parts(site: Site, config: TFAugConfig, classes: Sequence[int]) -> tup
     detail = config.grain * (x_h - blurred)
     if config.texture:
         detail += config.texture * donors_texture(site, inner, (config.texture_mm / spacing).tolist())
-    fixed = np.full((len(classes), len(x_h), 3 + 2 * len(classes)), np.nan, np.float32)
+    fixed = no_anchors(len(classes), len(x_h))
     if config.anchored:
         fixed = anchors(site, inner, classes, Terms(x_h, blurred, shares, detail), config.through_edges)
     return inner, CoarseParts(x_h, blurred, shares, detail, fixed)
