@@ -72,8 +72,8 @@ def test_classes_are_as_bright_as_their_donors_soft_edges_and_all():
     given = Terms(x_h, blurred, shares, detail)
     found = torch.from_numpy(anchors(host, WHOLE, CLASSES, given, through_edges=True)).double()
     a, b = (torch.from_numpy(rng.random((len(CLASSES), 2)) + 0.5) for _ in range(2))
-    parts = (torch.from_numpy(part).double() for part in (x_h, blurred, shares))
-    made = coarse(*parts, a, anchored(a, b, found), torch.from_numpy(detail).double()).numpy()
+    host_, blurred_, shares_, detail_ = (torch.from_numpy(part).double() for part in (x_h, blurred, shares, detail))
+    made = coarse(host_, blurred_, shares_, a, anchored(a, b, found), detail_).numpy()
     asked = 0
     for index, value in enumerate(CLASSES):
         here, there = host.tumour.numpy() == value, donor.tumour.numpy() == value
