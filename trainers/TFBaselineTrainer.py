@@ -22,7 +22,9 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.io.errors import UserError, system_error
+from nnunetv2_tf.io.files import put_in_place
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
+from nnunetv2_tf.io.nnunet_version import remark_on_nnunet
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import Draw, describe_draws, full_target, with_tumour
@@ -89,6 +91,8 @@ class TFBaselineTrainer(nnUNetTrainer):
             training, validation = super().get_tr_and_val_datasets()
             self.split = Split(tuple(training.identifiers), tuple(validation.identifiers))
             check_groups_whole(self.split, self.groups, self.tf_dataset, self.fold)
+            if remark := remark_on_nnunet():
+                self.print_to_log_file(f"WARNING: {remark}")
             self.print_to_log_file(f"Real cases: {len(self.split.train)} train, {len(self.split.val)} validate.")
             training = self.with_synthetic_cases(training)
         return training, validation
@@ -103,9 +107,9 @@ class TFBaselineTrainer(nnUNetTrainer):
         training, validation = (augmenter.data_loader for augmenter in augmenters)
         pinned = self.device.type == "cuda"
         first = self.current_epoch * self.num_iterations_per_epoch
-        of_training = self.ordered(training, [seed, self.local_rank, TRAIN], first)
+        of_training = self.ordered(training, [seed, self.rank, TRAIN], first)
         first = self.current_epoch * self.num_val_iterations_per_epoch
-        of_validation = OrderedLoader(validation, [seed, self.local_rank, VALIDATE], first)
+        of_validation = OrderedLoader(validation, [seed, self.rank, VALIDATE], first)
         return in_order(of_training, self.workers, pinned), in_order(of_validation, -(-self.workers // 2), pinned)
 
     @property
@@ -130,7 +134,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         now = code_version()
         if self.current_epoch < self.num_epochs and now not in self.code:
             self.code.append(now)
-        if self.current_epoch == 0 and self.local_rank == 0:  # of an earlier model, which this one will replace
+        if self.current_epoch == 0 and self.rank == 0:  # of an earlier model, which this one will replace
             (Path(str(self.output_folder)) / FILE).unlink(missing_ok=True)
 
     def on_train_epoch_start(self) -> None:
@@ -211,7 +215,7 @@ class TFBaselineTrainer(nnUNetTrainer):
 
         The network is nnU-Net's, so the model can predict where this package is not installed.
         """
-        if self.local_rank != 0:
+        if self.rank != 0:
             return
         if self.disable_checkpointing:
             self.print_to_log_file("No checkpoint written, checkpointing is disabled")
@@ -233,7 +237,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         }
         temporary = f"{filename}.tmp"  # always the same name, so a killed job leaves one at most
         torch.save(checkpoint, temporary)
-        os.replace(temporary, filename)
+        put_in_place(Path(temporary), Path(filename))
         if os.path.basename(filename) == "checkpoint_final.pth":
             write_code_versions(self.code, Path(filename).parent)
 
@@ -243,6 +247,11 @@ class TFBaselineTrainer(nnUNetTrainer):
         checkpoint = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True)
         self.record_of_checkpoint = checkpoint.get(RECORD)
         self.code = [from_json(CodeVersion, entry) for entry in checkpoint.get(CODE, [])]
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among all that train together, on however many machines."""
+        return getattr(self, "global_rank", self.local_rank)
 
     @property
     def tf_dataset(self) -> Dataset:
@@ -277,7 +286,7 @@ class TFBaselineTrainer(nnUNetTrainer):
     def _seed(self, epoch: int = 0) -> None:
         if self.options.seed is None:
             return
-        of_python, of_numpy, of_torch = seeds_of([self.options.seed, self.local_rank, epoch])
+        of_python, of_numpy, of_torch = seeds_of([self.options.seed, self.rank, epoch])
         random.seed(of_python)
         np.random.seed(of_numpy)
         torch.manual_seed(of_torch)

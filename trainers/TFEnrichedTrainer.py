@@ -23,7 +23,7 @@ class TFEnrichedTrainer(TFBaselineTrainer):
         enrichment = self._choose(plan)
         record = enrichment.record(len(self.split.train), self.options.percent)
         self.keep_record(record)
-        if self.local_rank == 0:
+        if self.rank == 0:
             record.write(Path(str(self.output_folder)) / "tf_enrichment.json")
         folder = str(enrichment.part.preprocessed(plan.data_identifier))
         synthetic = infer_dataset_class(folder)(folder, enrichment.identifiers)

@@ -40,10 +40,10 @@ class TFOnlineTrainer(TFBaselineTrainer):
         online = OnlineCases.of(self.tf_dataset, plan, self.fold, self.options, seed, max(1, self.workers))
         online.check(self.split, self.groups, self.all_identifiers())
         self.keep_record(online.record)
-        if self.local_rank == 0:
+        if self.rank == 0:
             online.record.write(self.folder / "tf_online.json")
         source = self._source(online, seed)
-        if self.local_rank == 0:
+        if self.rank == 0:
             draws.keep_draws_before(self.folder, self.current_epoch)
         self.dataset = OnlineDataset(training, source, plan, online.percent)
         return self.dataset
@@ -63,14 +63,14 @@ class TFOnlineTrainer(TFBaselineTrainer):
         self.print_to_log_file(
             online.describe(f"{cases.anew} of {cases.size} in {cases.folder} made anew in every epoch")
         )
-        if self.local_rank == 0 and begins:
+        if self.rank == 0 and begins:
             self.keeper = PoolKeeper(cases, maker, self.num_epochs)
             made = self.keeper.fill(self.current_epoch)
             self.print_to_log_file(f"Pool: {made} cases made, {cases.size - made} found.")
         elif begins:
             for line in cases.lines(self.current_epoch):  # before nnU-Net's barrier, which does not wait long
                 cases.wait_for(line)
-        elif self.local_rank == 0:
+        elif self.rank == 0:
             cases.remove()  # of a training that was killed when it had ended
         return cases
 
@@ -98,7 +98,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
             iterations=self.num_iterations_per_epoch,
             epochs=self.num_epochs,
             batch_size=self.configuration_manager.batch_size,
-            rank=self.local_rank,
+            rank=self.rank,
             processes=torch.distributed.get_world_size() if self.is_ddp else 1,
         )
 
@@ -133,7 +133,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
 
     def _show(self, batch: dict, origin: Origin) -> None:
         """Keep the picture of a new patch, where pictures of this epoch are wanted."""
-        wanted = self.current_epoch % PAINTED_EVERY == 0 and self.local_rank == 0
+        wanted = self.current_epoch % PAINTED_EVERY == 0 and self.rank == 0
         if wanted and len(self.panels) < draws.SHOWN:
             image, target = (part[origin.place].numpy() for part in (batch["data"], full_target(batch)))
             self.panels = (*self.panels, draws.patch_panel(image[0], target, origin.host))
@@ -141,7 +141,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
     def log_draws(self, drawn: Sequence[Draw]) -> None:
         """Log the patches of an epoch, and write down its new cases."""
         self.print_to_log_file(draws.describe(drawn, len(self.split.train)))
-        if self.local_rank == 0:
+        if self.rank == 0:
             draws.append_draws(self.folder, self.current_epoch, drawn)
             draws.write_patches(self.panels, self.folder / f"tf_online_epoch_{self.current_epoch:04d}.png")
 

@@ -1,10 +1,11 @@
 """The baseline's checkpoint. In: dataset, trainer, plans, configuration, fold. Out: its network, after checks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
@@ -35,6 +36,7 @@ class Baseline:
     plans: str
     configuration: str
     fold: Fold
+    trusted: bool = field(default=False, compare=False)  # its checkpoint, even where it may run code
 
     @property
     def folder(self) -> Path:
@@ -67,7 +69,7 @@ class Baseline:
 
     def checkpoint(self) -> Mapping[str, Any]:
         """Read the checkpoint; raise when it is not that of this fold's baseline."""
-        checkpoint = read_checkpoint(self.path, self._train)
+        checkpoint = read_checkpoint(self.path, self._train, self.trusted)
         arguments = checkpoint["init_args"]
         used = (arguments["plans"]["dataset_name"], arguments["plans"]["plans_name"], arguments["configuration"],
                 str(arguments["fold"]))  # fmt: skip
@@ -119,8 +121,14 @@ class Baseline:
             )
 
 
-def read_checkpoint(path: Path, cure: str) -> Mapping[str, Any]:
-    """Read a finished training's checkpoint; `cure` ends the error message when there is none."""
+def read_checkpoint(path: Path, cure: str, trusted: bool = False) -> Mapping[str, Any]:
+    """Read a finished training's checkpoint, of which nothing is executed unless it is trusted.
+
+    Args:
+        path: of the checkpoint
+        cure: ends the error message when there is none
+        trusted: whether it may hold anything that pickle can, code among it
+    """
     if not path.exists():
         unfinished = sorted(other.name for other in path.parent.glob("checkpoint_*.pth"))
         if unfinished:
@@ -130,12 +138,35 @@ def read_checkpoint(path: Path, cure: str) -> Mapping[str, Any]:
             )
         raise UserError(f"{path} does not exist; {cure}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+        with torch.serialization.safe_globals(_numbers()):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=not trusted, mmap=True)
         if {"current_epoch", "init_args", "network_weights"} <= set(checkpoint):
             return checkpoint
     except Exception:  # whatever pickle and zip raise for a damaged file
-        pass
+        _check_plain(path)
     raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {cure}")
+
+
+def _numbers() -> list[Any]:
+    """Return what reading may build besides what torch allows: numpy's numbers and arrays, as in nnU-Net's log."""
+    scalar, array = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
+    older = [(scalar, "numpy.core.multiarray.scalar"), (array, "numpy.core.multiarray._reconstruct")]
+    kinds = {type(np.dtype(kind)) for kind in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"}
+    return [scalar, array, *older, np.ndarray, np.dtype, *kinds]
+
+
+def _check_plain(path: Path) -> None:
+    """Raise when a checkpoint holds more than weights and numbers, which unpickling could execute."""
+    try:
+        with torch.serialization.safe_globals(_numbers()):
+            others = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # it is damaged, too
+        return
+    if others:
+        raise UserError(
+            f"{path} holds more than weights and numbers ({', '.join(sorted(others))}), which could run code when it "
+            "is read; nothing of it was. If you know where the file comes from, add --trust_checkpoint."
+        )
 
 
 def _deciding(plans: Mapping[str, Any], configuration: str) -> str:

@@ -48,7 +48,7 @@ def kept_rows(path: Path, trainings: Sequence[Training]) -> Mapping[str, Sequenc
         for each in trainings
     }
     rows: dict[str, list[Row]] = defaultdict(list)
-    for row in _read(path):
+    for row in read_rows(path):
         training = keys.get((row.dataset, row.fold, row.train_cases, row.draw, row.seed, row.arm))
         if row.matrix == trainings[0].matrix.hash and training is not None:
             rows[training.key].append(row)
@@ -66,7 +66,8 @@ def matrix_rows(rows: Iterable[Row], matrix: Matrix) -> list[Row]:
     return sorted(rows, key=lambda row: (row.dataset, row.seed, arms.index(row.arm), row.fold, row.case))
 
 
-def _read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
+    """Read a table of scores, whoever it is of."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [_row(line) for line in csv.DictReader(file)]

@@ -1,6 +1,6 @@
 """Verification of a finished benchmark. In: a matrix and its results. Out: sentences about what is wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,22 @@ def problems(matrix: Matrix) -> Iterator[str]:
         same = weights.setdefault(file_digest(_checkpoint(training)), training.key)
         if same != training.key:
             yield f"{training.key}: its checkpoint is a copy of that of {same}"
+    yield from _packages(matrix.trainings())
     if len(codes) > 1:
         yield "trainings come from different code: " + "; ".join(f"{code} ({key}, ...)" for code, key in codes.items())
+
+
+def _packages(trainings: Iterable[Training]) -> Iterator[str]:
+    """Yield a problem for each package of which trainings have used several versions, by the first that used each."""
+    users: dict[str, dict[str, str]] = {}
+    for training in trainings:
+        for entry in read_code_versions(training.folder):
+            for package, version in entry.packages.items():
+                users.setdefault(package, {}).setdefault(version, training.key)
+    for package, versions in users.items():
+        if len(versions) > 1:
+            used = "; ".join(f"{version} ({key}, ...)" for version, key in versions.items())
+            yield f"trainings used different versions of {package}: {used}"
 
 
 def _record(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

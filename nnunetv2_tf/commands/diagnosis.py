@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nnunetv2_tf import _autoreg
 from nnunetv2_tf.dataset.folders import VARIABLES
+from nnunetv2_tf.io.nnunet_version import installed_nnunet, is_too_old, remark_on_nnunet
 
-SUPPORTED = ((2, 8), (2, 9))  # nnunetv2: from, below
 PACKAGES = ("nnunetv2_tf", "nnunetv2", "torch", "batchgeneratorsv2", "SimpleITK", "numpy")
 
 
@@ -35,17 +35,19 @@ def diagnose() -> Diagnosis:
     facts = [f"{'python':18} {platform.python_version()}"]
     facts += [f"{name:18} {_version(name) or 'not installed'}" for name in PACKAGES]
     facts += [f"{name:18} {os.environ.get(name, 'not set')}" for name in (*VARIABLES, _autoreg.VARIABLE)]
+    remark = remark_on_nnunet()
+    if remark:
+        facts.append(f"Note: {remark}")
     return Diagnosis(tuple(facts), tuple(_problems()))
 
 
 def _problems() -> Iterator[str]:
-    installed = _version("nnunetv2")
+    installed = installed_nnunet()
     if installed is None:
-        yield "nnunetv2 is not installed in this Python; pip install 'nnunetv2>=2.8,<2.9'"
+        yield "nnunetv2 is not installed in this Python; pip install 'nnunetv2>=2.8'"
         return
-    numbers = tuple(int(part) for part in installed.split(".")[:2])
-    if not SUPPORTED[0] <= numbers < SUPPORTED[1]:
-        yield f"nnunetv2 {installed} is not supported; pip install 'nnunetv2>=2.8,<2.9'"
+    if is_too_old(installed):
+        yield f"nnunetv2 {installed} is too old; pip install 'nnunetv2>=2.8'"
     yield from _folder_problems()
     registered = os.environ.get(_autoreg.VARIABLE, "").split(os.pathsep)
     if _autoreg.FOLDER not in registered:

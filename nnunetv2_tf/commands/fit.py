@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nnunetv2_tf.io.arguments import add_method_arguments, check_seed, command_parser, positive
+from nnunetv2_tf.io.arguments import add_method_arguments, add_trust_argument, check_seed, command_parser, positive
 from nnunetv2_tf.io.errors import run_command
 
 DESCRIPTION = """\
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "-tr", default="TFBaselineTrainer", metavar="TRAINER",
         help="whose finished training is the baseline (default: TFBaselineTrainer)",
     )  # fmt: skip
+    add_trust_argument(parser)
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
     parser.add_argument(
         "-num_gpus", type=positive, default=1, metavar="N",
@@ -95,6 +96,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             kept_gb=arguments.kept_gb,
             trainer=arguments.tr,
+            trust_checkpoint=arguments.trust_checkpoint,
             unlabelled=arguments.unlabelled,
         )
     )

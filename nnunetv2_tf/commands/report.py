@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.io.arguments import check_seed, command_parser, parse_fold, positive
+from nnunetv2_tf.io.arguments import add_trust_argument, check_seed, command_parser, parse_fold, positive
 from nnunetv2_tf.io.errors import UserError, run_command
 
 FEWEST_FREE = 8  # as many patients are needed
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "-num_free", type=int, default=24, metavar="N",
         help="cases made on free sides, 8 or more; 0: none are made (default: 24)",
     )  # fmt: skip
+    add_trust_argument(parser)
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="of all that is drawn (default: 0)")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     parser.add_argument("-device", default="cpu", choices=["cuda", "cpu"], help="where networks work (default: cpu)")
@@ -123,6 +124,7 @@ def _run(arguments: argparse.Namespace) -> None:
             num_free=arguments.num_free,
             seed=arguments.seed,
             device=arguments.device,
+            trust_checkpoint=arguments.trust_checkpoint,
         )
     )
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.io.arguments import check_keep, command_parser, parse_fold, positive, share
+from nnunetv2_tf.io.arguments import add_trust_argument, check_keep, command_parser, parse_fold, positive, share
 from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "pseudo-labels", "with --pseudolabel: which components of what a baseline predicts count as tumours"
     )
     pseudo.add_argument("-tr", metavar="TRAINER", help="whose finished training is the baseline (TFBaselineTrainer)")
+    add_trust_argument(pseudo)
     pseudo.add_argument("-min_ml", type=float, metavar="ML", help="they have at least so many ml (default: 1)")
     pseudo.add_argument(
         "-confidence", type=share, metavar="P", help="mean probability of tumour in them at least (default: 0.8)"
@@ -90,7 +91,7 @@ _TAKES = {  # action: (options it needs, options it takes besides)
     "preprocess": ("s", "f c p np"),
     "export": ("s o", "f p name"),
     "remove": ("s", "f"),
-    "pseudolabel": ("f", "c p tr min_ml confidence keep disable_tta device overwrite"),
+    "pseudolabel": ("f", "c p tr trust_checkpoint min_ml confidence keep disable_tta device overwrite"),
     "clear_kept": ("", ""),
     None: ("", ""),
 }
@@ -171,6 +172,7 @@ def _pseudolabel(arguments: argparse.Namespace) -> None:
             mirroring=not arguments.disable_tta,
             device=arguments.device or "cpu",
             overwrite=arguments.overwrite,
+            trust_checkpoint=arguments.trust_checkpoint,
         )
     )
 

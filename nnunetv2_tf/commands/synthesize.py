@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_tf.io.arguments import add_method_arguments, check_keep, check_seed, command_parser, positive
+from nnunetv2_tf.io.arguments import (
+    add_method_arguments,
+    add_trust_argument,
+    check_keep,
+    check_seed,
+    command_parser,
+    positive,
+)
 from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -115,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         help="with -filter or -pseudolabelled: whose finished training is the baseline (that of the method's fit, "
         "else TFBaselineTrainer)",
     )  # fmt: skip
+    add_trust_argument(quality)
     parser.add_argument(
         "--overwrite", action="store_true", help="delete the folds' parts of this set and make them anew"
     )
@@ -162,6 +170,7 @@ def _run(arguments: argparse.Namespace) -> None:
             steps=arguments.T,
             pseudolabelled=arguments.pseudolabelled,
             trainer=arguments.tr,
+            trust_checkpoint=arguments.trust_checkpoint,
         )
     )
 

@@ -1,16 +1,18 @@
 """The code that is running. In: its folder. Out: the version and, in a git checkout, the commit and changed files."""
 
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from nnunetv2_tf import __version__
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.io.json_dataclass import checked, to_json
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, checked, to_json
 
 FILE = "tf_code.json"  # in a fold's result folder
+PACKAGES = ("nnunetv2", "batchgeneratorsv2", "torch", "numpy")
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -21,6 +23,8 @@ class CodeVersion:
     version: str
     commit: str | None  # None: installed, not a checkout
     changed: tuple[str, ...]  # files that differ from the commit, or are not in it
+    # versions of what else a training's result depends on; empty in records of before they were noted
+    packages: Mapping[str, str] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
 
     @property
     def clean(self) -> bool:
@@ -34,13 +38,18 @@ class CodeVersion:
 def code_version(checkout: Path = CHECKOUT) -> CodeVersion:
     """Return the package's version and, where `checkout` is a git checkout, its commit and changed files."""
     if not (checkout / ".git").exists():
-        return CodeVersion(__version__, None, ())
+        return CodeVersion(__version__, None, (), packages())
     commit, status = _git(checkout, "rev-parse", "HEAD"), _git(checkout, "status", "--porcelain")
     if commit is None or status is None:
         return CodeVersion(
-            __version__, None, ("nobody knows what: git is missing or refuses to speak of this checkout",)
+            __version__, None, ("nobody knows what: git is missing or refuses to speak of this checkout",), packages()
         )
-    return CodeVersion(__version__, commit.strip(), tuple(line[3:] for line in status.splitlines()))
+    return CodeVersion(__version__, commit.strip(), tuple(line[3:] for line in status.splitlines()), packages())
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that decide how a training comes out."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def write_code_versions(entries: Sequence[CodeVersion], folder: Path) -> None:

@@ -6,7 +6,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, checked, read_record, to_json
+from nnunetv2_tf.io.written import Written
 
 FORMAT = 1
 CURE = "remove this part of the set (nnUNetv2_tf_sets --remove) and make it again."
@@ -41,6 +41,8 @@ class Sidecar:
     pseudo_donors: tuple[str, ...] = field(default=(), metadata={ONLY_IF_SET: True})
     # unlabelled scans that it, or what made it, descends from, by dataset and name: their patients, as Groups tells
     unlabelled: Mapping[str, tuple[str, str]] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
+    # its files as they were written, by path below the part's folder; empty for foreign and for older cases
+    files: Mapping[str, Written] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
 
     def __post_init__(self) -> None:
         if self.ancestors != "unknown" and not set(self.donors) <= set(self.ancestors):
@@ -142,8 +144,8 @@ class Manifest:
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions that decide what a case looks like, and the commit where it is known."""
-    packages = {name: version(name) for name in ("nnunetv2", "torch", "numpy")}
-    return {"nnunetv2_tf": __version__, "code": str(code_version()), **packages}
+    code = code_version()
+    return {"nnunetv2_tf": __version__, "code": str(code), **code.packages}
 
 
 _HEX = set("0123456789abcdef")

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from nnunetv2_tf.dataset.nifti_header import check_header
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
 
-FLAT = 1e-3  # of the volume of a voxel: what an affine makes of it at least
+SHEAR = 0.02  # of direction cosines, about one degree: what axes may be off right angles
+ROUNDING = 1e-5  # of direction cosines: what ITK takes for right angles
 TOLERANCE = 1e-3  # mm, between voxels of two grids that count as the same
 
 
@@ -30,6 +32,7 @@ def read_nifti(path: Path) -> Any:
     """Read a NIfTI file as nibabel image; raise when its voxels or its affine cannot be read, or are no numbers."""
     import nibabel
 
+    check_header(path)
     try:
         image: Any = nibabel.load(path)  # type: ignore[attr-defined]
         finite = bool(np.isfinite(np.asanyarray(image.dataobj)).all())
@@ -37,13 +40,71 @@ def read_nifti(path: Path) -> Any:
         raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
     if not finite:
         raise UserError(f"{path} holds NaN or infinite values; replace them.")
-    axes = image.affine[:3, :3]
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(axes)) < FLAT * np.prod(image.header.get_zooms()[:3]):
-        raise UserError(
-            f"{path} does not say where its voxels lie: the affine of its header holds NaN, or is flat; convert the "
-            "scan anew from its source."
-        )
     return image
+
+
+def straightened(path: Path, image: Any) -> Any:
+    """Return a nibabel image that ITK, and so nnU-Net, can read: its axes at right angles.
+
+    Oblique scans are often slightly sheared, by rounding, which ITK refuses. They get the nearest axes that stand at
+    right angles, and the middle of the scan stays where it is. All others come back as they are.
+
+    Args:
+        path: of the image, for ITK and for the message
+        image: as `read_nifti` returns it
+    """
+    import nibabel
+
+    sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
+    axes = image.affine[:3, :3] / sizes
+    left, _, right = np.linalg.svd(axes)
+    shear = float(np.abs(left @ right - axes).max())
+    if shear < ROUNDING or _itk_reads(path):
+        return image
+    if shear > SHEAR:
+        raise UserError(
+            f"{path} is sheared: its axes are {np.degrees(shear):.1f} degrees off right angles, and nnU-Net cannot "
+            "read it so; resample it to a straight grid."
+        )
+    affine, middle = np.eye(4), (np.asarray(image.shape[:3]) - 1) / 2
+    affine[:3, :3] = (left @ right) * sizes
+    affine[:3, 3] = image.affine[:3, :3] @ middle + image.affine[:3, 3] - affine[:3, :3] @ middle
+    upright: Any = nibabel.Nifti1Image(image.dataobj, affine, image.header)  # type: ignore[attr-defined]
+    upright.set_qform(affine, 1)
+    upright.set_sform(affine, 1)
+    return upright
+
+
+def _itk_reads(path: Path) -> bool:
+    """Return whether ITK finds right angles in a file's header, by its second way of telling where voxels lie."""
+    try:
+        grid_of(path)
+    except UserError:
+        return False
+    return True
+
+
+def read_image(path: Path) -> sitk.Image:
+    """Read a scan, in its own type of values; raise when the file is damaged or sheared."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        check_intact(path)
+        return sitk.ReadImage(str(path))
+    image = read_nifti(path)
+    upright = straightened(path, image)
+    return sitk.ReadImage(str(path)) if upright is image else _as_itk(upright)
+
+
+def _as_itk(image: Any) -> sitk.Image:
+    """Return a nibabel image as ITK's, which counts to the patient's left and back."""
+    image = image.slicer[..., 0] if image.ndim == 4 and image.shape[3] == 1 else image
+    made = sitk.GetImageFromArray(np.ascontiguousarray(np.asanyarray(image.dataobj).T))
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    if made.GetDimension() == 3:
+        made.SetSpacing(sizes.tolist())
+        made.SetOrigin(affine[:3, 3].tolist())
+        made.SetDirection((affine[:3, :3] / sizes).ravel().tolist())
+    return made
 
 
 def voxel_digest(image: Any) -> str:
@@ -102,5 +163,4 @@ def grid_of(path: Path) -> sitk.Image:
 
 def read_scan(path: Path) -> sitk.Image:
     """Read a scan as float32; raise when the file is damaged."""
-    check_intact(path)
-    return sitk.ReadImage(str(path), sitk.sitkFloat32)
+    return sitk.Cast(read_image(path), sitk.sitkFloat32)

@@ -4,6 +4,7 @@ Nothing heavy is imported here, since `-h` of every command imports this module.
 """
 
 import argparse
+from typing import Any
 
 from nnunetv2_tf.io.errors import UserError
 
@@ -79,6 +80,15 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "-kept_gb", type=gigabytes, default=KEPT_GB, metavar="N",
         help="what is computed of hosts again and again is kept in nnUNet_preprocessed/DATASET/tf/kept, up to N GB; "
         "0: nothing is (default: %(default)g)",
+    )  # fmt: skip
+
+
+def add_trust_argument(parser: Any) -> None:
+    """Add the option of what reads checkpoints of nnU-Net's; `parser` may be a group of one."""
+    parser.add_argument(
+        "--trust_checkpoint", action="store_true",
+        help="read a baseline's checkpoint even where it holds more than weights and numbers, which may then run code: "
+        "only for files whose origin you know",
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ import errno
 import sys
 from collections.abc import Callable
 
+from nnunetv2_tf.io.nnunet_version import remark_on_nnunet
+
 
 class UserError(Exception):
     """An error that the user can mend; commands end with exit code 2.
@@ -18,6 +20,9 @@ def run_command(command: Callable[[], int | None]) -> int:
     A full disk and a missing permission are the user's to mend as well; every other exception is a bug of this package
     and keeps its traceback.
     """
+    remark = remark_on_nnunet()
+    if remark:
+        print(f"WARNING: {remark}", file=sys.stderr)
     try:
         return command() or 0
     except UserError as error:
@@ -44,6 +49,8 @@ _FULL = "no space is left on this disk; free some and run the same command again
 _SENTENCES = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
+    errno.EIO: "the disk fails to read or write here; have it looked at, then run the same command again: what was "
+    "finished is kept.",
     errno.EFBIG: "the file would be larger than this system allows (ulimit -f); raise the limit and run again.",
     errno.EMFILE: "this system allows no more open files (ulimit -n); raise the limit or use a smaller -np.",
     errno.EACCES: "you may not read or write here; change the permissions or choose another folder.",

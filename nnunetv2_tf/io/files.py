@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, scratch folders, locks. In: paths and JSON values. Out: files, values."""
 
+import errno
 import glob
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 from nnunetv2_tf.io.errors import UserError
 
 POLL = 0.2  # seconds between two attempts to take a lock
+UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems, often remote ones, that keep no folder back
 
 
 @contextmanager
@@ -30,9 +32,40 @@ def whole_file(path: Path) -> Iterator[Path]:
             left.unlink(missing_ok=True)
     try:
         yield temporary
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(finished: Path, path: Path) -> None:
+    """Let a finished file, or a folder with all in it, take the place of `path`, for good.
+
+    All of it is on the disk before it is there under its name, and the name is on the disk before this returns, so
+    that neither a kill nor a power cut leaves an empty or a half file that looks finished.
+    """
+    for folder, _, names in os.walk(finished):
+        for name in names:
+            _sync(Path(folder, name))
+        _sync(Path(folder))
+    if not finished.is_dir():
+        _sync(finished)
+    os.replace(finished, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk itself."""
+    is_folder = path.is_dir()
+    if is_folder and os.name != "posix":  # Windows syncs files only
+        return
+    file = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if not (is_folder and error.errno in UNSYNCED):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(file)
 
 
 def _runs(process: str) -> bool:

@@ -62,10 +62,11 @@ def dataset_reference(dataset: Dataset, fold: Fold | None, num_processes: int = 
     source = digest([MAKING, [case_digest(cases[name]) for name in names], roles.tumour])
     path = reference_file(dataset, fold)
     record = path.with_name(path.name.replace(".nii.gz", ".json"))
-    if not (path.exists() and record.exists() and read_json(record, "delete it.").get("source") == source):
+    kept = read_json(record, "delete it.") if record.exists() else {}
+    if not path.is_file() or (kept.get("source"), kept.get("sha256")) != (source, file_digest(path)):
         record.unlink(missing_ok=True)
         write_nifti(mean_brain([cases[name] for name in names], roles.tumour, num_processes), path)
-        write_json(record, {"source": source, "cases": names})
+        write_json(record, {"source": source, "cases": names, "sha256": file_digest(path)})
     return Reference(sitk.ReadImage(str(path)), tuple(names), source)
 
 

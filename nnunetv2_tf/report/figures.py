@@ -49,6 +49,7 @@ class FiguresRequest:
     seed: int
     num_processes: int
     device: str
+    trust_checkpoint: bool = False  # of both baselines, even where they may run code
 
 
 def report_figures(request: FiguresRequest) -> None:
@@ -168,7 +169,8 @@ class _Figures:
 
     def _baseline(self, trainer: str) -> Baseline:
         config, part = self.measured.config, self.measured.part
-        return Baseline(part.dataset, trainer, config.plans, config.configuration, part.fold)
+        where = (config.plans, config.configuration, part.fold)
+        return Baseline(part.dataset, trainer, *where, self.request.trust_checkpoint)
 
 
 def _print_realism(columns: Mapping[str, Mapping[str, Estimate]], free: str) -> None:

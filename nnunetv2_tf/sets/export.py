@@ -4,7 +4,6 @@ Real files are referenced, synthetic ones copied. Written are nnUNet_raw/Dataset
 real dataset's plans and fingerprint and a splits_final.json in which synthetic cases train and never validate.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from nnunetv2_tf.dataset.folders import Dataset, nnunet_folder
 from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import scratch_folder, write_json
+from nnunetv2_tf.io.files import put_in_place, scratch_folder, write_json
 from nnunetv2_tf.sets.enrichment import Enrichment, warnings
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.store import SetPart, check_unchanged, parts_of
@@ -57,8 +56,8 @@ def export_set(
         _write_descriptions(dataset, raw, preprocessed, description)
         write_json(preprocessed / f"{plans_name}.json", plans)
         write_json(preprocessed / "splits_final.json", _enriched_splits(splits, chosen))
-        os.replace(preprocessed, target.preprocessed)
-        os.replace(raw, target.raw)
+        put_in_place(preprocessed, target.preprocessed)
+        put_in_place(raw, target.raw)
     sidecars = [sidecar for enrichment in chosen for sidecar in enrichment.sidecars]
     return Exported(target, tuple(enrichment.part.fold for enrichment in chosen), tuple(warnings(sidecars)))
 

@@ -3,7 +3,6 @@
 All checks come before anything is written, and files are written beside the set before they are moved into it.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +15,7 @@ from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json, scratch_folder
+from nnunetv2_tf.io.files import put_in_place, read_json, scratch_folder
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.sets.checks import Rules, check_case
 from nnunetv2_tf.sets.enrichment import warnings
@@ -169,7 +168,7 @@ def _join(
         for path in scratch.glob("*/*"):
             target = part.folder / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target)
+            put_in_place(path, target)
     before = part.manifest().cases if part.exists() else ()
     _manifest(part, (*before, *entries.values())).write(part.manifest_path)
 

@@ -107,15 +107,15 @@ class SetPart:
         """Return the folder of a configuration's arrays; it holds nothing else, as nnU-Net requires."""
         return self.arrays / data_identifier
 
-    def stale(self, plan: Plan, entries: Sequence[CaseEntry]) -> list[CaseEntry]:
+    def stale(self, plan: Plan, entries: Sequence[CaseEntry], by_digest: bool = False) -> list[CaseEntry]:
         """Return the cases that are not preprocessed, or were from other files or by other plans than now."""
-        stale = set(self._stored(plan).stale(plan, {entry.case: _source(entry) for entry in entries}))
+        stale = set(self._stored(plan).stale(plan, {entry.case: _source(entry) for entry in entries}, by_digest))
         return [entry for entry in entries if entry.case in stale]
 
     def preprocess(self, plan: Plan, num_processes: int) -> int:
         """Preprocess the cases that are stale; return their number."""
         with self.lock:
-            entries = {entry.case: entry for entry in self.stale(plan, self.manifest().cases)}
+            entries = {entry.case: entry for entry in self.stale(plan, self.manifest().cases, by_digest=True)}
             cases = [self.files(entry, plan.dataset_json["file_ending"]) for entry in entries.values()]
             for case in cases:
                 check_unchanged(case, entries[case.identifier])

@@ -3,7 +3,7 @@
 The sidecar is written last: a case that has one is finished.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ def make_case(task: CaseTask) -> None:
         write_json(task.part.skipped_path(task.identifier), note)
         return
     ending = task.host.plan.dataset_json["file_ending"]
-    composed.write(task.part.folder, task.identifier, ending)
-    sidecar.write(task.part.sidecar_path(task.identifier))
+    files = composed.write(task.part.folder, task.identifier, ending)
+    replace(sidecar, files=files).write(task.part.sidecar_path(task.identifier))
 
 
 def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:

@@ -59,6 +59,7 @@ class PseudoLabelRequest:
     mirroring: bool = True
     device: str = "cpu"
     overwrite: bool = False
+    trust_checkpoint: bool = False  # the baseline's, even where it may run code
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def pseudolabel(request: PseudoLabelRequest) -> None:
     plan = Plan.read(dataset, request.plans, request.configuration)
     usable_device(request.device)
     baselines = [
-        Baseline(dataset, request.trainer, request.plans, request.configuration, fold)
+        Baseline(dataset, request.trainer, request.plans, request.configuration, fold, request.trust_checkpoint)
         for fold in dict.fromkeys(request.folds)
     ]
     jobs = [_Job(baseline, unlabelled, plan, request) for baseline in baselines]

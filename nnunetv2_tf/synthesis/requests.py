@@ -51,6 +51,7 @@ class MethodRequest:
     device: str = "cpu"
     overwrite: bool = False
     kept_gb: float = KEPT_GB
+    trust_checkpoint: bool = False  # the baseline's, even where it may run code
 
     def hosts(self, fold: Fold, method: SelectedMethod, asked: Mapping[str, Any], num_processes: int) -> HostPool:
         """Return the hosts of a fold: healthy ones where -healthy names some."""
@@ -100,7 +101,8 @@ def fit(request: FitRequest) -> None:
                 hosts = request.hosts(fold, method, {}, 1)
                 assert isinstance(hosts, HealthyHostPool)  # usable_method saw to it
                 baseline = Baseline(
-                    hosts.cohort.dataset, request.trainer, request.plans, request.configuration, fold
+                    hosts.cohort.dataset, request.trainer, request.plans, request.configuration, fold,
+                    request.trust_checkpoint,
                 )  # fmt: skip
                 unlabelled = request.unlabelled and hosts.in_unlabelled(Dataset.find(request.unlabelled))
                 jobs.append(FitJob(hosts, method, baseline, device, team, unlabelled or None))
@@ -197,7 +199,8 @@ def _asked_baseline(request: SynthesizeRequest, hosts: HostPool, fitted: FitResu
     if trainer is None:
         trainer = BASELINE if fitted is None or fitted.baseline is None else fitted.baseline.trainer
     cohort = hosts.cohort
-    return Baseline(cohort.dataset, trainer, request.plans, request.configuration, cohort.fold)
+    where = (request.plans, request.configuration, cohort.fold)
+    return Baseline(cohort.dataset, trainer, *where, request.trust_checkpoint)
 
 
 def usable_method(

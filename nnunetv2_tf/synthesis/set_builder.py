@@ -18,6 +18,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.io.parallel import Share, in_parallel
+from nnunetv2_tf.io.written import are_whole
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import Acceptance, FilterRule, frequent
@@ -203,8 +204,9 @@ class SetBuilder:
         return not self.skipped_path(line).exists() and not self._made(line)
 
     def _made(self, line: RecipeLine) -> bool:
-        files = self._files(line)
-        return self._sidecar(line) is not None and all(path.is_file() for path in (files.label, *files.images))
+        sidecar, files = self._sidecar(line), self._files(line)
+        there = all(path.is_file() for path in (files.label, *files.images))
+        return there and sidecar is not None and are_whole(self.part.folder, sidecar.files)
 
     def _sidecar(self, line: RecipeLine) -> Sidecar | None:
         """Return the sidecar of a finished case; None when there is none, or one of another line."""

@@ -45,7 +45,7 @@ def preprocess_healthy(request: PreprocessHealthyRequest) -> None:
         for configuration in wanted:
             plan = Plan.read(healthy, name, configuration)
             folder = StampedFolder(healthy.preprocessed / plan.data_identifier)
-            stale = set(folder.stale(plan, sources))
+            stale = set(folder.stale(plan, sources, by_digest=True))
             waiting: list[CaseFiles] = [case for case in cases if case.identifier in stale]
             folder.forget_others(sources)
             for case in waiting:
@@ -159,7 +159,8 @@ def check_no_copies(dataset: Dataset, healthy: Dataset) -> None:
 
 def healthy_stamps(dataset: Dataset, healthy: Dataset, plan: Plan) -> dict[str, str]:
     """Read the stamps of the healthy cases: by case, a digest that changes when its arrays do."""
-    return StampedFolder(healthy.preprocessed / _healthy_plan(dataset, healthy, plan).data_identifier).stamps()
+    folder = StampedFolder(healthy.preprocessed / _healthy_plan(dataset, healthy, plan).data_identifier)
+    return {case: stamp.made_from for case, stamp in folder.stamps().items()}
 
 
 def _healthy_plan(dataset: Dataset, healthy: Dataset, plan: Plan) -> Plan:

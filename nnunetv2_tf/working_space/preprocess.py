@@ -3,11 +3,11 @@
 `nnUNetv2_preprocess` itself deletes its output folder first and lists its cases itself, so it cannot add to a set.
 """
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -16,8 +16,10 @@ from nnunetv2_tf.dataset.cases import CaseFiles
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json, scratch_folder, write_json
+from nnunetv2_tf.io.files import put_in_place, read_json, scratch_folder, write_json
+from nnunetv2_tf.io.json_dataclass import checked, to_json
 from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.io.written import Record, are_whole, record_of
 
 # settings of a configuration, and of plans, that decide the arrays a case becomes
 DECIDING = {"spacing", "normalization_schemes", "use_mask_for_norm", "preprocessor_name"}
@@ -27,6 +29,7 @@ DECIDING_IN_PLANS = (
     "foreground_intensity_properties_per_channel",
     "label_manager",
 )
+SAVED_AFTER = 2.0  # seconds between two writings of all stamps
 STORED = ("_seg.b2nd", ".pkl", ".b2nd")  # in this order: a case with its .b2nd in place is complete
 
 
@@ -130,23 +133,35 @@ def chosen_plans(dataset: Dataset, plans_name: str, configurations: Sequence[str
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """What a case was preprocessed from, and what came of it."""
+
+    made_from: str  # digest of the files and of the plan's settings
+    files: Record = field(default_factory=dict)  # its arrays as they were written; empty where older versions did
+
+
+@dataclass(frozen=True)
 class StampedFolder:
     """A folder of preprocessed cases; a file of stamps beside it tells which cases are out of date."""
 
     folder: Path  # holds nothing but what nnU-Net stores, since nnU-Net lists it to find its cases
 
-    def stale(self, plan: Plan, sources: Mapping[str, Sequence[Any]]) -> list[str]:
+    def stale(self, plan: Plan, sources: Mapping[str, Sequence[Any]], by_digest: bool = False) -> list[str]:
         """Return the cases that are not preprocessed, or were from other files or by other plans than now.
 
         Args:
             plan: the plan as it is now
             sources: by case, digests of its files
+            by_digest: read all arrays, and find those that have changed since they were written
         """
         stamps, plan_stamp = self.stamps(), plan.stamp
         return [
             case
             for case, source in sources.items()
-            if stamps.get(case) != digest([plan_stamp, *source]) or not is_stored(self.folder, case)
+            if case not in stamps
+            or stamps[case].made_from != digest([plan_stamp, *source])
+            or not is_stored(self.folder, case)
+            or not are_whole(self.folder, stamps[case].files, by_digest)
         ]
 
     def forget_others(self, cases: Collection[str]) -> None:
@@ -157,7 +172,7 @@ class StampedFolder:
             for ending in STORED:
                 (self.folder / f"{case}{ending}").unlink(missing_ok=True)
         if gone:
-            write_json(self._path, {case: stamp for case, stamp in stamps.items() if case not in gone})
+            self._write({case: stamp for case, stamp in stamps.items() if case not in gone})
 
     def preprocess(
         self, plan: Plan, cases: Sequence[CaseFiles], sources: Mapping[str, Sequence[Any]], num_processes: int
@@ -165,29 +180,47 @@ class StampedFolder:
         """Preprocess these cases and stamp each when its files are written."""
         again, plan_stamp = {case.identifier for case in cases}, plan.stamp
         stamps = {case: stamp for case, stamp in self.stamps().items() if case not in again}
-        write_json(self._path, stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
-        for case in preprocess_cases(plan, cases, self.folder, num_processes):
-            stamps[case.identifier] = digest([plan_stamp, *sources[case.identifier]])
-            write_json(self._path, stamps)
+        self._write(stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
+        saved = monotonic()
+        try:
+            for case, files in preprocess_cases(plan, cases, self.folder, num_processes):
+                stamps[case] = Stamp(digest([plan_stamp, *sources[case]]), files)
+                if monotonic() - saved > SAVED_AFTER:
+                    self._write(stamps)
+                    saved = monotonic()
+        finally:
+            self._write(stamps)
 
-    def stamps(self) -> dict[str, str]:
-        """Read the stamps: by case, a digest of the files and plans that it was preprocessed from."""
-        return read_json(self._path, "delete it and preprocess again.") if self._path.exists() else {}
+    def stamps(self) -> dict[str, Stamp]:
+        """Read the stamps, by case."""
+        again = "delete it and preprocess again."
+        stored = read_json(self._path, again) if self._path.exists() else {}
+        if not isinstance(stored, dict):
+            raise UserError(f"{self._path} must be an object; {again}")
+        return {
+            case: Stamp(value) if isinstance(value, str) else checked(Stamp, value, self._path, again)
+            for case, value in stored.items()
+        }
+
+    def _write(self, stamps: Mapping[str, Stamp]) -> None:
+        write_json(self._path, to_json(stamps))
 
     @property
     def _path(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.stamps.json")
 
 
-def preprocess_cases(plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_processes: int) -> Iterator[CaseFiles]:
-    """Preprocess each case into `folder` and yield it when it is there; files appear whole or not at all."""
+def preprocess_cases(
+    plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_processes: int
+) -> Iterator[tuple[str, Record]]:
+    """Preprocess each case into `folder`; yield its name and files when it is there, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     description = f"Preprocessing for {plan.configuration}"
     with scratch_folder(folder.with_name(f".{folder.name}.tmp")) as scratch:
         yield from in_parallel(partial(_preprocess_case, plan, folder, scratch), cases, num_processes, description)
 
 
-def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -> CaseFiles:
+def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -> tuple[str, Record]:
     manager, configuration = plan.plans_manager, plan.manager
     preprocessor = configuration.preprocessor_class(verbose=False)
     images = [str(image) for image in case.images]
@@ -199,6 +232,7 @@ def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -
             f"{case.identifier} could not be preprocessed into {folder} ({error}); is the disk full, or the case "
             "damaged? Mend that and run the same command again; what is finished is kept."
         ) from error
-    for ending in STORED:
-        os.replace(truncated + ending, folder / f"{case.identifier}{ending}")
-    return case
+    stored = [folder / f"{case.identifier}{ending}" for ending in STORED]
+    for ending, path in zip(STORED, stored, strict=True):
+        put_in_place(Path(truncated + ending), path)
+    return case.identifier, record_of(folder, stored)

@@ -4,7 +4,6 @@ All cases have one numbering of labels and one set of channel names, and cases o
 is checked before the dataset appears, and it appears whole or not at all.
 """
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,9 +27,9 @@ from nnunetv2_tf.conversion.brats.patients import (
 from nnunetv2_tf.conversion.folders import PASSED_OVER, listing, passed_over
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, ensure_splits, splits_file
-from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
+from nnunetv2_tf.dataset.volumes import read_nifti, straightened, voxel_digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import scratch_folder, write_json
+from nnunetv2_tf.io.files import put_in_place, scratch_folder, write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.registration.bias_field import corrected
@@ -103,7 +102,7 @@ def convert(dataset: Dataset, request: ConvertBratsRequest) -> tuple[list[Conver
             write_json(splits_file(dataset), [split])
         elif len(set(groups.values())) >= 5 and not request.unlabelled:
             ensure_splits(dataset, sorted(groups), Groups(groups))
-        os.replace(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
+        put_in_place(raw, dataset.raw)  # last: no kill may leave a dataset without the split that was asked for
     return converted, passed
 
 
@@ -170,8 +169,8 @@ def _converted(cases: Sequence[BratsCase], request: ConvertBratsRequest, raw: Pa
 def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> Converted | str:
     """Convert one case into the folder `raw`; return a sentence that says why where it cannot be used."""
     try:
-        volumes = [read_nifti(path) for path in case.images]
-        label = _first(volumes[0]) if case.label is None else read_nifti(case.label)
+        volumes = [_read(path) for path in case.images]
+        label = _first(volumes[0]) if case.label is None else _read(case.label)
         for path, volume in zip(case.images, volumes, strict=True):
             _check_same_grid(path, volume, case.label or case.images[0], label)
         label_entry, relabelled = f"labelsTr/{case.identifier}.nii.gz", False
@@ -183,8 +182,8 @@ def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> C
         elif request.n4:
             entries = names
         else:
-            pairs = zip(case.images, names, strict=True)
-            entries = [place_file(path, raw, name, request.how) for path, name in pairs]
+            scans = zip(case.images, volumes, names, strict=True)
+            entries = [_place(path, volume, raw, name, request.how) for path, volume, name in scans]
         if request.n4:
             for volume, name in zip(volumes, names, strict=True):
                 _write_corrected(volume, raw / name)
@@ -202,6 +201,19 @@ def _convert_case(request: ConvertBratsRequest, raw: Path, case: BratsCase) -> C
         voxels_sha256=voxel_digest(volumes[0]),
         relabelled=relabelled,
     )
+
+
+def _read(path: Path) -> Any:
+    """Read a file as nnU-Net will be able to: of a slightly sheared one another image, which has no file."""
+    return straightened(path, read_nifti(path))
+
+
+def _place(path: Path, volume: Any, raw: Path, name: str, how: LinkMode) -> str:
+    """Make a volume the file `name` of the dataset, by its own file if it has one; return its entry."""
+    if volume.get_filename():
+        return place_file(path, raw, name, how)
+    nibabel.save(volume, raw / name)  # type: ignore[attr-defined]
+    return name
 
 
 def _check_same_grid(path: Path, volume: Any, label_path: Path, label: Any) -> None:
@@ -241,10 +253,11 @@ def _place_label(case: BratsCase, path: Path, label: Any, how: LinkMode, raw: Pa
         raise UserError(f"{path} has no tumour voxel; leave the case out.")
     name = f"labelsTr/{case.identifier}.nii.gz"
     if np.array_equal(ours, values):
-        if how == "reference" and path.name.endswith(".nii"):  # nnU-Net copies it under the name .nii.gz
+        uncompressed = how == "reference" and path.name.endswith(".nii")  # nnU-Net copies it under the name .nii.gz
+        if uncompressed and label.get_filename():
             gzip_file(path, raw / name)
             return name, False
-        return place_file(path, raw, name, how), False
+        return _place(path, label, raw, name, how), False
     header = label.header.copy()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)

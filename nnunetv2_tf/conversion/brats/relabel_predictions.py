@@ -3,7 +3,6 @@
 The predictions are those of a model that was trained on a converted dataset.
 """
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from nnunetv2_tf.conversion.brats.labels import OURS, SOURCES, from_ours, source_named
 from nnunetv2_tf.dataset.volumes import read_nifti
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import scratch_folder
+from nnunetv2_tf.io.files import put_in_place, scratch_folder
 from nnunetv2_tf.io.parallel import in_parallel
 
 
@@ -40,7 +39,7 @@ def turn_back(request: RelabelRequest) -> int:
         list(in_parallel(partial(_turn_back, scratch, source), files, request.num_processes, "Converting"))
         if output.exists():
             output.rmdir()
-        os.replace(scratch, output)
+        put_in_place(scratch, output)
     return len(files)
 
 

@@ -5,9 +5,8 @@ be used is reported and does not stop the others. dataset.json is deleted first 
 exactly the scans that this command was given and can use. All others lie in `left_out/`.
 """
 
-import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,14 @@ from nnunetv2_tf.conversion.healthy.scans import Scan
 from nnunetv2_tf.dataset.cases import channel_files
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.provenance import versions
-from nnunetv2_tf.dataset.volumes import read_nifti, write_nifti
+from nnunetv2_tf.dataset.volumes import read_image, write_nifti
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.io.json_dataclass import read_record, to_json
+from nnunetv2_tf.io.files import put_in_place, write_json
+from nnunetv2_tf.io.isolated import isolated
+from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.io.written import Record, are_whole, record_of
 from nnunetv2_tf.registration.pipeline import prepare
 from nnunetv2_tf.registration.quality_control import Measures, outliers
 from nnunetv2_tf.registration.reference import Reference
@@ -72,6 +73,7 @@ class Preparation:
     transform: tuple[float, ...]  # matrix (4, 4) that takes points of the reference to points of the scan
     measures: Measures
     versions: dict[str, str]
+    files: Record = field(default_factory=dict, metadata={ONLY_IF_SET: True})  # by path in the dataset; else older
 
 
 @dataclass(frozen=True)
@@ -156,14 +158,20 @@ def _is_prepared(settings: PreparationSettings, scan: Scan) -> bool:
     path = settings.record(scan.case)
     if not path.exists():
         return False
-    record = read_json(path, AGAIN)
+    record = read_record(Preparation, path, AGAIN)
     try:
         sources = _sources(scan)
     except OSError:  # preparing it will say what is wrong
         return False
-    if record.get("stamp") != settings.stamp or tuple(record["sources"]) != sources:
+    if record.stamp != settings.stamp or record.sources != sources:
         return False
-    return any(all(file.exists() for file in settings.files(scan.case, left_out)) for left_out in (False, True))
+    return any(_is_there(settings, record, left_out) for left_out in (False, True))
+
+
+def _is_there(settings: PreparationSettings, record: Preparation, left_out: bool) -> bool:
+    """Return whether a scan's files lie in one of the two places, as they were written."""
+    there = all(file.exists() for file in settings.files(record.case, left_out))
+    return there and are_whole(settings.dataset.raw / LEFT_OUT if left_out else settings.dataset.raw, record.files)
 
 
 def _prepare_case(settings: PreparationSettings, scan: Scan) -> str | None:
@@ -179,9 +187,10 @@ def _prepare_case(settings: PreparationSettings, scan: Scan) -> str | None:
         path.unlink(missing_ok=True)
     for path, image in zip(settings.files(scan.case), (*prepared.images, prepared.brain), strict=True):
         write_nifti(image, path)
+    files = record_of(settings.dataset.raw, settings.files(scan.case))
     record = Preparation(
         scan.case, settings.stamp, sources, settings.reference.ancestors, prepared.transform, prepared.measures,
-        dict(versions()),
+        dict(versions()), files,
     )  # fmt: skip
     write_json(settings.record(scan.case), to_json(record))
     return None
@@ -190,10 +199,9 @@ def _prepare_case(settings: PreparationSettings, scan: Scan) -> str | None:
 def _read(path: Path, channel: str) -> sitk.Image:
     """Read a NIfTI file or a DICOM series, as float32; 4D with a single volume counts as 3D."""
     if path.is_dir():
-        image = read_series(path, channel)
+        image = isolated(read_series, path, channel, what=str(path))
     else:
-        read_nifti(path)
-        image = sitk.ReadImage(str(path))
+        image = read_image(path)
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
@@ -221,4 +229,4 @@ def _sources(scan: Scan) -> tuple[str, ...]:
 
 def _move(file: Path, there: Path) -> None:
     there.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(file, there)
+    put_in_place(file, there)

@@ -1,0 +1,35 @@
+"""The nnU-Net that is installed. In: this Python. Out: its version, and a remark where nobody has tried it."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+OLDEST = (2, 8)  # what this package needs
+TESTED = (2, 8)  # the newest that its tests ran with
+
+
+def installed_nnunet() -> str | None:
+    """Return nnU-Net's version; None where there is none."""
+    try:
+        return version("nnunetv2")
+    except PackageNotFoundError:
+        return None
+
+
+def remark_on_nnunet() -> str:
+    """Return a sentence where a newer nnU-Net is installed than the tests ran with; empty otherwise."""
+    installed = installed_nnunet()
+    if installed is None or _numbers(installed) <= TESTED:
+        return ""
+    tested = ".".join(map(str, TESTED))
+    return (
+        f"nnunetv2 {installed} is newer than {tested}, with which nnunetv2_tf is tested; should something go wrong, "
+        f"pip install 'nnunetv2=={tested}.*'"
+    )
+
+
+def is_too_old(installed: str) -> bool:
+    """Return whether this package cannot work with a version of nnU-Net's."""
+    return _numbers(installed) < OLDEST
+
+
+def _numbers(installed: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in installed.split(".")[:2] if part.isdigit())
