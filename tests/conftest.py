@@ -7,7 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side
 import functools
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("ten slowest files")
     for name, total in sorted(seconds.items(), key=lambda pair: -pair[1])[:10]:
         terminalreporter.line(f"{total:7.1f} s  {name}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_disks() -> Iterator[None]:
+    """Tests write thousands of files, and no power cut matters to them; tests/io/test_files.py shows the real thing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
 
 
 @pytest.fixture(scope="session")

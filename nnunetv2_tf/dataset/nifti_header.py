@@ -97,6 +97,6 @@ def _check_place(path: Path, header: Any) -> None:
         sound = False
     if not sound:
         raise UserError(
-            f"{path} does not say where its voxels lie: the affine of its header holds NaN, is flat, or has voxels that no scan has; convert the "
-            "scan anew from its source."
+            f"{path} does not say where its voxels lie: the affine of its header holds NaN, is flat, or has voxels "
+            "that no scan has; convert the scan anew from its source."
         )

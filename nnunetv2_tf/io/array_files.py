@@ -35,7 +35,7 @@ def write_arrays(path: Path, arrays: Arrays, source: str) -> None:
         blobs += parts
     body = b"".join(blobs)
     head = json.dumps({"source": source, "arrays": entries, "checksum": _checksum(entries, body)}).encode()
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    with whole_file(path, lasting=False) as temporary, open(temporary, "wb") as file:
         file.write(head + b"\n")
         file.write(body)
 

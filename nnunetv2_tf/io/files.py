@@ -19,10 +19,14 @@ UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems, often remote ones, 
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, lasting: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` to write to; it replaces `path` only when all went well.
 
     Temporary files that killed processes on this machine left behind for the same path are removed.
+
+    Args:
+        path: of the file
+        lasting: wait until it is on the disk itself; not worth its milliseconds for what is checked when it is read
     """
     prefix = f".{path.name}.{platform.node()}."
     temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
@@ -32,7 +36,10 @@ def whole_file(path: Path) -> Iterator[Path]:
             left.unlink(missing_ok=True)
     try:
         yield temporary
-        put_in_place(temporary, path)
+        if lasting:
+            put_in_place(temporary, path)
+        else:
+            _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -49,8 +56,12 @@ def put_in_place(finished: Path, path: Path) -> None:
         _sync(Path(folder))
     if not finished.is_dir():
         _sync(finished)
-    os.replace(finished, path)
+    _replace(finished, path)
     _sync(path.parent)
+
+
+def _replace(finished: Path, path: Path) -> None:
+    os.replace(finished, path)
 
 
 def _sync(path: Path) -> None:

@@ -102,4 +102,4 @@ def test_donors_are_ancestors():
 
 
 def test_versions_name_what_decides_a_case():
-    assert set(versions()) == {"nnunetv2_tf", "code", "nnunetv2", "torch", "numpy"}
+    assert set(versions()) == {"nnunetv2_tf", "code", "nnunetv2", "torch", "numpy", "batchgeneratorsv2"}

@@ -1,0 +1,272 @@
+"""Do long commands lose anything when the disk fails, when they are killed, or when somebody takes their input away?
+
+    python -m benchmarks.soak FOLDER [-what faults kills disk trouble] [-jobs synthesize ...] [-every N] [-kills 40]
+
+Five commands work on a few tiny cases in FOLDER, best on a disk in memory such as /dev/shm/soak.
+
+faults   fails each write, fsync and replace, one after the other (a write leaves half of the file), with ENOSPC and EIO
+kills    kills the command with all that it has started, at times drawn evenly over a whole run
+disk     gives it a disk (a small tmpfs, which needs root) that is full at several points of a whole run
+trouble  cuts off an input while it works, runs two copies at once, and makes the disk read-only (needs root)
+
+After each of these the same command runs again, and must end well and leave what an undisturbed run leaves, to the
+byte; arrays to the value. What it said before must have been one sentence, with exit code 2. Names that differ between
+two undisturbed runs are printed, and left out. The exit code is 1 where anything went wrong.
+"""
+
+import argparse
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.soak.runs import Ended, Running, ended, failing
+from benchmarks.soak.world import BEFORE, JOBS, Job, content, differing, make_world, shorten
+
+WHAT = ("faults", "kills", "disk", "trouble")
+FULL = 8  # points of a run at which the disk is full
+ROOM = 64 << 20  # bytes of a disk that has enough
+
+
+@dataclass
+class Soak:
+    """One job in its world."""
+
+    job: Job
+    start: Path  # the world that it starts from
+    root: Path  # where it works
+    expected: dict[str, object] = field(default_factory=dict)
+    volatile: tuple[str, ...] = ()
+    undisturbed: Ended | None = None
+    wrong: int = 0
+
+    def measure(self) -> None:
+        """Run it twice without disturbance, to know what it leaves and what is never the same."""
+        worlds = []
+        for _ in range(2):
+            self.renew()
+            self.undisturbed = ended(self.job, self.root)
+            assert self.undisturbed.code == 0, self.undisturbed.said
+            worlds.append(content(self.root))
+        self.expected = worlds[1]
+        self.volatile = tuple(differing(*worlds))
+        print(
+            f"{self.job.name}: {self.undisturbed.operations} operations, {self.undisturbed.seconds:.1f} s, "
+            f"{len(self.expected)} files; never the same: {', '.join(self.volatile) or 'none'}",
+            flush=True,
+        )
+
+    def renew(self) -> None:
+        """Begin anew with the world that it starts from."""
+        _empty(self.root)
+        shutil.copytree(self.start, self.root, dirs_exist_ok=True)
+
+    def again(self, what: str, before: Ended | None, may_succeed: bool = False) -> None:
+        """Run it again, after what happened, and look at what it leaves."""
+        problems = []
+        if before is not None and not before.is_refusal and not (may_succeed and before.code == 0):
+            problems.append(f"ended with {before.code}: {before.said.strip()[-300:]!r}")
+        after = ended(self.job, self.root)
+        if after.code != 0:
+            problems.append(f"cannot go on ({after.code}): {after.said.strip()[-300:]!r}")
+        else:
+            lost = differing(self.expected, content(self.root), self.volatile)
+            problems += [f"{len(lost)} files differ: {', '.join(lost[:4])}"] if lost else []
+        self.wrong += bool(problems)
+        for problem in problems:
+            print(f"  WRONG: {self.job.name}, {what}: {problem}", flush=True)
+
+
+def faults(soak: Soak, every: int) -> Iterator[str]:
+    """Fail each operation in turn."""
+    assert soak.undisturbed is not None
+    for number in range(1, soak.undisturbed.operations + 1, every):
+        for error in (errno.ENOSPC, errno.EIO):
+            soak.renew()
+            failed = ended(soak.job, soak.root, failing(number, error))
+            soak.again(f"operation {number}, {errno.errorcode[error]}", failed)
+            yield "faults"
+
+
+def kills(soak: Soak, number: int, rng: np.random.Generator) -> Iterator[str]:
+    """Kill it at times that are drawn evenly over a whole run."""
+    assert soak.undisturbed is not None
+    for moment in np.sort(rng.uniform(0, soak.undisturbed.seconds, number)):
+        soak.renew()
+        running = Running(soak.job, soak.root)
+        _sleep_until(running.began + moment)
+        running.kill()
+        running.wait()
+        soak.again(f"killed after {moment:.2f} s", None)
+        yield "kills"
+
+
+def full_disks(soak: Soak) -> Iterator[str]:
+    """Give it a disk that is full at several points of a run; then more room."""
+    begins, ends = _bytes(soak.start), sum(path.stat().st_size for path in soak.root.rglob("*") if path.is_file())
+    for part in range(FULL):
+        size = begins + max(ends - begins, 1 << 16) * part // FULL
+        with _Disk(soak.root, ROOM) as disk:
+            shutil.copytree(soak.start, soak.root, dirs_exist_ok=True)
+            disk.resize(_used(soak.root) + size - begins)
+            failed = ended(soak.job, soak.root)
+            disk.resize(ROOM + ends)
+            soak.again(f"{size - begins} bytes free", failed, may_succeed=True)
+        yield "full disks"
+
+
+def trouble(soak: Soak) -> Iterator[str]:
+    """Cut off what it reads, in the middle of a run and from the start; two copies at once; a read-only disk."""
+    assert soak.undisturbed is not None
+    for moment in sorted({0, 1, soak.undisturbed.operations // 3, soak.undisturbed.operations // 2}):
+        soak.renew()
+        victim = soak.root / soak.job.reads
+        cut = _cut_at(moment, victim)
+        if moment == 0:
+            cut(0, "", victim)
+        failed = ended(soak.job, soak.root, cut)
+        shutil.copy2(soak.start / soak.job.reads, victim)
+        soak.again(f"{soak.job.reads} cut off at operation {moment}", failed, may_succeed=True)
+        yield "inputs cut off"
+    soak.renew()
+    both = [Running(soak.job, soak.root), Running(soak.job, soak.root)]
+    for running in both:
+        soak.again("two copies at once", running.wait(), may_succeed=True)
+    yield "copies at once"
+    with _Disk(soak.root, ROOM) as disk:
+        shutil.copytree(soak.start, soak.root, dirs_exist_ok=True)
+        disk.read_only(True)
+        failed = ended(soak.job, soak.root)
+        disk.read_only(False)
+        soak.again("read-only disk", failed)
+    yield "read-only disks"
+
+
+def _cut_at(moment: int, victim: Path) -> Callable[[int, str, Path], None]:
+    def cut(now: int, kind: str, path: Path) -> None:  # noqa: ARG001
+        if now == moment:
+            content = victim.read_bytes()
+            victim.write_bytes(content[: len(content) // 2])
+
+    return cut
+
+
+class _Disk:
+    """A tmpfs at a folder."""
+
+    def __init__(self, root: Path, size: int) -> None:
+        self.root, self.size = root, size
+
+    def __enter__(self) -> "_Disk":
+        _empty(self.root)
+        self.root.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size}", "tmpfs", str(self.root)], check=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.chdir("/")
+        subprocess.run(["umount", str(self.root)], check=True)
+
+    def resize(self, size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={-(-size // 4096) * 4096}", str(self.root)], check=True)
+
+    def read_only(self, wanted: bool) -> None:
+        subprocess.run(["mount", "-o", f"remount,{'ro' if wanted else 'rw'}", str(self.root)], check=True)
+
+
+def _empty(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _used(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+
+
+def _sleep_until(moment: float) -> None:
+    import time
+
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def main() -> int:
+    """Soak the jobs; print what happened, and return 1 where anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [job.name for job in JOBS]
+    parser.add_argument("root", type=Path, help="where the world goes; what is there is deleted")
+    parser.add_argument("-what", nargs="+", choices=WHAT, default=WHAT)
+    parser.add_argument("-jobs", nargs="+", choices=names, default=names)
+    parser.add_argument("-every", type=int, default=1, metavar="N", help="fail every N-th operation only (default: 1)")
+    parser.add_argument("-kills", type=int, default=40, metavar="N", help="of each job (default: 40)")
+    parser.add_argument("-seed", type=int, default=0, help="of the times of kills (default: 0)")
+    arguments = parser.parse_args()
+    os.environ |= {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "0", "OMP_NUM_THREADS": "1"}
+    shorten()
+    root = arguments.root.resolve()
+    shutil.rmtree(root, ignore_errors=True)
+    start = root / "start"
+    _in_child(lambda: make_world(start))
+    wrong = 0
+    for job in [job for job in JOBS if job.name in arguments.jobs]:
+        wrong += _soak(job, root, start, arguments)
+    print(f"{wrong} of all runs went wrong")
+    return int(wrong > 0)
+
+
+def _soak(job: Job, root: Path, start: Path, arguments: argparse.Namespace) -> int:
+    if job.needs:
+        prepared = root / f"start_{job.name}"
+        shutil.copytree(start, prepared)
+        for name in job.needs:
+            done = ended(BEFORE[name], prepared)
+            assert done.code == 0, done.said
+        start = prepared
+    soak = Soak(job, start, root / "work")
+    soak.measure()
+    done: dict[str, int] = {}
+    for happened in _happenings(soak, arguments.what, arguments):
+        done[happened] = done.get(happened, 0) + 1
+    counted = ", ".join(f"{number} {what}" for what, number in done.items())
+    print(f"{job.name}: {counted}; {soak.wrong} went wrong", flush=True)
+    return soak.wrong
+
+
+def _happenings(soak: Soak, what: Sequence[str], arguments: argparse.Namespace) -> Iterator[str]:
+    if "faults" in what:
+        yield from faults(soak, arguments.every)
+    if "kills" in what:
+        yield from kills(soak, arguments.kills, np.random.default_rng(arguments.seed))
+    if "disk" in what:
+        yield from full_disks(soak)
+    if "trouble" in what:
+        yield from trouble(soak)
+
+
+def _in_child(work: Callable[[], None]) -> None:
+    """Do something in a forked process, so that this one starts no thread that forks would lack."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError("the world could not be made")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Commands in forked processes, with a disk that fails when told to. In: a job. Out: how it ended.
+
+A command takes seconds to import what it needs; a fork of a process that has it takes none.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.soak.world import Job, command, work_in
+from nnunetv2_tf.io import files
+
+Trouble = Callable[[int, str, Path], None]  # gets the number of an operation, its kind and file; may raise
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int  # below 0: the signal that killed it
+    said: str  # on stderr
+    operations: int  # of the disk
+    seconds: float
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it ended as users are promised: exit code 2, and one sentence without a traceback."""
+        lines = [line for line in self.said.strip().splitlines() if line.startswith("Error: ")]
+        return self.code == 2 and len(lines) == 1 and "Traceback" not in self.said
+
+
+class Running:
+    """A command in a forked process."""
+
+    def __init__(self, job: Job, root: Path, trouble: Trouble | None = None) -> None:
+        self.log, self.count = root.with_name(f"{root.name}.log"), root.with_name(f"{root.name}.count")
+        self.began = time.monotonic()
+        self.count.unlink(missing_ok=True)
+        self.pid = os.fork()
+        if self.pid == 0:
+            _run(job, root, trouble, self.log, self.count)
+
+    def wait(self) -> Ended:
+        """Wait for its end."""
+        _, status = os.waitpid(self.pid, 0)
+        said = self.log.read_text(encoding="utf-8", errors="replace")
+        operations = int(self.count.read_text(encoding="ascii")) if self.count.exists() else 0
+        return Ended(os.waitstatus_to_exitcode(status), said, operations, time.monotonic() - self.began)
+
+    def kill(self) -> None:
+        """Kill it, and all that it has started, as kill -9 does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def ended(job: Job, root: Path, trouble: Trouble | None = None) -> Ended:
+    """Run a job to its end."""
+    return Running(job, root, trouble).wait()
+
+
+def failing(number: int, error: int) -> Trouble:
+    """Return trouble that lets one operation fail: a write leaves half of the file, as a full disk does."""
+
+    def fail(now: int, kind: str, path: Path) -> None:
+        if now != number:
+            return
+        if kind == "write":
+            os.truncate(path, path.stat().st_size // 2)
+        raise OSError(error, os.strerror(error), str(path))
+
+    return fail
+
+
+def _run(job: Job, root: Path, trouble: Trouble | None, log: Path, count: Path) -> None:
+    """Do the job in this forked process, and end it."""
+    os.setsid()
+    code = 1
+    try:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, sys.stdout.fileno())
+        os.dup2(output, sys.stderr.fileno())
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: PLW1514, SIM115
+        work_in(root)
+        counter = _watch_disk(trouble)
+        sys.argv = [job.module, *job.arguments]
+        try:
+            code = command(job)()
+        finally:
+            count.write_text(str(counter[0]), encoding="ascii")
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _watch_disk(trouble: Trouble | None) -> list[int]:
+    """Count the operations that put finished files in their place, from now on."""
+    counter = [0]
+    sync, swap = files._sync, files._replace
+
+    def operation(kind: str, path: Path) -> None:
+        counter[0] += 1
+        if trouble is not None:
+            trouble(counter[0], kind, path)
+
+    def watched_sync(path: Path) -> None:
+        if not path.is_dir():
+            operation("write", path)
+        operation("fsync", path)
+        sync(path)
+
+    def watched_swap(finished: Path, path: Path) -> None:
+        operation("replace", path)
+        swap(finished, path)
+
+    files._sync, files._replace = watched_sync, watched_swap
+    return counter
