@@ -11,7 +11,7 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.volumes import check_intact
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.io.files import is_one_name, read_json
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,42 @@ class CaseFiles:
 
 
 def dataset_json(dataset: Dataset) -> dict[str, Any]:
-    """Read the raw dataset.json."""
-    return read_json(dataset.raw / "dataset.json", "every nnU-Net dataset has one.")
+    """Read the raw dataset.json; raise when it lacks what every dataset of nnU-Net's has."""
+    path = dataset.raw / "dataset.json"
+    description = read_json(path, "every nnU-Net dataset has one.")
+    wrong = _wrong_in(description)
+    if wrong:
+        raise UserError(f"{path}: {wrong}; correct it, as nnU-Net's documentation describes it.")
+    return description
+
+
+def _wrong_in(description: Any) -> str:
+    """Return half a sentence about what is wrong with a dataset.json; empty where nothing is."""
+    if not isinstance(description, dict):
+        return "it must be an object"
+    channels, cases = description.get("channel_names"), description.get("dataset", {})
+    if not isinstance(channels, dict) or set(channels) != {str(number) for number in range(len(channels))}:
+        return "channel_names must be an object with the keys 0, 1, ..."
+    if not isinstance(description.get("labels"), dict):
+        return "labels must be an object"
+    ending = description.get("file_ending")
+    if not isinstance(ending, str) or not ending.startswith("."):
+        return "file_ending must be a text like .nii.gz"
+    if not isinstance(cases, dict):
+        return "dataset must be an object"
+    return next(
+        (f"dataset: {name!r} {wrong}" for name, entry in cases.items() if (wrong := _wrong_case(name, entry))), ""
+    )
+
+
+def _wrong_case(name: str, entry: Any) -> str:
+    """Return what is wrong with a case that dataset.json lists; empty where nothing is."""
+    if not is_one_name(name):
+        return "cannot be the name of a file"
+    images = entry.get("images") if isinstance(entry, dict) else None
+    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
+        return "must have a list of images"
+    return "" if isinstance(entry.get("label"), str) else "must have a label"
 
 
 def says_of_itself(dataset: Dataset, name: str) -> bool:

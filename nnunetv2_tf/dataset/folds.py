@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -141,10 +142,14 @@ def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) 
         write_json(path, _group_safe_folds(identifiers, groups) if groups else _nnunet_folds(identifiers))
         print(f"{path}: five folds written, {'patients kept together' if groups else 'those of nnU-Net'}.")
     splits = read_json(path, "delete it and nnU-Net's five folds are written again.")
-    try:
-        return [Split(tuple(entry["train"]), tuple(entry["val"])) for entry in splits]
-    except (TypeError, KeyError):
-        raise UserError(f"{path} must be a list of {{train: [...], val: [...]}}; write it like that.") from None
+    if not isinstance(splits, list) or not all(_is_split(entry) for entry in splits):
+        raise UserError(f"{path} must be a list of {{train: [...], val: [...]}}; write it like that.")
+    return [Split(tuple(entry["train"]), tuple(entry["val"])) for entry in splits]
+
+
+def _is_split(entry: Any) -> bool:
+    sides = [entry.get(side) if isinstance(entry, dict) else None for side in ("train", "val")]
+    return all(isinstance(cases, list) and all(isinstance(case, str) for case in cases) for cases in sides)
 
 
 def check_groups_whole(split: Split, groups: Groups, dataset: Dataset, fold: Fold) -> None:

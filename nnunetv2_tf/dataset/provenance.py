@@ -14,7 +14,7 @@ from nnunetv2_tf.dataset.code_version import code_version
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.io.files import is_one_name, read_json, write_json
 from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, checked, read_record, to_json
 from nnunetv2_tf.io.written import Written
 
@@ -69,6 +69,8 @@ class CaseEntry:
     label_sha256: str
 
     def __post_init__(self) -> None:
+        if not is_one_name(self.case):
+            raise ValueError(f"{self.case!r} cannot be the name of a case")
         hashes = (*self.image_sha256, self.label_sha256)
         if not self.image_sha256 or not all(len(text) == 64 and set(text) <= _HEX for text in hashes):
             raise ValueError(f"the hashes of case {self.case} are not SHA-256")

@@ -146,6 +146,11 @@ def locked(path: Path, what: str, stopped: Callable[[], bool] = lambda: False) -
         os.close(file)
 
 
+def is_one_name(text: str) -> bool:
+    """Return whether a text can name one file: a name that comes from a file must never be a path."""
+    return text not in ("", ".", "..") and not {"/", "\\", "\0"} & set(text)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     with whole_file(path) as temporary:

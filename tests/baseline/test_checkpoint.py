@@ -1,5 +1,9 @@
 """Which model may stand in for a fold's baseline, and which may not."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -123,3 +127,34 @@ def test_nnunets_own_trainers_keep_no_record(trained: Workspace):
     for name in fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)]).val:
         (model.folder / "validation" / f"{name}.nii.gz").touch()
     assert model.network()
+
+
+class RunsCode:
+    """What a checkpoint may hold so that reading it runs something."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.mark,))
+
+
+def test_no_code_in_a_checkpoint_is_run_unless_it_is_trusted(trained: Workspace, tmp_path):
+    model, mark = baseline(trained), tmp_path / "mark"
+    change(model, surprise=RunsCode(mark))
+    with pytest.raises(
+        UserError, match=r"holds more than weights and numbers .*; nothing of it was. .*trust_checkpoint"
+    ):
+        model.network()
+    assert not mark.exists()
+    replace(model, trusted=True).network()
+    assert mark.exists()
+
+
+def test_numbers_of_numpy_in_nnunets_log_need_no_trust(trained: Workspace):
+    model = baseline(trained)
+    logged = {"mean_fg_dice": [np.float64(0.1), np.float32(0.2)], "epochs": np.arange(3), "done": np.bool_(True)}
+    change(model, logging=logged)
+    checkpoint = model.checkpoint()
+    assert checkpoint["logging"]["mean_fg_dice"] == logged["mean_fg_dice"]
+    np.testing.assert_array_equal(checkpoint["logging"]["epochs"], logged["epochs"])
