@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # a worker more than cores, since workers wait for the programs they start; a file's fixtures are made once
 WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(9, (os.cpu_count() or 1) + 1))") --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-exhaustive lint types docs bench bench-real bench-healthy real_baseline real_carvemix clean
+.PHONY: demo test test-fast test-exhaustive lint types docs bench bench-real bench-healthy real_baseline real_carvemix soak fuzz clean
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,14 @@ real_baseline: $(VENV)/.installed  ## nnU-Net alone on 18 real scans at 2.5 mm, 
 
 real_carvemix: $(VENV)/.installed  ## the same with and without CarveMix, three seeds; three hours on two cores
 	$(BIN)/python -m benchmarks.real_training carvemix
+
+soak: $(VENV)/.installed  ## disks that fail, kills, full disks, a thousand cases; an hour, best as root
+	$(BIN)/python -m benchmarks.soak build/soak
+	$(BIN)/python -m benchmarks.thousand_cases build/thousand
+
+fuzz: $(VENV)/.installed  ## ten minutes of bytes for every reader; Linux
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python -m benchmarks.fuzz build/fuzz
 
 clean:
 	rm -rf build dist *.egg-info
