@@ -28,6 +28,7 @@ from tests.conftest import enter, make_template
 from tests.workspace import BIN, TINY, Workspace
 
 CASES = 10  # that are copied under other names
+MAKE = ("3d_fullres", "0", "-m", "carvemix", "-p", TINY, "-num_cases")
 REPEATS = 3  # of each start
 
 
@@ -60,8 +61,7 @@ def _throughput(workspace: Workspace, numbers: list[int], processes: int) -> Non
     first: tuple[float, float] | None = None
     for number in numbers:
         seconds, memory = _timed(
-            ["nnUNetv2_tf_synthesize", workspace.id, "3d_fullres", "0", "-m", "carvemix", "-num_cases", str(number)]
-            + ["-s", f"many{number}x", "-p", TINY, "-np", str(processes)],
+            ["nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(number), "-s", f"many{number}x", "-np", str(processes)]
         )
         figures = (seconds / number, memory)
         first = first or figures
@@ -81,8 +81,7 @@ def _timed(command: list[str]) -> tuple[float, float]:
 
 def _starts(workspace: Workspace, numbers: list[int]) -> None:
     _timed(
-        ["nnUNetv2_tf_synthesize", workspace.id, "3d_fullres", "0", "-m", "carvemix", "-num_cases", str(CASES)]
-        + ["-s", "few", "-p", TINY, "-np", "2"],
+        ["nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(CASES), "-s", "few", "-np", "2"],
     )
     for number in numbers:
         _multiply(workspace, SetPart(workspace.dataset, "few", 0), f"copied{number}x", number)
