@@ -44,12 +44,12 @@ class Job:
 
 WHERE = ("501", "3d_fullres", "0")
 JOBS = [
-    Job("convert_brats", "convert_brats", 
+    Job("convert_brats", "convert_brats",
         ("-i", "brats", "-source", "2023-gli", "-modalities", "t1n", "-d", "502", "-name", "Again", "--copy", "-np", "1"),
         reads="brats/BraTS-GLI-00002-000/BraTS-GLI-00002-000-t1n.nii.gz"),
     Job("convert_healthy", "convert_healthy",
         ("-i", "people", "-d", "602", "-name", "People", "-reference", "501", "-layout", "folder", "-strip", "none",
-         "-glob", "t1n=*_t1n.nii.gz", "-np", "1"), reads="people/person_001_t1n.nii.gz"),
+         "-glob", "t1n=*_t1n.nii.gz", "--keep_outliers", "-np", "1"), reads="people/person_001_t1n.nii.gz"),
     Job("preprocess_healthy", "preprocess_healthy",
         ("-d", "501", "-healthy", "603", "-p", TINY, "-c", "3d_fullres", "-np", "1"),
         reads="nnUNet_raw/Dataset603_More/imagesTr/person_002_0000.nii.gz"),
