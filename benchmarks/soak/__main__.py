@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -257,7 +258,8 @@ def _in_child(work: Callable[[], None]) -> None:
     child = os.fork()
     if child == 0:
         try:
-            work()
+            with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+                work()
             os._exit(0)
         except BaseException:
             import traceback

@@ -45,7 +45,8 @@ class Job:
 WHERE = ("501", "3d_fullres", "0")
 JOBS = [
     Job("convert_brats", "convert_brats",
-        ("-i", "brats", "-source", "2023-gli", "-modalities", "t1n", "-d", "502", "-name", "Again", "--copy", "-np", "1"),
+        ("-i", "brats", "-source", "2023-gli", "-modalities", "t1n", "-d", "502", "-name", "Again", "--copy",
+         "-np", "1"),
         reads="brats/BraTS-GLI-00002-000/BraTS-GLI-00002-000-t1n.nii.gz"),
     Job("convert_healthy", "convert_healthy",
         ("-i", "people", "-d", "602", "-name", "People", "-reference", "501", "-layout", "folder", "-strip", "none",
