@@ -113,7 +113,7 @@ def _fuzz(name: str, folder: Path, minutes: float) -> None:
             _note(findings, content, error)
         said["slowest"] = max(said["slowest"], time.monotonic() - start)
 
-    options = [f"-artifact_prefix={died}/", f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY * 1024}", "-max_len=65536"]
+    options = [f"-artifact_prefix={died}/", f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY * 1024}", "-max_len=131072"]
     atheris.Setup([sys.argv[0], *options, "-print_final_stats=0", str(corpus)], one)
     atheris.Fuzz()
 

@@ -46,7 +46,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def without_waiting_for_disks() -> Iterator[None]:
-    """Tests write thousands of files, and no power cut matters to them; tests/io/test_files.py shows the real thing."""
+    """Tests write thousands of files, and no power cut matters to them; tests/io/test_written.py has the real thing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
         yield

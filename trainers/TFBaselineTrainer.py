@@ -16,13 +16,13 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunetv2_tf.baseline.checkpoint import RECORD
+from nnunetv2_tf.baseline.checkpoint import RECORD, read_checkpoint
 from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, write_code_versions
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.io.errors import UserError, system_error
-from nnunetv2_tf.io.files import put_in_place
+from nnunetv2_tf.io.files import library_file
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.io.nnunet_version import remark_on_nnunet
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, TrainingRecord
@@ -235,16 +235,16 @@ class TFBaselineTrainer(nnUNetTrainer):
             RECORD: to_json(self.record),
             CODE: to_json(self.code),
         }
-        temporary = f"{filename}.tmp"  # always the same name, so a killed job leaves one at most
-        torch.save(checkpoint, temporary)
-        put_in_place(Path(temporary), Path(filename))
+        with self.refusals(), library_file(Path(filename), RuntimeError) as temporary:
+            torch.save(checkpoint, temporary)
         if os.path.basename(filename) == "checkpoint_final.pth":
             write_code_versions(self.code, Path(filename).parent)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
-        """Load a checkpoint as nnU-Net does (by file name only), and keep what its weights were trained with."""
-        super().load_checkpoint(filename_or_checkpoint)
-        checkpoint = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True)
+        """Load a checkpoint (by file name only) without running what it may hold; keep what it was trained with."""
+        with self.refusals():
+            checkpoint: Any = read_checkpoint(Path(filename_or_checkpoint), "train this model anew.")
+        super().load_checkpoint(checkpoint)
         self.record_of_checkpoint = checkpoint.get(RECORD)
         self.code = [from_json(CodeVersion, entry) for entry in checkpoint.get(CODE, [])]
 

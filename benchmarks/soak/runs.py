@@ -39,18 +39,22 @@ class Running:
     """A command in a forked process."""
 
     def __init__(self, job: Job, root: Path, trouble: Trouble | None = None) -> None:
-        self.log, self.count = root.with_name(f"{root.name}.log"), root.with_name(f"{root.name}.count")
         self.began = time.monotonic()
-        self.count.unlink(missing_ok=True)
         self.pid = os.fork()
+        process = self.pid or os.getpid()
+        self.log, self.count = (root.with_name(f"{root.name}.{process}.{what}") for what in ("log", "count"))
         if self.pid == 0:
             _run(job, root, trouble, self.log, self.count)
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(self.pid, self.pid)  # whoever of the two comes first
 
     def wait(self) -> Ended:
         """Wait for its end."""
         _, status = os.waitpid(self.pid, 0)
-        said = self.log.read_text(encoding="utf-8", errors="replace")
+        said = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         operations = int(self.count.read_text(encoding="ascii")) if self.count.exists() else 0
+        for path in (self.log, self.count):
+            path.unlink(missing_ok=True)
         return Ended(os.waitstatus_to_exitcode(status), said, operations, time.monotonic() - self.began)
 
     def kill(self) -> None:
@@ -79,7 +83,7 @@ def failing(number: int, error: int) -> Trouble:
 
 def _run(job: Job, root: Path, trouble: Trouble | None, log: Path, count: Path) -> None:
     """Do the job in this forked process, and end it."""
-    os.setsid()
+    os.setpgid(0, 0)
     code = 1
     try:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

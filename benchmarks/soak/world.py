@@ -21,7 +21,7 @@ from nnunetv2_tf.io.digests import file_digest
 from nnunetv2_tf.io.written import are_whole
 from nnunetv2_tf.standin.brains import healthy
 from nnunetv2_tf.working_space.healthy import PreprocessHealthyRequest, preprocess_healthy
-from nnunetv2_tf.working_space.preprocess import StampedFolder
+from nnunetv2_tf.working_space.preprocess import Stamp, StampedFolder, stored_files
 from tests.conftest import enter, make_template
 from tests.workspace import HEALTHY, TINY, TRAINER, Workspace
 
@@ -123,10 +123,14 @@ def content(root: Path) -> dict[str, object]:
         elif path.name.endswith(STAMPS):
             folder = StampedFolder(path.with_name(path.name.removesuffix(STAMPS)))
             stamps = folder.stamps().items()
-            found[name] = {case: (stamp.made_from, are_whole(folder.folder, stamp.files)) for case, stamp in stamps}
+            found[name] = {case: (stamp.made_from, _are_there(folder, case, stamp)) for case, stamp in stamps}
         else:
             found[name] = file_digest(path)
     return found
+
+
+def _are_there(folder: StampedFolder, case: str, stamp: Stamp) -> bool:
+    return are_whole(folder.folder, stored_files(folder.folder, case), stamp.files)
 
 
 def differing(first: dict[str, object], second: dict[str, object], volatile: Sequence[str] = ()) -> list[str]:

@@ -1,6 +1,7 @@
 """The baseline's checkpoint. In: dataset, trainer, plans, configuration, fold. Out: its network, after checks."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,13 +138,19 @@ def read_checkpoint(path: Path, cure: str, trusted: bool = False) -> Mapping[str
                 "checkpoint is chosen on validation cases. Continue it with nnUNetv2_train ... --c."
             )
         raise UserError(f"{path} does not exist; {cure}")
+    if not trusted and not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        raise UserError(
+            f"PyTorch {torch.__version__} cannot read {path} without running what it may hold; pip install "
+            "'torch>=2.6', or add --trust_checkpoint."
+        )
     try:
-        with torch.serialization.safe_globals(_numbers()):
+        with nullcontext() if trusted else torch.serialization.safe_globals(_numbers()):
             checkpoint = torch.load(path, map_location="cpu", weights_only=not trusted, mmap=True)
         if {"current_epoch", "init_args", "network_weights"} <= set(checkpoint):
             return checkpoint
     except Exception:  # whatever pickle and zip raise for a damaged file
-        _check_plain(path)
+        if not trusted:
+            _check_plain(path)
     raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {cure}")
 
 

@@ -119,7 +119,7 @@ def _kept(path: Path, stamp: str) -> dict[str, list[Score]] | None:
 
 def code_of(training: Training) -> str:
     """Return the commits (or versions) that trained it, with `+changes` where the checkout was not clean."""
-    return " ".join(map(str, read_code_versions(training.folder))) or "unknown"
+    return " ".join(dict.fromkeys(map(str, read_code_versions(training.folder)))) or "unknown"
 
 
 def _tasks(training: Training) -> list[_Task]:

@@ -1,6 +1,6 @@
 """Verification of a finished benchmark. In: a matrix and its results. Out: sentences about what is wrong."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ CHANGED = "+changes"
 def problems(matrix: Matrix) -> Iterator[str]:
     """Yield sentences about all that makes a comparison unfair, or its origin unknown."""
     codes: dict[str, str] = {}
+    packages: dict[str, dict[str, str]] = {}  # which training, the first of all, used which version
     weights: dict[str, str] = {}
     made_by: dict[tuple[str, int, str], str] = {}
     for training in matrix.trainings():
@@ -36,6 +37,9 @@ def problems(matrix: Matrix) -> Iterator[str]:
             continue
         try:
             codes.setdefault(code_of(training), training.key)
+            for entry in read_code_versions(training.folder):
+                for package, version in entry.packages.items():
+                    packages.setdefault(package, {}).setdefault(version, training.key)
             checkpoint = read_checkpoint(_checkpoint(training), AGAIN)
             yield from (f"{training.key}: {sentence}" for sentence in _of_training(training, checkpoint))
             if training.arm.online:
@@ -47,22 +51,12 @@ def problems(matrix: Matrix) -> Iterator[str]:
         same = weights.setdefault(file_digest(_checkpoint(training)), training.key)
         if same != training.key:
             yield f"{training.key}: its checkpoint is a copy of that of {same}"
-    yield from _packages(matrix.trainings())
-    if len(codes) > 1:
-        yield "trainings come from different code: " + "; ".join(f"{code} ({key}, ...)" for code, key in codes.items())
-
-
-def _packages(trainings: Iterable[Training]) -> Iterator[str]:
-    """Yield a problem for each package of which trainings have used several versions, by the first that used each."""
-    users: dict[str, dict[str, str]] = {}
-    for training in trainings:
-        for entry in read_code_versions(training.folder):
-            for package, version in entry.packages.items():
-                users.setdefault(package, {}).setdefault(version, training.key)
-    for package, versions in users.items():
+    for package, versions in packages.items():
         if len(versions) > 1:
             used = "; ".join(f"{version} ({key}, ...)" for version, key in versions.items())
             yield f"trainings used different versions of {package}: {used}"
+    if len(codes) > 1:
+        yield "trainings come from different code: " + "; ".join(f"{code} ({key}, ...)" for code, key in codes.items())
 
 
 def _record(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,8 +81,9 @@ def _origin(training: Training) -> Iterator[str]:
     entries = read_code_versions(training.folder)
     if not entries:
         yield "nobody noted which code trained it"
-    if len(entries) > 1:
-        yield f"it was trained by {len(entries)} versions of the code one after another"
+    codes = {str(entry) for entry in entries}
+    if len(codes) > 1:
+        yield f"it was trained by {len(codes)} versions of the code one after another"
     for entry in entries:
         if not entry.clean:
             yield f"it was trained by a changed checkout ({', '.join(entry.changed[:3])})"

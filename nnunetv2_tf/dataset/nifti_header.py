@@ -14,11 +14,12 @@ import numpy as np
 
 from nnunetv2_tf.io.errors import UserError
 
-MOST_VOXELS = 1 << 29  # 4 GB as float64; whole-body CT has 0.4 * 10^9 voxels
+MOST_BYTES = 4 << 30  # of voxels as they are worked on, as float64 at least; whole-body CT has 3 GB
 FARTHEST = 16 << 20  # bytes before the first voxel
 DEFLATED = 1032  # bytes that gzip makes at most of one
 FLAT = 1e-3  # volume that three axes of length 1 have at least
 SMALLEST, LARGEST = 1e-3, 1e3  # mm, of a voxel's sides
+FLAG = 4  # bytes behind a header, of which the first tells whether extensions follow
 HEADER = 540  # bytes of NIfTI-2's, the longer one
 
 
@@ -28,7 +29,7 @@ def check_header(path: Path) -> Any:
     if header is None:
         raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.")
     shape = [int(size) for size in header["dim"][1 : int(header["dim"][0]) + 1]]
-    if math.prod(shape) > MOST_VOXELS:
+    if math.prod(shape) * max(8, header.get_data_dtype().itemsize) > MOST_BYTES:
         raise UserError(
             f"{path} says that it has {' x '.join(map(str, shape))} voxels, more than any scan; replace it."
         )
@@ -57,9 +58,11 @@ def _read(path: Path) -> tuple[Any, int]:
     try:
         with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:
             block = file.read(HEADER)
-        kind = next(kind for kind in (Nifti1Header, Nifti2Header) if kind.may_contain_header(block))
-        header: Any = kind(block[: kind.template_dtype.itemsize], check=False)
-        return header if _is_sound(header) else None, path.stat().st_size
+            kind = next(kind for kind in (Nifti1Header, Nifti2Header) if kind.may_contain_header(block))
+            header: Any = kind(block[: kind.template_dtype.itemsize], check=False)
+            sound = _is_sound(header)
+            block += file.read(max(0, int(header["vox_offset"]) - len(block))) if sound else b""
+        return header if sound and _are_extensions(header, block) else None, path.stat().st_size
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; put it back.") from None
     except PermissionError:
@@ -74,12 +77,29 @@ def _is_sound(header: Any) -> bool:
     if not 1 <= count <= 7 or min(map(int, header["dim"][1 : count + 1])) < 1:
         return False
     offset, size = float(header["vox_offset"]), header.get_data_dtype().itemsize
-    if not math.isfinite(offset) or not 0 <= offset <= FARTHEST or int(header["bitpix"]) != 8 * size:
+    first = header.template_dtype.itemsize + FLAG
+    if not first <= offset <= FARTHEST or int(header["bitpix"]) != 8 * size:  # also where it is no number
         return False
     steps = np.asarray(header["pixdim"][1 : min(count, 3) + 1], float)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     scaled = slope != 0 and not math.isnan(slope)  # else both count for nothing
     return bool(np.isfinite(steps).all()) and not (scaled and not math.isfinite(slope + intercept))
+
+
+def _are_extensions(header: Any, block: bytes) -> bool:
+    """Return whether what lies between header and voxels says truly how long it is: nibabel reads on its word."""
+    place, end = header.template_dtype.itemsize, int(header["vox_offset"])
+    if len(block) < end:
+        return False
+    if not block[place]:
+        return True
+    place += FLAG
+    while place + 8 <= end:
+        size = int.from_bytes(block[place : place + 4], "big" if header.endianness == ">" else "little", signed=True)
+        if not 8 <= size <= end - place:
+            return False
+        place += size
+    return True
 
 
 def _check_place(path: Path, header: Any) -> None:

@@ -9,10 +9,10 @@ import SimpleITK as sitk
 
 from nnunetv2_tf.dataset.nifti_header import check_header
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.files import library_file
 
-SHEAR = 0.02  # of direction cosines, about one degree: what axes may be off right angles
-ROUNDING = 1e-5  # of direction cosines: what ITK takes for right angles
+SHEAR = 2.0  # degrees that axes may be off right angles
+ROUNDING = 1e-3  # degrees that no reader minds
 TOLERANCE = 1e-3  # mm, between voxels of two grids that count as the same
 
 
@@ -57,15 +57,15 @@ def straightened(path: Path, image: Any) -> Any:
 
     sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
     axes = image.affine[:3, :3] / sizes
-    left, _, right = np.linalg.svd(axes)
-    shear = float(np.abs(left @ right - axes).max())
-    if shear < ROUNDING or _itk_reads(path):
+    off = float(np.degrees(np.arcsin(np.abs(axes.T @ axes - np.eye(3)).max())))
+    if off < ROUNDING or _itk_reads(path):
         return image
-    if shear > SHEAR:
+    if off > SHEAR:
         raise UserError(
-            f"{path} is sheared: its axes are {np.degrees(shear):.1f} degrees off right angles, and nnU-Net cannot "
-            "read it so; resample it to a straight grid."
+            f"{path} is sheared: its axes are {off:.1f} degrees off right angles, and nnU-Net cannot read it so; "
+            "resample it to a straight grid."
         )
+    left, _, right = np.linalg.svd(axes)
     affine, middle = np.eye(4), (np.asarray(image.shape[:3]) - 1) / 2
     affine[:3, :3] = (left @ right) * sizes
     affine[:3, 3] = image.affine[:3, :3] @ middle + image.affine[:3, 3] - affine[:3, :3] @ middle
@@ -88,10 +88,17 @@ def read_image(path: Path) -> sitk.Image:
     """Read a scan, in its own type of values; raise when the file is damaged or sheared."""
     if not path.name.endswith((".nii", ".nii.gz")):
         check_intact(path)
-        return sitk.ReadImage(str(path))
+        return _read_by_itk(path)
     image = read_nifti(path)
     upright = straightened(path, image)
-    return sitk.ReadImage(str(path)) if upright is image else _as_itk(upright)
+    return _read_by_itk(path) if upright is image else _as_itk(upright)
+
+
+def _read_by_itk(path: Path) -> sitk.Image:
+    try:
+        return sitk.ReadImage(str(path))
+    except RuntimeError:
+        raise UserError(f"{path} cannot be read, it is damaged or cut short; replace it.") from None
 
 
 def _as_itk(image: Any) -> sitk.Image:
@@ -119,15 +126,8 @@ def voxel_digest(image: Any) -> str:
 
 def write_nifti(image: Any, path: Path) -> None:
     """Write a SimpleITK image as .nii.gz, whole or not at all."""
-    with whole_file(path) as temporary:
-        named = temporary.with_name(f"{temporary.name}.nii.gz")  # ITK takes the format from the file's ending
-        try:
-            sitk.WriteImage(image, str(named), useCompression=True, compressionLevel=1)
-            named.replace(temporary)
-        except RuntimeError:
-            raise UserError(f"{path} could not be written; is the disk full? Make room and run this again.") from None
-        finally:
-            named.unlink(missing_ok=True)
+    with library_file(path, RuntimeError, ending=".nii.gz") as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
 
 
 def orientation(image: sitk.Image) -> str:
@@ -148,13 +148,15 @@ def same_grid(scan: sitk.Image, other: sitk.Image) -> bool:
 
 def grid_of(path: Path) -> sitk.Image:
     """Return an empty image on the grid of a file, of which only the header is read."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
+        grid = sitk.Image(reader.GetSize(), sitk.sitkUInt8)
     except RuntimeError:
         raise UserError(f"{path} cannot be read, it is missing, damaged or cut short; replace it.") from None
-    grid = sitk.Image(reader.GetSize(), sitk.sitkUInt8)
     grid.SetSpacing(reader.GetSpacing())
     grid.SetOrigin(reader.GetOrigin())
     grid.SetDirection(reader.GetDirection())

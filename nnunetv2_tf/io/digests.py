@@ -19,7 +19,7 @@ def file_digest(path: Path) -> str:
     return _content_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 17)
 def _content_digest(path: Path, size: int, changed: int, number: int) -> str:  # noqa: ARG001
     sha = hashlib.sha256()
     with open(path, "rb") as file:

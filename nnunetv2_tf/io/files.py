@@ -15,7 +15,7 @@ from typing import Any
 from nnunetv2_tf.io.errors import UserError
 
 POLL = 0.2  # seconds between two attempts to take a lock
-UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems, often remote ones, that keep no folder back
+UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems, often remote ones, that cannot be asked to
 
 
 @contextmanager
@@ -44,6 +44,28 @@ def whole_file(path: Path, lasting: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def library_file(path: Path, *raised: type[Exception], ending: str = "") -> Iterator[Path]:
+    """Yield a temporary path for a library that writes files itself, and explains a full disk in its own way.
+
+    Args:
+        path: of the file, which appears whole or not at all
+        raised: what the library raises where it cannot write
+        ending: of the temporary path, for libraries that take the format from it
+    """
+    with whole_file(path) as temporary:
+        named = temporary.with_name(temporary.name + ending)
+        try:
+            yield named
+            if ending:
+                named.replace(temporary)
+        except raised:
+            raise UserError(f"{path} could not be written; is the disk full? Make room and run this again.") from None
+        finally:
+            if ending:
+                named.unlink(missing_ok=True)
+
+
 def put_in_place(finished: Path, path: Path) -> None:
     """Let a finished file, or a folder with all in it, take the place of `path`, for good.
 
@@ -51,8 +73,9 @@ def put_in_place(finished: Path, path: Path) -> None:
     that neither a kill nor a power cut leaves an empty or a half file that looks finished.
     """
     for folder, _, names in os.walk(finished):
-        for name in names:
-            _sync(Path(folder, name))
+        for file in (Path(folder, name) for name in names):
+            if not file.is_symlink():  # whose file is somebody else's
+                _sync(file)
         _sync(Path(folder))
     if not finished.is_dir():
         _sync(finished)
@@ -73,7 +96,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(file)
     except OSError as error:
-        if not (is_folder and error.errno in UNSYNCED):
+        if error.errno not in UNSYNCED:
             raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(file)

@@ -3,6 +3,7 @@
 For readers that are written in C and get files from anywhere: what crashes, hangs or wants all memory ends there.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -10,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.parallel import end_with_parent
 
 Result = TypeVar("Result")
 MEMORY = 8  # GiB of addresses, on systems that can limit them
@@ -27,7 +29,7 @@ def isolated(function: Callable[..., Result], *arguments: Any, what: str, second
     """
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, function, arguments), daemon=True)
+    process = context.Process(target=_work, args=(sender, function, arguments, seconds), daemon=True)
     process.start()
     sender.close()
     try:
@@ -47,20 +49,23 @@ def isolated(function: Callable[..., Result], *arguments: Any, what: str, second
     return result
 
 
-def _work(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    _limit_memory()
+def _work(
+    sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float
+) -> None:  # fmt: skip
+    end_with_parent()
+    _limit(seconds)
     try:
-        answer = function(*arguments), None
-    except Exception as error:  # the caller decides
-        answer = None, error
-    sender.send(answer)
+        sender.send((function(*arguments), None))
+    except Exception as error:  # the caller decides; also where the result has no room twice
+        sender.send((None, error))
 
 
-def _limit_memory() -> None:
+def _limit(seconds: float) -> None:
+    """Limit the memory of this process, and its processor time."""
     if sys.platform != "linux":
         return
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = MEMORY << 30
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    for kind, wanted in ((resource.RLIMIT_AS, MEMORY << 30), (resource.RLIMIT_CPU, math.ceil(seconds) + 1)):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

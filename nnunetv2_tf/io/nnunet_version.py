@@ -1,6 +1,6 @@
 """The nnU-Net that is installed. In: this Python. Out: its version, and a remark where nobody has tried it."""
 
-from importlib.metadata import PackageNotFoundError, version
+import re
 
 OLDEST = (2, 8)  # what this package needs
 TESTED = (2, 8)  # the newest that its tests ran with
@@ -8,6 +8,8 @@ TESTED = (2, 8)  # the newest that its tests ran with
 
 def installed_nnunet() -> str | None:
     """Return nnU-Net's version; None where there is none."""
+    from importlib.metadata import PackageNotFoundError, version  # which is not for -h
+
     try:
         return version("nnunetv2")
     except PackageNotFoundError:
@@ -32,4 +34,5 @@ def is_too_old(installed: str) -> bool:
 
 
 def _numbers(installed: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in installed.split(".")[:2] if part.isdigit())
+    """Return the first two numbers of a version, also of 2.9rc1 and the like."""
+    return tuple(map(int, re.findall(r"\d+", installed)[:2]))

@@ -3,7 +3,7 @@
 A file counts as done by these, never by being there: a full disk or a power cut can leave files of the right name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +31,22 @@ def record_of(folder: Path, paths: Iterable[Path]) -> Record:
     return {path.relative_to(folder).as_posix(): Written.of(path) for path in paths}
 
 
-def are_whole(folder: Path, record: Record, by_digest: bool = True) -> bool:
-    """Return whether all files are there and as they were; without `by_digest` their sizes suffice, which is quick."""
-    for name, written in record.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != written.size:
-            return False
-        if by_digest and file_digest(path) != written.sha256:
-            return False
-    return True
+def are_whole(folder: Path, paths: Sequence[Path], record: Record, by_digest: bool = True) -> bool:
+    """Return whether all files are there and as they were written.
+
+    Args:
+        folder: that the record is of
+        paths: of the files
+        record: of just these; an empty one is of before there were records, and they need only be there
+        by_digest: read them; else their sizes suffice, which is quick
+    """
+    if not all(path.is_file() for path in paths):
+        return False
+    if not record:
+        return True
+    if {path.relative_to(folder).as_posix() for path in paths} != set(record):
+        return False
+    written = [(path, record[path.relative_to(folder).as_posix()]) for path in paths]
+    if any(path.stat().st_size != entry.size for path, entry in written):
+        return False
+    return not by_digest or all(file_digest(path) == entry.sha256 for path, entry in written)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.files import library_file
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 
 KEY = "design"  # in the file's metadata
@@ -41,7 +41,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def write_network(path: Path, design: Any, weights: Mapping[str, Tensor]) -> None:
     """Write weights and design, a dataclass, into one file, whole or not at all."""
-    with whole_file(path) as temporary:
+    with library_file(path, SafetensorError) as temporary:
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary,
             {KEY: json.dumps(to_json(design))},

@@ -36,10 +36,13 @@ def keep_draws_before(folder: Path, epoch: int) -> None:
     """Leave in tf_online_draws.csv what it says of epochs before this one, where a training begins or goes on."""
     path, rows = folder / FILE, []
     if epoch > 0 and path.is_file():
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            lines = file.read().replace("\0", "").splitlines()  # a kill or a power cut may have spoilt the last ones
-        whole = [row for row in csv.reader(lines) if len(row) == len(HEADER)]
-        rows = [row for row in whole if row[0].isascii() and row[0].isdigit() and int(row[0]) < epoch]
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:  # a kill or a power cut may have spoilt the last lines
+                row = next(csv.reader([line]), [])
+            except csv.Error:
+                continue
+            if len(row) == len(HEADER) and row[0].isascii() and row[0].isdigit() and int(row[0]) < epoch:
+                rows.append(row)
     with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([HEADER, *rows])
 

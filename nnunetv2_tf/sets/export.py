@@ -6,7 +6,7 @@ real dataset's plans and fingerprint and a splits_final.json in which synthetic 
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def _copy_cases(chosen: Sequence[Enrichment], raw: Path, file_ending: str) -> di
         label = Path("labelsTr") / f"{name}{file_ending}"
         for source, copy in zip((*files.images, files.label), (*images, label), strict=True):
             shutil.copyfile(source, raw / copy)
-        part.sidecar(entry.case).write(raw / "sidecars" / f"{name}.json")
+        replace(part.sidecar(entry.case), files={}).write(raw / "sidecars" / f"{name}.json")
         entries[name] = {"images": [str(image) for image in images], "label": str(label)}
     return entries
 

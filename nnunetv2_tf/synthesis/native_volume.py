@@ -13,7 +13,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from nnunetv2_tf.dataset.nifti_header import check_header, voxels_end
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.files import library_file, whole_file
 
 TRAILING = 1 << 20  # bytes after the last voxel that are kept
 COMPRESSION = 1  # of gzip; 6 takes four times as long and saves 8 %
@@ -128,13 +128,8 @@ class _Other(Volume):
         image.CopyInformation(self.image)
         for key in self.image.GetMetaDataKeys():
             image.SetMetaData(key, self.image.GetMetaData(key))
-        with whole_file(path) as temporary:
-            named = temporary.with_name(temporary.name + "".join(path.suffixes))
-            try:
-                sitk.WriteImage(image, str(named), useCompression=True)
-                named.replace(temporary)
-            finally:
-                named.unlink(missing_ok=True)
+        with library_file(path, RuntimeError, ending="".join(path.suffixes)) as temporary:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
 
 
 def _header(content: bytearray) -> Any:

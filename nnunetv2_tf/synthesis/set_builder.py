@@ -205,8 +205,8 @@ class SetBuilder:
 
     def _made(self, line: RecipeLine) -> bool:
         sidecar, files = self._sidecar(line), self._files(line)
-        there = all(path.is_file() for path in (files.label, *files.images))
-        return there and sidecar is not None and are_whole(self.part.folder, sidecar.files)
+        paths = (*files.images, files.label)
+        return sidecar is not None and are_whole(self.part.folder, paths, sidecar.files)
 
     def _sidecar(self, line: RecipeLine) -> Sidecar | None:
         """Return the sidecar of a finished case; None when there is none, or one of another line."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.io.files import library_file
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.loading import Arrays, Batch, batches
 from nnunetv2_tf.training.logger import Logger
@@ -166,7 +166,7 @@ class Loop:
         state = {"learner": self.learner.state(), "curves": self.curves, "epoch": epoch}
         if not _finite(state["learner"]):
             self._stop(epoch - 1, "weights")
-        with whole_file(path) as temporary:
+        with library_file(path, RuntimeError) as temporary:
             torch.save(state, temporary)
 
     def _paint(self, last: bool) -> None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,9 +98,14 @@ class Plan:
         return any(self.manager.use_mask_for_norm)
 
 
+def stored_files(folder: Path, case: str) -> list[Path]:
+    """Return the paths of a case's files in a folder of arrays."""
+    return [folder / f"{case}{ending}" for ending in STORED]
+
+
 def is_stored(folder: Path, case: str) -> bool:
     """Return whether a folder of arrays has all files of a case."""
-    return all((folder / f"{case}{ending}").is_file() for ending in STORED)
+    return all(path.is_file() for path in stored_files(folder, case))
 
 
 def read_plans(dataset: Dataset, plans_name: str) -> dict[str, Any]:
@@ -160,8 +166,8 @@ class StampedFolder:
             for case, source in sources.items()
             if case not in stamps
             or stamps[case].made_from != digest([plan_stamp, *source])
-            or not is_stored(self.folder, case)
-            or not are_whole(self.folder, stamps[case].files, by_digest)
+            or not are_whole(self.folder, stored_files(self.folder, case), stamps[case].files, by_digest)
+            or (by_digest and not stamps[case].files)  # older stamps, for once
         ]
 
     def forget_others(self, cases: Collection[str]) -> None:
@@ -188,8 +194,11 @@ class StampedFolder:
                 if monotonic() - saved > SAVED_AFTER:
                     self._write(stamps)
                     saved = monotonic()
-        finally:
-            self._write(stamps)
+        except BaseException:
+            with suppress(OSError):  # what stopped it is to be told, and may be a full disk
+                self._write(stamps)
+            raise
+        self._write(stamps)
 
     def stamps(self) -> dict[str, Stamp]:
         """Read the stamps, by case."""
@@ -232,7 +241,7 @@ def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -
             f"{case.identifier} could not be preprocessed into {folder} ({error}); is the disk full, or the case "
             "damaged? Mend that and run the same command again; what is finished is kept."
         ) from error
-    stored = [folder / f"{case.identifier}{ending}" for ending in STORED]
+    stored = stored_files(folder, case.identifier)
     for ending, path in zip(STORED, stored, strict=True):
         put_in_place(Path(truncated + ending), path)
     return case.identifier, record_of(folder, stored)

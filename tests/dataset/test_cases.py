@@ -10,6 +10,10 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 
+DESCRIPTION = {
+    "channel_names": {"0": "t1n", "1": "t1c"}, "labels": {"background": 0, "tumour": 1}, "file_ending": ".nii.gz",
+}  # fmt: skip
+
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
@@ -18,7 +22,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for name in ("b_1_0000.nii.gz", "b_1_0001.nii.gz", "a.b_0001.nii.gz", "a.b_0000.nii.gz"):
         (dataset.raw / "imagesTr").mkdir(parents=True, exist_ok=True)
         (dataset.raw / "imagesTr" / name).touch()
-    write_json(dataset.raw / "dataset.json", {"file_ending": ".nii.gz"})
+    write_json(dataset.raw / "dataset.json", DESCRIPTION)
     return dataset
 
 
@@ -43,7 +47,7 @@ def test_named_in_dataset_json(dataset: Dataset, monkeypatch):
         "x": {"images": ["$SCANS/x_t1.nii.gz", "../elsewhere/x_t2.nii.gz"], "label": "labelsTr/x.nii.gz"},
         "a": {"images": ["/data/a.nii.gz"], "label": "/data/a_seg.nii.gz"},
     }
-    write_json(dataset.raw / "dataset.json", {"file_ending": ".nii.gz", "dataset": listed})
+    write_json(dataset.raw / "dataset.json", {**DESCRIPTION, "dataset": listed})
     assert same_as_nnunet(dataset)
 
 
@@ -54,4 +58,22 @@ def test_nothing_there(dataset: Dataset):
         raw_cases(dataset)
     (dataset.raw / "imagesTr").rmdir()
     with pytest.raises(UserError, match="has no folder imagesTr"):
+        raw_cases(dataset)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"channel_names": {"1": "t1n"}}, "channel_names must be an object with the keys 0, 1, ..."),
+        ({"labels": ["tumour"]}, "labels must be an object"),
+        ({"file_ending": 3}, "file_ending must be a text like .nii.gz"),
+        ({"dataset": ["a"]}, "dataset must be an object"),
+        ({"dataset": {"../a": {"images": ["a"], "label": "b"}}}, "dataset: '../a' cannot be the name of a file"),
+        ({"dataset": {"a": {"images": "a", "label": "b"}}}, "dataset: 'a' must have a list of images"),
+        ({"dataset": {"a": {"images": ["a"]}}}, "dataset: 'a' must have a label"),
+    ],
+)
+def test_what_no_dataset_json_says(dataset: Dataset, changed, said):
+    write_json(dataset.raw / "dataset.json", {**DESCRIPTION, **changed})
+    with pytest.raises(UserError, match=f"{said}; correct it, as nnU-Net's documentation"):
         raw_cases(dataset)

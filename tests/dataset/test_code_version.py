@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from nnunetv2_tf import __version__
-from nnunetv2_tf.dataset.code_version import CodeVersion, code_version, read_code_versions, write_code_versions
+from nnunetv2_tf.dataset.code_version import (
+    CodeVersion,
+    code_version,
+    packages,
+    read_code_versions,
+    write_code_versions,
+)
 from nnunetv2_tf.io.errors import UserError
 
 
@@ -22,16 +28,16 @@ def test_a_checkout_is_clean_until_something_changes(tmp_path: Path):
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "first")
     commit = git(tmp_path, "rev-parse", "HEAD")
-    assert code_version(tmp_path) == CodeVersion(__version__, commit, ())
+    assert code_version(tmp_path) == CodeVersion(__version__, commit, (), packages())
     assert code_version(tmp_path).clean
     (tmp_path / "module.py").write_text("a = 2\n", encoding="utf-8")
     (tmp_path / "new.py").touch()
-    assert code_version(tmp_path) == CodeVersion(__version__, commit, ("module.py", "new.py"))
+    assert code_version(tmp_path) == CodeVersion(__version__, commit, ("module.py", "new.py"), packages())
     assert not code_version(tmp_path).clean
 
 
 def test_an_installed_package_has_a_version_only(tmp_path: Path):
-    assert code_version(tmp_path) == CodeVersion(__version__, None, ())
+    assert code_version(tmp_path) == CodeVersion(__version__, None, (), packages())
 
 
 def test_what_git_does_not_speak_about_is_not_clean(tmp_path: Path, monkeypatch):

@@ -52,6 +52,8 @@ def test_an_organ_by_name():
 def test_what_makes_no_sense_is_explained(described, sentence, tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_raw", str(tmp_path))
     dataset = Dataset("Dataset501_X")
-    write_json(dataset.raw / "dataset.json", {"labels": {"background": 0, "tumour": 1, "liver": 2}, "tf": described})
+    labels = {"background": 0, "tumour": 1, "liver": 2}
+    description = {"channel_names": {"0": "CT"}, "labels": labels, "file_ending": ".nii.gz", "tf": described}
+    write_json(dataset.raw / "dataset.json", description)
     with pytest.raises(UserError, match=f"Dataset501_X/dataset.json: {re.escape(sentence)}.*; correct it"):
         LabelRoles.read(dataset)

@@ -227,11 +227,11 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         "datasets": [b"\x00" + WHOLE + b"}", b'\x01{"a": "b"}', b'\x02[{"train": ["a"], "val": []}]'],
         "tables": [
             b"\x00case,group\na,b\n",
-            b"\x01matrix,dataset\na,b\n",
+            b"\x01matrix,dataset\n",
             b"\x02epoch,case,host,donors,tumour\n0,a,b,c,1\n",
         ],
         "checkpoints": [(folder / "whole.pth").read_bytes(), (folder / "ours.pth").read_bytes()],
-        "networks": [generator.read_bytes()[:4096]],
+        "networks": [generator.read_bytes()],
         "names": [
             b"TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50",
             b"TFOnlineTrainer_tf_gan_h601_brief",

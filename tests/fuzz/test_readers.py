@@ -50,7 +50,7 @@ def in_little_memory(work: Callable[[], None]) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM,) * 2)
             work()
         except BaseException as error:
-            said = repr(error).encode()
+            said = repr(error).encode()[:4000]  # more may not fit into the pipe
         os.write(sender, said)
         os._exit(0)
     os.close(sender)
@@ -76,8 +76,7 @@ def test_what_fuzzing_found_before_is_read_or_refused(name):
 
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_good_input_is_read(name, good):
-    said = [outcome(name, content) for content in good[name]]
-    assert "" in said or name in ("networks", "nifti", "datasets"), said
+    assert [outcome(name, content) for content in good[name]] == [""] * len(good[name])
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)

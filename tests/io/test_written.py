@@ -79,7 +79,19 @@ def test_a_file_is_whole_if_it_is_what_was_written(tmp_path, change, by_size, by
     assert record == {"sub/a": Written(4, Written.of(path).sha256)}
     path.write_bytes(change)
     os.utime(path, ns=(1, 1))  # the digest is kept by time and size
-    assert are_whole(tmp_path, record, by_digest=False) == by_size
-    assert are_whole(tmp_path, record) == by_digest
+    assert are_whole(tmp_path, [path], record, by_digest=False) == by_size
+    assert are_whole(tmp_path, [path], record) == by_digest
     path.unlink()
-    assert not are_whole(tmp_path, record, by_digest=False)
+    assert not are_whole(tmp_path, [path], record, by_digest=False)
+
+
+def test_a_record_is_of_just_these_files_or_of_none(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(b"abcd")
+    record = record_of(tmp_path, paths)
+    assert are_whole(tmp_path, paths, record)
+    assert are_whole(tmp_path, paths, {})  # of before there were records
+    assert not are_whole(tmp_path, paths, record_of(tmp_path, paths[:1]))
+    assert not are_whole(tmp_path, paths[:1], record)
+    assert not are_whole(tmp_path, paths[:1], {"../b": record["b"]})

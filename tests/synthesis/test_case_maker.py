@@ -11,6 +11,7 @@ from nnunetv2_tf.dataset.cases import case_digest
 from nnunetv2_tf.dataset.provenance import Sidecar, versions
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.io.written import record_of
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.case_maker import CaseTask, case_name, make_case, ready_method, synthesize_case
@@ -49,6 +50,7 @@ def test_a_case_is_written_with_what_it_descends_from(scene: Built, part_folder)
         "imagesTr/made_00003_0000.nii.gz", "labelsTr/made_00003.nii.gz", "sidecars/made_00003.json"
     }  # fmt: skip
     host, donor = everyone[:2]
+    files = [part_folder / "imagesTr" / "made_00003_0000.nii.gz", part_folder / "labelsTr" / "made_00003.nii.gz"]
     assert Sidecar.read(part_folder / "sidecars" / "made_00003.json") == Sidecar(
         case="made_00003",
         line=3,
@@ -61,6 +63,7 @@ def test_a_case_is_written_with_what_it_descends_from(scene: Built, part_folder)
         controls={},
         seed=5,
         versions=versions(),
+        files=record_of(part_folder, files),
     )
     composed, _ = synthesize_case(task)
     label = sitk.GetArrayFromImage(sitk.ReadImage(str(part_folder / "labelsTr" / "made_00003.nii.gz")))

@@ -9,7 +9,7 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.written import are_whole
-from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
+from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases, stored_files
 from tests.conftest import enter, write_template
 from tests.workspace import TINY, Workspace, stored, tree
 
@@ -43,7 +43,7 @@ def test_equals_what_nnunet_stores(by_nnunet: Workspace, monkeypatch, tmp_path, 
     folder = tmp_path / "ours" / configuration
     done = list(preprocess_cases(by_nnunet.plan(configuration, "nnUNetPlans"), cases, folder, processes))
     assert [name for name, _ in done] == [case.identifier for case in cases]
-    assert all(are_whole(folder, files) for _, files in done)
+    assert all(are_whole(folder, stored_files(folder, name), files) for name, files in done)
     ours = stored(folder)
     names = {case.identifier for case in cases}
     assert len(ours) == 9

@@ -152,6 +152,8 @@ def _order(request: ConvertHealthyRequest) -> dict[str, object]:
     order: dict[str, object] = {"reference": target.name, "fold": target.fold, "folders": paths}
     path = dataset.raw / PREPARATION
     if not path.exists():
+        if not any(file.is_file() for file in dataset.raw.rglob("*")):
+            shutil.rmtree(dataset.raw, ignore_errors=True)  # a run that could not write its first file left it
         Dataset.new(request.number, request.name)
         return order
     begun = read_json(path, "delete the dataset and convert it again.")

@@ -170,8 +170,8 @@ def _is_prepared(settings: PreparationSettings, scan: Scan) -> bool:
 
 def _is_there(settings: PreparationSettings, record: Preparation, left_out: bool) -> bool:
     """Return whether a scan's files lie in one of the two places, as they were written."""
-    there = all(file.exists() for file in settings.files(record.case, left_out))
-    return there and are_whole(settings.dataset.raw / LEFT_OUT if left_out else settings.dataset.raw, record.files)
+    raw = settings.dataset.raw
+    return are_whole(raw / LEFT_OUT if left_out else raw, settings.files(record.case, left_out), record.files)
 
 
 def _prepare_case(settings: PreparationSettings, scan: Scan) -> str | None:

@@ -39,10 +39,10 @@ def test_beyond_its_reach_the_finished_case_is_stage_1s(scene: Built):
     made = TFGAN(refining.config, CPU, {STAGE1: stage1})
     made.generator = copy.copy(refining.generator)
     made.generator.design = replace(refining.generator.design, reach_mm=3.0)
-    schemes = scene.cases[0].plan.manager.normalization_schemes
+    z_scored = scene.cases[0].plan.z_scored
     tumour = scene.cases[0].roles.tumour
     coarse, refined = (
-        Finished.of(site, method.edit([site], [np.random.default_rng(3)])[0], tumour, schemes).image
+        Finished.of(site, method.edit([site], [np.random.default_rng(3)])[0], tumour, z_scored).image
         for method in (stage1, made)
     )
     distance = np.asarray(distance_transform_edt(site.tumour.numpy() == 0, sampling=site.spacing))
