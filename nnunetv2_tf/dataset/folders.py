@@ -2,11 +2,13 @@
 
 import os
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import locked
 
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 # subfolders of nnUNet_preprocessed/<dataset>/tf, beside the sets
@@ -79,6 +81,11 @@ class Dataset:
                 "nnUNet_raw, nnUNet_preprocessed and nnUNet_results."
             )
         return dataset
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """The lock to hold while the dataset is made."""
+        return locked(self.raw.with_name(f".{self.name}.lock"), self.name)
 
     @property
     def raw(self) -> Path:

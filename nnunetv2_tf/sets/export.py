@@ -37,7 +37,14 @@ def export_set(
     dataset: Dataset, set_name: str, folds: Sequence[Fold] | None, target_id: int, name: str | None, plans_name: str
 ) -> Exported:
     """Write the dataset, whole or not at all."""
-    target = Dataset.new(target_id, name or f"{dataset.name[11:]}_{set_name}")
+    name = name or f"{dataset.name[11:]}_{set_name}"
+    with Dataset.of(target_id, name).lock:
+        return _export(dataset, set_name, folds, Dataset.new(target_id, name), plans_name)
+
+
+def _export(
+    dataset: Dataset, set_name: str, folds: Sequence[Fold] | None, target: Dataset, plans_name: str
+) -> Exported:  # fmt: skip
     plans = {**read_plans(dataset, plans_name), "dataset_name": target.name}
     real = raw_cases(dataset)
     groups = Groups.read(dataset)

@@ -92,6 +92,8 @@ def check_set_name(name: str) -> None:
 def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
     """Read a trainer's name of ours; return the trainer it is one of, and the options."""
     base, *parts = name.split("_")
+    if base not in _ALLOWED:
+        raise UserError(f"{name!r} is no trainer of this package; these are {', '.join(_ALLOWED)}, with options.")
     given: dict[str, int | str] = {}
     word = "set_name"  # what a part is that is no option
     if base == ONLINE:

@@ -15,8 +15,9 @@ def convert_brats(request: ConvertBratsRequest) -> None:
     wrong = [modality for modality in modalities if modality not in MODALITIES]
     if wrong or len(set(modalities)) < len(modalities):
         raise UserError(f"-modalities takes each of {' '.join(MODALITIES)} once at most, not {' '.join(modalities)}.")
-    dataset = Dataset.new(request.number, request.name)
-    converted, passed = convert(dataset, request)
+    with Dataset.of(request.number, request.name).lock:
+        dataset = Dataset.new(request.number, request.name)
+        converted, passed = convert(dataset, request)
     print(f"{dataset.raw} is written.\n{summary(converted, passed, request.unlabelled)}")
     if SELDOM_HEALTHY in modalities:
         print("Healthy scans with contrast agent (t1c) hardly exist: for tumours in healthy scans use -modalities t1n.")

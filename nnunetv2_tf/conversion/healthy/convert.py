@@ -13,7 +13,7 @@ from nnunetv2_tf.dataset.cases import channel_names, says_of_itself
 from nnunetv2_tf.dataset.folders import PREPARATION, Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import locked, read_json, write_json
+from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.registration.affines import write_affines
 from nnunetv2_tf.registration.reference import Reference, dataset_reference, read_reference
 from nnunetv2_tf.registration.skull_strip import Stripper, check_installed
@@ -74,7 +74,7 @@ def convert_healthy(request: ConvertHealthyRequest) -> int:
         reasons = "; ".join(f"{case}: {reason}" for case, reason in list(unusable.items())[:SHOWN])
         raise UserError(f"There is no complete scan of anybody who is wanted. {reasons}")
     dataset = request.dataset
-    with locked(dataset.raw.with_name(f".{dataset.name}.lock"), dataset.name):
+    with dataset.lock:
         order, new = _order(request), not request.dataset.raw.exists()
         reference = request.target.reference(request.num_processes)
         settings = PreparationSettings(dataset, reference, channels, request.strip, request.n4)
