@@ -41,6 +41,33 @@ def test_a_second_run_makes_the_missing_files_and_only_those(workspace: Workspac
     assert stored(folder) == before
 
 
+def test_arrays_of_the_right_name_are_done_by_size_for_trainings_and_by_digest_for_commands(
+    workspace: Workspace, part: SetPart
+):
+    plan, entries = workspace.plan(), part.manifest().cases
+    path = part.preprocessed(plan.data_identifier) / "synthetic_0002.pkl"
+    whole = path.read_bytes()
+    path.write_bytes(b"")  # what a power cut leaves
+    assert [entry.case for entry in part.stale(plan, entries)] == ["synthetic_0002"]
+    path.write_bytes(bytes(len(whole)))
+    assert part.stale(plan, entries) == []
+    assert [entry.case for entry in part.stale(plan, entries, by_digest=True)] == ["synthetic_0002"]
+    assert part.preprocess(plan, 1) == 1
+    assert path.read_bytes() == whole
+
+
+def test_stamps_of_older_versions_hold_for_trainings_and_are_renewed_by_commands(workspace: Workspace, part: SetPart):
+    plan, entries = workspace.plan(), part.manifest().cases
+    path = part.preprocessed(plan.data_identifier).with_name(f"{plan.data_identifier}.stamps.json")
+    stamps = read_json(path, "")
+    write_json(path, {case: stamp["made_from"] for case, stamp in stamps.items()})
+    assert part.stale(plan, entries) == []
+    assert part.preprocess(plan, 1) == len(entries)
+    assert set(read_json(path, "")["synthetic_0002"]["files"]) == {
+        f"synthetic_0002{ending}" for ending in (".b2nd", "_seg.b2nd", ".pkl")
+    }
+
+
 def test_changed_files_are_noticed(workspace: Workspace, part: SetPart):
     image = part.files(part.manifest().cases[1], ".nii.gz").images[0]
     image.write_bytes(image.read_bytes() + b"x")

@@ -64,10 +64,12 @@ def test_a_second_run_makes_what_is_missing_and_only_that(workspace: Workspace):
     assert modified(part) == times
     (part.folder / "labelsTr" / "cm_00001.nii.gz").unlink()
     part.sidecar_path("cm_00002").unlink()
+    spoilt = part.folder / "imagesTr" / "cm_00000_0000.nii.gz"
+    spoilt.write_bytes(bytes(spoilt.stat().st_size))  # zeros of the right length, as a power cut may leave
     make_set(workspace)
     assert written(part) == before
     again = {path.name for path, time in modified(part).items() if times[path] != time}
-    assert again == {f"cm_0000{index}{end}" for index in (1, 2) for end in ("_0000.nii.gz", ".nii.gz", ".json")}
+    assert again == {f"cm_0000{index}{end}" for index in (0, 1, 2) for end in ("_0000.nii.gz", ".nii.gz", ".json")}
 
 
 def modified(part) -> dict:

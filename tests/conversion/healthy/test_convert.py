@@ -1,8 +1,10 @@
 """Folders of healthy stand-ins as users have them, laid upon a labelled dataset by the command."""
 
+import errno
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,10 +54,12 @@ def test_what_is_there_stays_and_what_is_missing_or_changed_is_made(convert, bid
     times = {path: path.stat().st_mtime_ns for path in (made() / "imagesTr").iterdir()}
     (made() / "imagesTr" / "bids_sub-1_0000.nii.gz").unlink()
     (made() / "prepared" / "bids_sub-2.json").unlink()  # as a kill leaves it
+    spoilt = made() / "imagesTr" / "bids_sub-0_0000.nii.gz"
+    spoilt.write_bytes(bytes(spoilt.stat().st_size))  # zeros of the right length, as a power cut may leave
     assert convert("-np", 2) == 0
     assert tree(made()) == first
     remade = {path.name for path, time in times.items() if path.stat().st_mtime_ns != time}
-    assert remade == {"bids_sub-1_0000.nii.gz", "bids_sub-2_0000.nii.gz"}
+    assert remade == {"bids_sub-0_0000.nii.gz", "bids_sub-1_0000.nii.gz", "bids_sub-2_0000.nii.gz"}
     scan = scan_of(bids, 0)
     shutil.copy(scan_of(bids, 1), scan)
     convert()
@@ -214,3 +218,17 @@ def test_scans_are_corrected_as_the_cohort_is(convert):
     write_json(path, value)
     assert convert("-n4") == 0
     assert labelled() == {f"bids_sub-{index}" for index in range(PEOPLE)}
+
+
+def test_a_dataset_whose_first_file_could_not_be_written_does_not_block_its_number(convert, monkeypatch, capsys):
+    full = OSError(errno.ENOSPC, "full")
+
+    def fail(path: Path, value: object) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nnunetv2_tf.conversion.healthy.convert.write_json", fail)
+        assert convert() == 2
+    assert "no space is left" in capsys.readouterr().err
+    assert convert() == 0
