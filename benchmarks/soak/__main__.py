@@ -1,6 +1,6 @@
 """Do long commands lose anything when the disk fails, when they are killed, or when somebody takes their input away?
 
-    python -m benchmarks.soak FOLDER [-what faults kills disk trouble] [-jobs synthesize ...] [-every N] [-kills 40]
+    python -m benchmarks.soak FOLDER [-what faults kills disk trouble] [-jobs synthesize ...] [--alternate] [-kills 40]
 
 Five commands work on a few tiny cases in FOLDER, best on a disk in memory such as /dev/shm/soak.
 
@@ -32,6 +32,7 @@ from benchmarks.soak.runs import Ended, Running, ended, failing
 from benchmarks.soak.world import BEFORE, JOBS, Job, content, differing, make_world, shorten
 
 WHAT = ("faults", "kills", "disk", "trouble")
+ERRORS = (errno.ENOSPC, errno.EIO)
 FULL = 8  # points of a run at which the disk is full
 ROOM = 64 << 20  # bytes of a disk that has enough
 
@@ -85,11 +86,11 @@ class Soak:
             print(f"  WRONG: {self.job.name}, {what}: {problem}", flush=True)
 
 
-def faults(soak: Soak, every: int) -> Iterator[str]:
-    """Fail each operation in turn."""
+def faults(soak: Soak, alternate: bool) -> Iterator[str]:
+    """Fail each operation in turn, with both errors, or with one and the other in turn."""
     assert soak.undisturbed is not None
-    for number in range(1, soak.undisturbed.operations + 1, every):
-        for error in (errno.ENOSPC, errno.EIO):
+    for number in range(1, soak.undisturbed.operations + 1):
+        for error in ERRORS[number % 2 : number % 2 + 1] if alternate else ERRORS:
             soak.renew()
             failed = ended(soak.job, soak.root, failing(number, error))
             soak.again(f"operation {number}, {errno.errorcode[error]}", failed)
@@ -209,7 +210,7 @@ def main() -> int:
     parser.add_argument("root", type=Path, help="where the world goes; what is there is deleted")
     parser.add_argument("-what", nargs="+", choices=WHAT, default=WHAT)
     parser.add_argument("-jobs", nargs="+", choices=names, default=names)
-    parser.add_argument("-every", type=int, default=1, metavar="N", help="fail every N-th operation only (default: 1)")
+    parser.add_argument("--alternate", action="store_true", help="faults: one error for each operation, not both")
     parser.add_argument("-kills", type=int, default=40, metavar="N", help="of each job (default: 40)")
     parser.add_argument("-seed", type=int, default=0, help="of the times of kills (default: 0)")
     arguments = parser.parse_args()
@@ -231,8 +232,8 @@ def _soak(job: Job, root: Path, start: Path, arguments: argparse.Namespace) -> i
         prepared = root / f"start_{job.name}"
         shutil.copytree(start, prepared)
         for name in job.needs:
-            done = ended(BEFORE[name], prepared)
-            assert done.code == 0, done.said
+            before = ended(BEFORE[name], prepared)
+            assert before.code == 0, before.said
         start = prepared
     soak = Soak(job, start, root / "work")
     soak.measure()
@@ -246,7 +247,7 @@ def _soak(job: Job, root: Path, start: Path, arguments: argparse.Namespace) -> i
 
 def _happenings(soak: Soak, what: Sequence[str], arguments: argparse.Namespace) -> Iterator[str]:
     if "faults" in what:
-        yield from faults(soak, arguments.every)
+        yield from faults(soak, arguments.alternate)
     if "kills" in what:
         yield from kills(soak, arguments.kills, np.random.default_rng(arguments.seed))
     if "disk" in what:

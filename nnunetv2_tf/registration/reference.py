@@ -62,9 +62,9 @@ def dataset_reference(dataset: Dataset, fold: Fold | None, num_processes: int = 
     source = digest([MAKING, [case_digest(cases[name]) for name in names], roles.tumour])
     path = reference_file(dataset, fold)
     record = path.with_name(path.name.replace(".nii.gz", ".json"))
-    kept = read_json(record, "delete it.") if record.exists() else None
+    kept = read_json(record, "delete it.") if record.exists() else {}
     same = isinstance(kept, dict) and kept.get("source") == source and path.is_file()
-    if not same or kept.get("sha256", file_digest(path)) != file_digest(path):  # older records have no digest
+    if not (same and kept.get("sha256") in (None, file_digest(path))):  # older records have no digest
         record.unlink(missing_ok=True)
         write_nifti(mean_brain([cases[name] for name in names], roles.tumour, num_processes), path)
         write_json(record, {"source": source, "cases": names, "sha256": file_digest(path)})

@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from nibabel.nifti1 import Nifti1Image
+from nibabel.nifti1 import Nifti1Extension, Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 
 from nnunetv2_tf.dataset import nifti_header
@@ -71,7 +71,7 @@ def test_what_no_file_can_have_is_said_in_a_sentence(tmp_path, offset, layout, v
 def test_extensions_that_lie_about_their_length_are_not_read(tmp_path, size, monkeypatch):
     monkeypatch.setattr(nibabel, "load", lambda *_: pytest.fail("a library has read on"))
     image = Nifti1Image(np.zeros(SHAPE, np.int16), np.eye(4))
-    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"hello"))
+    image.header.extensions.append(Nifti1Extension("comment", b"hello"))
     path = tmp_path / "a.nii"
     image.to_filename(path)
     assert check_header(path)["vox_offset"] > 352

@@ -47,7 +47,8 @@ def in_little_memory(work: Callable[[], None]) -> None:
         said = b""
         try:
             pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM,) * 2)
+            most = pages * resource.getpagesize() + ROOM
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
             work()
         except BaseException as error:
             said = repr(error).encode()[:4000]  # more may not fit into the pipe
