@@ -25,7 +25,7 @@ class Ended:
 
     code: int  # below 0: the signal that killed it
     said: str  # on stderr
-    operations: int  # of the disk
+    operations: tuple[str, ...]  # of the disk: the files they were of
     seconds: float
 
     @property
@@ -52,7 +52,7 @@ class Running:
         """Wait for its end."""
         _, status = os.waitpid(self.pid, 0)
         said = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        operations = int(self.count.read_text(encoding="ascii")) if self.count.exists() else 0
+        operations = tuple(self.count.read_text(encoding="utf-8").splitlines()) if self.count.exists() else ()
         for path in (self.log, self.count):
             path.unlink(missing_ok=True)
         return Ended(os.waitstatus_to_exitcode(status), said, operations, time.monotonic() - self.began)
@@ -91,12 +91,12 @@ def _run(job: Job, root: Path, trouble: Trouble | None, log: Path, count: Path) 
         os.dup2(output, sys.stderr.fileno())
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: PLW1514, SIM115
         work_in(root)
-        counter = _watch_disk(trouble)
+        done = _watch_disk(trouble)
         sys.argv = [job.module, *job.arguments]
         try:
             code = command(job)()
         finally:
-            count.write_text(str(counter[0]), encoding="ascii")
+            count.write_text("\n".join(done), encoding="utf-8")
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except BaseException:
@@ -108,15 +108,15 @@ def _run(job: Job, root: Path, trouble: Trouble | None, log: Path, count: Path) 
         os._exit(code)
 
 
-def _watch_disk(trouble: Trouble | None) -> list[int]:
-    """Count the operations that put finished files in their place, from now on."""
-    counter = [0]
+def _watch_disk(trouble: Trouble | None) -> list[str]:
+    """List the files of the operations that put finished ones in their place, from now on."""
+    done: list[str] = []
     sync, swap = files._sync, files._replace
 
     def operation(kind: str, path: Path) -> None:
-        counter[0] += 1
+        done.append(str(path))
         if trouble is not None:
-            trouble(counter[0], kind, path)
+            trouble(len(done), kind, path)
 
     def watched_sync(path: Path) -> None:
         if not path.is_dir():
@@ -129,4 +129,4 @@ def _watch_disk(trouble: Trouble | None) -> list[int]:
         swap(finished, path)
 
     files._sync, files._replace = watched_sync, watched_swap
-    return counter
+    return done

@@ -27,6 +27,7 @@ from tests.workspace import HEALTHY, TINY, TRAINER, Workspace
 
 REAL = Dataset("Dataset501_StandIns")
 SHORT = {"epochs": 2, "iterations": 1, "features": (4, 8, 8), "discriminator_features": (8, 8, 8), "levels": 3}
+CACHED = ".kept"  # files that commands do without
 STAMPS = ".stamps.json"  # they hold digests of arrays, whose bytes are not always the same for the same values
 STAMP = re.compile(r"_\d{4}_\d\d?_\d\d?_\d\d_\d\d_\d\d")  # of the time, in names of logs
 
@@ -115,7 +116,7 @@ def command(job: Job) -> Callable[[], int]:
 def content(root: Path) -> dict[str, object]:
     """Return what is in a world: digests of files, and the values of arrays, by path without times."""
     found: dict[str, object] = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+    for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != CACHED):
         name = STAMP.sub("", str(path.relative_to(root)))
         if path.suffix == ".b2nd":
             array = cast(Any, blosc2.open(str(path), mode="r"))

@@ -65,9 +65,11 @@ def _read(path: Path) -> tuple[Any, int]:
         return header if sound and _are_extensions(header, block) else None, path.stat().st_size
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; put it back.") from None
-    except PermissionError:
-        raise
-    except (OSError, EOFError, zlib.error, StopIteration, ValueError, TypeError, KeyError):
+    except OSError as error:
+        if error.errno is not None:  # of the system, such as no permission; gzip's have no number
+            raise
+        return None, 0
+    except (EOFError, zlib.error, StopIteration, ValueError, TypeError, KeyError):
         return None, 0
 
 

@@ -155,11 +155,11 @@ def grid_of(path: Path) -> sitk.Image:
     try:
         reader.ReadImageInformation()
         grid = sitk.Image(reader.GetSize(), sitk.sitkUInt8)
+        grid.SetSpacing(reader.GetSpacing())
+        grid.SetOrigin(reader.GetOrigin())
+        grid.SetDirection(reader.GetDirection())
     except RuntimeError:
         raise UserError(f"{path} cannot be read, it is missing, damaged or cut short; replace it.") from None
-    grid.SetSpacing(reader.GetSpacing())
-    grid.SetOrigin(reader.GetOrigin())
-    grid.SetDirection(reader.GetDirection())
     return grid
 
 

@@ -120,7 +120,7 @@ class SetPart:
             for case in cases:
                 check_unchanged(case, entries[case.identifier])
             sources = {case: _source(entry) for case, entry in entries.items()}
-            self._stored(plan).preprocess(plan, cases, sources, num_processes)
+            self._stored(plan).preprocess(plan, cases, sources, _source_now, num_processes)
         return len(cases)
 
     def remove(self) -> None:
@@ -219,6 +219,11 @@ def check_unchanged(case: CaseFiles, entry: CaseEntry) -> None:
 def _source(entry: CaseEntry) -> list[Any]:
     """Return the digests of the files that a case is preprocessed from, for its stamp."""
     return [list(entry.image_sha256), entry.label_sha256]
+
+
+def _source_now(case: CaseFiles) -> list[Any]:
+    """Return the same of files as they are now."""
+    return [[file_digest(image) for image in case.images], file_digest(case.label)]
 
 
 def _fold_of(folder: Path, prefix: str = "", suffix: str = "") -> Fold | None:

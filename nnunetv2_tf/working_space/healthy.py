@@ -41,7 +41,7 @@ def preprocess_healthy(request: PreprocessHealthyRequest) -> None:
     with locked(healthy.preprocessed / ".preprocess_healthy.lock", healthy.name):
         name = write_plans(dataset, healthy, request.plans)
         cases = list(raw_cases(healthy).values())
-        sources = {case.identifier: [case_digest(case)] for case in cases}
+        sources = {case.identifier: _source(case) for case in cases}
         for configuration in wanted:
             plan = Plan.read(healthy, name, configuration)
             folder = StampedFolder(healthy.preprocessed / plan.data_identifier)
@@ -51,9 +51,14 @@ def preprocess_healthy(request: PreprocessHealthyRequest) -> None:
             for case in waiting:
                 for path in (*case.images, case.label):
                     check_intact(path)
-            folder.preprocess(plan, waiting, sources, request.num_processes)
+            folder.preprocess(plan, waiting, sources, _source, request.num_processes)
             done = f"{len(waiting)} of {len(cases)} scans preprocessed for {configuration}"
             print(f"{healthy.name}: {done} in {folder.folder}")
+
+
+def _source(case: CaseFiles) -> list[str]:
+    """Return what an array is stamped by: a digest of the files of its case."""
+    return [case_digest(case)]
 
 
 def healthy_plans_name(dataset: Dataset, plans_name: str) -> str:
@@ -93,7 +98,7 @@ def healthy_cases(dataset: Dataset, healthy: Dataset, plan: Plan) -> list[Case]:
         raise UserError(f"{healthy.name} is not preprocessed with the plans of {dataset.name}; {cure}")
     healthy_plan = _healthy_plan(dataset, healthy, plan)
     folder = healthy.preprocessed / healthy_plan.data_identifier
-    stale = StampedFolder(folder).stale(healthy_plan, {name: [case_digest(case)] for name, case in files.items()})
+    stale = StampedFolder(folder).stale(healthy_plan, {name: _source(case) for name, case in files.items()})
     if stale:
         raise UserError(
             f"{stale[0]} of {healthy.name} is not preprocessed, or was before it or the plans changed; {cure}"

@@ -3,7 +3,7 @@
 `nnUNetv2_preprocess` itself deletes its output folder first and lists its cases itself, so it cannot add to a set.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -181,15 +181,33 @@ class StampedFolder:
             self._write({case: stamp for case, stamp in stamps.items() if case not in gone})
 
     def preprocess(
-        self, plan: Plan, cases: Sequence[CaseFiles], sources: Mapping[str, Sequence[Any]], num_processes: int
+        self,
+        plan: Plan,
+        cases: Sequence[CaseFiles],
+        sources: Mapping[str, Sequence[Any]],
+        source_now: Callable[[CaseFiles], Sequence[Any]],
+        num_processes: int,
     ) -> None:
-        """Preprocess these cases and stamp each when its files are written."""
-        again, plan_stamp = {case.identifier for case in cases}, plan.stamp
+        """Preprocess these cases and stamp each when its files are written.
+
+        Args:
+            plan: the plan
+            cases: to preprocess
+            sources: by case, digests of its files, as they were when they were checked
+            source_now: the same of a case whose files may have changed since
+            num_processes: cases worked on at once
+        """
+        again, plan_stamp = {case.identifier: case for case in cases}, plan.stamp
         stamps = {case: stamp for case, stamp in self.stamps().items() if case not in again}
         self._write(stamps)  # before any array is replaced: no kill may leave new arrays under old stamps
         saved = monotonic()
         try:
             for case, files in preprocess_cases(plan, cases, self.folder, num_processes):
+                if source_now(again[case]) != sources[case]:
+                    raise UserError(
+                        f"A file of {case} has changed while it was preprocessed; put it back and run the same command "
+                        "again."
+                    )
                 stamps[case] = Stamp(digest([plan_stamp, *sources[case]]), files)
                 if monotonic() - saved > SAVED_AFTER:
                     self._write(stamps)

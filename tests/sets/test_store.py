@@ -56,6 +56,29 @@ def test_arrays_of_the_right_name_are_done_by_size_for_trainings_and_by_digest_f
     assert path.read_bytes() == whole
 
 
+def test_a_case_whose_files_change_while_they_are_preprocessed_is_not_stamped(
+    workspace: Workspace, part: SetPart, monkeypatch
+):
+    plan, entries = workspace.plan(), part.manifest().cases
+    shutil.rmtree(part.preprocessed(plan.data_identifier))
+    image = part.files(entries[1], ".nii.gz").images[0]
+    whole = image.read_bytes()
+
+    def cut_off(*arguments):
+        for name, files in preprocess_cases(*arguments):
+            if name == entries[1].case:
+                image.write_bytes(whole[: len(whole) // 2])
+            yield name, files
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=f"A file of {entries[1].case} has changed"):
+        patch.setattr("nnunetv2_tf.working_space.preprocess.preprocess_cases", cut_off)
+        part.preprocess(plan, 1)
+    image.write_bytes(whole)
+    assert entries[1] in part.stale(plan, entries)
+    assert part.preprocess(plan, 1) == len(entries) - 1
+    assert part.stale(plan, entries, by_digest=True) == []
+
+
 def test_stamps_of_older_versions_hold_for_trainings_and_are_renewed_by_commands(workspace: Workspace, part: SetPart):
     plan, entries = workspace.plan(), part.manifest().cases
     path = part.preprocessed(plan.data_identifier).with_name(f"{plan.data_identifier}.stamps.json")

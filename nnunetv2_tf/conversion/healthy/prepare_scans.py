@@ -180,7 +180,7 @@ def _prepare_case(settings: PreparationSettings, scan: Scan) -> str | None:
     try:
         images = [_read(path, channel) for path, channel in zip(scan.images, settings.channels, strict=True)]
         prepared = prepare(images, settings.reference, settings.strip, settings.n4)
-        sources = _sources(scan)
+        sources = _sources(scan)  # after reading: of what changes meanwhile the digest is another one, too
     except (UserError, PermissionError, RuntimeError, ValueError) as error:  # ITK and strippers raise the latter two
         return " ".join(str(error).split())
     for path in settings.files(scan.case, left_out=True):
