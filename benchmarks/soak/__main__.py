@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.soak.runs import Ended, Running, ended, failing
-from benchmarks.soak.world import BEFORE, CACHED, JOBS, Job, content, differing, make_world, shorten
+from benchmarks.soak.world import BEFORE, CACHED, JOBS, Job, content, differing, make_world, preload, shorten
 
 WHAT = ("faults", "kills", "disk", "trouble")
 ERRORS = (errno.ENOSPC, errno.EIO)
@@ -215,6 +215,7 @@ def main() -> int:
     parser.add_argument("-seed", type=int, default=0, help="of the times of kills (default: 0)")
     arguments = parser.parse_args()
     os.environ |= {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "0", "OMP_NUM_THREADS": "1"}
+    preload()
     shorten()
     root = arguments.root.resolve()
     shutil.rmtree(root, ignore_errors=True)

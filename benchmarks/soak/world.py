@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, cast
 
 import blosc2
 import pytest
 
+import nnunetv2_tf
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.io.digests import file_digest
 from nnunetv2_tf.io.written import are_whole
@@ -65,6 +67,13 @@ BEFORE = {
     "fit_tf_aug": Job("fit_tf_aug", "fit", (*WHERE, "-m", "tf_aug", "-healthy", "601", "-p", TINY, "-tr", TRAINER,
                                             "-device", "cpu")),
 }  # fmt: skip
+
+
+def preload() -> None:
+    """Import all of the package, so that forks need not."""
+    for module in walk_packages(nnunetv2_tf.__path__, "nnunetv2_tf."):
+        if "._" not in module.name:
+            import_module(module.name)
 
 
 def shorten() -> None:
