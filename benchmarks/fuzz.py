@@ -146,7 +146,7 @@ def _keep(name: str, folder: Path) -> None:
     found = [path for part in ("findings", "died") for path in (folder / part).glob("*") if path.suffix != ".txt"]
     reached = sorted((folder / "corpus").glob("*"), key=lambda path: (path.stat().st_size, path.name))
     small = [path for path in reached if path.stat().st_size <= LARGEST_KEPT][:MOST_KEPT]
-    for path in [*found, *small]:
+    for path in [*found, *(small or reached[:1])]:
         shutil.copyfile(path, KEPT / name / path.name)
 
 

@@ -66,7 +66,7 @@ def in_little_memory(work: Callable[[], None]) -> None:
 def test_what_fuzzing_found_before_is_read_or_refused(name):
     """`python -m benchmarks.fuzz FOLDER --keep` adds to the corpus."""
     inputs = sorted(path for path in (CORPUS / name).iterdir() if path.is_file())
-    assert len(inputs) >= 5
+    assert inputs
 
     def replay() -> None:
         for path in inputs:
