@@ -12,6 +12,7 @@ the smallest of the corpus, to tests/fuzz/corpus, which `make test` replays.
 
 import argparse
 import hashlib
+import importlib
 import os
 import resource
 import shutil
@@ -79,8 +80,7 @@ def _report(name: str, folder: Path, done: subprocess.CompletedProcess[str]) -> 
 
 def _fuzz(name: str, folder: Path, minutes: float) -> None:
     """Fuzz one reader in this process, which ends with it."""
-    import atheris
-
+    atheris: Any = importlib.import_module("atheris")  # which is installed for this only
     with atheris.instrument_imports(include=["nnunetv2_tf"]):
         from tests.fuzz.readers import READERS, seeds
 

@@ -51,16 +51,17 @@ class Soak:
 
     def measure(self) -> None:
         """Run it twice without disturbance, to know what it leaves and what is never the same."""
-        worlds = []
+        worlds, run = [], None
         for _ in range(2):
             self.renew()
-            self.undisturbed = ended(self.job, self.root)
-            assert self.undisturbed.code == 0, self.undisturbed.said
+            run = self.undisturbed = ended(self.job, self.root)
+            assert run.code == 0, run.said
             worlds.append(content(self.root))
+        assert run is not None
         self.expected = worlds[1]
         self.volatile = tuple(differing(*worlds))
         print(
-            f"{self.job.name}: {len(self.undisturbed.operations)} operations, {self.undisturbed.seconds:.1f} s, "
+            f"{self.job.name}: {len(run.operations)} operations, {run.seconds:.1f} s, "
             f"{len(self.expected)} files; never the same: {', '.join(self.volatile) or 'none'}",
             flush=True,
         )
