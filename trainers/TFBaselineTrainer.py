@@ -241,10 +241,13 @@ class TFBaselineTrainer(nnUNetTrainer):
             write_code_versions(self.code, Path(filename).parent)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
-        """Load a checkpoint (by file name only) without running what it may hold; keep what it was trained with."""
+        """Load a checkpoint as nnU-Net does (by file name only), and keep what its weights were trained with.
+
+        nnU-Net runs whatever a checkpoint holds, so it is read without running anything first.
+        """
         with self.refusals():
-            checkpoint: Any = read_checkpoint(Path(filename_or_checkpoint), "train this model anew.")
-        super().load_checkpoint(checkpoint)
+            checkpoint = read_checkpoint(Path(filename_or_checkpoint), "train this model anew.")
+        super().load_checkpoint(filename_or_checkpoint)
         self.record_of_checkpoint = checkpoint.get(RECORD)
         self.code = [from_json(CodeVersion, entry) for entry in checkpoint.get(CODE, [])]
 
