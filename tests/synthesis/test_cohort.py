@@ -161,7 +161,7 @@ def test_a_set_is_the_same_whatever_is_kept_of_its_hosts(with_healthy: Workspace
     assert not kept.exists()
 
     @contextmanager
-    def stopped(path: Path) -> Iterator[Path]:
+    def stopped(path: Path, lasting: bool = True) -> Iterator[Path]:
         with whole_file(path) as temporary:
             yield temporary
             temporary.write_bytes(temporary.read_bytes()[:50])
