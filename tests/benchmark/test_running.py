@@ -191,7 +191,8 @@ def test_a_run_that_waits_can_be_ended(tmp_path):
 @pytest.mark.parametrize("killed", [False, True])
 def test_what_runs_can_be_paused_also_when_its_run_was_killed(tmp_path, killed):
     process = start(tmp_path)
-    while not any(json.loads(file.read_text(encoding="utf-8"))["groups"] for file in (tmp_path / "running").iterdir()):
+    finished = (tmp_path / "running").glob  # what is being written is not there yet
+    while not any(json.loads(file.read_text(encoding="utf-8"))["groups"] for file in finished("*.json")):
         time.sleep(0.02)
     if killed:
         process.kill()
