@@ -82,7 +82,7 @@ def _fuzz(name: str, folder: Path, minutes: float) -> None:
     """Fuzz one reader in this process, which ends with it."""
     atheris: Any = importlib.import_module("atheris")  # which is installed for this only
     with atheris.instrument_imports(include=["nnunetv2_tf"]):
-        from tests.fuzz.readers import READERS, seeds
+        from tests.fuzz.readers import READERS, limit_memory, seeds
 
     corpus, findings, died = (folder / part for part in ("corpus", "findings", "died"))
     for part in (corpus, findings, died):
@@ -90,7 +90,7 @@ def _fuzz(name: str, folder: Path, minutes: float) -> None:
     with TemporaryDirectory() as scratch:
         for content in seeds(Path(scratch))[name]:
             (corpus / hashlib.sha256(content).hexdigest()[:16]).write_bytes(content)
-    resource.setrlimit(resource.RLIMIT_AS, (_addresses() + (MEMORY << 30), resource.RLIM_INFINITY))
+    limit_memory(MEMORY << 30)
     said: dict[str, Any] = {"inputs": 0, "refused": 0, "returned": 0, "slowest": 0.0}
     work, began = folder / "scratch", _spent()
 
@@ -122,11 +122,6 @@ def _spent() -> float:
     """Return the processor time of this process, and of those that it has started."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def _addresses() -> int:
-    """Return how many bytes of addresses this process has already."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
 
 
 def _note(findings: Path, content: bytes, error: Exception) -> None:

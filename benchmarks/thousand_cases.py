@@ -24,6 +24,7 @@ import pytest
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.working_space.preprocess import stored_files
 from tests.conftest import enter, make_template
 from tests.workspace import BIN, TINY, Workspace
 
@@ -80,9 +81,7 @@ def _timed(command: list[str]) -> tuple[float, float]:
 
 
 def _starts(workspace: Workspace, numbers: list[int]) -> None:
-    _timed(
-        ["nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(CASES), "-s", "few", "-np", "2"],
-    )
+    _timed(["nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(CASES), "-s", "few", "-np", "2"])
     for number in numbers:
         _multiply(workspace, SetPart(workspace.dataset, "few", 0), f"copied{number}x", number)
     trainers = {0: "TFBaselineTrainer"} | {number: f"TFEnrichedTrainer_copied{number}x" for number in numbers}
@@ -115,8 +114,8 @@ def _multiply(workspace: Workspace, few: SetPart, name: str, number: int) -> Non
         labels = few.files(entry, ".nii.gz").label, many.case_files(case, ".nii.gz", 1).label
         for source, target in [*pairs, labels]:
             _link(source, target)
-        for ending in ("_seg.b2nd", ".pkl", ".b2nd"):
-            _link(arrays[0] / f"{entry.case}{ending}", arrays[1] / f"{case}{ending}")
+        for source, target in zip(stored_files(arrays[0], entry.case), stored_files(arrays[1], case), strict=True):
+            _link(source, target)
         files = {path.replace(entry.case, case): value for path, value in stored[entry.case]["files"].items()}
         stamps[case] = {**stored[entry.case], "files": files}
         replace(few.sidecar(entry.case), case=case, files={}).write(many.sidecar_path(case))

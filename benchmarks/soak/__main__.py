@@ -21,6 +21,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -51,24 +53,24 @@ class Soak:
 
     def measure(self) -> None:
         """Run it twice without disturbance, to know what it leaves and what is never the same."""
-        worlds, run = [], None
-        for _ in range(2):
-            self.renew()
-            run = self.undisturbed = ended(self.job, self.root)
-            assert run.code == 0, run.said
-            worlds.append(content(self.root))
-        assert run is not None
-        self.expected = worlds[1]
-        self.volatile = tuple(differing(*worlds))
+        _, first = self._run_whole()
+        run, self.expected = self._run_whole()
+        self.undisturbed, self.volatile = run, tuple(differing(first, self.expected))
         print(
             f"{self.job.name}: {len(run.operations)} operations, {run.seconds:.1f} s, "
             f"{len(self.expected)} files; never the same: {', '.join(self.volatile) or 'none'}",
             flush=True,
         )
 
+    def _run_whole(self) -> tuple[Ended, dict[str, object]]:
+        self.renew()
+        run = ended(self.job, self.root)
+        assert run.code == 0, run.said
+        return run, content(self.root)
+
     def renew(self) -> None:
         """Begin anew with the world that it starts from."""
-        _empty(self.root)
+        shutil.rmtree(self.root, ignore_errors=True)
         shutil.copytree(self.start, self.root, dirs_exist_ok=True)
 
     def again(self, what: str, before: Ended | None, may_succeed: bool = False) -> None:
@@ -104,7 +106,7 @@ def kills(soak: Soak, number: int, rng: np.random.Generator) -> Iterator[str]:
     for moment in np.sort(rng.uniform(0, soak.undisturbed.seconds, number)):
         soak.renew()
         running = Running(soak.job, soak.root)
-        _sleep_until(running.began + moment)
+        time.sleep(max(0.0, running.began + moment - time.monotonic()))
         running.kill()
         killed = running.wait()
         assert killed.code in (0, -signal.SIGKILL), killed  # 0: it was quicker than ever
@@ -114,7 +116,7 @@ def kills(soak: Soak, number: int, rng: np.random.Generator) -> Iterator[str]:
 
 def full_disks(soak: Soak) -> Iterator[str]:
     """Give it a disk that is full at several points of a run; then more room."""
-    begins, ends = _bytes(soak.start), sum(path.stat().st_size for path in soak.root.rglob("*") if path.is_file())
+    begins, ends = _bytes(soak.start), _bytes(soak.root)
     for part in range(FULL):
         size = begins + max(ends - begins, 1 << 16) * part // FULL
         with _Disk(soak.root, ROOM) as disk:
@@ -169,7 +171,7 @@ class _Disk:
         self.root, self.size = root, size
 
     def __enter__(self) -> "_Disk":
-        _empty(self.root)
+        shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size}", "tmpfs", str(self.root)], check=True)
         return self
@@ -185,10 +187,6 @@ class _Disk:
         subprocess.run(["mount", "-o", f"remount,{'ro' if wanted else 'rw'}", str(self.root)], check=True)
 
 
-def _empty(root: Path) -> None:
-    shutil.rmtree(root, ignore_errors=True)
-
-
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -196,12 +194,6 @@ def _bytes(folder: Path) -> int:
 def _used(folder: Path) -> int:
     disk = os.statvfs(folder)
     return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-
-
-def _sleep_until(moment: float) -> None:
-    import time
-
-    time.sleep(max(0.0, moment - time.monotonic()))
 
 
 def main() -> int:
@@ -267,8 +259,6 @@ def _in_child(work: Callable[[], None]) -> None:
                 work()
             os._exit(0)
         except BaseException:
-            import traceback
-
             traceback.print_exc()
             os._exit(1)
     if os.waitpid(child, 0)[1]:

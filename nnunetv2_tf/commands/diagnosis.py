@@ -6,12 +6,11 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nnunetv2_tf import _autoreg
 from nnunetv2_tf.dataset.folders import VARIABLES
-from nnunetv2_tf.io.nnunet_version import installed_nnunet, is_too_old, remark_on_nnunet
+from nnunetv2_tf.io.nnunet_version import installed_nnunet, installed_version, is_too_old, remark_on_nnunet
 
 PACKAGES = ("nnunetv2_tf", "nnunetv2", "torch", "batchgeneratorsv2", "SimpleITK", "numpy")
 
@@ -33,7 +32,7 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Look at everything that has to be right: versions, folders, and nnU-Net's search for trainers."""
     facts = [f"{'python':18} {platform.python_version()}"]
-    facts += [f"{name:18} {_version(name) or 'not installed'}" for name in PACKAGES]
+    facts += [f"{name:18} {installed_version(name) or 'not installed'}" for name in PACKAGES]
     facts += [f"{name:18} {os.environ.get(name, 'not set')}" for name in (*VARIABLES, _autoreg.VARIABLE)]
     remark = remark_on_nnunet()
     if remark:
@@ -87,10 +86,3 @@ def _why() -> str:
     if os.environ.get(_autoreg.OPT_OUT, "0") not in ("", "0"):
         return f"{_autoreg.OPT_OUT} is set"
     return "Python did not read nnunetv2_tf.pth, as with pip --target, PYTHONPATH or python -S"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

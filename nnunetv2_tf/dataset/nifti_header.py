@@ -50,16 +50,28 @@ def voxels_end(header: Any) -> int:
     return int(header["vox_offset"]) + math.prod(map(int, shape)) * int(header["bitpix"]) // 8
 
 
-def _read(path: Path) -> tuple[Any, int]:
-    """Return the header where it is one, else None; and how many bytes the file has."""
+def header_in(block: bytes, check: bool) -> Any:
+    """Return the header that bytes begin with, NIfTI-1's or NIfTI-2's; raise ValueError where they hold none.
+
+    Args:
+        block: at least the first HEADER bytes, if there are so many
+        check: let nibabel check it, too, which raises HeaderDataError
+    """
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
+    kind = next((kind for kind in (Nifti1Header, Nifti2Header) if kind.may_contain_header(block[:HEADER])), None)
+    if kind is None:
+        raise ValueError("no NIfTI")
+    return kind(block[: kind.template_dtype.itemsize], check=check)
+
+
+def _read(path: Path) -> tuple[Any, int]:
+    """Return the header where it is one, else None; and how many bytes the file has."""
     try:
         with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:
             block = file.read(HEADER)
-            kind = next(kind for kind in (Nifti1Header, Nifti2Header) if kind.may_contain_header(block))
-            header: Any = kind(block[: kind.template_dtype.itemsize], check=False)
+            header = header_in(block, check=False)
             sound = _is_sound(header)
             block += file.read(max(0, int(header["vox_offset"]) - len(block))) if sound else b""
         return header if sound and _are_extensions(header, block) else None, path.stat().st_size
@@ -69,7 +81,7 @@ def _read(path: Path) -> tuple[Any, int]:
         if error.errno is not None:  # of the system, such as no permission; gzip's have no number
             raise
         return None, 0
-    except (EOFError, zlib.error, StopIteration, ValueError, TypeError, KeyError):
+    except (EOFError, zlib.error, ValueError, TypeError, KeyError):
         return None, 0
 
 

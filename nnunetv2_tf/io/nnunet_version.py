@@ -6,14 +6,19 @@ OLDEST = (2, 8)  # what this package needs
 TESTED = (2, 8)  # the newest that its tests ran with
 
 
-def installed_nnunet() -> str | None:
-    """Return nnU-Net's version; None where there is none."""
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package; None where there is none."""
     from importlib.metadata import PackageNotFoundError, version  # which is not for -h
 
     try:
-        return version("nnunetv2")
+        return version(package)
     except PackageNotFoundError:
         return None
+
+
+def installed_nnunet() -> str | None:
+    """Return nnU-Net's version; None where there is none."""
+    return installed_version("nnunetv2")
 
 
 def remark_on_nnunet() -> str:

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 from nibabel.spatialimages import HeaderDataError
 
-from nnunetv2_tf.dataset.nifti_header import check_header, voxels_end
+from nnunetv2_tf.dataset.nifti_header import HEADER, check_header, header_in, voxels_end
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import library_file, whole_file
 
@@ -76,7 +75,7 @@ class _Nifti(Volume):
         try:
             with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:
                 content = bytearray(file.read(end + TRAILING))
-            self.header = _header(content)
+            self.header = header_in(bytes(content[:HEADER]), check=True)
             voxels = np.ndarray(
                 tuple(self.header.get_data_shape()), self.header.get_data_dtype(), content,
                 int(self.header.get_data_offset()), order="F",
@@ -130,13 +129,3 @@ class _Other(Volume):
             image.SetMetaData(key, self.image.GetMetaData(key))
         with library_file(path, RuntimeError, ending="".join(path.suffixes)) as temporary:
             sitk.WriteImage(image, str(temporary), useCompression=True)
-
-
-def _header(content: bytearray) -> Any:
-    """NIfTI-1 or NIfTI-2."""
-    kinds = (nibabel.Nifti1Header, nibabel.Nifti2Header)
-    kind = next((kind for kind in kinds if kind.may_contain_header(bytes(content[:540]))), None)
-    if kind is None:
-        raise ValueError("no NIfTI")
-    size = kind.template_dtype.itemsize
-    return kind(bytes(content[:size]))

@@ -6,6 +6,7 @@ A reader gets any bytes. It may return, or refuse them by a UserError; everythin
 import argparse
 import gzip
 import os
+import resource
 import signal
 import zipfile
 from collections.abc import Callable
@@ -52,6 +53,13 @@ DATASET = "Dataset501_Fuzzed"
 SECONDS = 60  # that DICOM may take
 REFUSED, WRONG = 3, 4  # exit codes of a process that reads DICOM
 WHOLE = b'{"channel_names": {"0": "t1n"}, "labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"'  # left open
+
+
+def limit_memory(room: int) -> None:
+    """Let this process have so many bytes of addresses more than it has."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + room
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def of_nifti(content: bytes, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Every reader of ours on bytes that nobody wrote for it: it reads, or refuses by a sentence, in little memory."""
 
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from nnunetv2_tf.dataset.folders import VARIABLES
 from nnunetv2_tf.io.errors import UserError
-from tests.fuzz.readers import READERS, seeds
+from tests.fuzz.readers import READERS, limit_memory, seeds
 
 CORPUS = Path(__file__).parent / "corpus"
 ROOM = 2 << 30  # bytes of addresses that reading may take
@@ -46,9 +45,7 @@ def in_little_memory(work: Callable[[], None]) -> None:
     if child == 0:
         said = b""
         try:
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            most = pages * resource.getpagesize() + ROOM
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            limit_memory(ROOM)
             work()
         except BaseException as error:
             said = repr(error).encode()[:4000]  # more may not fit into the pipe
