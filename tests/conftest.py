@@ -3,6 +3,8 @@ import os
 os.environ["nnUNet_def_n_proc"] = "1"  # read when nnunetv2 is imported
 os.environ["nnUNet_n_proc_DA"] = "0"
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side
+# nnU-Net draws a picture of 16 million pixels after each epoch, which takes longer than the few steps of a test
+os.environ["MATPLOTLIBRC"] = os.path.join(os.path.dirname(__file__), "matplotlibrc")
 
 import functools
 import shutil

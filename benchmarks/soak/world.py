@@ -43,6 +43,7 @@ class Job:
     arguments: tuple[str, ...]
     needs: tuple[str, ...] = ()  # jobs that run before, once
     reads: str = ""  # a file that it reads late, below the world, for trouble with it
+    passes_over: bool = False  # what cannot be used is reported, with exit code 1, and does not stop the others
 
 
 WHERE = ("501", "3d_fullres", "0")
@@ -53,7 +54,8 @@ JOBS = [
         reads="brats/BraTS-GLI-00002-000/BraTS-GLI-00002-000-t1n.nii.gz"),
     Job("convert_healthy", "convert_healthy",
         ("-i", "people", "-d", "602", "-name", "People", "-reference", "501", "-layout", "folder", "-strip", "none",
-         "-glob", "t1n=*_t1n.nii.gz", "--keep_outliers", "-np", "1"), reads="people/person_001_t1n.nii.gz"),
+         "-glob", "t1n=*_t1n.nii.gz", "--keep_outliers", "-np", "1"),
+        reads="people/person_001_t1n.nii.gz", passes_over=True),
     Job("preprocess_healthy", "preprocess_healthy",
         ("-d", "501", "-healthy", "603", "-p", TINY, "-c", "3d_fullres", "-np", "1"),
         reads="nnUNet_raw/Dataset603_More/imagesTr/person_002_0000.nii.gz"),

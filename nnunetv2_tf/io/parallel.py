@@ -1,13 +1,15 @@
 """Work shared between jobs and processes. In: a function and its items. Out: the results, in the order of the items."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from nnunetv2_tf.io.errors import UserError
@@ -41,9 +43,8 @@ def in_parallel(
 ) -> Iterator[Result]:
     """Yield function(item) for every item, in order, under a progress bar.
 
-    With one process, or one item, the work is done in this process; more processes are spawned (never forked: torch
-    has threads). The function is sent to each process once, so it may hold much data. `option` is what users choose
-    their number by, for the sentence when memory runs out.
+    With one process, or one item, the work is done in this process. The function is sent to each process once, so it
+    may hold much data. `option` is what users choose their number by, for the sentence when memory runs out.
     """
     from tqdm import tqdm
 
@@ -57,7 +58,7 @@ def in_parallel(
                 yield function(item)
                 progress.update()
             return
-        with ProcessPoolExecutor(workers, get_context("spawn"), _take, (function,)) as pool:
+        with _pool(workers, function) as pool:
             try:
                 for result in pool.map(_apply, items):
                     yield result
@@ -72,10 +73,10 @@ def in_parallel(
 
 
 class Meanwhile:
-    """A process of its own, spawned, that applies a function to items while this one does something else."""
+    """A process of its own that applies a function to items while this one does something else."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _take, (function,))
+        self._pool = _pool(1, function)
         self._begun: list[Future] = []
 
     def begin(self, items: Sequence[Any]) -> None:
@@ -102,10 +103,32 @@ class Meanwhile:
             process.terminate()
 
 
-def _take(function: Callable[[Any], Any]) -> None:
-    """Set up a worker process: keep the function it applies, and end it with the process that started it."""
+def _pool(workers: int, function: Callable[[Any], Any]) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, _context(), _take, (function, dict(os.environ)))
+
+
+def _context() -> BaseContext:
+    """Return how processes start: never as forks of this one, since torch has threads.
+
+    They are forks of a small server that has imported what this process has of the package when its first worker
+    starts, and has done nothing else: what takes each spawned process seconds is done once, and held in memory once.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if name.split(".")[0] == __name__.split(".")[0]])
+    return context
+
+
+def _take(function: Callable[[Any], Any], environment: dict[str, str]) -> None:
+    """Set up a worker process: keep the function it applies, and end it with the process that started it.
+
+    The environment is that of now; the server has it from when it started.
+    """
     global _function
     _function = function
+    os.environ.clear()
+    os.environ.update(environment)
     use_one_thread()
     end_with_parent()
 
@@ -121,14 +144,26 @@ def use_one_thread() -> None:
 
 
 def end_with_parent() -> None:
-    """End this worker process, which releases its inherited locks, as soon as the process that started it is gone."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    """End this worker process, which releases its locks, as soon as the process that wanted it is gone."""
+    threading.Thread(target=_end_with, args=(parent_process(), os.getppid()), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:  # else a worker would wait forever for work from a killed process
+def _end_with(starter: Any, parent: int) -> None:
+    while os.getppid() == parent and starter.is_alive() and _runs(starter.pid):  # else it would wait for work forever
         time.sleep(1)
     os._exit(1)
+
+
+def _runs(process: int) -> bool:
+    """Tell whether there is such a process, for forks of the one that is gone may hold what tells that it is alive."""
+    if os.name == "posix":
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+    return True
 
 
 def _apply(item: Any) -> Any:

@@ -71,23 +71,26 @@ def _spread(diffusion: np.ndarray, seed: np.ndarray, wanted: float, growth: np.n
     z, y, x = seed + 1
     density[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2] = 1
     density *= padded > 0
-    faces = [
-        (padded.take(range(1, n), axis) + padded.take(range(n - 1), axis)) / 2 for axis, n in enumerate(padded.shape)
+    sides = [
+        tuple((slice(None),) * axis + (part,) for part in (slice(1, None), slice(None, -1))) for axis in range(3)
+    ]  # of each face between two voxels along an axis: the later one, the earlier one
+    faces = [  # no cells pass into voxels in which there can be none
+        (padded[later] + padded[earlier]) / 2 * ((padded[later] > 0) & (padded[earlier] > 0))
+        for later, earlier in sides
     ]
-    for face, axis in zip(faces, range(3), strict=True):  # no cells pass into voxels in which there can be none
-        face *= (padded.take(range(1, padded.shape[axis]), axis) > 0) & (
-            padded.take(range(padded.shape[axis] - 1), axis) > 0
-        )
+    arriving = np.empty(density.shape, np.result_type(density, growth))
     for _ in range(MAX_STEPS):
-        change = growth * density * (1 - density)
-        for axis, face in enumerate(faces):
-            flux = face * np.diff(density, axis=axis)
-            before = [(0, 0)] * 3
-            before[axis] = (0, 1)
-            after = [(0, 0)] * 3
-            after[axis] = (1, 0)
-            change += np.pad(flux, before) - np.pad(flux, after)
-        density = density + STEP * change
-        if (density > EDEMA).sum() >= wanted:
+        change = growth * density
+        change *= 1 - density
+        for (later, earlier), face in zip(sides, faces, strict=True):
+            flux = density[later] - density[earlier]
+            flux *= face
+            arriving.fill(0)
+            arriving[earlier] = flux
+            arriving[later] -= flux
+            change += arriving
+        change *= STEP
+        density = density + change
+        if np.count_nonzero(density > EDEMA) >= wanted:
             break
     return density[1:-1, 1:-1, 1:-1]

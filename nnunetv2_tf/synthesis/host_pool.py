@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,17 @@ class HostPool(ABC):
 class RealHostPool(HostPool):
     """Tumours go from one training case to another, and stay where and as they are."""
 
+    drawn: list[RecipeLine] = field(default_factory=list, init=False, repr=False, compare=False)  # so far
+
     @property
     def cases(self) -> Mapping[str, Case]:
         """The training cases."""
         return self.cohort.training
 
     def lines(self, number: int) -> list[RecipeLine]:
-        """Draw lines, which takes no time."""
-        return [self.line(index) for index in range(number)]
+        """Draw lines that were not drawn yet."""
+        self.drawn.extend(self.line(index) for index in range(len(self.drawn), number))
+        return self.drawn[:number]
 
     def line(self, index: int) -> RecipeLine:
         """Draw a line."""

@@ -100,19 +100,19 @@ class SetBuilder:
         wanted = self._promised
         if wanted is None:
             return list(self.given or ())
-        length = wanted
-        while True:
-            lines = self._first_lines(length)
-            usable = sum(not self.skipped_path(line).exists() for line in lines)
-            if usable >= wanted:
-                return lines
-            if length >= TRIES * max(TRIES, wanted) or len(lines) < length:
+        lines: list[RecipeLine] = []
+        usable = 0
+        while usable < wanted:
+            longer = self._first_lines(len(lines) + wanted - usable)
+            if len(longer) == len(lines) or len(lines) >= TRIES * max(TRIES, wanted):
                 raise UserError(
                     f"Only {usable} of the {len(lines)} lines of the recipe can be used for set {self.part.set_name}, "
                     f"fold {self.part.fold}, and {wanted} cases were asked for; ask for fewer, or give another recipe. "
                     f"Reasons: {frequent(self.skipped(lines))}"
                 )
-            length += wanted - usable
+            usable += sum(not self.skipped_path(line).exists() for line in longer[len(lines) :])
+            lines = longer
+        return lines
 
     def skipped(self, lines: Sequence[RecipeLine]) -> list[str]:
         """Why some lines became no case."""

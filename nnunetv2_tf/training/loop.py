@@ -91,11 +91,14 @@ class Loop:
                     continue
                 if last or epoch % self.schedule.preview_every == 0:
                     self.learner.preview(self.folder / PREVIEWS / f"epoch_{epoch:04d}.png")
-                if last or perf_counter() - saved > SAVED_AFTER:
-                    self._save(self.folder / (FINAL if last else LATEST), epoch)
-                    self._paint(last)
+                if last:
+                    self._save(self.folder / FINAL, epoch)
+                elif perf_counter() - saved > SAVED_AFTER:
+                    self._save(self.folder / LATEST, epoch)
+                    self._paint(last=False)
                     saved = perf_counter()
         if self.team.is_main:
+            self._paint(last=True)  # also where a run before this one ended between its last checkpoint and this
             (self.folder / LATEST).unlink(missing_ok=True)
 
     def _epoch(self, epoch: int, stream: Iterator[Batch]) -> None:

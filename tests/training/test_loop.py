@@ -102,9 +102,11 @@ def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
     ends = [torch.load(path / FINAL, weights_only=True)["curves"] for path in (tmp_path / "whole", folder)]
     assert ends[0] == ends[1]
     assert f"Going on after epoch {after - 1}, from {LATEST}" in log_of(folder)
-    third = RecipeCache()
-    Loop(third, SCHEDULE, folder).run(batch, 0)  # nothing is left to do
+    third, picture = RecipeCache(), folder / "progress.png"
+    picture.unlink()  # as if the second had ended between its last checkpoint and its last picture
+    Loop(third, SCHEDULE, folder).run(batch, 0)
     assert torch.equal(third.weight, whole.weight)
+    assert picture.read_bytes() == (tmp_path / "whole" / picture.name).read_bytes()
 
 
 def half_and_whole(folder: Path) -> int:
