@@ -27,7 +27,10 @@ FEATURES, SIZE = (4, 4, 4), (16, 16, 16)
 
 
 def write_learnt(name: str, folder: Path, plan: Plan, classes: tuple[int, ...]) -> Path | None:
-    """Write what a method has learnt and return where; None for a method that learns nothing."""
+    """Write what a method has learnt and return where; None for a method that learns nothing.
+
+    A network that is there already stays: it would be the same.
+    """
     channels = tuple(plan.dataset_json["channel_names"].values())
     if name == "tf_aug":
         a, b = (tuple((first + 0.1 * k,) * len(channels) for k in range(len(classes))) for first in (0.8, -0.5))
@@ -51,10 +54,13 @@ def write_learnt(name: str, folder: Path, plan: Plan, classes: tuple[int, ...]) 
     if name not in builders:
         return None
     build, design = builders[name]
+    path = folder / name / FILES.get(name, WEIGHTS)
+    if path.exists():
+        return path.parent
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        write_network(folder / name / FILES.get(name, WEIGHTS), design, weights_of(build(design)))
-    return folder / name
+        write_network(path, design, weights_of(build(design)))
+    return path.parent
 
 
 def _changing(design: Design) -> Generator:

@@ -12,6 +12,8 @@ from nnunetv2_tf.io.files import whole_file
 
 COLOURS = ("#e41a1c", "#4daf4a", "#ffd92f", "#377eb8")  # of label values 1, 2, 3, 4; then from the start again
 
+CELL, TITLE, GAP = 1.05, 0.09, 0.015  # height of a panel's cell, room for its title, room beside it; its width is 1
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -36,17 +38,33 @@ def titled(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> list[Seque
 
 
 def write_panels(rows: Sequence[Sequence[Panel]], path: Path, inches: float = 2.0) -> None:
-    """Write rows of panels as one PNG file, whole or not at all; all rows have the same number of panels."""
-    size = (inches * len(rows[0]), 1.05 * inches * len(rows))
-    with written_figure(path, (len(rows), len(rows[0])), size, dpi=90, colour="black", pad=0.3) as axes:
-        for line, panels in zip(axes, rows, strict=True):
-            for place, panel in zip(line, panels, strict=True):
-                place.imshow(panel.image, cmap="gray", vmin=panel.span[0], vmax=panel.span[1], aspect="equal")
-                place.axis("off")
-                place.set_title(panel.title, color="white", fontsize=8, loc="left")
-                for value in _classes(panel.outline):
-                    colour = COLOURS[(value - 1) % len(COLOURS)]
-                    place.contour(panel.outline == value, levels=[0.5], colors=[colour], linewidths=0.7)
+    """Write rows of panels as one PNG file, whole or not at all; all rows have the same number of panels.
+
+    All lie on one pair of axes, since each further pair takes longer than painting an image.
+    """
+    columns, height = len(rows[0]), CELL * len(rows)
+    with written_figure(path, (1, 1), (inches * columns, inches * height), dpi=90, colour="black", pad=0) as axes:
+        place = axes[0, 0]
+        for row, panels in enumerate(rows):
+            for column, panel in enumerate(panels):
+                _paint(place, panel, column, row * CELL)
+        place.set(xlim=(0, columns), ylim=(height, 0))
+        place.axis("off")
+
+
+def _paint(place: Any, panel: Panel, left: float, top: float) -> None:
+    """Paint a panel into the cell, one wide, whose upper left corner is given."""
+    height, width = panel.image.shape
+    scale = min((1 - 2 * GAP) / width, (CELL - TITLE - GAP) / height)
+    x, y = left + (1 - scale * width) / 2, top + TITLE + (CELL - TITLE - GAP - scale * height) / 2
+    black, white = panel.span
+    within = (x, x + scale * width, y + scale * height, y)
+    place.imshow(panel.image, cmap="gray", vmin=black, vmax=white, extent=within, aspect="auto")
+    place.text(x, y - GAP, panel.title, color="white", fontsize=8)
+    across, down = x + scale * (np.arange(width) + 0.5), y + scale * (np.arange(height) + 0.5)
+    for value in _classes(panel.outline):
+        colour = COLOURS[(value - 1) % len(COLOURS)]
+        place.contour(across, down, panel.outline == value, levels=[0.5], colors=[colour], linewidths=0.7)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ SCALES = (2.5, 5.0, 10.0)  # mm, standard deviations
 SIDES = (3.0, 8.0)  # mm, of the blur before left and right are compared
 PLACE = 4  # figures that tell where a voxel is, the last ones of its features
 SAMPLED = 3000  # voxels of a case, half of them tumour
+TREES = 80
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class VoxelClassifier:
 
         self.features = slice(-PLACE, None) if only_place else slice(None)
         self.trees = HistGradientBoostingClassifier(
-            max_iter=80, learning_rate=0.15, max_leaf_nodes=31, min_samples_leaf=40, l2_regularization=1.0,
+            max_iter=TREES, learning_rate=0.15, max_leaf_nodes=31, min_samples_leaf=40, l2_regularization=1.0,
             early_stopping=False, random_state=seed,  # pyright: ignore[reportArgumentType]
         )  # fmt: skip
 

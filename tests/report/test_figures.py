@@ -9,6 +9,7 @@ import pytest
 from nnunetv2_tf.dataset.provenance import BaselineUse
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
+from nnunetv2_tf.quality import voxel_classifier
 from nnunetv2_tf.report import figures
 from nnunetv2_tf.report.figures import FREE, GAP, HOSTS, REAL, FiguresRequest, report_figures
 from nnunetv2_tf.report.measured_set import MeasuredSet
@@ -24,6 +25,7 @@ SHORT = JudgeConfig(size=8, features=(4, 4), steps=6, batch=4, asked=1)
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "Yardsticks", partial(Yardsticks, config=SHORT))
+    monkeypatch.setattr(voxel_classifier, "TREES", 10)
 
 
 def report(workspace: Workspace, name: str, **changes: Any) -> dict[str, Any]:
