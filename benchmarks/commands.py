@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
@@ -40,3 +42,44 @@ def run(*command: str, **extra: str) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+
+
+def measured(*command: str) -> tuple[float, float]:
+    """Run a console command of this environment without a word; raise RuntimeError when it fails.
+
+    Returns:
+        the seconds that it took, and the most memory that any of its processes had, in GiB; they are looked at five
+        times a second, since workers are forks of a server and not children of the command
+    """
+    executable, *arguments = command
+    began, peak = time.perf_counter(), 0.0
+    process = subprocess.Popen(
+        [str(BIN / executable), *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    while process.poll() is None:
+        peak = max(peak, *map(_memory, _of_session(process.pid)), 0.0)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+    if process.returncode:
+        raise RuntimeError(f"{command} ended with {process.returncode}")
+    return time.perf_counter() - began, peak
+
+
+def _of_session(session: int) -> list[Path]:
+    """Return the folders below /proc of a session's processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[3]) == session:
+                found.append(folder)
+    return found
+
+
+def _memory(process: Path) -> float:
+    """Return the most memory that a process has had, in GiB; 0 where it has ended."""
+    with suppress(OSError):
+        for line in (process / "status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**20
+    return 0.0

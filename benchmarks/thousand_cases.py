@@ -21,12 +21,13 @@ from time import perf_counter
 
 import pytest
 
+from benchmarks.commands import measured
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.working_space.preprocess import stored_files
 from tests.conftest import enter, make_template
-from tests.workspace import BIN, TINY, Workspace
+from tests.workspace import TINY, Workspace
 
 CASES = 10  # that are copied under other names
 MAKE = ("3d_fullres", "0", "-m", "carvemix", "-p", TINY, "-num_cases")
@@ -61,8 +62,8 @@ def _throughput(workspace: Workspace, numbers: list[int], processes: int) -> Non
     print("| cases | s per case | against the first | GiB at most | against the first |\n|---|---|---|---|---|")
     first: tuple[float, float] | None = None
     for number in numbers:
-        seconds, memory = _timed(
-            ["nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(number), "-s", f"many{number}x", "-np", str(processes)]
+        seconds, memory = measured(
+            "nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(number), "-s", f"many{number}x", "-np", str(processes)
         )
         figures = (seconds / number, memory)
         first = first or figures
@@ -70,18 +71,8 @@ def _throughput(workspace: Workspace, numbers: list[int], processes: int) -> Non
         print(f"| {number} | {figures[0]:.3f} | {ratios[0]:.2f} | {memory:.2f} | {ratios[1]:.2f} |", flush=True)
 
 
-def _timed(command: list[str]) -> tuple[float, float]:
-    """Return the seconds that a command took, and the most memory of any of its processes in GiB."""
-    began = perf_counter()
-    done = subprocess.Popen([str(BIN / command[0]), *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(done.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)} failed")
-    return perf_counter() - began, usage.ru_maxrss / 2**20
-
-
 def _starts(workspace: Workspace, numbers: list[int]) -> None:
-    _timed(["nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(CASES), "-s", "few", "-np", "2"])
+    measured("nnUNetv2_tf_synthesize", workspace.id, *MAKE, str(CASES), "-s", "few", "-np", "2")
     for number in numbers:
         _multiply(workspace, SetPart(workspace.dataset, "few", 0), f"copied{number}x", number)
     trainers = {0: "TFBaselineTrainer"} | {number: f"TFEnrichedTrainer_copied{number}x" for number in numbers}
