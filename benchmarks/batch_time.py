@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.coarse_time import cohort_arguments, hosts_of, read_stored, typed_in
 from benchmarks.ratios import Ratio, interleaved
-from nnunetv2_tf.io.parallel import use_one_thread
+from nnunetv2_tf.io.workers import use_one_thread
 from nnunetv2_tf.methods.tf_gan.config import PRESETS
 from nnunetv2_tf.methods.tf_gan.patches import Patches, Pieces, distance_clip
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool

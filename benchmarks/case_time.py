@@ -21,7 +21,7 @@ from benchmarks.commands import enter
 from benchmarks.ratios import Ratio, interleaved
 from benchmarks.starting_line import DATASET, HEALTHY, METHODS, PLANS
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.io.parallel import use_one_thread
+from nnunetv2_tf.io.workers import use_one_thread
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.case_maker import CaseTask
 from nnunetv2_tf.synthesis.cohort import Cohort

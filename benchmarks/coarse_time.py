@@ -35,7 +35,7 @@ from nnunetv2_tf.io.arguments import KEPT_GB
 from nnunetv2_tf.io.array_cache import clear, entries
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
-from nnunetv2_tf.io.parallel import use_one_thread
+from nnunetv2_tf.io.workers import use_one_thread
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
 from nnunetv2_tf.methods.tf_aug.fitting import FINAL, IntensityMap
 from nnunetv2_tf.sets.store import SetPart

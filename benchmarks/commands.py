@@ -1,6 +1,7 @@
 """nnU-Net's folders in some place, and its console commands and ours run there, for benchmarks."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -57,10 +58,14 @@ def measured(*command: str) -> tuple[float, float]:
         [str(BIN / executable), *arguments],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    while process.poll() is None:
-        peak = max(peak, *map(_memory, _of_session(process.pid)), 0.0)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.2)
+    try:
+        while process.poll() is None:
+            peak = max(peak, *map(_memory, _of_session(process.pid)), 0.0)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+    finally:
+        if process.poll() is None:  # Ctrl-C reaches this session only
+            os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         raise RuntimeError(f"{command} ended with {process.returncode}")
     return time.perf_counter() - began, peak

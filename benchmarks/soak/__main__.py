@@ -19,7 +19,6 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -30,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.soak.disk import Disk, bytes_in, used
 from benchmarks.soak.runs import Ended, Running, ended, failing
 from benchmarks.soak.world import BEFORE, CACHED, JOBS, Job, content, differing, make_world, preload, shorten
 
@@ -82,7 +82,7 @@ class Soak:
             fine: exit codes that it may have ended with instead of a refusal
         """
         problems = []
-        if before is not None and not before.is_refusal and before.code not in fine:
+        if before is not None and not before.is_refusal and (before.code not in fine or "Traceback" in before.said):
             problems.append(f"ended with {before.code}: {before.said.strip()[-300:]!r}")
         after = ended(self.job, self.root)
         lost = differing(self.expected, content(self.root), self.volatile)
@@ -124,12 +124,12 @@ def kills(soak: Soak, number: int, rng: np.random.Generator) -> Iterator[str]:
 
 def full_disks(soak: Soak) -> Iterator[str]:
     """Give it a disk that is full at several points of a run; then more room."""
-    begins, ends = _bytes(soak.start), _bytes(soak.root)
+    begins, ends = bytes_in(soak.start), bytes_in(soak.root)
     for part in range(FULL):
         size = begins + max(ends - begins, 1 << 16) * part // FULL
-        with _Disk(soak.root, ROOM) as disk:
+        with Disk(soak.root, ROOM) as disk:
             shutil.copytree(soak.start, soak.root, dirs_exist_ok=True)
-            disk.resize(_used(soak.root) + size - begins)
+            disk.resize(used(soak.root) + size - begins)
             failed = ended(soak.job, soak.root)
             disk.resize(ROOM + ends)
             soak.again(f"{size - begins} bytes free", failed, fine=[0])
@@ -154,7 +154,7 @@ def trouble(soak: Soak) -> Iterator[str]:
     for finished in [running.wait() for running in both]:
         soak.again("two copies at once", finished, fine=[0])
     yield "copies at once"
-    with _Disk(soak.root, ROOM) as disk:
+    with Disk(soak.root, ROOM) as disk:
         shutil.copytree(soak.start, soak.root, dirs_exist_ok=True)
         disk.read_only(True)
         failed = ended(soak.job, soak.root)
@@ -166,42 +166,10 @@ def trouble(soak: Soak) -> Iterator[str]:
 def _cut_at(moment: int, victim: Path) -> Callable[[int, str, Path], None]:
     def cut(now: int, kind: str, path: Path) -> None:  # noqa: ARG001
         if now == moment:
-            content = victim.read_bytes()
-            victim.write_bytes(content[: len(content) // 2])
+            content = victim.readbytes_in()
+            victim.writebytes_in(content[: len(content) // 2])
 
     return cut
-
-
-class _Disk:
-    """A tmpfs at a folder."""
-
-    def __init__(self, root: Path, size: int) -> None:
-        self.root, self.size = root, size
-
-    def __enter__(self) -> "_Disk":
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size}", "tmpfs", str(self.root)], check=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.chdir("/")
-        subprocess.run(["umount", str(self.root)], check=True)
-
-    def resize(self, size: int) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={-(-size // 4096) * 4096}", str(self.root)], check=True)
-
-    def read_only(self, wanted: bool) -> None:
-        subprocess.run(["mount", "-o", f"remount,{'ro' if wanted else 'rw'}", str(self.root)], check=True)
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _used(folder: Path) -> int:
-    disk = os.statvfs(folder)
-    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.parallel import end_with_parent
+from nnunetv2_tf.io.workers import end_with_parent
 
 Result = TypeVar("Result")
 MEMORY = 8  # GiB of addresses, on systems that can limit them

@@ -12,7 +12,8 @@ from nnunetv2_tf.io.files import whole_file
 
 COLOURS = ("#e41a1c", "#4daf4a", "#ffd92f", "#377eb8")  # of label values 1, 2, 3, 4; then from the start again
 
-CELL, TITLE, GAP = 1.05, 0.09, 0.015  # height of a panel's cell, room for its title, room beside it; its width is 1
+GAP = 0.015  # beside a panel, of the width of its column
+LINE = 0.14  # inches, height of a line of a title
 
 
 @dataclass(frozen=True)
@@ -40,27 +41,30 @@ def titled(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> list[Seque
 def write_panels(rows: Sequence[Sequence[Panel]], path: Path, inches: float = 2.0) -> None:
     """Write rows of panels as one PNG file, whole or not at all; all rows have the same number of panels.
 
-    All lie on one pair of axes, since each further pair takes longer than painting an image.
+    All lie on one pair of axes, since each further pair takes longer than painting an image. Columns are one wide.
     """
-    columns, height = len(rows[0]), CELL * len(rows)
-    with written_figure(path, (1, 1), (inches * columns, inches * height), dpi=90, colour="black", pad=0) as axes:
+    rooms = [LINE / inches * max(panel.title.count("\n") + bool(panel.title) for panel in panels) for panels in rows]
+    heights = [max(min(1.0, panel.image.shape[0] / panel.image.shape[1]) for panel in panels) for panels in rows]
+    ends = np.cumsum([room + height + 2 * GAP for room, height in zip(rooms, heights, strict=True)])
+    size = (inches * len(rows[0]), inches * ends[-1])
+    with written_figure(path, (1, 1), size, dpi=90, colour="black", pad=0) as axes:
         place = axes[0, 0]
-        for row, panels in enumerate(rows):
+        for end, height, panels in zip(ends, heights, rows, strict=True):
             for column, panel in enumerate(panels):
-                _paint(place, panel, column, row * CELL)
-        place.set(xlim=(0, columns), ylim=(height, 0))
+                _paint(place, panel, column, end - GAP - height, height)
+        place.set(xlim=(0, len(rows[0])), ylim=(ends[-1], 0))
         place.axis("off")
 
 
-def _paint(place: Any, panel: Panel, left: float, top: float) -> None:
-    """Paint a panel into the cell, one wide, whose upper left corner is given."""
+def _paint(place: Any, panel: Panel, left: float, top: float, room: float) -> None:
+    """Paint a panel into the column that begins at `left`, its title above `top`, its image below."""
     height, width = panel.image.shape
-    scale = min((1 - 2 * GAP) / width, (CELL - TITLE - GAP) / height)
-    x, y = left + (1 - scale * width) / 2, top + TITLE + (CELL - TITLE - GAP - scale * height) / 2
+    scale = min((1 - 2 * GAP) / width, room / height)
+    x, y = left + (1 - scale * width) / 2, top + (room - scale * height) / 2
     black, white = panel.span
     within = (x, x + scale * width, y + scale * height, y)
     place.imshow(panel.image, cmap="gray", vmin=black, vmax=white, extent=within, aspect="auto")
-    place.text(x, y - GAP, panel.title, color="white", fontsize=8)
+    place.text(x, y - GAP, panel.title, color="white", fontsize=8, clip_on=True)
     across, down = x + scale * (np.arange(width) + 0.5), y + scale * (np.arange(height) + 0.5)
     for value in _classes(panel.outline):
         colour = COLOURS[(value - 1) % len(COLOURS)]

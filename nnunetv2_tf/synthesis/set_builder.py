@@ -100,11 +100,11 @@ class SetBuilder:
         wanted = self._promised
         if wanted is None:
             return list(self.given or ())
-        lines: list[RecipeLine] = []
-        usable = 0
+        lines, usable = list[RecipeLine](), 0
         while usable < wanted:
-            longer = self._first_lines(len(lines) + wanted - usable)
-            if len(longer) == len(lines) or len(lines) >= TRIES * max(TRIES, wanted):
+            more = 0 if len(lines) >= TRIES * max(TRIES, wanted) else wanted - usable
+            longer = self._first_lines(len(lines) + more)
+            if len(longer) == len(lines):
                 raise UserError(
                     f"Only {usable} of the {len(lines)} lines of the recipe can be used for set {self.part.set_name}, "
                     f"fold {self.part.fold}, and {wanted} cases were asked for; ask for fewer, or give another recipe. "

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from nnunetv2_tf.io.errors import UserError, run_command
-from nnunetv2_tf.io.parallel import end_with_parent
+from nnunetv2_tf.io.workers import end_with_parent
 
 PATIENCE = datetime.timedelta(hours=4)  # how long to wait for another process, which may be checking many scans
 LINGER = 10.0  # seconds that a process gets to end by itself

@@ -15,7 +15,7 @@ from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAu
 from torch import Tensor
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.parallel import end_with_parent, use_one_thread
+from nnunetv2_tf.io.workers import end_with_parent, use_one_thread
 
 Arrays = Mapping[str, np.ndarray]  # what workers send: a tensor's shared memory is lost when its worker ends
 Batch = Mapping[str, Tensor]

@@ -18,6 +18,7 @@ from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAu
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.workers import end_with_parent
 
 WORKERS = "nnUNet_n_proc_DA"
 READY = 6  # batches that wait, at least, all workers together
@@ -46,6 +47,7 @@ class OrderedLoader:
 
     def set_thread_id(self, worker: int) -> None:
         """Begin with a worker's first batch; called once in each."""
+        end_with_parent()  # else it would keep the locks of a training that was killed
         self.number += worker
 
     def __iter__(self) -> "OrderedLoader":

@@ -17,6 +17,19 @@ def test_panels_show_grey_values_and_outlines(tmp_path):
     assert coloured[1] > 50
 
 
+def test_titles_are_beside_images(tmp_path):
+    """However many lines they have, and however long they are."""
+    image = np.ones((20, 40))
+    for name, title in (("none", ""), ("one", "one line"), ("four", "a\nb\nc\nd"), ("long", "a long title " * 20)):
+        row = [Panel(image, (0, 2)), Panel(image, (0, 2), title=title)]
+        write_panels([row, row], tmp_path / f"{name}.png", inches=1.5)
+    grey = {path.stem: (matplotlib.image.imread(path)[..., 0] * 255).round() for path in tmp_path.glob("*.png")}
+    numbers = {name: int((picture == grey["none"].max()).sum()) for name, picture in grey.items()}
+    for name in ("one", "four", "long"):
+        assert abs(numbers[name] / numbers["none"] - 1) < 0.02, numbers  # no image is smaller, or written over
+        assert (grey[name] > 200).sum() > 20
+
+
 def test_the_same_picture_is_the_same_bytes(tmp_path):
     """Also after nnU-Net has painted its progress, which changes matplotlib's defaults for the whole process."""
     image = np.tile(np.linspace(0, 1, 40), (40, 1))
