@@ -18,6 +18,7 @@ from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS
 from nnunetv2_tf.synthesis import requests
 from nnunetv2_tf.synthesis.fitting import fit_folder
 from nnunetv2_tf.training import loop
+from tests.conftest import Once, enter, entered_copy
 from tests.synthesis.making import cases_in, cohort_of, make_set
 from tests.workspace import TINY, TRAINER, Workspace, tree
 
@@ -29,16 +30,41 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch):
+def shorten(patch: pytest.MonkeyPatch) -> None:
     """Presets that are fitted in seconds."""
     first = {name: replace(one, epochs=1, iterations=1, pool=2) for name, one in tf_aug.PRESETS.items()}
     second = {name: replace(one, **SMALL) for name, one in tf_gan.PRESETS.items()}
-    monkeypatch.setattr(tf_aug, "PRESETS", first)
-    monkeypatch.setattr(tf_gan, "PRESETS", second)
-    monkeypatch.setattr(loop, "SAVED_AFTER", -1.0)
-    monkeypatch.setattr(fitting, "SHOWN", 2)
-    monkeypatch.setattr(fitting, "DRAWS", 1)
+    patch.setattr(tf_aug, "PRESETS", first)
+    patch.setattr(tf_gan, "PRESETS", second)
+    patch.setattr(loop, "SAVED_AFTER", -1.0)
+    patch.setattr(fitting, "SHOWN", 2)
+    patch.setattr(fitting, "DRAWS", 1)
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def both_template(trained_template: Workspace, once: Once) -> Workspace:
+    """`trained_template` with both stages fitted; not to be changed."""
+
+    def make(root: Path) -> None:
+        copy = trained_template.copy(root)
+        with pytest.MonkeyPatch.context() as patch:
+            enter(copy, patch)
+            shorten(patch)
+            fitted(copy, "tf_aug")
+            fitted(copy, "tf_gan")
+
+    return Workspace(once("both stages", make), trained_template.dataset)
+
+
+@pytest.fixture
+def both_stages(both_template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of `both_template`, with the environment set to it."""
+    return entered_copy(both_template, tmp_path, monkeypatch)
 
 
 def fitted(workspace: Workspace, method: str, preset: str = "default", **changes):
@@ -78,12 +104,11 @@ def test_both_stages_and_a_set(trained: Workspace, preset, capsys):
     assert "Set tf, fold 0: 2 cases" in capsys.readouterr().out
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(trained: Workspace, monkeypatch):
+def test_a_killed_training_goes_on_to_the_same_weights(both_stages: Workspace, monkeypatch):
     """Four epochs are two, and two after a kill."""
-    fitted(trained, "tf_aug")
-    whole = fitted(trained, "tf_gan")
+    whole = fitted(both_stages, "tf_gan")
     expected, state = (whole / WEIGHTS).read_bytes(), torch.load(whole / "checkpoint_final.pth", weights_only=True)
-    assert pieces(trained) == []
+    assert pieces(both_stages) == []
     (log,) = whole.glob("training_log_*.txt")
     assert "sites with coarse tumours: 3, 1 new ones an epoch, about 0.00 GB in " in log.read_text()
     original = loop.Loop._epoch
@@ -96,76 +121,70 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained: Workspace, monke
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
-            fitted(trained, "tf_gan", overwrite=True)
+            fitted(both_stages, "tf_gan", overwrite=True)
     with pytest.raises(UserError, match=r"has not ended, or .*; run: nnUNetv2_tf_fit .* -m tf_gan"):
-        make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
-    left = pieces(trained)
+        make_set(both_stages, "tf", num_cases=1, method="tf_gan", healthy="601")
+    left = pieces(both_stages)
     assert 2 <= len([path for path in left if path.parent.name == "sites"]) <= 4
     left[0].write_bytes(left[0].read_bytes()[:-5])  # as if the disk had failed
-    folder = fitted(trained, "tf_gan")
+    folder = fitted(both_stages, "tf_gan")
     assert (folder / WEIGHTS).read_bytes() == expected
-    assert pieces(trained) == []
+    assert pieces(both_stages) == []
     again = torch.load(folder / "checkpoint_final.pth", weights_only=True)
     assert again["curves"] == state["curves"]
     for name, value in state["learner"]["discriminator"].items():
         assert torch.equal(value, again["learner"]["discriminator"][name])
     before = tree(folder)
-    fitted(trained, "tf_gan")
+    fitted(both_stages, "tf_gan")
     assert tree(folder) == before
 
 
-def test_workers_change_nothing(trained: Workspace, monkeypatch):
-    fitted(trained, "tf_aug")
-    expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
+def test_workers_change_nothing(both_stages: Workspace, monkeypatch):
+    expected = (fitted(both_stages, "tf_gan") / WEIGHTS).read_bytes()
     monkeypatch.setenv("nnUNet_n_proc_DA", "2")
-    assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+    assert (fitted(both_stages, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
 
 
-def test_the_disk_of_pools_may_be_full(trained: Workspace, monkeypatch, capsys):
+def test_the_disk_of_pools_may_be_full(both_stages: Workspace, monkeypatch, capsys):
     """The same weights; it is said once."""
-    fitted(trained, "tf_aug")
-    expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
+    expected = (fitted(both_stages, "tf_gan") / WEIGHTS).read_bytes()
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(array_cache, "write_arrays", full)
-    assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+    assert (fitted(both_stages, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
     said = capsys.readouterr().out
     assert said.count("sites (No space left on device); going on without.") == 1
 
 
-def test_another_first_stage_wants_another_second(trained: Workspace):
-    fitted(trained, "tf_aug")
-    fitted(trained, "tf_gan")
-    make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
-    fitted(trained, "tf_aug", seed=1, overwrite=True)
+def test_another_first_stage_wants_another_second(both_stages: Workspace):
+    make_set(both_stages, "tf", num_cases=1, method="tf_gan", healthy="601")
+    fitted(both_stages, "tf_aug", seed=1, overwrite=True)
     for again in (
-        lambda: fitted(trained, "tf_gan"),
-        lambda: make_set(trained, "tf", 1, method="tf_gan", healthy="601"),
+        lambda: fitted(both_stages, "tf_gan"),
+        lambda: make_set(both_stages, "tf", 1, method="tf_gan", healthy="601"),
     ):
         with pytest.raises(UserError, match=r"another fit of the method, or of one it needs \(fit\)"):
             again()
 
 
-def test_no_validation_case_is_looked_at(trained: Workspace):
+def test_no_validation_case_is_looked_at(both_stages: Workspace):
     """Their arrays are gone, and nobody misses them."""
-    fitted(trained, "tf_aug")
-    expected = (fitted(trained, "tf_gan") / WEIGHTS).read_bytes()
-    split = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)])
+    expected = (fitted(both_stages, "tf_gan") / WEIGHTS).read_bytes()
+    split = fold_split(both_stages.dataset, 0, [f"case_{index:03d}" for index in range(10)])
     for case in split.val:
-        for path in trained.dataset.preprocessed.glob(f"*_3d_fullres/{case}*"):
+        for path in both_stages.dataset.preprocessed.glob(f"*_3d_fullres/{case}*"):
             path.unlink()
-    assert (fitted(trained, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
+    assert (fitted(both_stages, "tf_gan", overwrite=True) / WEIGHTS).read_bytes() == expected
 
 
-def test_a_damaged_generator_is_named(trained: Workspace):
-    fitted(trained, "tf_aug")
-    folder = fitted(trained, "tf_gan")
+def test_a_damaged_generator_is_named(both_stages: Workspace):
+    folder = fitted(both_stages, "tf_gan")
     path = folder / WEIGHTS
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match="or its files have changed since"):
-        make_set(trained, "tf", num_cases=1, method="tf_gan", healthy="601")
+        make_set(both_stages, "tf", num_cases=1, method="tf_gan", healthy="601")
 
 
 def test_the_curves_are_numbers(trained: Workspace):
