@@ -166,8 +166,8 @@ def trouble(soak: Soak) -> Iterator[str]:
 def _cut_at(moment: int, victim: Path) -> Callable[[int, str, Path], None]:
     def cut(now: int, kind: str, path: Path) -> None:  # noqa: ARG001
         if now == moment:
-            content = victim.readbytes_in()
-            victim.writebytes_in(content[: len(content) // 2])
+            content = victim.read_bytes()
+            victim.write_bytes(content[: len(content) // 2])
 
     return cut
 
