@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.io.processes import stat_of
 
 BIN = Path(sys.executable).parent
 SETTINGS = {"nnUNet_n_proc_DA": "1"}  # planning wants a worker
@@ -73,12 +74,7 @@ def measured(*command: str) -> tuple[float, float]:
 
 def _of_session(session: int) -> list[Path]:
     """Return the folders below /proc of a session's processes."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if int((folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[3]) == session:
-                found.append(folder)
-    return found
+    return [folder for folder in Path("/proc").glob("[0-9]*") if stat_of(int(folder.name))[3:4] == [str(session)]]
 
 
 def _memory(process: Path) -> float:

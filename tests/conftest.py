@@ -107,14 +107,11 @@ def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def template_with_healthy(template: Workspace, once: Once) -> Workspace:
     """`template` and Dataset601_Healthy, six healthy people preprocessed by its tiny plans; not to be changed."""
 
-    def make(root: Path) -> None:
-        both = template.copy(root)
-        with pytest.MonkeyPatch.context() as patch:
-            enter(both, patch)
-            healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
-            preprocess_healthy(PreprocessHealthyRequest("501", "601", TINY, ("3d_fullres",), 1))
+    def add_healthy(_: Workspace) -> None:
+        healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
+        preprocess_healthy(PreprocessHealthyRequest("501", "601", TINY, ("3d_fullres",), 1))
 
-    return Workspace(once("with_healthy", make), template.dataset)
+    return extended(once, "with_healthy", template, add_healthy)
 
 
 @pytest.fixture
@@ -127,13 +124,7 @@ def with_healthy(template_with_healthy: Workspace, tmp_path: Path, monkeypatch: 
 def trained_template(template_with_healthy: Workspace, once: Once) -> Workspace:
     """`template_with_healthy` and a baseline of a few steps for fold 0; not to be changed."""
 
-    def make(root: Path) -> None:
-        copy = template_with_healthy.copy(root)
-        with pytest.MonkeyPatch.context() as patch:
-            enter(copy, patch)
-            copy.trainer(TRAINER).run_training()
-
-    return Workspace(once("trained", make), template_with_healthy.dataset)
+    return extended(once, "trained", template_with_healthy, lambda copy: copy.trainer(TRAINER).run_training())
 
 
 @pytest.fixture
@@ -165,6 +156,18 @@ def write_template(workspace: Workspace) -> None:
     for folder in workspace.variables.values():
         Path(folder).mkdir()
     Brains().write_dataset(workspace.dataset.raw, 10, seed=0)
+
+
+def extended(once: Once, name: str, template: Workspace, extend: Callable[[Workspace], object]) -> Workspace:
+    """A template that adds something to a copy of another, once for all workers; not to be changed."""
+
+    def make(root: Path) -> None:
+        copy = template.copy(root)
+        with pytest.MonkeyPatch.context() as patch:
+            enter(copy, patch)
+            extend(copy)
+
+    return Workspace(once(name, make), template.dataset)
 
 
 def entered_copy(template: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:

@@ -17,6 +17,7 @@ from typing import Any
 
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.io.processes import runs, stat_of
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has none
 FILES = "running"  # folder of the files
@@ -111,17 +112,7 @@ def _to_group(pid: int, number: int) -> None:
 
 def _begun(pid: int) -> str | None:
     """Return when a process began, by which a later one of its number is told apart; None when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        return "unknown" if not Path("/proc").is_dir() and _alive(pid) else None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    stat = stat_of(pid)
+    if stat:
+        return stat[19]
+    return "unknown" if not Path("/proc").is_dir() and runs(pid) else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.processes import runs
 
 POLL = 0.2  # seconds between two attempts to take a lock
 UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems, often remote ones, that cannot be asked to
@@ -32,7 +33,8 @@ def whole_file(path: Path, lasting: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp*"):
-        if not _runs(left.name.removeprefix(prefix).split(".")[0]):
+        writer = left.name.removeprefix(prefix).split(".")[0]
+        if writer.isdigit() and not runs(int(writer)):
             left.unlink(missing_ok=True)
     try:
         yield temporary
@@ -100,19 +102,6 @@ def _sync(path: Path) -> None:
             raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(file)
-
-
-def _runs(process: str) -> bool:
-    """Return whether a process with this number exists; True where that cannot be known."""
-    if os.name != "posix" or not process.isdigit():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import BaseContext
-from pathlib import Path
 from typing import Any
+
+from nnunetv2_tf.io.processes import runs, variable_set
 
 DIED = (BrokenProcessPool, EOFError, ConnectionError)  # what tells that a worker was killed, or the server
 LONGEST = 70  # bytes of the folder in which the server has its socket, whose whole path may have about 107
@@ -41,15 +41,11 @@ def _context() -> BaseContext:
     context = get_context("forkserver")
     package = __name__.partition(".")[0]
     context.set_forkserver_preload([name for name in list(sys.modules) if name.partition(".")[0] == package])
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"  # else the server would look for packages in the current folder first
     try:
-        ensure_running()
+        with variable_set("PYTHONSAFEPATH", "1"):  # else the server would look for packages in the current folder first
+            ensure_running()
     except OSError:  # no sockets in that folder
         return get_context("spawn")
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
     return context
 
 
@@ -82,18 +78,10 @@ def end_with_parent() -> None:
 
 
 def _end_with(starter: Any, parent: int) -> None:
-    while os.getppid() == parent and starter.is_alive() and _runs(starter.pid):  # else it would wait for work forever
+    """Wait, and end: by the pipe to it, and by its number, since forks of one that is gone may hold the pipe."""
+    while os.getppid() == parent and starter.is_alive() and runs(starter.pid):  # else it would wait for work forever
         time.sleep(1)
     os._exit(1)
-
-
-def _runs(process: int) -> bool:
-    """Tell whether a process runs, for forks of one that is gone may hold the pipe that tells that it is alive."""
-    if sys.platform != "linux":
-        return True
-    with suppress(OSError):
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 _function: Callable[[Any], Any]

@@ -5,11 +5,10 @@ makes the batches k, k + n, k + 2n and so on, each with Python's, numpy's and to
 a training gets the same batches from any number of workers, or from none, and goes on with those it would have had.
 """
 
-import os
 import queue
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAu
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.processes import variable_set
 from nnunetv2_tf.io.workers import end_with_parent
 
 WORKERS = "nnUNet_n_proc_DA"
@@ -100,15 +100,9 @@ def seeds_of(seed: Sequence[int]) -> list[int]:
     return [int(state) for state in np.random.SeedSequence(seed).generate_state(3)]
 
 
-@contextmanager
-def without_workers() -> Iterator[None]:
+def without_workers() -> AbstractContextManager[None]:
     """Let nnU-Net's trainer make dataloaders without workers for a while."""
-    before = os.environ.get(WORKERS)
-    os.environ[WORKERS] = "0"
-    try:
-        yield
-    finally:
-        os.environ.pop(WORKERS) if before is None else os.environ.update({WORKERS: before})
+    return variable_set(WORKERS, "0")
 
 
 @contextmanager

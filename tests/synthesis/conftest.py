@@ -9,7 +9,7 @@ from nnunetv2_tf.quality.pseudo_labels import Rules, chosen
 from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
 from nnunetv2_tf.working_space.stored import OpenCase
-from tests.conftest import Once, enter, entered_copy
+from tests.conftest import Once, entered_copy, extended
 from tests.synthesis.making import crop_of, volume
 from tests.synthesis.unlabelled import write_more
 from tests.workspace import TINY, TRAINER, Workspace
@@ -21,13 +21,7 @@ SPECK = 3  # voxels
 def unlabelled_template(trained_template: Workspace, once: Once) -> Workspace:
     """`trained_template` and two unlabelled scans, preprocessed; their hidden labels are in `truth`."""
 
-    def make(root: Path) -> None:
-        copy = trained_template.copy(root)
-        with pytest.MonkeyPatch.context() as patch:
-            enter(copy, patch)
-            write_more(root / "truth")
-
-    return Workspace(once("unlabelled", make), trained_template.dataset)
+    return extended(once, "unlabelled", trained_template, lambda copy: write_more(copy.root / "truth"))
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +38,12 @@ def labelled_template(unlabelled_template: Workspace, once: Once) -> Workspace:
         tumour[:, -SPECK:, :SPECK], sure[:, -SPECK:, :SPECK] = 2, 0.5
         return chosen(tumour, sure, case.grid.affine, Rules(min_ml=0.0), lambda _: 1.0)
 
-    def make(root: Path) -> None:
-        copy = unlabelled_template.copy(root)
+    def label(copy: Workspace) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            enter(copy, patch)
             patch.setattr(pseudo_labels._Labeller, "_predicted", found)
             pseudolabel(PseudoLabelRequest(copy.id, "602", (0,), plans=TINY, trainer=TRAINER))
 
-    return Workspace(once("labelled", make), unlabelled_template.dataset)
+    return extended(once, "labelled", unlabelled_template, label)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from nnunetv2_tf.methods.tf_gan.networks import WEIGHTS
 from nnunetv2_tf.synthesis import requests
 from nnunetv2_tf.synthesis.fitting import fit_folder
 from nnunetv2_tf.training import loop
-from tests.conftest import Once, enter, entered_copy
+from tests.conftest import Once, entered_copy, extended
 from tests.synthesis.making import cases_in, cohort_of, make_set
 from tests.workspace import TINY, TRAINER, Workspace, tree
 
@@ -50,15 +50,13 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def both_template(trained_template: Workspace, once: Once) -> Workspace:
     """`trained_template` with both stages fitted; not to be changed."""
 
-    def make(root: Path) -> None:
-        copy = trained_template.copy(root)
+    def fit_both(copy: Workspace) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            enter(copy, patch)
             shorten(patch)
             fitted(copy, "tf_aug")
             fitted(copy, "tf_gan")
 
-    return Workspace(once("both stages", make), trained_template.dataset)
+    return extended(once, "both stages", trained_template, fit_both)
 
 
 @pytest.fixture

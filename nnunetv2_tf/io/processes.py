@@ -1,0 +1,37 @@
+"""Processes of this machine, and this one's environment. In: a process's number. Out: whether it runs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def runs(process: int) -> bool:
+    """Tell whether a process runs; True where that cannot be known. One that was killed and not collected does not."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return stat_of(process)[:1] != ["Z"]
+
+
+def stat_of(process: int) -> list[str]:
+    """Return what Linux says of a process in /proc, from its state on; empty where there is none."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return []
+
+
+@contextmanager
+def variable_set(name: str, value: str) -> Iterator[None]:
+    """Set a variable of this process's environment for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
