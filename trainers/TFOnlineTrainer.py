@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnunetv2_tf.dataset.folders import ONLINE_POOLS
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.panels import Panel
 from nnunetv2_tf.online import draws
@@ -58,7 +59,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
             self.print_to_log_file(online.describe("made where batches are made"))
             return NewEachTime(maker)
         source = f"{online.record.hash}_{seed}"
-        where = Path(str(self.preprocessed_dataset_folder_base)) / "tf" / "online" / self.folder.parent.name
+        where = self.tf_dataset.preprocessed / "tf" / ONLINE_POOLS / self.folder.parent.name
         cases = PooledCases(where / f"{self.folder.name}_{digest(source)[:8]}", source)
         self.print_to_log_file(
             online.describe(f"{cases.anew} of {cases.size} in {cases.folder} made anew in every epoch")

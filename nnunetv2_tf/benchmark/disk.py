@@ -1,13 +1,14 @@
 """How much room a benchmark will take on disk. In: the trainings that are yet to be done. Out: a sentence.
 
 Cases are as large as the real ones are, in nnUNet_raw and nnUNet_preprocessed, healthy scans in the latter; a training
-leaves two checkpoints, each with weights and the momentum of every one. What fits, predictions and logs take, and what
-is kept of hosts only to be faster, is not counted.
+leaves two checkpoints, each with weights and the momentum of every one. Pools of online trainings are said apart, since
+they go with them. What fits, predictions and logs take, and what is kept of hosts only to be faster, is not counted.
 """
 
 import shutil
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from nnunetv2_tf.baseline.checkpoint import built
@@ -16,6 +17,8 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import KEPT_GB
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.online.case_pool import ANEW, SIZE
 from nnunetv2_tf.working_space.healthy import healthy_identifier
 from nnunetv2_tf.working_space.preprocess import STORED, Plan, is_stored
 
@@ -41,8 +44,21 @@ def room_needed(trainings: Sequence[Training]) -> str:
     return (
         f"On disk about {total / GB:.3g} GB more, for {number} cases, {scans} healthy scans and {len(trainings)} "
         f"trainings (besides up to {KEPT_GB:g} GB a dataset, kept to be faster); {free / GB:.3g} GB are free for "
-        "nnUNet_preprocessed."
+        f"nnUNet_preprocessed.{_room_of_pools(trainings)}"
     )
+
+
+def _room_of_pools(trainings: Sequence[Training]) -> str:
+    """Return a sentence about the pools of online trainings, with a space before it; nothing where none has one."""
+    sizes = {
+        str(one.arm.method): _of_pool(Plan.read(one.dataset, one.matrix.plans, one.matrix.configuration))
+        for one in trainings
+        if one.arm.online and not find_method(str(one.arm.method), one.arm.preset).method_class.quick
+    }
+    if not sizes:
+        return ""
+    whose = " or ".join(sorted(sizes))
+    return f" An online training with {whose} keeps up to {max(sizes.values()) / GB:.3g} GB there while it runs."
 
 
 def _missing_cases(trainings: Sequence[Training]) -> int:
@@ -75,6 +91,13 @@ def _of_case(plan: Plan, dataset: Dataset) -> tuple[float, float]:
             "one is; run nnUNetv2_preprocess."
         )
     return sum(raw) / len(raw), sum(stored) / len(stored)
+
+
+def _of_pool(plan: Plan) -> float:
+    """Return the bytes of an online training's pool before it is compressed, with the cases that come next."""
+    voxels = np.prod(plan.manager.median_image_size_in_voxels)
+    channels = len(plan.dataset_json["channel_names"])
+    return (SIZE + ANEW) * float(voxels) * (channels * np.float32().itemsize + np.int16().itemsize)
 
 
 def _of_training(plan: Plan) -> float:

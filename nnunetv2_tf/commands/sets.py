@@ -30,8 +30,8 @@ examples:
   nnUNetv2_tf_sets -d 501 --remove -s mine
       deletes the set (with -f only that fold's part)
   nnUNetv2_tf_sets -d 501 --clear_kept
-      deletes what fits and sets have kept of hosts for the next ones (-kept_gb), and the training data of fits that
-      have not ended; both are made anew when needed
+      deletes what fits and sets have kept of hosts for the next ones (-kept_gb), the training data of fits that have
+      not ended, and pools of online trainings that were given up; all of it is made anew when needed
 """
 
 

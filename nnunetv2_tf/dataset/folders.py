@@ -16,6 +16,7 @@ INTENSITY, REFERENCE, RECIPES, LOOKS, QUALITY = "intensity", "reference", "recip
 MASS_EFFECTS = "mass_effects"
 KEPT = "kept"  # arrays that take long to compute, at most so many GB
 FIT_POOLS = "fit_pools"  # training data of fits that have not ended
+ONLINE_POOLS = "online"  # cases of online trainings that have not ended
 FIGURES = ".figures"  # among the sets: cases that were made for measuring them; no set can be called so
 PREPARATION = "preparation.json"  # in a healthy dataset: how it was made
 

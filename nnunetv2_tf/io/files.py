@@ -104,6 +104,17 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
+def remove_unlocked(folder: Path) -> int:
+    """Delete a folder unless a process holds its lock; return how many bytes that freed."""
+    try:
+        with locked(folder.with_suffix(".lock"), str(folder), stopped=lambda: True):
+            freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            shutil.rmtree(folder)
+            return freed
+    except UserError:
+        return 0
+
+
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
     """Yield the empty folder `path`; leftovers are deleted before, the folder with its content afterwards."""

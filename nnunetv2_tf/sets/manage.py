@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from nnunetv2_tf.dataset.folders import FIT_POOLS, KEPT, Dataset
+from nnunetv2_tf.dataset.folders import FIT_POOLS, KEPT, ONLINE_POOLS, Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.array_cache import clear
+from nnunetv2_tf.io.files import remove_unlocked
 from nnunetv2_tf.sets.export import export_set
 from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
 from nnunetv2_tf.sets.store import SetPart, all_parts, parts_of, remove_set
@@ -83,9 +84,10 @@ def table(id_or_name: str) -> str:
 
 
 def clear_kept(id_or_name: str) -> str:
-    """Delete what was kept of hosts, and training data of fits; return a sentence."""
+    """Delete what is kept of hosts, for fits, and in pools of trainings that do not run; return a sentence."""
     folder = Dataset.find(id_or_name).preprocessed / "tf"
     freed = clear(folder / KEPT) + clear(folder / FIT_POOLS)
+    freed += sum(remove_unlocked(pool) for pool in (folder / ONLINE_POOLS).glob("*/*") if pool.is_dir())
     return f"{freed / 1e6:.1f} MB freed in {folder}"
 
 

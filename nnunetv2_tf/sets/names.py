@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from nnunetv2_tf.dataset.folders import INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE
+from nnunetv2_tf.dataset.folders import INTENSITY, KEPT, LOOKS, ONLINE_POOLS, QUALITY, RECIPES, REFERENCE
 from nnunetv2_tf.io.errors import UserError
 
 BASELINE = "TFBaselineTrainer"
@@ -80,7 +80,7 @@ def is_ours(name: str) -> bool:
 
 def check_set_name(name: str) -> None:
     """Raise when a set may not have this name, such as one that looks like an option of a trainer's name."""
-    if name in (INTENSITY, KEPT, LOOKS, QUALITY, RECIPES, REFERENCE):
+    if name in (INTENSITY, KEPT, LOOKS, ONLINE_POOLS, QUALITY, RECIPES, REFERENCE):
         raise UserError(f"A set cannot be called {name!r}, a folder of that name is ours already; choose another.")
     if not _SET_NAME.fullmatch(name) or _option(name, ENRICHED) is not None:
         raise UserError(

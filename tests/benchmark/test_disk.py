@@ -3,8 +3,10 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from nnunetv2_tf.baseline.checkpoint import built
 from nnunetv2_tf.benchmark.arm import Arm
@@ -64,3 +66,14 @@ def test_before_anything_is_preprocessed_nobody_knows(workspace: Workspace):
     shutil.rmtree(workspace.dataset.preprocessed / workspace.plan().data_identifier)
     with pytest.raises(UserError, match="No case of .* is preprocessed by nnUNetPlansTiny"):
         room_needed(list(matrix(NNUNET).trainings()))
+
+
+def test_pools_are_said_apart(with_healthy: Workspace):
+    quick, pooled = (Arm(name, name, healthy=601, online=True) for name in ("syntumor", "freetumor"))
+    one, other = matrix(quick, pooled, baseline="syntumor").trainings()
+    assert "while it runs" not in room_needed([one])
+    found = re.search(r"training with freetumor keeps up to (\S+) GB there while it runs\.$", room_needed([one, other]))
+    assert found is not None
+    stored = nnUNetDatasetBlosc2(str(with_healthy.dataset.preprocessed / with_healthy.plan().data_identifier))
+    voxels = np.median([stored.load_case(case)[1][:].size for case in raw_cases(with_healthy.dataset)])
+    assert float(found[1]) * 1e9 == pytest.approx(40 * voxels * (4 + 2), rel=0.1)  # one channel, and labels

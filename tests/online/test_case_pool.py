@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.files import remove_unlocked
 from nnunetv2_tf.online import case_pool
 from nnunetv2_tf.online.case_pool import PooledCases, PoolKeeper
 from nnunetv2_tf.online.case_source import FAR
@@ -118,3 +119,15 @@ def test_a_case_that_never_comes_is_not_waited_for_for_ever(cases: PooledCases, 
     monkeypatch.setattr(case_pool, "PATIENCE", 0.2)
     with pytest.raises(UserError, match=r"00000000\.case was waited for"):
         cases.wait_for(0)
+
+
+def test_only_pools_that_no_training_holds_are_cleared_away(cases: PooledCases):
+    maker: Any = Numbered()
+    keeper = PoolKeeper(cases, maker, 9)
+    keeper.fill(0)
+    assert remove_unlocked(cases.folder) == 0
+    assert there(cases) == [0, 1, 2, 3]
+    size = sum(path.stat().st_size for path in cases.folder.iterdir())
+    keeper.close(remove=False)
+    assert remove_unlocked(cases.folder) == size > 0
+    assert list(cases.folder.parent.iterdir()) == []

@@ -157,8 +157,11 @@ def test_a_set_is_the_same_whatever_is_kept_of_its_hosts(with_healthy: Workspace
     assert made() == expected
     assert made(num_processes=2) == expected
     assert {path: path.read_bytes() for path in kept.iterdir()} == entries
+    pool = kept.with_name("online") / "trainer" / "fold_0"
+    pool.mkdir(parents=True)
     clear_kept("501")
     assert not kept.exists()
+    assert not pool.exists()
 
     @contextmanager
     def stopped(path: Path, lasting: bool = True) -> Iterator[Path]:
