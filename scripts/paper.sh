@@ -28,7 +28,7 @@ if [ ! -e "$noted" ] && [ -n "$(raw "$labelled")$(raw "$healthy")" ]; then
   echo "Error: dataset $labelled or $healthy exists and was not made by this script; name other numbers with LABELLED and HEALTHY." >&2
   exit 2
 fi
-[ -e "$noted" ] || echo "$settings" > "$noted"
+[ -n "$(raw "$labelled")" ] || echo "$settings" > "$noted"
 if [ "$(cat "$noted")" != "$settings" ]; then
   echo "Error: dataset $labelled was made with: $(cat "$noted"); name other numbers with LABELLED and HEALTHY." >&2
   exit 2
@@ -48,13 +48,18 @@ if [ ! -e "$preprocessed/.paper" ]; then # nnU-Net itself would begin anew each 
   touch "$preprocessed/.paper"
 fi
 
+failed=0
+go_on() { # usage: go_on COMMAND ...; where something failed (exit code 1), what does not need it is done all the same
+  "$@" || { code=$?; [ "$code" -eq 1 ] || exit "$code"; failed=1; }
+}
 for table in ${TABLES:-1 2 3}; do
   matrix=$matrices/table$table.json
   nnUNetv2_tf_benchmark plan "$matrix" --paper "$table" -d "$labelled" -healthy "$healthy" -p "$plans" \
     -preset "${PRESET:-paper}" -epochs "${EPOCHS:-100}" -num_seeds "${NUM_SEEDS:-3}" -device "$device"
   [ "$only" != plan ] || continue
   # shellcheck disable=SC2086  # GPUS are several words
-  nnUNetv2_tf_benchmark run "$matrix" -device "$device" ${GPUS:+-gpus $GPUS}
+  go_on nnUNetv2_tf_benchmark run "$matrix" -device "$device" ${GPUS:+-gpus $GPUS}
   nnUNetv2_tf_benchmark collect "$matrix" -np "$np"
-  nnUNetv2_tf_benchmark verify "$matrix"
+  go_on nnUNetv2_tf_benchmark verify "$matrix"
 done
+exit "$failed"

@@ -120,7 +120,8 @@ class TFOnlineTrainer(TFBaselineTrainer):
         """Begin to make what the next epoch needs; paint patches of this one, where it is its turn."""
         super().on_train_epoch_start()
         if self.keeper is not None:
-            self.keeper.begin_next(self.current_epoch)
+            with self.refusals():
+                self.keeper.begin_next(self.current_epoch)
         self.panels = ()
 
     def drawn(self, batch: dict, target: np.ndarray) -> list[Draw]:
@@ -143,8 +144,9 @@ class TFOnlineTrainer(TFBaselineTrainer):
         """Log the patches of an epoch, and write down its new cases."""
         self.print_to_log_file(draws.describe(drawn, len(self.split.train)))
         if self.rank == 0:
-            draws.append_draws(self.folder, self.current_epoch, drawn)
-            draws.write_patches(self.panels, self.folder / f"tf_online_epoch_{self.current_epoch:04d}.png")
+            with self.refusals():
+                draws.append_draws(self.folder, self.current_epoch, drawn)
+                draws.write_patches(self.panels, self.folder / f"tf_online_epoch_{self.current_epoch:04d}.png")
 
     def on_epoch_end(self) -> None:
         """Wait for the next epoch's pool, if new cases come from one."""

@@ -7,7 +7,6 @@ one another a softmax over them, for overlapping regions one sigmoid each.
 from contextlib import redirect_stdout
 
 import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import Tensor
 
@@ -25,6 +24,8 @@ class Segmentor:
             device: where to work
             mirroring: average over the axes that nnU-Net mirrored in training, as its predictions do; eight passes
         """
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # which brings torch's compiler along
+
         checkpoint = baseline.checkpoint()
         arguments, network = checkpoint["init_args"], baseline.network()
         network.decoder.deep_supervision = False  # type: ignore[union-attr]

@@ -1,18 +1,19 @@
 """Checks before a benchmark starts. In: MATRIX.json and a folder. Out: the matrix, or an error."""
 
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.few_labels import all_splits, append_draws
 from nnunetv2_tf.benchmark.fits import fits_of
-from nnunetv2_tf.benchmark.matrix import DEFAULTS, Matrix, Training, read_matrix
+from nnunetv2_tf.benchmark.matrix import Matrix, Training, read_matrix
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import fold_split, splits_file
 from nnunetv2_tf.dataset.label_roles import read_regions
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.io.json_dataclass import read_record, to_json
+from nnunetv2_tf.io.json_dataclass import checked, read_record, to_json
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.requests import usable_method
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
@@ -71,9 +72,13 @@ def _check_same_set(training: Training, path: Path) -> None:
     different = "" if to_json(order.config) == settings else "other settings than its preset has"
     if order.pseudo_labels is not None:
         different = "pseudo-labelled donors"
+    if (order.filter is not None) != arm.filter:
+        different = "a filter" if order.filter is not None else "no filter"
+    if (order.controls or {}).get("volume_ml") != (None if arm.volume_ml is None else list(arm.volume_ml)):
+        different = "other volumes"
     if different:
         raise UserError(
-            f"{config}: set {training.set_name} was made with {different}, and {path} asks for none; give arm "
+            f"{config}: set {training.set_name} was made with {different}, which {path} does not ask for; give arm "
             f'{arm.name} sets of its own: "set": "anothername".'
         )
     for field, value in wanted.items():
@@ -88,8 +93,12 @@ def claim_folder(folder: Path, matrix: Matrix) -> None:
     """Write the matrix into the folder; raise when the folder holds results of another matrix."""
     path = folder / "matrix.json"
     if path.exists():
-        before, now = read_json(path, "give another folder with -o."), to_json(matrix)
-        differing = [key for key in now if before.get(key, DEFAULTS.get(key)) != now[key]]  # older files lack keys
+        cure = "give another folder with -o."
+        written = {key: value for key, value in read_json(path, cure).items() if key != "hash"}
+        before = checked(Matrix, written, path, cure)
+        differing = [
+            entry.name for entry in fields(Matrix) if getattr(before, entry.name) != getattr(matrix, entry.name)
+        ]
         if differing:
             raise UserError(
                 f"{folder} holds results of a matrix with other {differing[0]}; give another folder with -o, or delete "

@@ -34,9 +34,9 @@ def room_needed(trainings: Sequence[Training]) -> str:
     matrix, total, number, scans = trainings[0].matrix, 0.0, 0, 0
     for name in map(str, matrix.datasets):
         dataset, of_it = Dataset(name), [training for training in trainings if training.dataset.name == name]
-        plan, cases, healthy = Plan.read(dataset, matrix.plans, matrix.configuration), _missing_cases(of_it), 0
+        plan, cases, healthy = Plan.read(dataset, matrix.plans, matrix.configuration), missing_cases(of_it), 0
         for hosts in {Dataset.find(str(one.arm.healthy)) for one in of_it if one.arm.healthy is not None}:
-            healthy += _missing_scans(hosts, dataset, plan)
+            healthy += missing_scans(hosts, dataset, plan)
         raw, stored = _of_case(plan, dataset)
         total += cases * (raw + stored) + healthy * stored + len(of_it) * _of_training(plan)
         number, scans = number + cases, scans + healthy
@@ -50,18 +50,19 @@ def room_needed(trainings: Sequence[Training]) -> str:
 
 def _room_of_pools(trainings: Sequence[Training]) -> str:
     """Return a sentence about the pools of online trainings, with a space before it; nothing where none has one."""
-    sizes = {
-        str(one.arm.method): _of_pool(Plan.read(one.dataset, one.matrix.plans, one.matrix.configuration))
+    pooled = [
+        one
         for one in trainings
         if one.arm.online and not find_method(str(one.arm.method), one.arm.preset).method_class.quick
-    }
-    if not sizes:
+    ]
+    if not pooled:
         return ""
-    whose = " or ".join(sorted(sizes))
-    return f" An online training with {whose} keeps up to {max(sizes.values()) / GB:.3g} GB there while it runs."
+    whose = " or ".join(sorted({str(one.arm.method) for one in pooled}))
+    largest = max(_of_pool(Plan.read(one.dataset, one.matrix.plans, one.matrix.configuration)) for one in pooled)
+    return f" An online training with {whose} keeps up to {largest / GB:.3g} GB there while it runs."
 
 
-def _missing_cases(trainings: Sequence[Training]) -> int:
+def missing_cases(trainings: Sequence[Training]) -> int:
     """Return how many cases the sets lack that trainings take from; those of a set are counted once."""
     lacking = {}
     for training in trainings:
@@ -72,7 +73,7 @@ def _missing_cases(trainings: Sequence[Training]) -> int:
     return sum(lacking.values())
 
 
-def _missing_scans(healthy: Dataset, dataset: Dataset, plan: Plan) -> int:
+def missing_scans(healthy: Dataset, dataset: Dataset, plan: Plan) -> int:
     """Return how many healthy scans have yet to be preprocessed by a labelled dataset's plans."""
     identifier = healthy_identifier(dataset, str(plan.plans["plans_name"]), plan.configuration)
     return sum(not is_stored(healthy.preprocessed / identifier, case) for case in raw_cases(healthy))

@@ -3,67 +3,62 @@
 Trainings are judged by the epochs in nnU-Net's own logs, whoever trained; fits and sets by what earlier runs noted.
 """
 
-import json
-import os
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from nnunetv2_tf.benchmark.disk import missing_cases, missing_scans
 from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.matrix import Training
-from nnunetv2_tf.dataset.folders import Dataset, nnunet_folder
+from nnunetv2_tf.benchmark.times import noted_seconds, units
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.sets.names import DEFAULT_EPOCHS, is_ours, parse_trainer_name
+from nnunetv2_tf.working_space.preprocess import Plan
 
 HOUR = 3600.0
-EPOCH = re.compile(r"Epoch time: ([\d.]+) s")
+EPOCH = re.compile(r"Epoch (\d+)\s*$|Epoch time: ([\d.]+) s", re.MULTILINE)
 DEVICE = re.compile(r'"device": "(\w+)')
-# options of a command that do not change how long a unit of it takes
-VARYING = {"-s", "-seed", "-num_cases", "-tr", "-f"}
 KEPT = 5  # logs that are read, newest first
 
 
-def times_file() -> Path:
-    """Return where runs note how long commands took."""
-    return nnunet_folder("nnUNet_results") / "tf_benchmark" / "times.jsonl"
-
-
-def note_seconds(path: Path, command: Sequence[str], device: str, seconds: float) -> None:
-    """Append how long a command took on this machine."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    entry = {"host": socket.gethostname(), "kind": _kind(command, device), "units": _units(command), "seconds": seconds}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
 @dataclass
-class Clock:
+class Estimate:
     """Estimates jobs one after another, and adds up."""
 
     device: str
     _known: float = 0.0  # hours so far
     _unknown: list[str] = field(default_factory=list)
-    _making: set[Path] = field(default_factory=set)  # locks of what is counted already
+    _counted: set[tuple[str, ...]] = field(default_factory=set)  # commands: jobs share what they make first
     _epochs: dict[tuple[str, ...], float] = field(default_factory=dict)  # seconds, by what they depend on
 
     def hours(self, job: Job) -> float | None:
         """Return the hours that a job will take by itself; None where this machine has measured no such thing."""
         *making, main = job.commands(self.device)
-        there = isinstance(job, Training) and (job.set_name is None or job.part.exists())
-        if there or job.making_lock in self._making:  # jobs share what is made under the same lock
-            making = []
-        self._making.add(job.making_lock)
-        seconds = [_noted(command, self.device) for command in making]
-        seconds.append(self._epochs_left(job) if isinstance(job, Training) else _noted(main, self.device))
+        seconds = [self._making(command, job) for command in making if tuple(command) not in self._counted]
+        seconds.append(self._epochs_left(job) if isinstance(job, Training) else noted_seconds(main, self.device))
+        self._counted |= set(map(tuple, (*making, main)))
         known = [value for value in seconds if value is not None]
         self._known += sum(known) / HOUR
         if len(known) < len(seconds):
             self._unknown.append(job.key)
             return None
         return sum(known) / HOUR
+
+    def _making(self, command: Sequence[str], job: Job) -> float | None:
+        """Return how many seconds it will take to make what a job needs, as far as that is not there yet."""
+        missing = 1.0
+        if isinstance(job, Training) and command[0] == "nnUNetv2_tf_synthesize":
+            missing = missing_cases([job]) / units(command)
+        elif command[0] == "nnUNetv2_tf_preprocess_healthy":
+            dataset, healthy, plans, configuration = (
+                command[command.index(option) + 1] for option in ("-d", "-healthy", "-p", "-c")
+            )
+            plan = Plan.read(Dataset(dataset), plans, configuration)
+            missing = float(missing_scans(Dataset.find(healthy), Dataset(dataset), plan) > 0)
+        seconds = noted_seconds(command, self.device)
+        return 0.0 if missing == 0 else None if seconds is None else missing * seconds
 
     def _epochs_left(self, training: Training) -> float | None:
         """Return how many seconds the epochs will take that a training has not logged yet."""
@@ -79,7 +74,7 @@ class Clock:
     def total(self) -> str:
         """A sentence about all jobs so far."""
         unknown = f"{', '.join(self._unknown[:3])}{', ...' if len(self._unknown) > 3 else ''}"
-        if not self._making:
+        if not self._counted:
             return "Nothing is left to do."
         if not self._known and self._unknown:
             return f"How long it takes is not known: this machine has measured no like of {unknown} yet."
@@ -101,7 +96,7 @@ def seconds_of(command: Sequence[str], dataset: Dataset, device: str, anew: bool
         anew: a training begins again, whatever its folder holds
     """
     if command[0] != "nnUNetv2_train":
-        return _noted(command, device)
+        return noted_seconds(command, device)
     _, _, configuration, fold = command[:4]
     trainer, plans = (command[command.index(option) + 1] for option in ("-tr", "-p"))
     folder = dataset.model_fold(trainer, plans, configuration, fold)
@@ -111,8 +106,8 @@ def seconds_of(command: Sequence[str], dataset: Dataset, device: str, anew: bool
 
 def _left(folder: Path, epochs: int, seconds: float) -> float:
     """Return how long the epochs take that a training has not logged yet."""
-    done = sum(len(_epoch_times(log)) for log in folder.glob("training_log_*.txt"))
-    return seconds * max(0, epochs - done)
+    done = {number for log in folder.glob("training_log_*.txt") for number, _ in _epoch_times(log)}  # some twice: --c
+    return seconds * max(0, epochs - len(done))
 
 
 def _seconds_per_epoch(folder: Path, device: str) -> float | None:
@@ -127,12 +122,19 @@ def _seconds_per_epoch(folder: Path, device: str) -> float | None:
         if _trained_on(log.parent, device)
     ]
     newest = sorted(logs, key=lambda log: log.stat().st_mtime_ns, reverse=True)[:KEPT]
-    seconds = [seconds for log in newest for seconds in _epoch_times(log)]
+    seconds = [seconds for log in newest for _, seconds in _epoch_times(log)]
     return median(seconds) if seconds else None
 
 
-def _epoch_times(log: Path) -> list[float]:
-    return list(map(float, EPOCH.findall(log.read_text(encoding="utf-8", errors="replace"))))
+def _epoch_times(log: Path) -> list[tuple[int, float]]:
+    """Return the epochs that ended, by number, and the seconds of each."""
+    found, number = [], 0
+    for begun, seconds in EPOCH.findall(log.read_text(encoding="utf-8", errors="replace")):
+        if begun:
+            number = int(begun)
+        else:
+            found.append((number, float(seconds)))
+    return found
 
 
 def _trained_on(folder: Path, device: str) -> bool:
@@ -140,33 +142,3 @@ def _trained_on(folder: Path, device: str) -> bool:
     path = folder / "debug.json"
     found = DEVICE.search(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else None
     return found is not None and found[1] == device
-
-
-def _noted(command: Sequence[str], device: str) -> float | None:
-    """Return the median of what earlier runs noted on this machine, for as many units as the command has."""
-    path = times_file()
-    if not path.exists():
-        return None
-    kind, host, seconds = _kind(command, device), socket.gethostname(), []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            if (entry["kind"], entry["host"]) == (kind, host):
-                seconds.append(entry["seconds"] / entry["units"])
-        except (ValueError, KeyError, TypeError, ZeroDivisionError):  # a line that a kill cut off
-            continue
-    whole = [each for each in seconds if each > max(seconds) / 3]  # others found most of their work done
-    return median(whole) * _units(command) if whole else None
-
-
-def _kind(command: Sequence[str], device: str) -> str:
-    """Return what takes the same time each time: the command without names, seeds, counts and paths, and its fold."""
-    kept = [word for before, word in pairwise(["", *command]) if not {before, word} & VARYING and os.sep not in word]
-    if len(kept) > 3 and kept[3].isdigit():
-        del kept[3]  # the fold
-    return " ".join([*kept, device])
-
-
-def _units(command: Sequence[str]) -> int:
-    """Return how many cases a command makes; 1 where it makes none."""
-    return int(command[list(command).index("-num_cases") + 1]) if "-num_cases" in command else 1

@@ -24,7 +24,6 @@ class LesionWise:
 
     dice: float
     hd95: float
-    found: int  # true lesions that a prediction overlaps
     missed: int
     false: int
 
@@ -66,13 +65,12 @@ def lesion_wise(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> 
         missed += not hits
         overlapping = np.isin(components, list(hits))
         scores.append((dice(overlapping, true_lesion), hd95(overlapping, true_lesion, spacing)))
-    detected = len(scores) - missed
     false = int(components.max()) - len(matched)
     scores += [(0.0, WORST_DISTANCE)] * false
     if not scores:
-        return LesionWise(1.0, 0.0, 0, 0, 0)
+        return LesionWise(1.0, 0.0, 0, 0)
     means = np.mean(scores, axis=0)
-    return LesionWise(float(means[0]), float(means[1]), detected, missed, false)
+    return LesionWise(float(means[0]), float(means[1]), missed, false)
 
 
 def lesions_found(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing) -> list[tuple[float, bool]]:

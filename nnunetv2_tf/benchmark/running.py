@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunetv2_tf.benchmark.hours import note_seconds
 from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.pausing import Processes
+from nnunetv2_tf.benchmark.times import note_seconds
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked
 
@@ -166,11 +166,26 @@ class Runner:
     def _environment(self, gpu: int | None) -> dict[str, str]:
         environment = dict(os.environ)
         if gpu is not None:
-            visible = environment.get(VISIBLE, "").split(",")  # the GPUs that a cluster gave this job
-            environment[VISIBLE] = visible[gpu] if visible != [""] and gpu < len(visible) else str(gpu)
+            visible = visible_gpus()
+            environment[VISIBLE] = visible[gpu] if visible else str(gpu)
         if self.device == "cpu" and THREADS not in environment:
             environment[THREADS] = str(max(1, (os.cpu_count() or 1) // self.num_processes))
         return environment
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that a cluster gave this job; none where nobody said."""
+    return [gpu for gpu in os.environ.get(VISIBLE, "").split(",") if gpu]
+
+
+def check_gpus(gpus: Sequence[int]) -> None:
+    """Raise when one of them is none that a cluster gave this job."""
+    visible = visible_gpus()
+    if visible and max(gpus, default=0) >= len(visible):
+        raise UserError(
+            f"-gpus {max(gpus)} is none of the {len(visible)} GPUs of {VISIBLE} ({','.join(visible)}); count these "
+            "from 0."
+        )
 
 
 def executable(name: str) -> str:

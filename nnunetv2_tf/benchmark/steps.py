@@ -8,16 +8,17 @@ from pathlib import Path
 
 from nnunetv2_tf.benchmark.checks import checked_matrix, claim_folder
 from nnunetv2_tf.benchmark.disk import room_needed
-from nnunetv2_tf.benchmark.hours import Clock, times_file
+from nnunetv2_tf.benchmark.hours import Estimate
 from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.jobs import last_job, needs_of, with_needs
 from nnunetv2_tf.benchmark.matrix import Matrix, Training
 from nnunetv2_tf.benchmark.pausing import send_to_all
 from nnunetv2_tf.benchmark.pictures import paint
 from nnunetv2_tf.benchmark.report import Report, detectable, make_reports
-from nnunetv2_tf.benchmark.running import JobOutcome, Runner
+from nnunetv2_tf.benchmark.running import JobOutcome, Runner, check_gpus
 from nnunetv2_tf.benchmark.score_table import kept_rows, matrix_rows, write_scores
 from nnunetv2_tf.benchmark.scores import Row, code_of, score_training
+from nnunetv2_tf.benchmark.times import times_file
 from nnunetv2_tf.benchmark.verification import problems
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.code_version import code_version
@@ -84,16 +85,16 @@ class Work:
 
 def plan(request: BenchmarkRequest) -> None:
     """Say what the matrix consists of, what is there already, how long the rest takes, and what it can find."""
-    work, clock = Work.of(request), Clock(request.device)
+    work, estimate = Work.of(request), Estimate(request.device)
     print(_overview(work, request.sd))
     for training in work.trainings:
         if not work.is_open(training):
             print(f"\n{work.state(training):8} {training.key}")
     for job in work.jobs(work.trainings):
-        print(f"\n{job.state:8} {job.key}{_in_hours(clock.hours(job))}")
+        print(f"\n{job.state:8} {job.key}{_in_hours(estimate.hours(job))}")
         for command in job.commands(request.device):
             print("  " + " ".join(command))
-    print(f"\n{clock.total}")
+    print(f"\n{estimate.total}")
     try:
         print(room_needed([training for training in work.trainings if work.is_open(training)]))
     except UserError as error:  # a plan can be made before anything is preprocessed
@@ -112,16 +113,17 @@ def run(request: BenchmarkRequest) -> int:
             f"The checkout of nnunetv2_tf has changes that are in no commit ({', '.join(code.changed[:3])}), so nobody "
             "could repeat this run; commit them first (or use --allow_changes, which the results will tell)."
         )
+    check_gpus(request.gpus)
     work, folder = Work.of(request), request.folder
     print(_overview(work, request.sd))
     arms = len(work.matrix.arms)  # of a seed and fold stay in one job, so that each job's part is balanced
     assigned = [training for index, training in enumerate(work.trainings) if index // arms in request.share]
     jobs = work.jobs(assigned)
     claim_folder(folder, work.matrix)
-    clock = Clock(request.device)
+    estimate = Estimate(request.device)
     for job in jobs:
-        clock.hours(job)
-    print(f"{_counted(jobs)} to do, {request.num_processes} at once; logs: {folder / 'logs'}\n{clock.total}")
+        estimate.hours(job)
+    print(f"{_counted(jobs)} to do, {request.num_processes} at once; logs: {folder / 'logs'}\n{estimate.total}")
     runner = Runner(folder / "logs", request.device, request.num_processes, request.gpus, times_file(), needs_of)
     failed = [outcome for outcome in _told(runner.run(jobs), len(jobs)) if outcome.failure]
     if failed:
@@ -164,8 +166,7 @@ def collect(request: BenchmarkRequest) -> None:
     if not finished:
         raise UserError(f"No training of {path} is done yet; train with: nnUNetv2_tf_benchmark run {path}")
     claim_folder(folder, matrix)
-    if request.scores is None:
-        _check_keeps(folder / "benchmark.csv", trainings, finished)
+    _check_keeps(folder / "benchmark.csv", trainings, finished)
     rows: list[Row] = []
     for training in finished:
         gone = work.state(training) == "scored"

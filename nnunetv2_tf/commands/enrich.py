@@ -58,13 +58,14 @@ def _parser() -> argparse.ArgumentParser:
         "-spacing", nargs=3, type=float, metavar="MM", help="of plans that are made, which -p gives a name of their own"
     )
     parser.add_argument(
-        "-tr", default="TFBaselineTrainer_100epochs", metavar="TRAINER",
-        help="of the baseline (default: TFBaselineTrainer_100epochs)",
+        "-tr", default="TFBaselineTrainer_100epochs_seed0", metavar="TRAINER",
+        help="of the baseline (default: TFBaselineTrainer_100epochs_seed0)",
     )  # fmt: skip
     parser.add_argument("--train", action="store_true", help="also train with the set")
     parser.add_argument(
-        "-enriched_tr", metavar="TRAINER", help="by which trainer (default: TFEnrichedTrainer_SET, 1000 epochs)"
-    )
+        "-enriched_tr", metavar="TRAINER",
+        help="by which trainer (default: as the baseline is trained: TFEnrichedTrainer_SET_100epochs_seed0)",
+    )  # fmt: skip
     parser.add_argument("-device", default="cuda", choices=["cuda", "cpu"], help="default: cuda")
     parser.add_argument("-np", type=positive, default=2, metavar="N", help="cases worked on at once (default: 2)")
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="of the cases (default: 0)")

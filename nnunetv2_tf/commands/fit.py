@@ -20,13 +20,13 @@ presets: default, paper, front (tf_aug and tf_gan: as default, and edema spreads
 (autoencoder, difftumor, freetumor, pix2pix, tf_gan) is the default for a short time.
 
 examples:
-  nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs
+  nnUNetv2_train 501 3d_fullres 0 -tr TFBaselineTrainer_100epochs_seed0
       the baseline
-  nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 -tr TFBaselineTrainer_100epochs
+  nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 -tr TFBaselineTrainer_100epochs_seed0
       fits TF-Aug; log, progress.png and tf_aug.json in nnUNet_results/Dataset501_X/tf_aug_default_h601__...
-  nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_gan -healthy 601 -tr TFBaselineTrainer_100epochs
+  nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_gan -healthy 601 -tr TFBaselineTrainer_100epochs_seed0
       then trains TF-GAN; besides, previews/ and generator.safetensors. nnUNet_n_proc_DA processes make its batches
-  nnUNetv2_tf_fit 501 3d_fullres 0 -m freetumor -healthy 601 -unlabelled 602 -tr TFBaselineTrainer_100epochs
+  nnUNetv2_tf_fit 501 3d_fullres 0 -m freetumor -healthy 601 -unlabelled 602 -tr TFBaselineTrainer_100epochs_seed0
       FreeTumor, with scans that nobody has labelled (nnUNetv2_tf_convert_brats --unlabelled makes 602)
   torchrun --nnodes 2 --nproc_per_node 1 --rdzv_backend c10d --rdzv_endpoint NODE -m nnunetv2_tf.commands.fit 501 ...
       the same on two machines; each batch is shared, so its size has to be a multiple of the number of GPUs

@@ -43,7 +43,7 @@ examples:
       another channel than the first
   nnUNetv2_tf_report -d 501 -s tf100 --figures
       figures of all folds' parts of the set tf100
-  nnUNetv2_tf_report -d 501 -s tf100 -f 0 --figures -judge TFBaselineTrainer_seed1
+  nnUNetv2_tf_report -d 501 -s tf100 -f 0 --figures -judge TFBaselineTrainer_100epochs_seed1
       fold 0; the encoder of a baseline trained with another seed looks, too
 """
 

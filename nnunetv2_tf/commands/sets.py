@@ -24,7 +24,7 @@ examples:
       makes it usable for another configuration
   nnUNetv2_tf_sets -d 501 --export -s mine -o 701
       writes real and synthetic cases as a dataset of their own, for stock nnU-Net
-  nnUNetv2_tf_sets -d 501 --pseudolabel 602 -f 0 -tr TFBaselineTrainer_100epochs -device cuda
+  nnUNetv2_tf_sets -d 501 --pseudolabel 602 -f 0 -tr TFBaselineTrainer_100epochs_seed0 -device cuda
       has the fold's baseline label the unlabelled scans of Dataset602 (nnUNetv2_tf_preprocess_healthy -unlabelled);
       what it is sure of can then be a donor: nnUNetv2_tf_synthesize ... -pseudolabelled 602
   nnUNetv2_tf_sets -d 501 --remove -s mine

@@ -10,7 +10,7 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
-from nnunetv2_tf.sets.names import BASELINE, ENRICHED, check_set_name, parse_trainer_name
+from nnunetv2_tf.sets.names import BASELINE, ENRICHED, check_set_name, enriched_like, parse_trainer_name
 from nnunetv2_tf.working_space.preprocess import Plan
 
 PLANNERS = {f"nnUNetResEncUNet{size}Plans": f"nnUNetPlannerResEnc{size}" for size in ("M", "L", "XL")}
@@ -35,7 +35,7 @@ class EnrichRequest:
     plans: str
     spacing: tuple[float, ...] | None  # mm, of plans that are yet to be made; None: nnU-Net's choice
     trainer: str  # of the baseline
-    enriched_trainer: str | None  # None: as the set is called
+    enriched_trainer: str | None  # None: as the baseline was trained
     train: bool
     device: str
     num_processes: int
@@ -104,7 +104,7 @@ class EnrichRequest:
     @property
     def final_trainer(self) -> str:
         """The trainer's name, for nnUNetv2_train -tr."""
-        return self.enriched_trainer or f"{ENRICHED}_{self.set_name}"
+        return self.enriched_trainer or enriched_like(self.trainer, self.set_name)
 
 
 def _named(called: str, option: str, made: bool) -> Dataset:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
-from nnunetv2_tf.benchmark.hours import HOUR, note_seconds, seconds_of, times_file
+from nnunetv2_tf.benchmark.hours import HOUR, seconds_of
 from nnunetv2_tf.benchmark.pausing import end_group
 from nnunetv2_tf.benchmark.running import BEGIN, executable, terminable, why_failed
+from nnunetv2_tf.benchmark.times import note_seconds, times_file
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folds import splits_file
 from nnunetv2_tf.enrich.record import Record, State, enrich_folder

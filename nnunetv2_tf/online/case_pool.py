@@ -48,14 +48,15 @@ class PooledCases(CaseSource):
 
     def wait_for(self, line: int) -> MadeCase:
         """Return a case as soon as it is there; give up when for long no case has come to be."""
-        seen, since = self._number(), time.monotonic()
-        while time.monotonic() < since + PATIENCE:
+        seen, waited = self._number(), 0.0  # not by the clock, which goes on while all of it is paused
+        while waited < PATIENCE:
             case = self.read(line)
             if case is not None:
                 return case
             time.sleep(LOOKS)
+            waited += LOOKS
             if self._number() != seen:
-                seen, since = self._number(), time.monotonic()
+                seen, waited = self._number(), 0.0
         raise UserError(f"{self.path(line)} was waited for for an hour; start the training again with --c.")
 
     def _number(self) -> int:
@@ -88,10 +89,8 @@ class PooledCases(CaseSource):
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove all of it, and the folder of its trainer if no other fold has a pool."""
+        """Remove all of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with suppress(OSError):
-            self.folder.parent.rmdir()
 
 
 class PoolKeeper:
@@ -137,6 +136,8 @@ class PoolKeeper:
         if remove:
             self.cases.remove()
         self._held.close()
+        with suppress(OSError):  # not empty where another fold has a pool
+            self.cases.folder.parent.rmdir()
 
     def _begin(self, lines: Sequence[int]) -> None:
         if lines and self._beside is None:

@@ -23,7 +23,7 @@ from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.quality.two_samples import Estimate
 from nnunetv2_tf.report.measured_examples import made_examples, person, real_examples, tumour_free_balls
-from nnunetv2_tf.report.measured_set import MadeCase, MeasuredSet
+from nnunetv2_tf.report.measured_set import MeasuredCase, MeasuredSet
 from nnunetv2_tf.report.realism import MOST, Yardsticks, against_real, real_against_real
 from nnunetv2_tf.report.recognition import Recognition, recognition
 from nnunetv2_tf.report.usefulness import usefulness
@@ -114,7 +114,7 @@ class _Figures:
         _print_realism(columns, reason or few)
         return {"hosts_with_free_sides": hosts, "realism": _plain(columns)}
 
-    def _free_sides(self) -> tuple[list[MadeCase], str]:
+    def _free_sides(self) -> tuple[list[MeasuredCase], str]:
         """Return cases on free sides, or none and why."""
         if not self.request.num_free:
             return [], f"{NOT_MEASURED}, as asked"

@@ -10,7 +10,7 @@ from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.quality.examples import Example, example
 from nnunetv2_tf.quality.whole_brain import asymmetry
-from nnunetv2_tf.report.measured_set import MadeCase
+from nnunetv2_tf.report.measured_set import MeasuredCase
 from nnunetv2_tf.tumours.fluid import find_fluid
 from nnunetv2_tf.working_space.free_side import AWAY
 from nnunetv2_tf.working_space.stored import Case, OpenCase
@@ -24,7 +24,7 @@ def real_examples(cases: Mapping[str, Case], whole: bool) -> list[Example]:
     return [_example(case, case.tumour(), True, (person(case),), whole) for case in opened]
 
 
-def made_examples(made: Sequence[MadeCase], people: Mapping[str, Case], whole: bool) -> list[Example]:
+def made_examples(made: Sequence[MeasuredCase], people: Mapping[str, Case], whole: bool) -> list[Example]:
     """Return the tumours of synthetic cases; `people`: the real cases, whose names stand for patients."""
     found = []
     for one in made:
@@ -34,7 +34,7 @@ def made_examples(made: Sequence[MadeCase], people: Mapping[str, Case], whole: b
     return found
 
 
-def tumour_free_balls(real: Mapping[str, Case], made: Sequence[MadeCase]) -> list[Example]:
+def tumour_free_balls(real: Mapping[str, Case], made: Sequence[MeasuredCase]) -> list[Example]:
     """Return balls of tissue opposite the tumours, in patients and in healthy hosts: what else tells them apart."""
     patients = ((case.open(), True, person(case)) for case in real.values())
     balls = []

@@ -28,7 +28,7 @@ from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 
 @dataclass(frozen=True)
-class MadeCase:
+class MeasuredCase:
     """A synthetic case with what it is of."""
 
     case: OpenCase
@@ -92,15 +92,15 @@ class MeasuredSet:
         split = fold_split(self.part.dataset, self.part.fold, list(self.cohort.files))
         return tuple(name for name in split.val if name in self.real)
 
-    def made(self) -> Iterator[MadeCase]:
+    def made(self) -> Iterator[MeasuredCase]:
         """Yield the set's cases as trainers read them."""
         plan = self.cohort.plan
         self.part.preprocess(plan, self.num_processes)
         for entry in self.part.manifest().accepted:
             case, (host, donors) = self._case(self.part, entry), self._who(self.part, entry)
-            yield MadeCase(case, self._put_in(case, host), host, donors)
+            yield MeasuredCase(case, self._put_in(case, host), host, donors)
 
-    def on_free_sides(self, number: int) -> Iterator[MadeCase]:
+    def on_free_sides(self, number: int) -> Iterator[MeasuredCase]:
         """Make cases with patients as hosts, as far as that was not done before, and yield them."""
         healthy, real = self.cohort.healthy, self.cohort.training_files
         ways = {} if healthy is None else ways_to_scans(self.part.dataset, healthy, real)
@@ -133,7 +133,7 @@ class MeasuredSet:
         free.preprocess(self.cohort.plan, self.num_processes)
         for entry in free.manifest().accepted:
             case, (host, donors) = self._case(free, entry), self._who(free, entry)
-            yield MadeCase(case, self._put_in(case, host), host, donors)
+            yield MeasuredCase(case, self._put_in(case, host), host, donors)
 
     def _put_in(self, case: OpenCase, host: str) -> np.ndarray:
         """Return a case's tumour map (Z, Y, X) without what its host, a patient, had there before."""

@@ -118,6 +118,12 @@ def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
     return base, options
 
 
+def enriched_like(baseline: str, set_name: str) -> str:
+    """Return the trainer that trains with a set as a baseline was trained: as long, with its seed, in its precision."""
+    options = parse_trainer_name(baseline)[1] if is_ours(baseline) else TrainerOptions()
+    return replace(options, set_name=set_name).name(ENRICHED)
+
+
 def _method_in(name: str, parts: Sequence[str]) -> tuple[str, list[str]]:
     """Return the method that the parts of a name begin with, and the other parts."""
     from nnunetv2_tf.methods.lookup import method_names  # which brings torch along

@@ -14,7 +14,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.parallel import Share
 from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method, in_steps
-from nnunetv2_tf.sets.names import BASELINE, check_set_name
+from nnunetv2_tf.sets.names import BASELINE, check_set_name, enriched_like
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import FilterRule
 from nnunetv2_tf.synthesis.cohort import Cohort
@@ -246,7 +246,9 @@ def _complete(builder: SetBuilder) -> None:
     donors = len(builder.hosts.cohort.names.donors)
     one_sided = _mostly_of_one(donors, [line for line in lines if line.index in made])
     plans = plan.plans["plans_name"]
-    options = f"-tr TFEnrichedTrainer_{part.set_name}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
+    baseline = builder.fit.baseline if builder.fit is not None else None
+    trainer = enriched_like(BASELINE if baseline is None else baseline.trainer, part.set_name)
+    options = f"-tr {trainer}" + (f" -p {plans}" if plans != "nnUNetPlans" else "")
     print(
         f"Set {part.set_name}, fold {part.fold}: {len(entries)} cases in {part.folder}{replaced}{one_sided}\n"
         f"Look at some: {overview}\n"

@@ -211,6 +211,8 @@ def other_split(workspace: Workspace) -> dict[str, list[str]]:
         (["plan", "twice.json"], "Folds 0 and 5 of"),
         (["plan", "regions.json"], "tf.regions must be an object"),
         (["plan", "taken.json"], "was made with plans nnUNetPlans, and taken.json asks for nnUNetPlansTiny; give arm"),
+        (["plan", "filtered.json"], "set mineseed0 was made with no filter, which filtered.json does not ask for"),
+        (["plan", "volumes.json"], "set carvemixseed0 was made with other volumes, which volumes.json does not ask"),
         (
             ["run", "m.json", "-device", "cpu", "--allow_changes", "-o", "of_another"],
             "holds results of a matrix with other epochs",
@@ -236,11 +238,12 @@ def test_what_cannot_be_done_is_said_at_once(workspace: Workspace, arguments, se
 def prepare_what_is_wrong(workspace: Workspace, name: str) -> None:
     good = to_json(matrix())
     arms = [good["arms"][0], {**good["arms"][1], "method": "tfgan"}]
+    filtered = [good["arms"][0], {**good["arms"][1], "filter": True, "set": "mine"}]
     changes: dict[str, dict[str, Any]] = {
         "m.json": {}, "plans.json": {"plans": "nnUNetPlansOther"}, "configuration.json": {"configuration": "3d_lowres"},
         "method.json": {"arms": arms}, "folds.json": {"folds": [5]}, "twice.json": {"folds": [0, 5]},
         "regions.json": {}, "taken.json": {}, "few.json": {"train_cases": [9]},
-        "weights.json": {"pretrained_weights": "gone.pth"},
+        "weights.json": {"pretrained_weights": "gone.pth"}, "filtered.json": {"arms": filtered}, "volumes.json": {},
     }  # fmt: skip
     if name in changes:
         write_json(workspace.root / name, {**good, **changes[name]})
@@ -253,13 +256,20 @@ def prepare_what_is_wrong(workspace: Workspace, name: str) -> None:
         write_json(description, read_json(description, "") | {"tf": {"tumour": ["NCR"], "regions": []}})
     if name == "taken.json":
         make_set(workspace, "carvemixseed0", num_cases=1, plans="nnUNetPlans")
+    if name == "filtered.json":
+        make_set(workspace, "mineseed0", num_cases=1)
+    if name == "volumes.json":
+        config = make_set(workspace, "carvemixseed0", num_cases=1).config_path
+        write_json(config, {**read_json(config, ""), "controls": {"volume_ml": [1, 2]}})
     write_json(workspace.root / "of_another" / "matrix.json", {**good, "epochs": 9})
 
 
 def test_a_folder_of_an_earlier_version_goes_on(tmp_path):
-    """Its matrix.json lacks the keys that came later."""
+    """Its matrix.json lacks the keys that came later, and so do its arms."""
     later = ("train_cases", "draws", "precision", "pretrained_weights", "postprocessing")
-    write_json(tmp_path / "matrix.json", {key: value for key, value in to_json(matrix()).items() if key not in later})
+    content = {key: value for key, value in to_json(matrix()).items() if key not in later}
+    content["arms"] = [{key: arm[key] for key in arm if key not in ("volume_ml", "online")} for arm in content["arms"]]
+    write_json(tmp_path / "matrix.json", content)
     claim_folder(tmp_path, matrix())
     with pytest.raises(UserError, match="holds results of a matrix with other precision"):
         claim_folder(tmp_path, matrix(precision="bf16"))

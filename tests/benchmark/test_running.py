@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from nnunetv2_tf.benchmark.pausing import send_to_all
-from nnunetv2_tf.benchmark.running import Runner
+from nnunetv2_tf.benchmark.running import Runner, check_gpus
+from nnunetv2_tf.io.errors import UserError
 from tests.environments import REPOSITORY
 
 DONE = "from pathlib import Path; Path('{folder}/done').touch()"
@@ -124,6 +125,9 @@ def test_threads_are_shared_out_and_gpus_taken_in_turn(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")  # what a cluster gave this job
     assert outcomes(tmp_path, {"on_its_second": seen}, 1, gpus=(1,)) == {"on_its_second": None}
     assert (tmp_path / "logs" / "on_its_second.log").read_text(encoding="utf-8").splitlines()[2].split()[1] == "5"
+    check_gpus((0, 1))
+    with pytest.raises(UserError, match=r"-gpus 2 is none of the 2 GPUs of CUDA_VISIBLE_DEVICES \(2,5\)"):
+        check_gpus((0, 2))
 
 
 OUTER = '''

@@ -98,7 +98,7 @@ def shortened(line: str) -> list[str]:
     wants_device = words[0] in on_gpus or words[:2] == ["nnUNetv2_tf_benchmark", "run"]
     device = ["-device", "cpu"] if wants_device and "-device" not in words else []
     if words[0] == "nnUNetv2_tf_enrich" and "-tr" not in words:  # whose default is a baseline of a hundred epochs
-        device += ["-tr", "TFBaselineTrainer_1epochs"]
+        device += ["-tr", "TFBaselineTrainer_1epochs_seed0"]
     return [*words, *device, *(["-preset", "brief"] if SHORT & {*words} else [])]
 
 

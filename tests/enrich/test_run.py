@@ -13,7 +13,7 @@ from tests.workspace import TINY, TRAINER, Workspace, tree
 WORDS = ["501", "3d_fullres", "0", "-healthy", "601", "-num_cases", "2", "-m", "tf_aug", "-p", TINY, "-tr", TRAINER,
          "-device", "cpu", "-np", "1"]  # fmt: skip
 
-TRAIN = ["--train", "-enriched_tr", "TFEnrichedTrainer_tfaug2_1epochs"]
+TRAIN = ["--train"]
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
@@ -34,7 +34,10 @@ def test_from_preprocessed_scans_to_a_set(trained: Workspace, monkeypatch, capsy
     assert tree(trained.root) == before
     killed_while(trained, "nnUNetv2_tf_fit", *WORDS)
     said = typed(monkeypatch, capsys)
-    assert "All is ready. Train with:\n  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_tfaug2 -p" in said
+    assert (
+        "All is ready. Train with:\n  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_tfaug2_1epochs_seed0 -p"
+        in said
+    )
     assert typed(monkeypatch, capsys).count("Nothing is left to do.") == 1
     assert [line.split()[4] for line in log_of(trained).splitlines() if line.startswith(BEGIN)][-3:] == [
         "nnUNetv2_tf_fit", "nnUNetv2_tf_synthesize", "nnUNetv2_tf_report",
@@ -53,7 +56,7 @@ def test_to_a_training_and_all_of_it_anew(trained: Workspace, monkeypatch, capsy
     typed(monkeypatch, capsys)
     said = typed(monkeypatch, capsys, *TRAIN)
     assert "[1/1] train with synthetic cases in fold 0" in said
-    assert (trained.results / f"TFEnrichedTrainer_tfaug2_1epochs__{TINY}__3d_fullres" / "fold_0").is_dir()
+    assert (trained.results / f"TFEnrichedTrainer_tfaug2_1epochs_seed0__{TINY}__3d_fullres" / "fold_0").is_dir()
     check_another_seed(trained, TRAIN, monkeypatch, capsys)
     check_other_scans(trained, TRAIN, monkeypatch, capsys)
 

@@ -173,9 +173,8 @@ def test_a_training_is_put_aside_and_a_fit_is_deleted(trained: Workspace):
 
 
 def test_scans_that_are_gone_are_named(workspace: Workspace):
-    next((workspace.dataset.raw / "labelsTr").iterdir()).rename(workspace.root / "away.nii.gz")
-    image = next((workspace.dataset.raw / "imagesTr").iterdir())
-    image.unlink()
+    min((workspace.dataset.raw / "labelsTr").iterdir()).rename(workspace.root / "away.nii.gz")
+    max((workspace.dataset.raw / "imagesTr").iterdir()).unlink()
     with pytest.raises(UserError, match=r"labelsTr|imagesTr|does not exist"):
         steps_of(replace(WANTED, method="carvemix", healthy=None))[0].inputs()
 

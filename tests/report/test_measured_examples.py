@@ -6,13 +6,13 @@ from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.report import measured_examples
 from nnunetv2_tf.report.measured_examples import made_examples, real_examples, tumour_free_balls
-from nnunetv2_tf.report.measured_set import MadeCase
+from nnunetv2_tf.report.measured_set import MeasuredCase
 from tests.scenes import Built
 
 
-def made_of(scene: Built, index: int) -> MadeCase:
+def made_of(scene: Built, index: int) -> MeasuredCase:
     case = scene.cases[index]
-    return MadeCase(case, case.tumour(), "somebody", (scene.cases[2].identifier,))
+    return MeasuredCase(case, case.tumour(), "somebody", (scene.cases[2].identifier,))
 
 
 def test_balls_are_free_of_tumour(scene: Built, monkeypatch):

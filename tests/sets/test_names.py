@@ -9,6 +9,7 @@ from nnunetv2_tf.sets.names import (
     ONLINE,
     TrainerOptions,
     check_set_name,
+    enriched_like,
     is_ours,
     parse_trainer_name,
 )
@@ -119,3 +120,15 @@ def test_names_of_others_are_not_ours(name):
     assert not is_ours(name)
     assert is_ours(BASELINE)
     assert is_ours(f"{ENRICHED}_x")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "expected"),
+    [
+        ("TFBaselineTrainer", "TFEnrichedTrainer_tf100"),
+        ("TFBaselineTrainer_100epochs_seed3_bf16", "TFEnrichedTrainer_tf100_100epochs_seed3_bf16"),
+        ("nnUNetTrainer", "TFEnrichedTrainer_tf100"),
+    ],
+)
+def test_with_a_set_one_trains_as_the_baseline_was_trained(baseline, expected):
+    assert enriched_like(baseline, "tf100") == expected

@@ -3,13 +3,14 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from nnunetv2_tf.dataset.cases import raw_cases
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, fold_split
 from nnunetv2_tf.dataset.provenance import Sidecar
 from nnunetv2_tf.geometry.boxes import box_around
@@ -70,15 +71,26 @@ class Names:
 
     @classmethod
     def of(cls, measured: MeasuredSet, with_real: bool) -> "Names":
-        """Return the names of a dataset's cases, hidden or not; longer ones first, which may begin with others."""
-        names = () if with_real else tuple(sorted(raw_cases(measured.part.dataset), key=len, reverse=True))
-        return cls(names)
+        """Return the names of patients' cases, hidden or not."""
+        return cls(() if with_real else _longest_first(_patients(measured)))
 
     def shown(self, text: str) -> str:
         """Return a text without hidden names."""
         for name in self.hidden:
             text = text.replace(name, "a patient")
         return text
+
+
+def _patients(measured: MeasuredSet) -> set[str]:
+    """Return all cases with patients: those of the dataset, and scans whose tumours a baseline has found."""
+    pseudo = measured.config.pseudo_labels
+    found = () if pseudo is None else raw_cases(Dataset.find(pseudo.dataset))
+    return {*raw_cases(measured.part.dataset), *found}
+
+
+def _longest_first(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names, those first that may begin with others."""
+    return tuple(sorted(names, key=len, reverse=True))
 
 
 def leak_statement(measured: MeasuredSet, sidecars: Sequence[Sidecar], names: Names) -> str:
@@ -108,7 +120,7 @@ def rejected(measured: MeasuredSet, names: Names) -> tuple[list[tuple[str, int]]
         return [], Rows(columns)
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["accepted"] == "0"]
-    known = Names(tuple(sorted({*raw_cases(measured.part.dataset), *measured.hosts.cases}, key=len, reverse=True)))
+    known = Names(_longest_first({*_patients(measured), *measured.hosts.cases}))
     reasons = Counter(NUMBER.sub("…", known.shown(row["reason"])) for row in rows)
     return reasons.most_common(), Rows(columns, [tuple(names.shown(row[name]) for name in columns) for row in rows])
 

@@ -77,7 +77,7 @@ class Gallery:
         stages.append(view.stage(name, made.image(), tumour))
         for other in self.others:
             stages += self._of_another(other, sidecar, view)
-        if self.with_real:
+        if self.with_real and self._volumes:
             stages.append(self._alike(volume))
         facts = _facts(sidecar, volume, self.with_real)
         return ShownCase(entry.case, {**facts, **({"not shown": lacking} if lacking else {})}, stages)
