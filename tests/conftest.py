@@ -16,12 +16,14 @@ import pytest
 
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.dataset.folds import splits_file
 from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.standin.brains import Brains, healthy
+from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.working_space.healthy import PreprocessHealthyRequest, preprocess_healthy
-from nnunetv2_tf.working_space.preprocess import preprocess_cases
+from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
 from tests.scenes import SCENES, Built, build_scene, open_scene, write_scene
-from tests.workspace import HEALTHY, PLANNED, TINY, TRAINER, Workspace, write_test_plans
+from tests.workspace import HEALTHY, PLANNED, TINY, TRAINER, Workspace, add_set, write_test_plans
 
 __all__ = ["build_scene"]
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -79,7 +81,8 @@ def template(once: Once) -> Workspace:
     The plans are kept in tests/planned; tests/working_space/test_preprocess.py shows that nnU-Net's own command makes
     the same of these cases.
     """
-    return Workspace(once("template", make_template), Dataset("Dataset501_StandIns"))
+    root = once("template", make_template)
+    return Workspace(root, Dataset("Dataset501_StandIns"), root)
 
 
 def make_template(root: Path) -> None:
@@ -95,6 +98,8 @@ def make_template(root: Path) -> None:
             folder = workspace.dataset.preprocessed / plan.data_identifier
             list(preprocess_cases(plan, list(raw_cases(workspace.dataset).values()), folder, 1))
         write_test_plans(workspace.dataset)
+        workspace.foreign_cases()
+        splits_file(workspace.dataset).unlink()
 
 
 @pytest.fixture
@@ -104,12 +109,26 @@ def workspace(template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="session")
+def enriched_template(template: Workspace, once: Once) -> Workspace:
+    """`template` with the set `demo` of four foreign cases in fold 0; not to be changed."""
+    return extended(once, "enriched", template, lambda copy: add_set(copy, "demo"))
+
+
+@pytest.fixture
+def enriched(enriched_template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy of `enriched_template`, with the environment set to it."""
+    return entered_copy(enriched_template, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
 def template_with_healthy(template: Workspace, once: Once) -> Workspace:
     """`template` and Dataset601_Healthy, six healthy people preprocessed by its tiny plans; not to be changed."""
 
     def add_healthy(_: Workspace) -> None:
         healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
         preprocess_healthy(PreprocessHealthyRequest("501", "601", TINY, ("3d_fullres",), 1))
+        Cohort(template.dataset, Plan.read(template.dataset, TINY, "3d_fullres"), 0, HEALTHY).observed_strengths(1)
+        splits_file(template.dataset).unlink()
 
     return extended(once, "with_healthy", template, add_healthy)
 
@@ -167,7 +186,7 @@ def extended(once: Once, name: str, template: Workspace, extend: Callable[[Works
             enter(copy, patch)
             extend(copy)
 
-    return Workspace(once(name, make), template.dataset)
+    return Workspace(once(name, make), template.dataset, template.origin)
 
 
 def entered_copy(template: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:

@@ -12,7 +12,11 @@ from typing import Any, cast
 import blosc2
 import torch
 
+from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.dataset.folds import fold_split
+from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.sets import manage
 from nnunetv2_tf.standin.foreign import write_foreign_cases
 from nnunetv2_tf.standin.plans import NAME as TINY
 from nnunetv2_tf.working_space.network_plans import write_plans_with
@@ -29,6 +33,7 @@ QUIET = {"nnUNet_def_n_proc": "1", "nnUNet_n_proc_DA": "1", "PYTHONWARNINGS": "i
 class Workspace:
     root: Path
     dataset: Dataset
+    origin: Path | None = None  # root of the template that it came of, where foreign cases are drawn already
 
     @property
     def variables(self) -> dict[str, str]:
@@ -65,11 +70,17 @@ class Workspace:
         """A copy that a test may change."""
         for variable in VARIABLES:
             shutil.copytree(self.root / variable, root / variable)
-        return Workspace(root, self.dataset)
+        return Workspace(root, self.dataset, self.origin)
 
     def foreign_cases(self, fold: int | str = 0, num_cases: int = 4, seed: int = 0) -> Path:
         """A folder of foreign cases for one fold; needs the environment of this workspace."""
-        folder = self.root / f"foreign_{fold}_{seed}"
+        name = f"foreign_{fold}_{num_cases}_{seed}"
+        folder, drawn = self.root / name, self.origin and self.origin / name
+        if drawn is not None and drawn.is_dir() and drawn != folder:
+            fold_split(
+                self.dataset, cast(Fold, fold), raw_cases(self.dataset)
+            )  # writes splits_final.json, as drawing does
+            return Path(shutil.copytree(drawn, folder))
         write_foreign_cases(self.dataset, fold, folder, num_cases, seed)
         return folder
 
@@ -90,6 +101,18 @@ class Workspace:
         for setting, value in steps.items():
             setattr(trainer, setting, value)
         return trainer
+
+
+def add_set(
+    workspace: Workspace, name: str, fold: int | str = 0, num_cases: int = 4, configurations=("3d_fullres",), plans=TINY
+) -> None:
+    """Adds foreign cases as a set."""
+    folder = workspace.foreign_cases(fold, num_cases)
+    manage.add(
+        manage.AddRequest(
+            workspace.id, folder, name, (cast(Fold, fold),), folder / "ancestors.json", configurations, plans, 1
+        )
+    )
 
 
 def write_test_plans(

@@ -77,10 +77,12 @@ def _observed(case: OpenCase, diffuse: Sequence[int], source: str) -> Observed:
     if middle is None:
         return Observed(None, None, source)
     shift = middle_shift(image[0], organ, tumour > 0, spacing, sideways)
+    if np.isnan(shift):
+        return Observed(None, None, source)
     edema = np.isin(tumour, diffuse)
     pushed = mass_effect((tumour > 0) & ~edema, edema, organ, fluid, spacing, 1.0, middle)
     there = deep_middle(pushed.blocks.mean(organ) > 0.5, pushed.blocks.spacing, sideways)
-    if np.isnan(shift) or not there.any():
+    if not there.any():
         return Observed(None, None, source)
     return Observed(shift, round(-float(pushed.shift[sideways][there].mean()), 4), source)
 

@@ -9,20 +9,18 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets import manage
-from tests.trainers.conftest import add_set
-from tests.workspace import TINY, Workspace, log_of, tree
+from tests.workspace import TINY, Workspace, add_set, log_of, tree
 
 
 @pytest.fixture
-def exported(workspace: Workspace) -> Dataset:
-    add_set(workspace, "demo")
-    add_set(workspace, "demo", fold=1)
-    write_json(workspace.dataset.raw / "groups.json", {"case_000": "P"})
+def exported(enriched: Workspace) -> Dataset:
+    add_set(enriched, "demo", fold=1)
+    write_json(enriched.dataset.raw / "groups.json", {"case_000": "P"})
     manage.export(manage.ExportRequest("501", "demo", None, 701, None, TINY))
     return Dataset("Dataset701_StandIns_demo")
 
 
-def test_real_cases_by_reference_synthetic_ones_in_train_only(workspace: Workspace, exported: Dataset):
+def test_real_cases_by_reference_synthetic_ones_in_train_only(enriched: Workspace, exported: Dataset):
     description = read_json(exported.raw / "dataset.json", "")
     assert description["numTraining"] == len(description["dataset"]) == 10 + 2 * 4
     assert description["dataset"]["case_003"] == {
@@ -30,25 +28,25 @@ def test_real_cases_by_reference_synthetic_ones_in_train_only(workspace: Workspa
         "label": "$nnUNet_raw/Dataset501_StandIns/labelsTr/case_003.nii.gz",
     }
     assert len(tree(exported.raw, ignore=["dataset.json", "groups.json"])) == 2 * 3 * 4  # image, label, sidecar
-    before = read_json(workspace.dataset.preprocessed / "splits_final.json", "")
+    before = read_json(enriched.dataset.preprocessed / "splits_final.json", "")
     after = read_json(exported.preprocessed / "splits_final.json", "")
     for fold, (old, new) in enumerate(zip(before, after, strict=True)):
         extra = [f"demo_f{fold}_synthetic_{index:04d}" for index in range(4)] if fold < 2 else []
         assert new == {"train": [*old["train"], *extra], "val": old["val"]}
-    assert (exported.raw / "groups.json").read_bytes() == (workspace.dataset.raw / "groups.json").read_bytes()
+    assert (exported.raw / "groups.json").read_bytes() == (enriched.dataset.raw / "groups.json").read_bytes()
 
 
-def test_plans_are_those_nnunet_would_move(workspace: Workspace, exported: Dataset):
+def test_plans_are_those_nnunet_would_move(enriched: Workspace, exported: Dataset):
     ours = read_json(exported.preprocessed / f"{TINY}.json", "")
     arguments = ["-s", "501", "-t", "701", "-sp", TINY, "-tp", TINY]
-    workspace.run("nnUNetv2_move_plans_between_datasets", *arguments)
+    enriched.run("nnUNetv2_move_plans_between_datasets", *arguments)
     assert ours == read_json(exported.preprocessed / f"{TINY}.json", "")
 
 
 @pytest.mark.slow
-def test_stock_nnunet_preprocesses_and_trains_with_it(workspace: Workspace, exported: Dataset):
-    workspace.run("nnUNetv2_preprocess", "-d", 701, "-plans_name", TINY, "-c", "3d_fullres", "-np", 1)
-    trainer = replace(workspace, dataset=exported).trainer("nnUNetTrainer")
+def test_stock_nnunet_preprocesses_and_trains_with_it(enriched: Workspace, exported: Dataset):
+    enriched.run("nnUNetv2_preprocess", "-d", 701, "-plans_name", TINY, "-c", "3d_fullres", "-np", 1)
+    trainer = replace(enriched, dataset=exported).trainer("nnUNetTrainer")
     trainer.run_training()
     train, val = trainer.do_split()
     assert (len(train), len(val)) == (12, 2)
@@ -100,7 +98,7 @@ def test_a_real_case_called_like_an_exported_one_is_refused(workspace: Workspace
     """Or it would vanish, and the synthetic one stand in train and val."""
     for path in list(workspace.dataset.raw.glob("*Tr/case_000*")):
         path.rename(path.with_name(path.name.replace("case_000", "demo_f0_synthetic_0000")))
-    add_set(workspace, "demo")
+    add_set(workspace, "demo", num_cases=3)
     refused(workspace, "demo_f0_synthetic_0000 would be the name of a real and of a synthetic case")
 
 

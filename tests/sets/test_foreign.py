@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunetv2_tf.commands.sets import main
 from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart, all_parts
+from tests.disks import files_no_larger_than
 from tests.workspace import TINY, Workspace, tree
 
 pytestmark = pytest.mark.slow
@@ -234,28 +236,26 @@ def test_a_few_voxels_below_zero_are_interpolation(workspace: Workspace):
 
 
 @pytest.mark.parametrize("step", ["copying", pytest.param("preprocessing", marks=pytest.mark.exhaustive)])
-def test_a_full_disk_loses_nothing(workspace: Workspace, step: str):
-    """A limit on file size fails writes half-way, as a full disk does: while copying, or later while preprocessing."""
+def test_a_full_disk_loses_nothing(workspace: Workspace, step: str, monkeypatch, capfd):
+    """While copying, or later while preprocessing."""
     folder = workspace.foreign_cases()
     largest = max(path.stat().st_size for path in folder.glob("imagesTr/*"))
     limit = largest // 2 if step == "copying" else largest + 1000
-    program = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
-        "from nnunetv2_tf.commands.sets import main; sys.exit(main())"
-    )
-    arguments = ["-d", "501", "--add", folder, "-s", "demo", "-f", "0", "--trust", "-c", "3d_fullres", "-p", TINY]
-    done = workspace.run("python", "-c", program, *arguments, "-np", 1, expect=2)
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
-    assert "Traceback" not in done.stderr
+    words = f"nnUNetv2_tf_sets -d 501 --add {folder} -s demo -f 0 --trust -c 3d_fullres -p {TINY} -np 1"
+    monkeypatch.setattr("sys.argv", words.split())
+    with files_no_larger_than(limit):
+        assert main() == 2
+    said = capfd.readouterr().err
+    assert said.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in said
     if step == "copying":
-        assert "larger than this system allows" in done.stderr
+        assert "larger than this system allows" in said
         assert not any(all_parts(workspace.dataset))
         assert not any((workspace.dataset.raw / "tf").iterdir())
-        workspace.run("nnUNetv2_tf_sets", *arguments)
+        assert main() == 0
     else:
-        assert "is the disk full" in done.stderr
-        workspace.run("nnUNetv2_tf_sets", "-d", 501, "--preprocess", "-s", "demo", "-c", "3d_fullres", "-p", TINY)
+        assert "is the disk full" in said
+        manage.preprocess(manage.PreprocessRequest("501", "demo", None, ("3d_fullres",), TINY, 1))
     part = SetPart(workspace.dataset, "demo", 0)
     assert part.stale(workspace.plan(), part.manifest().cases) == []
     assert not list(workspace.root.rglob("*.tmp"))

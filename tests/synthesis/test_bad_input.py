@@ -1,18 +1,18 @@
 """Promise 7: what is wrong with the data is said in a sentence, and nothing of a case is half-written."""
 
 import gzip
-import os
-import subprocess
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunetv2_tf.commands.synthesize import main
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.tumours.recipe import read_recipe
+from tests.disks import files_no_larger_than
 from tests.synthesis.making import make_set, temporary_files
-from tests.workspace import BIN, QUIET, TINY, Workspace
+from tests.workspace import TINY, Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -124,15 +124,13 @@ def test_no_tumour_anywhere(workspace: Workspace):
         make_set(workspace)
 
 
-def test_a_full_disk(workspace: Workspace):
-    """A limit on the size of files stands in for it; the sentence says what to do, and running again goes on."""
-    command = (
-        f"ulimit -f 8; exec {BIN}/nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 3 -s cm -p {TINY}"
-    )
-    environment = {**os.environ, **QUIET, **workspace.variables}
-    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, encoding="utf-8")
-    assert done.returncode == 2, done.stderr
-    assert "the file would be larger than this system allows" in done.stderr
+def test_a_full_disk(workspace: Workspace, monkeypatch, capfd):
+    """The sentence says what to do, and running again goes on."""
+    words = f"nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 3 -s cm -p {TINY} -np 1"
+    monkeypatch.setattr("sys.argv", words.split())
+    with files_no_larger_than(8192):
+        assert main() == 2
+    assert "the file would be larger than this system allows" in capfd.readouterr().err
     assert not list(workspace.dataset.sets.rglob("*.nii.gz"))
     assert temporary_files(workspace.root) == []
     make_set(workspace, num_cases=3)

@@ -12,7 +12,6 @@ import pytest
 from nnunetv2_tf.commands import sets, synthesize
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.sets.store import SetPart
 from tests.synthesis.making import make_set, temporary_files, written
 from tests.workspace import BIN, QUIET, TINY, Workspace, stored
 
@@ -23,8 +22,7 @@ MAKE = ["nnUNetv2_tf_synthesize", "501", "3d_fullres", "0", "-m", "carvemix", "-
 
 def test_a_stored_case_is_what_stock_preprocessing_makes_of_it(workspace: Workspace):
     """Promise 4, against nnUNetv2_preprocess on a dataset made of the set's NIfTI files and the same plans."""
-    workspace.run(*MAKE[:-1], "nnUNetPlans", "-num_cases", 4, "-s", "cm4", "-np", 1)
-    part = SetPart(workspace.dataset, "cm4", 0)
+    part = make_set(workspace, "cm4", plans="nnUNetPlans")
     stock = Dataset("Dataset601_Stock")
     for folder in ("imagesTr", "labelsTr"):
         shutil.copytree(part.folder / folder, stock.raw / folder)
@@ -57,10 +55,10 @@ def test_listed_exported_removed(workspace: Workspace, monkeypatch, capsys):
 
 def test_killed_and_continued(workspace: Workspace):
     """One kill among many in benchmarks/kills.py: when the first cases are there and others are being written."""
-    part = make_set(workspace, "killed", num_cases=12)
+    part = make_set(workspace, "killed", num_cases=8)
     expected, arrays = written(part), stored(part.preprocessed("nnUNetPlans_3d_fullres"))
     part.remove()
-    command = [*MAKE, "-num_cases", "12", "-s", "killed", "-np", "2"]
+    command = [*MAKE, "-num_cases", "8", "-s", "killed", "-np", "2"]
     process = subprocess.Popen(
         [str(BIN / command[0]), *command[1:]], env={**os.environ, **QUIET, **workspace.variables},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -71,7 +69,7 @@ def test_killed_and_continued(workspace: Workspace):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not part.exists()
-    workspace.run(*command[:-1], 1)
+    make_set(workspace, "killed", num_cases=8)
     assert written(part) == expected
     assert stored(part.preprocessed("nnUNetPlans_3d_fullres")) == arrays
     assert temporary_files(workspace.root) == []

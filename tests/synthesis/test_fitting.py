@@ -22,20 +22,28 @@ from nnunetv2_tf.synthesis import requests
 from nnunetv2_tf.synthesis.fitting import CONFIG, DONE, FitJob, fit_folder
 from nnunetv2_tf.training.distributed import Team
 from tests.baseline.models import baseline
+from tests.conftest import Once, entered_copy, extended
 from tests.synthesis.making import cases_in, cohort_of, healthy_hosts_of, make_set
 from tests.workspace import HEALTHY, TINY, TRAINER, Workspace, tree
 
 pytestmark = pytest.mark.slow
 
 BRIEF = {"epochs": 3, "iterations": 2, "pool": 4}
+SHORT = {
+    name: replace(preset, **(BRIEF if preset.pool else BRIEF | {"pool": None})) for name, preset in PRESETS.items()
+}
 
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch):
     """Presets that are fitted in seconds."""
-    changed = {name: replace(preset, **(BRIEF if preset.pool else BRIEF | {"pool": None})) for name, preset in
-               PRESETS.items()}  # fmt: skip
-    monkeypatch.setattr(tf_aug, "PRESETS", changed)
+    monkeypatch.setattr(tf_aug, "PRESETS", SHORT)
+
+
+@pytest.fixture
+def with_fit(trained_template: Workspace, once: Once, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """`trained`, and the method fitted by `default`."""
+    return entered_copy(extended(once, "tf_aug in seconds", trained_template, fitted), tmp_path, monkeypatch)
 
 
 def fitted(workspace: Workspace, preset: str = "default", **changes):
@@ -72,7 +80,7 @@ def test_a_fit_and_a_set_made_with_it(trained: Workspace, preset, capsys):
     assert "Set ta, fold 0: 2 cases" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize("preset", ["default", pytest.param("paper", marks=pytest.mark.exhaustive)])
 def test_a_killed_fit_goes_on_with_the_same_result(trained: Workspace, monkeypatch, preset):
     whole = (fitted(trained, preset) / "tf_aug.json").read_bytes()
     original = fitting.IntensityMapFit._epoch
@@ -110,82 +118,82 @@ def test_fitting_brings_coarse_tumours_nearer_to_real_ones(trained: Workspace, m
     assert without[-1] < without[0]
 
 
-def test_no_validation_case_is_looked_at(trained: Workspace):
+def test_no_validation_case_is_looked_at(with_fit: Workspace):
     """Their arrays are gone, and nobody misses them."""
-    split = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)])
-    expected = (fitted(trained) / "tf_aug.json").read_bytes()
+    split = fold_split(with_fit.dataset, 0, [f"case_{index:03d}" for index in range(10)])
+    expected = (fitted(with_fit) / "tf_aug.json").read_bytes()
     for case in split.val:
-        for path in trained.dataset.preprocessed.glob(f"*_3d_fullres/{case}*"):
+        for path in with_fit.dataset.preprocessed.glob(f"*_3d_fullres/{case}*"):
             path.unlink()
-    assert (fitted(trained, overwrite=True) / "tf_aug.json").read_bytes() == expected
-    make_set(trained, "ta", num_cases=2, method="tf_aug", healthy="601")
+    assert (fitted(with_fit, overwrite=True) / "tf_aug.json").read_bytes() == expected
+    make_set(with_fit, "ta", num_cases=2, method="tf_aug", healthy="601")
 
 
-def test_refusals_leave_a_finished_fit_and_no_new_one(trained: Workspace):
-    folder = fitted(trained)
+def test_refusals_leave_a_finished_fit_and_no_new_one(with_fit: Workspace):
+    folder = fitted(with_fit)
     before = tree(folder)
     plans = HEALTHY.preprocessed / f"{TINY}_from501.json"
     hidden = plans.rename(plans.with_suffix(".hidden"))
     with pytest.raises(UserError, match="is not preprocessed with the plans"):
-        fitted(trained, overwrite=True)
+        fitted(with_fit, overwrite=True)
     hidden.rename(plans)
     assert tree(folder) == before
-    checkpoint = trained.results / f"{TRAINER}__{TINY}__3d_fullres" / "fold_0" / "checkpoint_final.pth"
+    checkpoint = with_fit.results / f"{TRAINER}__{TINY}__3d_fullres" / "fold_0" / "checkpoint_final.pth"
     weights = checkpoint.read_bytes()
     damaged = dict(torch.load(checkpoint, map_location="cpu", weights_only=False))
     torch.save({**damaged, "network_weights": {}}, checkpoint)
     with pytest.raises(UserError, match="holds the weights of another network"):
-        fitted(trained, "paper")
+        fitted(with_fit, "paper")
     checkpoint.write_bytes(weights)
-    assert fitted(trained, "paper").is_dir()  # nothing of the refused one is in the way
+    assert fitted(with_fit, "paper").is_dir()  # nothing of the refused one is in the way
 
 
 @pytest.mark.parametrize("spoil", ["tf_aug.json", DONE])
-def test_a_fit_whose_files_changed_is_not_used(trained: Workspace, spoil):
-    folder = fitted(trained)
+def test_a_fit_whose_files_changed_is_not_used(with_fit: Workspace, spoil):
+    folder = fitted(with_fit)
     (folder / spoil).write_text('{"order": "x"}', encoding="utf-8")
     with pytest.raises(UserError, match=f"or its files have changed since; run: nnUNetv2_tf_fit .* -tr {TRAINER}"):
-        make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+        make_set(with_fit, "ta", num_cases=1, method="tf_aug", healthy="601")
     (folder / "tf_aug.json").unlink()
-    fitted(trained)  # fits anew
-    make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+    fitted(with_fit)  # fits anew
+    make_set(with_fit, "ta", num_cases=1, method="tf_aug", healthy="601")
 
 
-def test_other_scans_are_another_fit(trained: Workspace):
-    fitted(trained)
-    train = fold_split(trained.dataset, 0, [f"case_{index:03d}" for index in range(10)]).train
-    path = trained.dataset.raw / "imagesTr" / f"{train[0]}_0000.nii.gz"
+def test_other_scans_are_another_fit(with_fit: Workspace):
+    fitted(with_fit)
+    train = fold_split(with_fit.dataset, 0, [f"case_{index:03d}" for index in range(10)]).train
+    path = with_fit.dataset.raw / "imagesTr" / f"{train[0]}_0000.nii.gz"
     image = sitk.ReadImage(str(path))
     sitk.WriteImage(sitk.Cast(image * 2, image.GetPixelID()), str(path))
     with pytest.raises(
         UserError, match=r"begun with other training scans, .*; fit again: nnUNetv2_tf_fit .*--overwrite"
     ):
-        make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+        make_set(with_fit, "ta", num_cases=1, method="tf_aug", healthy="601")
     with pytest.raises(UserError, match="begun with other training scans"):
-        fitted(trained)
+        fitted(with_fit)
 
 
-def test_other_settings_do_not_continue_a_fit_nor_use_it(trained: Workspace, monkeypatch):
-    folder = fitted(trained)
+def test_other_settings_do_not_continue_a_fit_nor_use_it(with_fit: Workspace, monkeypatch):
+    folder = fitted(with_fit)
     with pytest.raises(UserError, match="The fit of tf_aug of fold 0 was begun with seed 0, not 3"):
-        fitted(trained, seed=3)
+        fitted(with_fit, seed=3)
     assert read_json(folder / CONFIG, "")["seed"] == 0
     monkeypatch.setitem(tf_aug.PRESETS, "default", replace(tf_aug.PRESETS["default"], sigma=3.0))
     with pytest.raises(UserError, match=r"The fit of tf_aug of fold 0 was begun with config .*'sigma': 4.0"):
-        make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
-    assert not SetPart(trained.dataset, "ta", 0).folder.exists()
+        make_set(with_fit, "ta", num_cases=1, method="tf_aug", healthy="601")
+    assert not SetPart(with_fit.dataset, "ta", 0).folder.exists()
 
 
-def test_a_new_fit_does_not_continue_a_set(trained: Workspace):
-    folder = fitted(trained)
-    make_set(trained, "ta", num_cases=1, method="tf_aug", healthy="601")
+def test_a_new_fit_does_not_continue_a_set(with_fit: Workspace):
+    folder = fitted(with_fit)
+    make_set(with_fit, "ta", num_cases=1, method="tf_aug", healthy="601")
     done = file_digest(folder / DONE)
-    fitted(trained, seed=3, overwrite=True)
+    fitted(with_fit, seed=3, overwrite=True)
     assert file_digest(folder / DONE) != done
     with pytest.raises(
         UserError, match=r"Set ta of fold 0 was begun with another fit of the method, or of one it needs \(fit\)"
     ):
-        make_set(trained, "ta", num_cases=2, method="tf_aug", healthy="601")
+        make_set(with_fit, "ta", num_cases=2, method="tf_aug", healthy="601")
 
 
 @pytest.mark.parametrize(
@@ -217,8 +225,8 @@ def test_what_users_type(trained: Workspace, monkeypatch, capsys):
     assert "tf_aug_default_h601" in capsys.readouterr().out
 
 
-def test_numbers_survive_the_way_through_json(trained: Workspace):
-    folder = fitted(trained)
+def test_numbers_survive_the_way_through_json(with_fit: Workspace):
+    folder = fitted(with_fit)
     method = tf_aug.METHOD(tf_aug.PRESETS["default"], torch.device("cpu"), {})
     method.load(folder)
     assert json.loads((folder / "tf_aug.json").read_text(encoding="utf-8"))["a"] == [list(row) for row in

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from nnunetv2_tf.dataset.code_version import CodeVersion, read_code_versions
-from tests.trainers.conftest import add_set
-from tests.workspace import TINY, Workspace, log_of
+from tests.workspace import TINY, Workspace, add_set, log_of
 
 pytestmark = pytest.mark.slow
 

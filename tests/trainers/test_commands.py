@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 import SimpleITK as sitk
 
+from nnunetv2_tf.sets import manage
 from tests.environments import Environment
-from tests.trainers.conftest import add_set
-from tests.workspace import QUIET, TINY, Workspace, log_of
+from tests.workspace import QUIET, TINY, Workspace, add_set, log_of
 
 pytestmark = pytest.mark.slow
 
 BASELINE, ENRICHED = "TFBaselineTrainer_1epochs", "TFEnrichedTrainer_demo_1epochs"
 
 
-def test_from_training_to_sharing(workspace: Workspace, tmp_path):
+def test_from_training_to_sharing(enriched: Workspace, tmp_path):
     """--val needs no set, --c does."""
-    add_set(workspace, "demo")
+    workspace = enriched
     workspace.trainer(ENRICHED, num_iterations_per_epoch=60).run_training()  # draws every case
-    workspace.run("nnUNetv2_tf_sets", "-d", 501, "--remove", "-s", "demo")
+    manage.remove(manage.RemoveRequest("501", "demo", None))
     train(workspace, ENRICHED, 0, "--val")
     refused = workspace.run(*command(ENRICHED, 0), "--c", expect=2)
     assert "There is no set demo for fold 0" in refused.stdout
@@ -106,19 +106,18 @@ def compare(workspace: Workspace, folds: list[object]) -> None:
 
 
 @pytest.mark.exhaustive
-def test_continuing_a_finished_training_validates_again(workspace: Workspace):
-    add_set(workspace, "demo")
+def test_continuing_a_finished_training_validates_again(enriched: Workspace):
+    workspace = enriched
     workspace.trainer(ENRICHED, num_iterations_per_epoch=60).run_training()  # draws every case
     train(workspace, ENRICHED, 0, "--c")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("trainer", "sentence"),
     [
         ("TFEnrichedTrainer_seed1_n50", "use -tr TFEnrichedTrainer_n50_seed1"),
-        pytest.param(
-            "TFEnrichedTrainer", "needs exactly one set for fold 0, and there is: none", marks=pytest.mark.exhaustive
-        ),
+        ("TFEnrichedTrainer", "needs exactly one set for fold 0, and there is: none"),
     ],
 )
 def test_what_is_wrong_ends_with_one_sentence(workspace: Workspace, trainer, sentence):

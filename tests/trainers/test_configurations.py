@@ -10,9 +10,8 @@ from nnunetv2_tf.standin.brains import REGIONS, Brains
 from nnunetv2_tf.working_space.preprocess import preprocess_cases
 from tests.conftest import enter
 from tests.scenes import Builder, Scene
-from tests.trainers.conftest import add_set
 from tests.trainers.test_enriched import refused
-from tests.workspace import TINY, Workspace, write_test_plans
+from tests.workspace import TINY, Workspace, add_set, write_test_plans
 
 pytestmark = pytest.mark.slow
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnunetv2_tf.commands import sets
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.standin.foreign import write_foreign_cases
-from tests.trainers.conftest import add_set
-from tests.workspace import TINY, Workspace, log_of
+from tests.workspace import TINY, Workspace, add_set, log_of
 
 pytestmark = pytest.mark.slow
 
@@ -132,11 +132,12 @@ def test_trusted_cases_train_with_a_warning_in_the_log(workspace: Workspace):
     assert "WARNING: the ancestors of 4 are unknown" in log_of(Path(trainer.output_folder))
 
 
-def test_not_preprocessed_for_this_configuration_names_the_command(enriched: Workspace, capsys):
+def test_not_preprocessed_for_this_configuration_names_the_command(enriched: Workspace, capsys, monkeypatch):
     sentence = refused(capsys, enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").get_tr_and_val_datasets)
     (command,) = re.findall(r"nnUNetv2_tf_sets .*", sentence)
     assert command == f"nnUNetv2_tf_sets -d Dataset501_StandIns --preprocess -s demo -f 0 -c 2d -p {TINY}"
-    enriched.run(*command.split(), "-np", 1)
+    monkeypatch.setattr("sys.argv", [*command.split(), "-np", "1"])
+    assert sets.main() == 0
     enriched.trainer("TFEnrichedTrainer_demo", configuration="2d").run_training()
 
 

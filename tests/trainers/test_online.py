@@ -99,12 +99,13 @@ def test_a_continued_training_is_the_undisturbed_one(with_healthy: Workspace, mo
 
 def test_a_pool_is_filled_renewed_and_removed(with_healthy: Workspace, monkeypatch):
     monkeypatch.setattr(SynTumor, "quick", False)
+    monkeypatch.setattr(PooledCases.__init__, "__defaults__", (6, 2))
     monkeypatch.setenv("nnUNet_n_proc_DA", "2")  # workers wait for the next epoch's cases
     with_healthy.trainer(POOLED, num_epochs=3, num_iterations_per_epoch=4).run_training()
     log = log_of(folder_of(with_healthy, POOLED))
-    assert "8 of 32 in " in log
-    assert "Pool: 32 cases made, 0 found." in log
-    assert log.count("Pool: 8 cases made anew (training ") == 2
+    assert "2 of 6 in " in log
+    assert "Pool: 6 cases made, 0 found." in log
+    assert log.count("Pool: 2 cases made anew (training ") == 2
     assert not list((with_healthy.dataset.preprocessed / "tf" / "online").rglob("*.case"))
 
 

@@ -1,6 +1,7 @@
 """A healthy dataset by a labelled one's plans, against nnU-Net's own command."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import SimpleITK as sitk
@@ -28,7 +29,7 @@ def both(workspace: Workspace) -> Workspace:
 
 @pytest.mark.parametrize("configuration", ["3d_fullres", pytest.param("2d", marks=pytest.mark.exhaustive)])
 def test_the_same_as_the_stock_command_makes(both: Workspace, configuration):
-    both.run("nnUNetv2_tf_preprocess_healthy", "-d", 501, "-healthy", 601, "-c", configuration, "-np", 2)
+    preprocess(replace(REQUEST, configurations=(configuration,)))
     folder = HEALTHY.preprocessed / f"nnUNetPlans_from501_{configuration}"
     ours = stored(folder)
     assert len(ours) == 9

@@ -13,32 +13,38 @@ from tests.workspace import tree
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    ("how", "sentence"),
-    [
-        ("cut", "cannot be read, it is damaged or cut short"),
-        ("text", "cannot be read, it is damaged or cut short"),
-        ("nan", "holds NaN or infinite values"),
-        ("empty", "is empty, every voxel is 0"),
-        ("small", "too few for a brain"),
-        ("2d", "too few for a brain"),
-        ("4d", "is no single 3D volume"),
-        ("half", "background of 0, or not all of it"),
-        ("normalised", "of its brain are below 0, as after normalisation"),
-        ("shell", "most of its brain is 0, so it is no scan"),
-        ("infinite", "holds NaN or infinite values"),
-        ("head", "shows more than a brain on a background of 0, or not all of it; leave -strip none out"),
-    ],
-)
-def test_one_bad_scan_does_not_stop_the_rest(convert, bids, tmp_path, capsys, how, sentence):
-    damage(scan_of(bids, 1), how)
-    (tmp_path / "two.txt").write_bytes(b"sub-0\nsub-1\n")
-    assert convert("-strip", "none", "-subjects", tmp_path / "two.txt") == 1
-    out = capsys.readouterr().out
-    assert sentence in out
-    assert "1 of 2 scans are prepared" in out
+DAMAGED = {
+    "cut": "cannot be read, it is damaged or cut short",
+    "text": "cannot be read, it is damaged or cut short",
+    "nan": "holds NaN or infinite values",
+    "empty": "is empty, every voxel is 0",
+    "small": "too few for a brain",
+    "2d": "too few for a brain",
+    "4d": "is no single 3D volume",
+    "half": "background of 0, or not all of it",
+    "normalised": "of its brain are below 0, as after normalisation",
+    "shell": "most of its brain is 0, so it is no scan",
+    "infinite": "holds NaN or infinite values",
+    "head": "shows more than a brain on a background of 0, or not all of it; leave -strip none out",
+}
+
+
+def test_bad_scans_do_not_stop_the_rest(convert, bids, tmp_path):
+    numbers = {10 + number: how for number, how in enumerate(DAMAGED)}
+    for number, how in numbers.items():
+        path = scan_of(bids, number)
+        path.parent.mkdir(parents=True)
+        shutil.copy(scan_of(bids, 0), path)
+        damage(path, how)
+    (tmp_path / "people.txt").write_text("".join(f"sub-{number}\n" for number in (0, *numbers)), encoding="utf-8")
+    assert convert("-strip", "none", "-subjects", tmp_path / "people.txt") == 1
+    report = {entry["case"]: entry for entry in read_json(made() / "conversion_report.json", "")}
+    for number, how in numbers.items():
+        assert report[f"bids_sub-{number}"]["status"] == "unusable"
+        assert DAMAGED[how] in " ".join(report[f"bids_sub-{number}"]["reasons"])
+    assert len(report) == 1 + len(numbers)
     assert read_json(made() / "dataset.json", "")["numTraining"] == 1
-    assert not list((made() / "imagesTr").glob("bids_sub-1*"))
+    assert [path.name for path in (made() / "imagesTr").iterdir()] == ["bids_sub-0_0000.nii.gz"]
 
 
 @pytest.mark.parametrize(
