@@ -34,21 +34,24 @@ SAME_PATIENT = {
 }
 
 
-def prepare(root: Path, spacing: float | None = None, num_val: int = 4, processes: int = 2) -> Dataset:
+def prepare(
+    root: Path, spacing: float | None = None, num_train: int = 4, num_val: int = 4, processes: int = 2
+) -> Dataset:
     """Convert, plan and preprocess the first scans where that is not done yet; return the dataset.
 
     Args:
         root: where nnU-Net's folders go
         spacing: mm, for plans called nnUNetPlansCoarse; None: as nnU-Net plans
-        num_val: how many cases validate; four others train
+        num_train: how many cases train
+        num_val: how many others validate
         processes: worked on at once
     """
     enter(root)
     dataset = Dataset(DATASET)
     name = "nnUNetPlans" if spacing is None else "nnUNetPlansCoarse"
-    cases = sorted(path for path in _scans().iterdir() if path.is_dir())[: 4 + num_val]
+    cases = sorted(path for path in _scans().iterdir() if path.is_dir())[: num_train + num_val]
     folder = _linked(root / "source", cases)
-    _convert(dataset, folder, "-num_train", "4", "-num_val", str(num_val), "-np", str(processes))
+    _convert(dataset, folder, "-num_train", str(num_train), "-num_val", str(num_val), "-np", str(processes))
     if _incomplete(dataset, name):
         _plan(dataset, *([] if spacing is None else _coarse(spacing, name)), processes=processes)
     return dataset

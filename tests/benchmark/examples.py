@@ -9,7 +9,7 @@ from nnunetv2_tf.benchmark.matrix import Matrix
 from nnunetv2_tf.benchmark.scores import Row, Score
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.methods.base import Edited
-from tests.methods.examples import CHECKED, PRESETS, Glow, Stamp
+from tests.methods.examples import CHECKED, PRESETS, Glow
 
 __all__ = ["CHECKED", "PRESETS"]
 
@@ -28,7 +28,7 @@ class Learns(Glow):
         self.learnt = read_json(folder / "learnt.json", "")
 
 
-class Fails(Stamp):
+class LearnsAndFails(Learns):
     def edit(self, sites, rngs) -> list[Edited]:
         raise RuntimeError("this method always fails")
 

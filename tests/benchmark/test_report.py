@@ -17,7 +17,7 @@ from tests.benchmark.examples import CARVEMIX, DATASET, NNUNET, matrix, rows
 
 RNG = np.random.default_rng(0)
 BASE = RNG.random((3, 12, 3)) * 0.5
-ARMS = [NNUNET, CARVEMIX, Arm("better", "tests.benchmark.examples:Fails", num_cases=9)]
+ARMS = [NNUNET, CARVEMIX, Arm("better", "tests.methods.examples:Stamp", num_cases=9)]
 MATRIX = matrix(*ARMS, seeds=(0, 1, 2))
 DICE = {"nnunet": BASE, "carvemix": BASE + 0.01 * RNG.standard_normal(BASE.shape), "better": BASE + 0.2}
 

@@ -13,7 +13,10 @@ from nnunetv2_tf.benchmark.verification import problems
 from nnunetv2_tf.dataset.code_version import CodeVersion, write_code_versions
 from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.io.files import read_json, write_json
-from tests.benchmark.examples import NNUNET, matrix
+from nnunetv2_tf.io.json_dataclass import to_json
+from nnunetv2_tf.sets.enrichment import Enrichment
+from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
+from tests.synthesis.making import make_set
 from tests.workspace import TINY, Workspace
 
 CLEAN = CodeVersion("1.0", "a" * 40, ())
@@ -144,3 +147,19 @@ def without(name: str) -> Callable[[Workspace, Training], None]:
 def test_what_is_wrong_is_found(workspace: Workspace, results: list[Training], damage, sentence):
     damage(workspace, results[0])
     assert any(sentence in problem for problem in problems(PAIR)), list(problems(PAIR))
+
+
+def test_other_synthetic_cases_than_the_set_holds_now(workspace: Workspace):
+    plain, carvemix = matrix(NNUNET, CARVEMIX).trainings()
+    make_set(workspace, carvemix.part.set_name, seed=0)
+    for training in (plain, carvemix):
+        make_result(workspace, training, 0.0)
+    path = carvemix.folder / "checkpoint_final.pth"
+    checkpoint = torch.load(path, weights_only=False)
+    enrichment = Enrichment.choose(carvemix.dataset, carvemix.fold, carvemix.options)
+    record = to_json(enrichment.record(len(carvemix.split.train), None))
+    for entries, problem in ((record["hash"], None), ("of others", "it trained with other synthetic cases")):
+        checkpoint["tf_training"]["enrichment"] = {**record, "hash": entries}
+        torch.save(checkpoint, path)
+        found = [each for each in problems(matrix(NNUNET, CARVEMIX)) if "changed checkout" not in each]
+        assert [each.partition(": ")[2].partition(" (")[0] for each in found] == ([problem] if problem else [])

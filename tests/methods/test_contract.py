@@ -26,13 +26,14 @@ from nnunetv2_tf.working_space.stored import OpenCase
 from tests.scenes import CPU, SCENES, Built
 from tests.workspace import tree
 
-PLAIN = ["tests.methods.examples:Stamp", "tests.methods.examples:Tint"]
+PLAIN, TINT = "tests.methods.examples:Stamp", "tests.methods.examples:Tint"
 SHOWN = "tests.methods.contributed:MyMethod"  # the example in CONTRIBUTING.md
-METHODS = [*method_names(), *PLAIN, SHOWN]
-# of the package's own methods `make test` runs these; the plain ones run on all, and `make test-exhaustive` does all
+METHODS = [*method_names(), PLAIN, TINT, SHOWN]
+# in which `make test` runs methods; a plain one runs in all scenes, and `make test-exhaustive` does all
 TYPICAL = ("one channel", "four channels, two classes", "CT", "thick slices, coarser")
 # whose patches are alike whatever the slices' thickness, and where several channels work, one does: one scene each
 NETWORKS = {"difftumor": TYPICAL[2], "freetumor": TYPICAL[2], "pix2pix": TYPICAL[1], "tf_gan": TYPICAL[1]}
+ONCE = {**NETWORKS, SHOWN: TYPICAL[0]}
 BRIEF = {"epochs": 1, "iterations": 1, "pool": 2, "features": (2, 2), "levels": 2}  # of fits
 PAIRS = [(0, 1), (1, 2), (3, 0)]  # hosts and donors
 
@@ -41,8 +42,8 @@ def combinations() -> list:
     """Every method in every scene, those marked that only `make test-exhaustive` runs."""
 
     def marks(scene: str, method: str) -> list:
-        typical = (NETWORKS[method],) if method in NETWORKS else TYPICAL
-        return [] if method in PLAIN or scene in typical else [pytest.mark.exhaustive]
+        typical = (ONCE[method],) if method in ONCE else TYPICAL
+        return [] if method == PLAIN or scene in typical else [pytest.mark.exhaustive]
 
     return [
         pytest.param(scene, method, marks=marks(scene, method), id=f"{method}-{scene}")

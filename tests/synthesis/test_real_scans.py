@@ -1,4 +1,4 @@
-"""Five real gliomas: cases made of them, a set of them, and an enriched training on them, by command line."""
+"""Three real gliomas: cases made of them, a set of them, and an enriched training on them, by command line."""
 
 import gzip
 import os
@@ -16,7 +16,7 @@ from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.sets import manage
 from nnunetv2_tf.sets.store import SetPart
 from tests.conftest import enter
-from tests.synthesis.making import cases_in
+from tests.synthesis.making import cases_in, make_set
 from tests.workspace import TINY, Workspace, stored, write_test_plans
 
 COARSE = "nnUNetPlansCoarse"
@@ -27,13 +27,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA, reason="NNUNETV2_TF
 
 @pytest.fixture(scope="module")
 def africa(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Planned at 2.5 mm, four train and one validates, with the set cm4."""
+    """Planned at 2.5 mm, two train and one validates, with the set cm2."""
     workspace = Workspace(tmp_path_factory.mktemp("africa"), Dataset(DATASET))
     before = {variable: os.environ.get(variable) for variable in VARIABLES}
-    prepare(workspace.root, spacing=2.5, num_val=1, processes=1)
+    prepare(workspace.root, spacing=2.5, num_train=2, num_val=1, processes=1)
     write_test_plans(workspace.dataset, COARSE, TINY, (32, 32, 32))
-    command = ["nnUNetv2_tf_synthesize", 508, "3d_fullres", 0, "-m", "carvemix", "-p", TINY]
-    workspace.run(*command, "-num_cases", 4, "-s", "cm4", "-np", 1)
+    make_set(workspace, "cm2", num_cases=2)
     for variable, value in before.items():
         os.environ.pop(variable) if value is None else os.environ.update({variable: value})
     return workspace
@@ -45,9 +44,9 @@ def volume(path) -> np.ndarray:
 
 def test_hosts_are_untouched_outside_a_box_and_their_bodies_stay(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
-    part, real = SetPart(africa.dataset, "cm4", 0), raw_cases(africa.dataset)
+    part, real = SetPart(africa.dataset, "cm2", 0), raw_cases(africa.dataset)
     training = set(read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["train"])
-    assert len(cases_in(part)) == 4
+    assert len(cases_in(part)) == 2
     for name in cases_in(part):
         sidecar = part.sidecar(name)
         assert set(sidecar.ancestors) <= training
@@ -93,11 +92,11 @@ def test_a_real_scan_joins_a_set_as_nnunet_stores_it(africa: Workspace, monkeypa
 @pytest.mark.exhaustive
 def test_an_enriched_training_by_command_line(africa: Workspace, monkeypatch):
     enter(africa, monkeypatch)
-    trainer = "TFEnrichedTrainer_cm4_1epochs"
+    trainer = "TFEnrichedTrainer_cm2_1epochs"
     africa.run("nnUNetv2_train", 508, "3d_fullres", 0, "-tr", trainer, "-p", TINY, "-device", "cpu")
     folder = africa.results / f"{trainer}__{TINY}__3d_fullres" / "fold_0"
     record = read_json(folder / "tf_enrichment.json", "")
-    assert (record["num_real"], record["num_synthetic"]) == (4, 4)
+    assert (record["num_real"], record["num_synthetic"]) == (2, 2)
     summary = read_json(folder / "validation" / "summary.json", "")
     validated = {os.path.basename(case["reference_file"]).split(".")[0] for case in summary["metric_per_case"]}
     assert validated == set(read_json(africa.dataset.preprocessed / "splits_final.json", "")[0]["val"])
