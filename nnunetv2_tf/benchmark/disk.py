@@ -38,7 +38,7 @@ def room_needed(trainings: Sequence[Training]) -> str:
         for hosts in {Dataset.find(str(one.arm.healthy)) for one in of_it if one.arm.healthy is not None}:
             healthy += missing_scans(hosts, dataset, plan)
         raw, stored = _of_case(plan, dataset)
-        total += cases * (raw + stored) + healthy * stored + len(of_it) * _of_training(plan)
+        total += cases * (raw + stored) + healthy * stored + len(of_it) * bytes_of_training(plan)
         number, scans = number + cases, scans + healthy
     free = shutil.disk_usage(trainings[0].dataset.preprocessed).free
     return (
@@ -101,7 +101,7 @@ def _of_pool(plan: Plan) -> float:
     return (SIZE + ANEW) * float(voxels) * (channels * np.float32().itemsize + np.int16().itemsize)
 
 
-def _of_training(plan: Plan) -> float:
+def bytes_of_training(plan: Plan) -> float:
     """Return the bytes of what a training leaves."""
     with torch.device("meta"):
         network = built({"plans": plan.plans, "configuration": plan.configuration, "dataset_json": plan.dataset_json})
