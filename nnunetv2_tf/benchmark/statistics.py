@@ -264,13 +264,13 @@ def sentence(name: str, reference: str, comparison: Comparison, trainings: int) 
         return (
             f"{name} is {'better' if difference.estimate > 0 else 'worse'} than {reference} ({numbers}, p = {p:.3g})."
         )
-    text = f"There is no evidence that {name} differs from {reference} ({numbers}, p = {p:.3g})."
-    if trainings == 1:
-        text += (
-            " With one training of an arm, interval and p tell how much the cases scatter, not how much trainings do: "
-            "two trainings of the same arm may differ as much."
-        )
-    return text
+    if trainings > 1:
+        return f"There is no evidence that {name} differs from {reference} ({numbers}, p = {p:.3g})."
+    return (
+        f"One training of each is no evidence that {name} differs from {reference} ({numbers}, p = {p:.3g}): interval "
+        "and p tell how much the cases scatter, not how much trainings do, and two trainings of the same arm may "
+        "differ as much."
+    )
 
 
 def _case_means(scores: np.ndarray) -> np.ndarray:
