@@ -39,7 +39,7 @@ def differing_voxels(dataset: Dataset, folder: Path, back: Path, theirs: Mapping
     cases: dict[str, CaseFiles] = {name: case for name, case in raw_cases(dataset).items() if name in theirs}
     for name, case in cases.items():
         shutil.copy(case.label, folder / f"{name}.nii.gz")
-    convert_back(RelabelRequest(folder, back, source, 2))
+    convert_back(RelabelRequest(folder, back, source, 1))
     pairs = [
         [sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (theirs[n], back / f"{n}.nii.gz")] for n in cases
     ]
@@ -64,7 +64,7 @@ def test_two_sources_on_one_another(nnunet: Path, africa: Path):
     for number in FOUR_MODALITIES:
         (four / f"BraTS-SSA-{number}-000").symlink_to(africa / f"BraTS-SSA-{number}-000")
     cbica = Path(str(DATA)) / "BraTS2021"
-    dataset = convert([four, cbica], num_processes=2)
+    dataset = convert([four, cbica], num_processes=1)
     assert read_json(dataset.raw / "dataset.json", "")["overwrite_image_reader_writer"] == "NibabelIOWithReorient"
     names = sorted(raw_cases(dataset))
     brains = {name: (arrays(dataset, name)[0] != 0).any(0) for name in names}
@@ -87,7 +87,7 @@ def test_a_head_and_a_brain_of_two_collections_become_hosts(nnunet: Path, africa
         link.parent.mkdir(parents=True)
         link.symlink_to(scan)
     reference = africa / "BraTS-SSA-00002-000" / "BraTS-SSA-00002-000-t1n.nii.gz"
-    words = ["-i", nnunet / "ds000011", nnunet / "ds002748", "-d", 601, "-name", "Healthy", "-reference", reference]
+    words = ["-i", nnunet / "ds000011", nnunet / "ds002748", "-d", 601, "-name", "Healthy", "-reference", reference, "-np", 1]
     monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_convert_healthy", *map(str, words)])
     assert convert_healthy.main() == 0
     patient = sitk.ReadImage(str(reference))
