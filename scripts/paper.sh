@@ -28,7 +28,7 @@ if [ ! -e "$noted" ] && [ -n "$(raw "$labelled")$(raw "$healthy")" ]; then
   echo "Error: dataset $labelled or $healthy exists and was not made by this script; name other numbers with LABELLED and HEALTHY." >&2
   exit 2
 fi
-[ -n "$(raw "$labelled")" ] || echo "$settings" > "$noted"
+[ -n "$(raw "$labelled")$(raw "$healthy")" ] || echo "$settings" > "$noted"
 if [ "$(cat "$noted")" != "$settings" ]; then
   echo "Error: dataset $labelled was made with: $(cat "$noted"); name other numbers with LABELLED and HEALTHY." >&2
   exit 2

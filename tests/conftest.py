@@ -127,7 +127,9 @@ def template_with_healthy(template: Workspace, once: Once) -> Workspace:
     def add_healthy(_: Workspace) -> None:
         healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
         preprocess_healthy(PreprocessHealthyRequest("501", "601", TINY, ("3d_fullres",), 1))
-        Cohort(template.dataset, Plan.read(template.dataset, TINY, "3d_fullres"), 0, HEALTHY).observed_strengths(1)
+        Cohort(template.dataset, Plan.read(template.dataset, TINY, "3d_fullres"), 0, HEALTHY).observed_strengths(
+            1
+        )  # kept: else each test would measure
         splits_file(template.dataset).unlink()
 
     return extended(once, "with_healthy", template, add_healthy)

@@ -73,7 +73,11 @@ class Workspace:
         return Workspace(root, self.dataset, self.origin)
 
     def foreign_cases(self, fold: int | str = 0, num_cases: int = 4, seed: int = 0) -> Path:
-        """A folder of foreign cases for one fold; needs the environment of this workspace."""
+        """A folder of foreign cases for one fold; needs the environment of this workspace.
+
+        Four of fold 0 are drawn once, for all that begin with the template: ask for another number where the test has
+        changed real cases or splits before.
+        """
         name = f"foreign_{fold}_{num_cases}_{seed}"
         folder, drawn = self.root / name, self.origin and self.origin / name
         if drawn is not None and drawn.is_dir() and drawn != folder:

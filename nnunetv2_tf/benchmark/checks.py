@@ -15,6 +15,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import checked, read_record, to_json
 from nnunetv2_tf.methods.lookup import find_method
+from nnunetv2_tf.synthesis.acceptance import KEPT
 from nnunetv2_tf.synthesis.requests import usable_method
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.healthy import check_same_channels
@@ -72,10 +73,16 @@ def _check_same_set(training: Training, path: Path) -> None:
     different = "" if to_json(order.config) == settings else "other settings than its preset has"
     if order.pseudo_labels is not None:
         different = "pseudo-labelled donors"
-    if (order.filter is not None) != arm.filter:
-        different = "a filter" if order.filter is not None else "no filter"
-    if (order.controls or {}).get("volume_ml") != (None if arm.volume_ml is None else list(arm.volume_ml)):
-        different = "other volumes"
+    if arm.filter and order.filter is None:
+        different = "no filter"
+    if order.filter is not None and (
+        not arm.filter
+        or (order.filter.low, order.filter.high) != KEPT
+        or order.filter.baseline.trainer != training.baseline.trainer
+    ):
+        different = "another filter"
+    if (order.controls or {}) != ({} if arm.volume_ml is None else {"volume_ml": list(arm.volume_ml)}):
+        different = "other wishes (controls)"
     if different:
         raise UserError(
             f"{config}: set {training.set_name} was made with {different}, which {path} does not ask for; give arm "

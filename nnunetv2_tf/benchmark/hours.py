@@ -13,6 +13,7 @@ from nnunetv2_tf.benchmark.disk import missing_cases, missing_scans
 from nnunetv2_tf.benchmark.job import Job
 from nnunetv2_tf.benchmark.matrix import Training
 from nnunetv2_tf.benchmark.times import noted_seconds, units
+from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.sets.names import DEFAULT_EPOCHS, is_ours, parse_trainer_name
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -56,7 +57,8 @@ class Estimate:
                 command[command.index(option) + 1] for option in ("-d", "-healthy", "-p", "-c")
             )
             plan = Plan.read(Dataset(dataset), plans, configuration)
-            missing = float(missing_scans(Dataset.find(healthy), Dataset(dataset), plan) > 0)
+            scans = Dataset.find(healthy)
+            missing = missing_scans(scans, Dataset(dataset), plan) / max(1, len(raw_cases(scans)))
         seconds = noted_seconds(command, self.device)
         return 0.0 if missing == 0 else None if seconds is None else missing * seconds
 
@@ -105,7 +107,9 @@ def seconds_of(command: Sequence[str], dataset: Dataset, device: str, anew: bool
 
 
 def _left(folder: Path, epochs: int, seconds: float) -> float:
-    """Return how long the epochs take that a training has not logged yet."""
+    """Return how long the epochs take that a training has not logged yet; without a checkpoint it begins again."""
+    if not any(folder.glob("checkpoint_*.pth")):
+        return seconds * epochs
     done = {number for log in folder.glob("training_log_*.txt") for number, _ in _epoch_times(log)}  # some twice: --c
     return seconds * max(0, epochs - len(done))
 

@@ -264,8 +264,8 @@ class Training:
         weights = self.matrix.pretrained_weights
         start = ["--c"] if weights is None or self.state != "missing" else ["-pretrained_weights", weights]
         train = ["nnUNetv2_train", *where, "-tr", self.trainer, *plans, "-device", device, *start]
-        healthy = self.arm.healthy
-        prepare = [] if healthy is None else [self.matrix.preprocess_command(self.dataset, str(healthy))]
+        healthy = None if self.arm.healthy is None else Dataset.find(str(self.arm.healthy)).name
+        prepare = [] if healthy is None else [self.matrix.preprocess_command(self.dataset, healthy)]
         if self.set_name is None:
             return [*prepare, train]
         cases = ["-num_cases", str(self.matrix.num_cases(self.arm)), "-seed", str(self.seed)]
@@ -273,5 +273,5 @@ class Training:
         method += ["-filter", "-tr", self.baseline.trainer] if self.arm.filter else []
         method += [] if self.arm.volume_ml is None else ["-volume_ml", *(f"{size:g}" for size in self.arm.volume_ml)]
         synthesize = ["nnUNetv2_tf_synthesize", *where, *method, *cases, "-s", self.set_name, *plans]
-        hosts = [] if healthy is None else ["-healthy", str(healthy)]
+        hosts = [] if healthy is None else ["-healthy", healthy]
         return [*prepare, [*synthesize, *hosts], train]

@@ -181,11 +181,10 @@ def visible_gpus() -> list[str]:
 def check_gpus(gpus: Sequence[int]) -> None:
     """Raise when one of them is none that a cluster gave this job."""
     visible = visible_gpus()
-    if visible and max(gpus, default=0) >= len(visible):
-        raise UserError(
-            f"-gpus {max(gpus)} is none of the {len(visible)} GPUs of {VISIBLE} ({','.join(visible)}); count these "
-            "from 0."
-        )
+    wrong = next((gpu for gpu in gpus if gpu < 0 or (visible and gpu >= len(visible))), None)
+    if wrong is not None:
+        those = f"of the {len(visible)} GPUs of {VISIBLE} ({','.join(visible)})" if visible else "of the GPUs here"
+        raise UserError(f"-gpus {wrong} is none {those}; count these from 0.")
 
 
 def executable(name: str) -> str:

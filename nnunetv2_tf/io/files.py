@@ -8,7 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +105,21 @@ def _sync(path: Path) -> None:
 
 
 def remove_unlocked(folder: Path) -> int:
-    """Delete a folder unless a process holds its lock; return how many bytes that freed."""
+    """Delete a folder unless a process holds its lock, and its parent if that is empty then; return the bytes freed."""
     try:
         with locked(folder.with_suffix(".lock"), str(folder), stopped=lambda: True):
             freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             shutil.rmtree(folder)
-            return freed
     except UserError:
         return 0
+    remove_if_empty(folder.parent)
+    return freed
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Delete a folder that holds nothing."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @contextmanager

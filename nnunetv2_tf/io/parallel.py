@@ -91,8 +91,8 @@ class Meanwhile:
 
     def _killed(self) -> UserError:
         return UserError(
-            "A process that worked beside this one was killed, most likely because memory ran out; run the same "
-            "command again, with more memory."
+            "A process that worked beside this one was killed, most likely because memory ran out; go on with more of "
+            "it (nnUNetv2_train ... --c)."
         )
 
     def close(self) -> None:

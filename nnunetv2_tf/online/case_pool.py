@@ -7,7 +7,7 @@ A process of its own makes them; the next epoch's while an epoch trains, which w
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from nnunetv2_tf.io.array_files import read_arrays, write_arrays
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import locked
+from nnunetv2_tf.io.files import locked, remove_if_empty
 from nnunetv2_tf.io.parallel import Meanwhile
 from nnunetv2_tf.online.case_source import CaseMaker, CaseSource
 from nnunetv2_tf.online.made_case import MadeCase
@@ -89,8 +89,9 @@ class PooledCases(CaseSource):
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove all of it, and the folder of its trainer if no other fold has a pool."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        remove_if_empty(self.folder.parent)
 
 
 class PoolKeeper:
@@ -136,8 +137,7 @@ class PoolKeeper:
         if remove:
             self.cases.remove()
         self._held.close()
-        with suppress(OSError):  # not empty where another fold has a pool
-            self.cases.folder.parent.rmdir()
+        remove_if_empty(self.cases.folder.parent)  # which its lock lay in until now
 
     def _begin(self, lines: Sequence[int]) -> None:
         if lines and self._beside is None:

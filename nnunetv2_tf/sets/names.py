@@ -120,7 +120,11 @@ def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
 
 def enriched_like(baseline: str, set_name: str) -> str:
     """Return the trainer that trains with a set as a baseline was trained: as long, with its seed, in its precision."""
-    options = parse_trainer_name(baseline)[1] if is_ours(baseline) else TrainerOptions()
+    if is_ours(baseline):
+        options = parse_trainer_name(baseline)[1]
+    else:
+        epochs = re.search(r"_(\d+)epochs?$", baseline)  # as nnU-Net calls its own
+        options = TrainerOptions(epochs=int(epochs[1]) if epochs else None)
     return replace(options, set_name=set_name).name(ENRICHED)
 
 

@@ -1,11 +1,8 @@
-"""The command as users type it, on stand-ins: two arms that train, one that fails, a run that is killed."""
+"""The command as users type it, on stand-ins: an arm that is done, one that fails, one that trains."""
 
 import csv
-import os
 import shutil
-import signal
-import subprocess
-import time
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +25,10 @@ from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
 from tests.conftest import Once, entered_copy, extended
 from tests.environments import REPOSITORY
 from tests.synthesis.making import make_set
-from tests.workspace import BIN, QUIET, TINY, TRAINER, Workspace
+from tests.workspace import TINY, TRAINER, Workspace
 
-LEARNING = {"name": "learning", "method": "tests.benchmark.examples:Learns", "healthy": 601, "num_cases": 2}
 MAKING: dict[str, Any] = {"name": "making", "method": "syntumor", "healthy": 601, "online": True, "percent": 40}
-FAILING = {**LEARNING, "name": "failing", "method": "tests.benchmark.examples:LearnsAndFails"}
+FAILING = {"name": "failing", "method": "tests.benchmark.examples:LearnsAndFails", "healthy": 601, "num_cases": 2}
 EXTRA: dict[str, Any] = {"PYTHONPATH": str(REPOSITORY), "nnUNet_n_proc_DA": "0"}
 RUN = ["nnUNetv2_tf_benchmark", "run", "matrix.json", "-device", "cpu", "-o", "results", "--allow_changes"]
 
@@ -106,20 +102,6 @@ def test_from_matrix_to_tables(validated: Workspace, monkeypatch, capsys):
         assert f"PROBLEM: {nnunet.key}: {sentence}" in said, sentence
 
 
-@pytest.mark.exhaustive
-def test_a_training_outlives_a_killed_run(with_healthy: Workspace, monkeypatch):
-    """Then one with a set and a fit is trained, too."""
-    workspace = with_healthy
-    monkeypatch.chdir(workspace.root)
-    content = to_json(matrix(NNUNET, CARVEMIX))
-    write_json(workspace.root / "matrix.json", {**content, "arms": [content["arms"][0], LEARNING]})
-    nnunet, learning = read_matrix(workspace.root / "matrix.json").trainings()
-    training = killed_while_training(workspace, nnunet)
-    run_beside(workspace, training, f"Waiting: another process works on {nnunet.key}.")
-    assert len(list(nnunet.folder.glob("training_log_*.txt"))) == 1  # and was not begun again
-    assert [nnunet.state, learning.state] == ["done", "done"]
-
-
 def check_kept_scores(workspace: Workspace, gone: Training, monkeypatch, capsys) -> None:
     """What only a table knows counts where the table is given, and is not lost where it is not."""
     shutil.rmtree(gone.folder)
@@ -128,6 +110,12 @@ def check_kept_scores(workspace: Workspace, gone: Training, monkeypatch, capsys)
     planned = typed(monkeypatch, capsys, "plan", "matrix.json", "-scores", "results/benchmark.csv")
     assert f"scored   {gone.key}" in planned
     monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_benchmark", "collect", "matrix.json", "-o", "results"])
+    assert benchmark.main() == 2
+    assert f"(first: {gone.key}); keep them with -scores" in capsys.readouterr().err
+    lines = (workspace.root / "results" / "benchmark.csv").read_text(encoding="utf-8").splitlines()
+    fewer = "\n".join(line for line in lines if f",{gone.arm.name}," not in line)
+    (workspace.root / "fewer.csv").write_text(f"{fewer}\n", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", [*sys.argv, "-scores", "fewer.csv"])
     assert benchmark.main() == 2
     assert f"(first: {gone.key}); keep them with -scores" in capsys.readouterr().err
     options = ("-o", "results", "-np", "1", "-scores", "results/benchmark.csv")
@@ -155,38 +143,6 @@ def test_few_labels_in_bfloat16_with_postprocessing(workspace: Workspace, monkey
     (job.folder / "train" / f"{split.train[0]}.nii.gz").unlink()
     said = typed(monkeypatch, capsys, "verify", "matrix.json", expect=1)
     assert f"PROBLEM: {training.key}: its postprocessing was not chosen on the cases that it trained on" in said
-
-
-def killed_while_training(workspace: Workspace, training: Training) -> int:
-    """Kill a run; return the process that trains on without it, stopped, so that it cannot end before anybody looks."""
-    variables = {**os.environ, **QUIET, **workspace.variables, **EXTRA}
-    run = subprocess.Popen(
-        [str(BIN / RUN[0]), *RUN[1:]], env=variables, cwd=workspace.root,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not any("Epoch 0" in log.read_text(encoding="utf-8") for log in training.folder.glob("training_log_*.txt")):
-        assert run.poll() is None
-        time.sleep(0.1)
-    (trains,) = map(int, subprocess.check_output(["pgrep", "-P", str(run.pid)]).split())
-    os.kill(trains, signal.SIGSTOP)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    assert training.state == "missing"
-    return trains
-
-
-def run_beside(workspace: Workspace, training: int, waiting: str) -> None:
-    """Another run says that it waits for a training which outlives the killed one; then the training goes on."""
-    run = workspace.start(*RUN, **EXTRA)
-    assert run.stdout is not None
-    said = []
-    for line in run.stdout:
-        said.append(line)
-        if waiting in line:
-            os.kill(training, signal.SIGCONT)
-    run.communicate()
-    assert run.returncode == 0
-    assert waiting in "".join(said)
 
 
 def check_results(folder: Path, *trainings: Training) -> None:
@@ -235,7 +191,10 @@ def other_split(workspace: Workspace) -> dict[str, list[str]]:
         (["plan", "regions.json"], "tf.regions must be an object"),
         (["plan", "taken.json"], "was made with plans nnUNetPlans, and taken.json asks for nnUNetPlansTiny; give arm"),
         (["plan", "filtered.json"], "set mineseed0 was made with no filter, which filtered.json does not ask for"),
-        (["plan", "volumes.json"], "set carvemixseed0 was made with other volumes, which volumes.json does not ask"),
+        (
+            ["plan", "volumes.json"],
+            "set carvemixseed0 was made with other wishes (controls), which volumes.json does not",
+        ),
         (
             ["run", "m.json", "-device", "cpu", "--allow_changes", "-o", "of_another"],
             "holds results of a matrix with other epochs",

@@ -36,11 +36,11 @@ def test_trainings_are_judged_by_epochs_of_any_training_with_the_same_plans(work
     in_bf16 = next(matrix(NNUNET, epochs=50, precision="bf16").trainings())
     assert Estimate("cpu").hours(in_bf16) is None
     trained(in_bf16, 5)
+    assert Estimate("cpu").hours(in_bf16) == pytest.approx(50 * 5 / HOUR)  # killed before its first checkpoint
+    (in_bf16.folder / "checkpoint_latest.pth").touch()
     assert Estimate("cpu").hours(in_bf16) == pytest.approx(49 * 5 / HOUR)  # one epoch is done
     (log,) = in_bf16.folder.glob("training_log_*.txt")
-    shutil.copy(
-        log, log.with_stem("training_log_2026_1_2_00_00_00")
-    )  # killed before its first checkpoint, and once more
+    shutil.copy(log, log.with_stem("training_log_2026_1_2_00_00_00"))  # the same epoch, after --c
     assert Estimate("cpu").hours(in_bf16) == pytest.approx(49 * 5 / HOUR)
 
 
@@ -68,7 +68,10 @@ def test_scans_that_are_preprocessed_are_not_counted_again(with_healthy: Workspa
     for command, seconds in ((preprocess, 500), (synthesize, 7)):
         note_seconds(times_file(), command, "cpu", seconds)
     assert Estimate("cpu").hours(training) == pytest.approx(7 / HOUR)
-    shutil.rmtree(next(HEALTHY.preprocessed.glob("*_3d_fullres")))
+    arrays = next(HEALTHY.preprocessed.glob("*_3d_fullres"))
+    next(arrays.glob("*_seg.b2nd")).unlink()
+    assert Estimate("cpu").hours(training) == pytest.approx((500 / 6 + 7) / HOUR)
+    shutil.rmtree(arrays)
     assert Estimate("cpu").hours(training) == pytest.approx(507 / HOUR)
 
 

@@ -128,6 +128,8 @@ def test_threads_are_shared_out_and_gpus_taken_in_turn(tmp_path, monkeypatch):
     check_gpus((0, 1))
     with pytest.raises(UserError, match=r"-gpus 2 is none of the 2 GPUs of CUDA_VISIBLE_DEVICES \(2,5\)"):
         check_gpus((0, 2))
+    with pytest.raises(UserError, match="-gpus -1 is none of the 2 GPUs"):
+        check_gpus((-1,))
 
 
 OUTER = '''

@@ -87,7 +87,19 @@ def test_a_head_and_a_brain_of_two_collections_become_hosts(nnunet: Path, africa
         link.parent.mkdir(parents=True)
         link.symlink_to(scan)
     reference = africa / "BraTS-SSA-00002-000" / "BraTS-SSA-00002-000-t1n.nii.gz"
-    words = ["-i", nnunet / "ds000011", nnunet / "ds002748", "-d", 601, "-name", "Healthy", "-reference", reference, "-np", 1]
+    words = [
+        "-i",
+        nnunet / "ds000011",
+        nnunet / "ds002748",
+        "-d",
+        601,
+        "-name",
+        "Healthy",
+        "-reference",
+        reference,
+        "-np",
+        1,
+    ]
     monkeypatch.setattr("sys.argv", ["nnUNetv2_tf_convert_healthy", *map(str, words)])
     assert convert_healthy.main() == 0
     patient = sitk.ReadImage(str(reference))

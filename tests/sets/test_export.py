@@ -98,7 +98,7 @@ def test_a_real_case_called_like_an_exported_one_is_refused(workspace: Workspace
     """Or it would vanish, and the synthetic one stand in train and val."""
     for path in list(workspace.dataset.raw.glob("*Tr/case_000*")):
         path.rename(path.with_name(path.name.replace("case_000", "demo_f0_synthetic_0000")))
-    add_set(workspace, "demo", num_cases=3)
+    add_set(workspace, "demo", num_cases=3)  # not those of the template, whose ancestors are real cases of old names
     refused(workspace, "demo_f0_synthetic_0000 would be the name of a real and of a synthetic case")
 
 

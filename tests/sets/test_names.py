@@ -128,6 +128,7 @@ def test_names_of_others_are_not_ours(name):
         ("TFBaselineTrainer", "TFEnrichedTrainer_tf100"),
         ("TFBaselineTrainer_100epochs_seed3_bf16", "TFEnrichedTrainer_tf100_100epochs_seed3_bf16"),
         ("nnUNetTrainer", "TFEnrichedTrainer_tf100"),
+        ("nnUNetTrainer_250epochs", "TFEnrichedTrainer_tf100_250epochs"),
     ],
 )
 def test_with_a_set_one_trains_as_the_baseline_was_trained(baseline, expected):

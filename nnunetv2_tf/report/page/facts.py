@@ -18,6 +18,8 @@ from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.report.figures import FREE, GAP, HOSTS, REAL
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.sets.leakage import find_leaks
+from nnunetv2_tf.synthesis.pseudo_donors import pseudo_name
+from nnunetv2_tf.tumours.recipe import read_recipe
 from nnunetv2_tf.working_space.stored import OpenCase
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -82,10 +84,13 @@ class Names:
 
 
 def _patients(measured: MeasuredSet) -> set[str]:
-    """Return all cases with patients: those of the dataset, and scans whose tumours a baseline has found."""
-    pseudo = measured.config.pseudo_labels
-    found = () if pseudo is None else raw_cases(Dataset.find(pseudo.dataset))
-    return {*raw_cases(measured.part.dataset), *found}
+    """Return all cases with patients: those of the dataset, and pseudo-labelled donors."""
+    found, pseudo = set(raw_cases(measured.part.dataset)), measured.config.pseudo_labels
+    if pseudo is not None:
+        beginning = pseudo_name(Dataset(pseudo.dataset), "")
+        lines = read_recipe(measured.part.folder / "recipe.jsonl")
+        found |= {name for line in lines for name in line.donors if name.startswith(beginning)}
+    return found
 
 
 def _longest_first(names: Iterable[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +13,16 @@ from PIL import Image
 
 from nnunetv2_tf.commands import report
 from nnunetv2_tf.dataset.cases import channel_names, raw_cases
+from nnunetv2_tf.dataset.provenance import BaselineUse, PseudoUse
+from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.report.page.charts import strip_chart
 from nnunetv2_tf.report.page.encoding import image_strip, label_strip
-from nnunetv2_tf.report.page.facts import Marginal, measures_of
+from nnunetv2_tf.report.page.facts import Marginal, Names, measures_of, rejected
 from nnunetv2_tf.report.page.stages import SLICES, Stage, whole_stage
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.tumours.recipe import read_recipe, write_recipe
 from tests.synthesis.making import make_set
-from tests.workspace import Workspace
+from tests.workspace import TINY, Workspace
 
 
 def written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: str, expect: int = 0) -> str:
@@ -102,6 +106,22 @@ def test_names_of_patients_are_not_read_where_they_are_hidden(workspace: Workspa
     without_pictures = re.sub(r"data:image/\S+", "", hidden)
     assert not [name for name in raw_cases(workspace.dataset) if name in without_pictures]
     assert (part.folder / "report.html").exists()
+
+
+def test_pseudo_labelled_donors_are_hidden_like_patients(workspace: Workspace):
+    """Also where their dataset is gone."""
+    part = make_set(workspace, "page", 2)
+    donor = "pseudo602_somebody"
+    lines = read_recipe(part.folder / "recipe.jsonl")
+    tumours = tuple(replace(tumour, donor=donor) for tumour in lines[0].tumours)
+    write_recipe([replace(lines[0], tumours=tumours), *lines[1:]], part.folder / "recipe.jsonl")
+    with_rejected(part, 9, f"too large a tumour of {donor}")
+    measured = MeasuredSet.of(workspace.dataset, "page", 0, 1, "cpu")
+    use = PseudoUse("Dataset602_Others", BaselineUse("TFBaselineTrainer", TINY, "3d_fullres", "0" * 64), "0" * 64)
+    vars(measured)["config"] = replace(measured.config, pseudo_labels=use)  # as if it was made with them
+    reasons, rows = rejected(measured, Names.of(measured, with_real=False))
+    assert reasons == [("too large a tumour of a patient", 1)]
+    assert donor not in str(rows)
 
 
 def test_a_page_tells_what_it_cannot_show(with_healthy: Workspace, monkeypatch, capsys):
