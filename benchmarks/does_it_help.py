@@ -22,6 +22,7 @@ from benchmarks.africa import ALL_PLANS, prepare_all
 from benchmarks.commands import is_converted, run, show
 from benchmarks.healthy_cohort import COLLECTIONS, NAME, NUMBER
 from nnunetv2_tf.dataset.folders import Dataset
+from nnunetv2_tf.registration.affines import affines_file
 
 MATRICES = [Path(__file__).parent / f"africa_{name}.json" for name in ("rivals", "few_labels", "more_methods")]
 EXACT = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", "OMP_NUM_THREADS": "1"}
@@ -31,7 +32,7 @@ def prepare(root: Path) -> None:
     """Convert and preprocess patients and healthy scans, as far as that is not done yet."""
     real = prepare_all(root)
     data = Path(os.environ["NNUNETV2_TF_REAL_DATA"])
-    if not is_converted(Dataset(f"Dataset{NUMBER}_{NAME}")):
+    if not (is_converted(Dataset(f"Dataset{NUMBER}_{NAME}")) and affines_file(real, None).exists()):
         folders = [str(data / name) for name in COLLECTIONS]
         run(
             "nnUNetv2_tf_convert_healthy", "-i", *folders, "-d", NUMBER, "-name", NAME, "-reference", real.number,
