@@ -1,5 +1,7 @@
 """Growth of a tumour in its host: the site's map, the host around it, and the same in the files."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +27,7 @@ from nnunetv2_tf.tumours.sampling_config import AS_PUBLISHED, FRONT, USUAL
 from nnunetv2_tf.working_space.stored import OpenCase
 from tests.conftest import enter
 from tests.methods import examples
-from tests.scenes import Builder, Scene
+from tests.scenes import Builder, Built, Scene
 from tests.synthesis.making import make_glowing, written
 from tests.tumours.hosts import GRID, SHAPE, bank, lesion_map, organ
 from tests.tumours.test_fluid import head
@@ -127,10 +129,16 @@ SCENES = {
 }
 
 
+@pytest.fixture(scope="module")
+def scene_of(build_scene: Builder) -> Callable[[str], Built]:
+    """Those of SCENES by name, each built once; not to be changed."""
+    return functools.cache(lambda name: build_scene(SCENES[name]))
+
+
 @pytest.mark.parametrize("name", SCENES)
-def test_files_are_displaced_as_the_site_is(name, build_scene: Builder, monkeypatch):
+def test_files_are_displaced_as_the_site_is(name, scene_of: Callable[[str], Built], monkeypatch):
     """What does not move keeps its values bit for bit; the rest is the file's own voxels, moved."""
-    built = build_scene(SCENES[name])
+    built = scene_of(name)
     enter(built.workspace, monkeypatch)
     case, known = built.cases[0], bank_from_cases(built.cases, {})
     grown, before = _grown(case, known)
@@ -155,9 +163,9 @@ def test_files_are_displaced_as_the_site_is(name, build_scene: Builder, monkeypa
 
 
 @pytest.mark.parametrize("name", ["native", "thick slices", "CT"])
-def test_a_harmonised_and_grown_host_is_written_from_its_site(name, build_scene: Builder, monkeypatch):
+def test_a_harmonised_and_grown_host_is_written_from_its_site(name, scene_of: Callable[[str], Built], monkeypatch):
     """file = mean + sd (z_host + w (z_edited - z_host)) in the organ; all else is the file's own voxels."""
-    built = build_scene(SCENES[name])
+    built = scene_of(name)
     enter(built.workspace, monkeypatch)
     case, known = built.cases[0], bank_from_cases(built.cases, {})
     anatomy, before = _placed(case, known)

@@ -262,7 +262,7 @@ class TestPatients:
             assert not {groups[case] for case in split["train"]} & {groups[case] for case in split["val"]}
 
 
-def planned(nnunet: Path, wanted: list[tuple[tuple[str, ...], bool]]) -> None:
+def planned(nnunet: Path, wanted: list[tuple[tuple[str, ...], bool]], *options: str) -> None:
     """Each dataset through nnU-Net's own command, integrity checked; all in one call."""
     numbers = list(range(501, 501 + len(wanted)))
     for number, (sources, regions) in zip(numbers, wanted, strict=True):
@@ -272,18 +272,20 @@ def planned(nnunet: Path, wanted: list[tuple[tuple[str, ...], bool]]) -> None:
         folders = [nnunet / source for source in sources]
         convert(folders, number, sources=sources, regions=regions, modalities=("t1n", "t2f"))
     workspace = Workspace(nnunet, Dataset("Dataset501_BraTS"))
-    arguments = ["-d", *numbers, "-c", "3d_fullres", "-np", 1, "-npfp", 1, "--verify_dataset_integrity"]
+    arguments = ["-d", *numbers, "-c", "3d_fullres", "-np", 1, "-npfp", 1, "--verify_dataset_integrity", *options]
     done = workspace.run("nnUNetv2_plan_and_preprocess", *arguments)
     assert done.stdout.count("verify_dataset_integrity Done") == len(numbers)
     for number, (sources, _) in zip(numbers, wanted, strict=True):
-        stored = (nnunet / "nnUNet_preprocessed").glob(f"Dataset{number}_BraTS/nnUNetPlans_3d_fullres/*.pkl")
-        assert len(list(stored)) == 2 * len(sources)
+        folder = nnunet / "nnUNet_preprocessed" / f"Dataset{number}_BraTS"
+        assert (folder / "nnUNetPlans.json").exists()
+        stored = list(folder.glob("nnUNetPlans_3d_fullres/*.pkl"))
+        assert len(stored) == (0 if "--no_pp" in options else 2 * len(sources))
 
 
 @pytest.mark.slow
 def test_nnunet_plans_what_comes_out(nnunet: Path):
     """Two releases in one dataset, one of them 4D files, as regions."""
-    planned(nnunet, [(("msd", "2023-ssa"), True)])
+    planned(nnunet, [(("msd", "2023-ssa"), True)], "--no_pp")
 
 
 @pytest.mark.exhaustive
