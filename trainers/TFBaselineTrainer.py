@@ -246,7 +246,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         nnU-Net runs whatever a checkpoint holds, so it is read without running anything first.
         """
         with self.refusals():
-            checkpoint = read_checkpoint(Path(filename_or_checkpoint), "train this model anew.")
+            checkpoint = read_checkpoint(Path(filename_or_checkpoint), "train this model anew.", can_trust=False)
         super().load_checkpoint(filename_or_checkpoint)
         self.record_of_checkpoint = checkpoint.get(RECORD)
         self.code = [from_json(CodeVersion, entry) for entry in checkpoint.get(CODE, [])]

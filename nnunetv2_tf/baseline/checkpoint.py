@@ -122,13 +122,14 @@ class Baseline:
             )
 
 
-def read_checkpoint(path: Path, cure: str, trusted: bool = False) -> Mapping[str, Any]:
+def read_checkpoint(path: Path, cure: str, trusted: bool = False, can_trust: bool = True) -> Mapping[str, Any]:
     """Read a finished training's checkpoint, of which nothing is executed unless it is trusted.
 
     Args:
         path: of the checkpoint
         cure: ends the error message when there is none
         trusted: whether it may hold anything that pickle can, code among it
+        can_trust: whether who asks has an option for that
     """
     if not path.exists():
         unfinished = sorted(other.name for other in path.parent.glob("checkpoint_*.pth"))
@@ -141,7 +142,7 @@ def read_checkpoint(path: Path, cure: str, trusted: bool = False) -> Mapping[str
     if not trusted and not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise UserError(
             f"PyTorch {torch.__version__} cannot read {path} without running what it may hold; pip install "
-            "'torch>=2.6', or add --trust_checkpoint."
+            f"'torch>=2.6'{', or add --trust_checkpoint' if can_trust else ''}."
         )
     try:
         with nullcontext() if trusted else torch.serialization.safe_globals(_numbers()):
@@ -150,7 +151,8 @@ def read_checkpoint(path: Path, cure: str, trusted: bool = False) -> Mapping[str
             return checkpoint
     except Exception:  # whatever pickle and zip raise for a damaged file
         if not trusted:
-            _check_plain(path)
+            trust = "If you know where the file comes from, add --trust_checkpoint."
+            _check_plain(path, trust if can_trust else cure[:1].upper() + cure[1:])
     raise UserError(f"{path} is damaged or no checkpoint of nnU-Net's; {cure}")
 
 
@@ -162,7 +164,7 @@ def _numbers() -> list[Any]:
     return [scalar, array, *older, np.ndarray, np.dtype, *kinds]
 
 
-def _check_plain(path: Path) -> None:
+def _check_plain(path: Path, cure: str) -> None:
     """Raise when a checkpoint holds more than weights and numbers, which unpickling could execute."""
     try:
         with torch.serialization.safe_globals(_numbers()):
@@ -172,7 +174,7 @@ def _check_plain(path: Path) -> None:
     if others:
         raise UserError(
             f"{path} holds more than weights and numbers ({', '.join(sorted(others))}), which could run code when it "
-            "is read; nothing of it was. If you know where the file comes from, add --trust_checkpoint."
+            f"is read; nothing of it was. {cure}"
         )
 
 

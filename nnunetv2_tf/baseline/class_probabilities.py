@@ -37,9 +37,12 @@ class ClassProbabilities:
         return cls(labels.num_segmentation_heads, found, bool(labels.has_regions))
 
     def of_any(self, probabilities: Tensor) -> Tensor:
-        """Return (Z, Y, X), how probable any of the classes is, of the probabilities of all heads (heads, Z, Y, X)."""
+        """Return (Z, Y, X), how probable any of the classes is, of the probabilities of all heads (heads, Z, Y, X).
+
+        Regions lie in one another, as BraTS': any class is there where the widest region is.
+        """
         found = probabilities[list(self.of_classes)]
-        return 1 - (1 - found).prod(dim=0) if self.regions else found.sum(dim=0)
+        return found.max(dim=0).values if self.regions else found.sum(dim=0)
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return (B, K, Z, Y, X) of logits (B, heads, Z, Y, X)."""

@@ -11,11 +11,11 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import fold_split, splits_file
 from nnunetv2_tf.dataset.label_roles import read_regions
+from nnunetv2_tf.io.arguments import KEEP
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import checked, read_record, to_json
 from nnunetv2_tf.methods.lookup import find_method
-from nnunetv2_tf.synthesis.acceptance import KEPT
 from nnunetv2_tf.synthesis.requests import usable_method
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
 from nnunetv2_tf.working_space.healthy import check_same_channels
@@ -77,7 +77,7 @@ def _check_same_set(training: Training, path: Path) -> None:
         different = "no filter"
     if order.filter is not None and (
         not arm.filter
-        or (order.filter.low, order.filter.high) != KEPT
+        or (order.filter.low, order.filter.high) != KEEP
         or order.filter.baseline.trainer != training.baseline.trainer
     ):
         different = "another filter"

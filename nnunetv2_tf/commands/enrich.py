@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunetv2_tf.io.arguments import add_method_arguments, check_keep, check_seed, command_parser, positive
+from nnunetv2_tf.io.arguments import KEEP, add_method_arguments, check_keep, check_seed, command_parser, positive
 from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
@@ -111,7 +111,7 @@ def _run(arguments: argparse.Namespace) -> None:
         num_processes=arguments.np,
         seed=arguments.seed,
         kept_gb=arguments.kept_gb,
-        keep=check_keep(*(arguments.keep or (0.7, 1.0))) if arguments.filter else None,
+        keep=check_keep(*(arguments.keep or KEEP)) if arguments.filter else None,
     )
     enrich(request, arguments.yes, arguments.redo, arguments.only_plan)
 

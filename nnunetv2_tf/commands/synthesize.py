@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.io.arguments import (
+    KEEP,
     add_method_arguments,
     add_trust_argument,
     check_keep,
@@ -183,7 +184,7 @@ def _kept_band(arguments: argparse.Namespace) -> tuple[float, float] | None:
         if arguments.tr is not None and arguments.pseudolabelled is None:
             raise UserError("-tr says who filters; give -filter or -pseudolabelled too, or leave -tr out.")
         return None
-    return check_keep(*(arguments.keep or (0.7, 1.0)))
+    return check_keep(*(arguments.keep or KEEP))
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def fold_split(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> Spli
 def remark_on(fold: Fold, dataset: Dataset) -> str:
     """Return a note where splits_final.json has no such fold, which may be a slip; nothing where it has it."""
     path = splits_file(dataset)
-    number = len(read_json(path, "delete it and five folds are drawn.")) if path.exists() else NNUNET_FOLDS
+    number = len(read_splits(dataset)) if path.exists() else NNUNET_FOLDS
     if fold == "all" or int(fold) < number:
         return ""
     return (
@@ -141,6 +141,12 @@ def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) 
     if not path.exists():
         write_json(path, _group_safe_folds(identifiers, groups) if groups else _nnunet_folds(identifiers))
         print(f"{path}: five folds written, {'patients kept together' if groups else 'those of nnU-Net'}.")
+    return read_splits(dataset)
+
+
+def read_splits(dataset: Dataset) -> list[Split]:
+    """Read splits_final.json, which has to be there."""
+    path = splits_file(dataset)
     splits = read_json(path, "delete it and nnU-Net's five folds are written again.")
     if not isinstance(splits, list) or not all(_is_split(entry) for entry in splits):
         raise UserError(f"{path} must be a list of {{train: [...], val: [...]}}; write it like that.")

@@ -77,7 +77,7 @@ def regions(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return regions by the keys `labels` and `tf`; raise ValueError with half a sentence when they make no sense."""
     LabelRoles.of(description)
     values = _labels(description)
-    described = description.get("tf", {}).get("regions")
+    described = (description.get("tf") or {}).get("regions")
     if not described:
         return {name: tuple(sorted(label)) for name, label in values.items() if label != {0}}
     by_region = {}

@@ -7,11 +7,10 @@ from typing import Any
 from nnunetv2_tf.conversion.folders import files_below
 from nnunetv2_tf.dataset.cases import dataset_json, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import splits_file
+from nnunetv2_tf.dataset.folds import read_splits, splits_file
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.set_config import CURE, SetConfig
@@ -54,8 +53,8 @@ def of_training(dataset: Dataset, plans: str, fold: Fold) -> Inputs:
     if _planned(dataset, plans):
         found[f"{plans}.json"] = file_digest(dataset.preprocessed / f"{plans}.json")
     if path.exists() and fold != "all":
-        folds = read_json(path, "delete it, and five folds are drawn.")
-        found[f"the split of fold {fold}"] = digest(folds[int(fold)] if int(fold) < len(folds) else None)
+        folds = read_splits(dataset)
+        found[f"the split of fold {fold}"] = digest(to_json(folds[int(fold)]) if int(fold) < len(folds) else None)
     return found
 
 

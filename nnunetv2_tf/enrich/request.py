@@ -54,6 +54,9 @@ class EnrichRequest:
             raise UserError(
                 f"{self.final_trainer} does not train with set {self.set_name}; name it so, or leave it out."
             )
+        count = parse_trainer_name(self.final_trainer)[1].count
+        if count is not None and count > self.num_cases:
+            raise UserError(f"{self.final_trainer} takes {count} cases, and -num_cases is {self.num_cases}; make more.")
         if not self.in_healthy and (self.raw_healthy or self.healthy):
             raise UserError(f"{self.method} pastes into labelled scans; leave -healthy and -raw_healthy out.")
         if self.in_healthy and self.healthy is None:

@@ -13,13 +13,13 @@ from nnunetv2_tf.benchmark.pausing import end_group
 from nnunetv2_tf.benchmark.running import BEGIN, executable, terminable, why_failed
 from nnunetv2_tf.benchmark.times import note_seconds, times_file
 from nnunetv2_tf.dataset.cases import raw_cases
-from nnunetv2_tf.dataset.folds import splits_file
+from nnunetv2_tf.dataset.folds import read_splits, splits_file
 from nnunetv2_tf.enrich.record import Record, State, enrich_folder
 from nnunetv2_tf.enrich.request import EnrichRequest
 from nnunetv2_tf.enrich.step import Step
 from nnunetv2_tf.enrich.steps import steps_of
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import locked, read_json
+from nnunetv2_tf.io.files import locked
 
 LONG = 12.0  # hours, beyond which one has to say --yes
 PLANNING = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_preprocess")
@@ -101,8 +101,7 @@ def _in_no_fold(request: EnrichRequest) -> list[str]:
     path = splits_file(dataset)
     if not path.exists() or not (dataset.raw / "dataset.json").exists():
         return []
-    folds = read_json(path, "delete it, and five folds are drawn.")
-    known = {case for fold in folds for side in ("train", "val") for case in fold[side]}
+    known = {case for split in read_splits(dataset) for case in (*split.train, *split.val)}
     return sorted(set(raw_cases(dataset)) - known)
 
 

@@ -1,16 +1,14 @@
 """One step of an enrichment: a command, what it works on, and how it is done anew."""
 
 import datetime
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_tf.benchmark.running import LOCK
 from nnunetv2_tf.enrich.inputs import Inputs
-from nnunetv2_tf.io.files import locked
+from nnunetv2_tf.io.files import locked, remove_at_once
 from nnunetv2_tf.sets.store import SetPart
-from nnunetv2_tf.synthesis.fitting import DONE
 
 
 def nothing() -> Inputs:
@@ -56,8 +54,8 @@ def put_aside(folder: Path) -> None:
 def delete_fit(folder: Path) -> None:
     """Delete the folder of a fit, as --overwrite does."""
     with locked(folder.with_name(f".{folder.name}.lock"), f"the fit in {folder}"):
-        (folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            remove_at_once(folder)
 
 
 def delete_part(part: SetPart) -> None:

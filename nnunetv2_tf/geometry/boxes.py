@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import find_objects, label
 
 Box = tuple[slice, ...]
 
@@ -75,8 +76,12 @@ def overlap(start: np.ndarray | Sequence[int], size: Sequence[int], shape: Seque
 
 
 def centre_of(tumour: np.ndarray) -> np.ndarray:
-    """Return (3,): the voxel in the middle of the box around a tumour map."""
-    return np.array([(part.start + part.stop) // 2 for part in box_around(tumour > 0)])
+    """Return (3,): the voxel in the middle of the box around a tumour map, or around its largest piece."""
+    box = box_around(tumour > 0)
+    pieces, number = label(tumour[box] > 0, np.ones((3, 3, 3)))
+    largest = int(np.bincount(pieces.ravel())[1:].argmax()) if number else 0
+    piece = find_objects(pieces)[largest]
+    return np.array([whole.start + (part.start + part.stop) // 2 for whole, part in zip(box, piece, strict=True)])
 
 
 def cut(volume: np.ndarray, centre: np.ndarray, size: Sequence[int]) -> np.ndarray:

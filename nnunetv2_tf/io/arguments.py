@@ -44,11 +44,20 @@ def check_seed(seed: int | None) -> None:
         raise UserError(f"A seed is 0 or more, not {seed}.")
 
 
+KEEP = (0.7, 1.0)  # shares of a tumour that a filter lets pass, above the first and up to the second; as published
+
+
 def check_keep(low: float, high: float) -> tuple[float, float]:
     """Return the band of shares that -keep names; raise when it is none."""
     if not 0 <= low < high <= 1:
         raise UserError(f"-keep takes two shares, 0 to 1 and the lower first, not {low:g} {high:g}.")
     return low, high
+
+
+def is_kept(recognised: float, keep: tuple[float, float]) -> bool:
+    """Tell whether the recognised share of a tumour is enough, and not too much; from 0 on, anything is enough."""
+    low, high = keep
+    return (low < recognised or low == 0) and recognised <= high
 
 
 def share(text: str) -> float:

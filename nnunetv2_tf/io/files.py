@@ -104,6 +104,14 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
+def remove_at_once(folder: Path) -> None:
+    """Delete a folder, under another name first: a kill leaves nothing half-deleted in its place."""
+    going = folder.with_name(f".{folder.name}.going")
+    shutil.rmtree(going, ignore_errors=True)
+    folder.rename(going)
+    shutil.rmtree(going)
+
+
 def remove_unlocked(folder: Path) -> int:
     """Delete a folder unless a process holds its lock, and its parent if that is empty then; return the bytes freed."""
     try:

@@ -49,6 +49,7 @@ class SynTumor(PastingMethod):
         image = site.image.numpy().copy()
         if self.config.swell:
             image = swollen(image, tumour > 0, organ, site.spacing, self.config.swell)
+        before = image.copy()
         edge = rng.uniform(*self.config.edge_mm)
         sigma = (edge / spacing).tolist()
         box = widened(box_around(tumour > 0), [radius(width) for width in sigma], tumour.shape)
@@ -58,7 +59,7 @@ class SynTumor(PastingMethod):
         for value, share in zip(values, shares, strict=True):
             inside = tumour[box] == value
             wanted = self._wanted(site, value, rng)
-            step = wanted - site.image.numpy()[here][:, inside].mean(axis=1)
+            step = wanted - before[here][:, inside].mean(axis=1)
             image[here] += step[:, None, None, None] * share * noise / noise[inside].mean()
         label = torch.where(site.tumour > 0, site.tumour, site.label)
         reach = None if self.config.swell else self.reach_mm

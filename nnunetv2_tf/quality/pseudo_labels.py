@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.ndimage import find_objects
 
+from nnunetv2_tf.io.arguments import KEEP, is_kept
 from nnunetv2_tf.tumours.bank import EVERYWHERE, PIECE_ML
 
 LEFT = 255  # value in a map of what was predicted and not taken: neither tumour nor healthy tissue
@@ -21,12 +22,11 @@ class Rules:
 
     min_ml: float = 1.0
     confidence: float = 0.8  # mean probability that its voxels are tumour, of whatever class
-    keep: tuple[float, float] = (0.7, 1.0)  # share that is recognised once more: above the first, up to the second
+    keep: tuple[float, float] = KEEP  # share that is recognised once more: above the first, up to the second
 
     def keeps(self, share: float) -> bool:
         """Tell whether enough is recognised once more; from 0 on, anything is."""
-        low, high = self.keep
-        return (low < share or low == 0) and share <= high
+        return is_kept(share, self.keep)
 
 
 @dataclass(frozen=True)

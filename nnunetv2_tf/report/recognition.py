@@ -11,9 +11,10 @@ import numpy as np
 
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.benchmark.metrics import dice
+from nnunetv2_tf.io.arguments import KEEP, is_kept
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
 from nnunetv2_tf.report.measured_set import MeasuredSet
-from nnunetv2_tf.synthesis.acceptance import KEPT, ready_segmentor
+from nnunetv2_tf.synthesis.acceptance import ready_segmentor
 from nnunetv2_tf.working_space.stored import OpenCase
 
 
@@ -28,7 +29,7 @@ class Recognition:
     @property
     def kept(self) -> list[bool]:
         """Which cases the filter keeps."""
-        return [KEPT[0] < share <= KEPT[1] for share in self.shares]
+        return [is_kept(share, KEEP) for share in self.shares]
 
     def dice_of(self, kept: bool) -> float:
         """Return the mean Dice of kept or of rejected cases; nan without any."""

@@ -124,12 +124,10 @@ class SetPart:
         return len(cases)
 
     def remove(self) -> None:
-        """Delete the part and its preprocessed arrays, first the manifest: without it the rest is no set."""
-        self.manifest_path.unlink(missing_ok=True)
-        self.config_path.unlink(missing_ok=True)
+        """Delete the part and its preprocessed arrays."""
         if self.folder.exists():
             shutil.rmtree(self.scratch, ignore_errors=True)
-            self.folder.rename(self.scratch)  # if killed now, the files are not taken for cases
+            self.folder.rename(self.scratch)  # at once: if killed now, nothing of it is taken for another set's
         roots = (self.dataset.sets, self.dataset.preprocessed / "tf")
         measured = (root / FIGURES / self.set_name / f"fold_{self.fold}" for root in roots)
         for folder in (self.scratch, self.arrays, *measured):

@@ -17,6 +17,7 @@ from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.baseline.segmentor import Segmentor
 from nnunetv2_tf.dataset.cases import channel_names
 from nnunetv2_tf.dataset.provenance import BaselineUse
+from nnunetv2_tf.io.arguments import KEEP, is_kept
 from nnunetv2_tf.io.parallel import in_parallel
 from nnunetv2_tf.methods.base import CHECKS, CheckConfig, Edited
 from nnunetv2_tf.quality.copies import likeness
@@ -29,7 +30,6 @@ from nnunetv2_tf.synthesis.site_builder import BuiltSite, UnusableLineError
 from nnunetv2_tf.working_space.site import Site
 from nnunetv2_tf.working_space.stored import OpenCase
 
-KEPT = (0.7, 1.0)  # shares of a tumour that the filter lets pass, as published
 LEAST_PLACED = 0.5  # of the placed map must be tumour in the end
 COPY = 0.97  # correlation with the donor
 NO_NUMBERS = "the method made values that are no numbers"
@@ -58,7 +58,7 @@ class FilterRule:
     """A filter, and whose segmentor it asks."""
 
     baseline: Baseline
-    keep: tuple[float, float] = KEPT
+    keep: tuple[float, float] = KEEP
 
     def check(self) -> None:
         """Raise when the baseline's training has not ended, or knew other cases."""
@@ -66,7 +66,7 @@ class FilterRule:
 
     def keeps(self, share: float) -> bool:
         """Tell whether so large a share recognised is enough, and not too much."""
-        return self.keep[0] < share <= self.keep[1]
+        return is_kept(share, self.keep)
 
     @cached_property
     def record(self) -> Filter:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import KEPT, Dataset
-from nnunetv2_tf.dataset.folds import Groups, fold_split, same_patient
+from nnunetv2_tf.dataset.folds import Groups, check_known_cases, fold_split, same_patient
 from nnunetv2_tf.dataset.label_roles import LabelRoles, class_values
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.array_cache import ArrayCache
@@ -72,6 +72,7 @@ class Cohort:
         """All real cases with a tumour, training or validating in the fold: for measuring, never for making a set."""
         split, example = fold_split(self.dataset, self.fold, list(self.files)), next(iter(self.training.values()))
         names = sorted({*split.train, *split.val})
+        check_known_cases(names, self.files, self.dataset)
         cases = {name: replace(example, files=self.files[name], group=self.groups[name]) for name in names}
         return {name: case for name, case in cases.items() if case.has_tumour()}
 

@@ -19,7 +19,7 @@ from nnunetv2_tf.dataset.folders import FIT_POOLS, Dataset
 from nnunetv2_tf.dataset.provenance import BaselineUse
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import locked, read_json, write_json
+from nnunetv2_tf.io.files import locked, read_json, remove_at_once, write_json
 from nnunetv2_tf.io.json_dataclass import read_record
 from nnunetv2_tf.methods.base import FitData
 from nnunetv2_tf.methods.lookup import SelectedMethod, needed_by
@@ -111,8 +111,7 @@ class FitJob:
             return
         with locked(self.folder.with_name(f".{self.folder.name}.lock"), f"this fit of {self.method.name}"):
             if overwrite and self.folder.exists():
-                (self.folder / DONE).unlink(missing_ok=True)  # first, so that a kill leaves nothing that looks finished
-                shutil.rmtree(self.folder)
+                remove_at_once(self.folder)
             if not self.folder.exists():
                 shutil.rmtree(self._pool.path, ignore_errors=True)
             self.config.write_or_check(self.folder / CONFIG, self._called)

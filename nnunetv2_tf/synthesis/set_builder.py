@@ -6,19 +6,19 @@ whatever the parts, workers and interruptions. The manifest comes last and makes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from nnunetv2_tf.dataset.cases import CaseFiles, case_digest
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.dataset.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
-from nnunetv2_tf.io.digests import digest, file_digest
+from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.io.parallel import Share, in_parallel
-from nnunetv2_tf.io.written import are_whole
+from nnunetv2_tf.io.written import are_whole, record_of
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import Acceptance, FilterRule, frequent
@@ -46,7 +46,6 @@ class SetBuilder:
     num_processes: int
     device: str = "cpu"
     filter: FilterRule | None = None
-    remade: set[str] = field(default_factory=set)  # cases made by this run
 
     def check(self, overwrite: bool) -> None:
         """Raise when this cannot be begun or continued; change nothing of the set."""
@@ -231,7 +230,6 @@ class SetBuilder:
     def _make(self, lines: Sequence[RecipeLine]) -> None:
         tasks = [self.task(line) for line in lines if self._missing(line)]
         description = f"Making {self.part.set_name}, fold {self.part.fold}"
-        self.remade.update(task.identifier for task in tasks)
         if tasks:
             self._check_hope()
             for _ in in_parallel(make_case, tasks, self.num_processes, description):
@@ -265,16 +263,15 @@ class SetBuilder:
         )
 
     def _write_manifest(self, lines: Sequence[RecipeLine]) -> None:
-        before = {entry.case: entry for entry in self.part.manifest().cases} if self.part.exists() else {}
-        kept = {case: entry for case, entry in before.items() if case not in self.remade}
+        before = self.part.manifest().cases if self.part.exists() else ()
         made = [line for line in lines if self._made(line)][: self._promised]
-        entries = tuple(kept.get(case_name(self.part, line.index)) or self._entry(line) for line in made)
+        entries = tuple(self._entry(line) for line in made)
         if not entries:
             raise UserError(
                 f"No line of {self.recipe_path} could be used; give other ones. "
                 f"Reasons: {frequent(self.skipped(lines))}"
             )
-        if tuple(before.values()) == entries:
+        if before == entries:
             return
         manifest = Manifest(
             format=FORMAT,
@@ -295,6 +292,9 @@ class SetBuilder:
         manifest.write(self.part.manifest_path)
 
     def _entry(self, line: RecipeLine) -> CaseEntry:
-        files = self._files(line)
-        hashes = tuple(file_digest(image) for image in files.images)
-        return CaseEntry(files.identifier, line.index, True, hashes, file_digest(files.label))
+        files, sidecar = self._files(line), self._sidecar(line)
+        paths = (*files.images, files.label)
+        assert sidecar is not None
+        written = sidecar.files or record_of(self.part.folder, paths)  # older sidecars do not tell
+        *images, label = (written[path.relative_to(self.part.folder).as_posix()].sha256 for path in paths)
+        return CaseEntry(files.identifier, line.index, True, tuple(images), label)

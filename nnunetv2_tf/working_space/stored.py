@@ -1,6 +1,7 @@
 """Preprocessed cases. In: a dataset, a plan and a fold. Out: cases, whose arrays are read when asked for."""
 
 import errno
+import glob
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ class Case:
 
     def stamp(self) -> list[Any]:
         """Return what changes with its arrays, or with what its labels stand for."""
-        files = [path.stat() for path in sorted(self.folder.glob(f"{self.files.identifier}*")) if self._is_own(path)]
+        beginning = glob.escape(self.files.identifier)
+        files = [path.stat() for path in sorted(self.folder.glob(f"{beginning}*")) if self._is_own(path)]
         return [[(stat.st_size, stat.st_mtime_ns) for stat in files], (self.roles.tumour, self.roles.organ)]
 
     def kept(self, name: str, depends_on: Any, compute: Callable[[], Arrays]) -> Arrays:

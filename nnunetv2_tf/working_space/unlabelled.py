@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases, says_of_itself
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, Patient, fold_split, known_as
+from nnunetv2_tf.dataset.folds import Groups, Patient, check_known_cases, fold_split, known_as
 from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
@@ -74,7 +74,12 @@ def named_in(unlabelled: Dataset, patients: Mapping[str, Patient]) -> dict[str, 
 
 
 def _validating(dataset: Dataset, fold: Fold) -> tuple[str, ...]:
-    return () if fold == "all" else fold_split(dataset, fold, raw_cases(dataset)).val
+    if fold == "all":
+        return ()
+    files = raw_cases(dataset)
+    validating = fold_split(dataset, fold, files).val
+    check_known_cases(validating, files, dataset)
+    return validating
 
 
 def _refuse(dataset: Dataset, unlabelled: Dataset, fold: Fold, case: str, name: str, scan: CaseFiles) -> NoReturn:

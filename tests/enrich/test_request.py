@@ -25,6 +25,7 @@ WANTED = EnrichRequest(
         ({"trainer": "nnUNetTrainer"}, "its name begins with TFBaselineTrainer"),
         ({"trainer": "TFBaselineTrainer_seed0_1epochs"}, "use -tr TFBaselineTrainer_1epochs_seed0"),
         ({"enriched_trainer": "TFEnrichedTrainer_other"}, "does not train with set tfaug2"),
+        ({"enriched_trainer": "TFEnrichedTrainer_tfaug2_n3"}, "takes 3 cases, and -num_cases is 2"),
         ({"healthy": None}, "name their dataset with -healthy"),
         ({"method": "carvemix"}, "leave -healthy and -raw_healthy out"),
         ({"spacing": (3.0,) * 3, "plans": "nnUNetPlans"}, "a name of their own"),

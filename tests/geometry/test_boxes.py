@@ -66,3 +66,12 @@ def test_cuts_from_the_box_they_reach_are_those_from_the_whole(whole):
         assert (np.array(part.shape) <= size + 2 * jitter).all()
         shift = rng.integers(-jitter, jitter + 1)
         np.testing.assert_array_equal(cut(part, there + shift, size), cut(volume, centre + shift, size))
+
+
+def test_the_centre_of_several_pieces_is_that_of_the_largest():
+    """Between two tumours there may be none."""
+    tumour = np.zeros((30, 20, 20), np.int16)
+    tumour[2:5, 4:7, 4:7] = 1
+    assert centre_of(tumour).tolist() == [3, 5, 5]
+    tumour[20:28, 10:16, 2:12] = 2
+    assert centre_of(tumour).tolist() == [24, 13, 7]

@@ -86,7 +86,8 @@ class AutoencoderTrainer(Optimised):
 
     def psnr_in_tumours(self) -> float:
         """Return the peak signal-to-noise ratio inside tumours, dB, the mean over the patches that previews show."""
-        found = [float(psnr(again, x, tumour > 0)) for x, again, tumour in self._shown_again()]
+        shown = (one for one in self._shown_again() if bool((one[-1] > 0).any()))
+        found = [float(psnr(again, x, tumour > 0)) for x, again, tumour in shown]
         return float(np.mean(found)) if found else 0.0
 
     def _shown_again(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -124,7 +125,7 @@ class AutoencoderTrainer(Optimised):
             seed = int(np.random.default_rng([self.seed, RESTART, epoch, step]).integers(2**62))
             self.autoencoder.quantiser.follow(z.detach(), rounded[1], torch.Generator().manual_seed(seed))
         if self.judge is not None:
-            curves["D"] = self._judging(x, again.detach()) if adversarial else torch.zeros(())
+            curves["D"] = self._judging(x, again.detach()) if adversarial else x.new_zeros(())
         return {name: value.detach().mean() for name, value in curves.items()}
 
     def _given(self, batch: Batch, stream: Sequence[int] | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -169,7 +169,7 @@ class GANTrainer:
         self.averaged.follow(self.generator.weights(), self.steps)
         self.steps += 1
         change = ((refined.x_s - refined.x_s_).detach().abs() * tumour).sum()
-        return {**curves, "change in the tumour": change / (tumour.sum() * tumour.shape[1]).clamp_min(1)}
+        return {**curves, "change in the tumour": change / (tumour.sum() * refined.x_s.shape[1]).clamp_min(1)}
 
     def _refined(self, fake: Fake, shake: Shake | None = None) -> Refined:
         depth = self.generator.depth_weight(fake.organ)
