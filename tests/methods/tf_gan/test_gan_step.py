@@ -12,6 +12,7 @@ from torch.nn.functional import adaptive_avg_pool3d
 from nnunetv2_tf.methods.tf_gan import losses
 from nnunetv2_tf.methods.tf_gan.config import PRESETS, TFGANConfig
 from nnunetv2_tf.methods.tf_gan.gan_step import CHECKED_EVERY, GANTrainer
+from nnunetv2_tf.methods.tf_gan.sides import both_sides
 from nnunetv2_tf.training.precision import Acceleration
 from tests.methods.tf_gan.examples import batch, design, encoder
 from tests.scenes import CPU, EXACT
@@ -237,3 +238,16 @@ def test_mixed_precision_changes_little():
         assert all(weight.grad is None or weight.grad.dtype == torch.float32 for weight in found.generator.parameters())
     for name, value in records[0].items():
         assert float(records[1][name].detach()) == pytest.approx(float(value.detach()), rel=0.05, abs=0.02), name
+
+
+def test_the_change_is_a_mean_over_the_tumour_and_all_channels(monkeypatch):
+    found, given, made = game(PAPER, channels=4), batch(4), []
+    refine = found._refined
+    monkeypatch.setattr(found, "_refined", lambda *of_fake: made.append(refine(*of_fake)) or made[-1])
+    record = found.step(given, 0, 0)
+    fake, _ = both_sides(given, CPU, found.design.spacing, None)
+    inside = (fake.tumour > 0) & made[0].may_change
+    changed = (made[0].x_s - made[0].x_s_).detach().abs().movedim(1, -1)[inside]
+    assert changed.shape[-1] == 4
+    assert changed.mean() > 0.01
+    torch.testing.assert_close(record["change in the tumour"], changed.mean())
