@@ -95,12 +95,14 @@ def test_arms_that_differ_in_number_share_a_set_of_the_largest():
     assert train[train.index("-tr") + 1] == "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"
 
 
-def test_arms_with_healthy_hosts_preprocess_them_first():
+def test_arms_with_healthy_hosts_preprocess_them_first(workspace: Workspace):
+    HEALTHY.raw.mkdir()
     arm = Arm("glow", "tests.methods.examples:Glow", num_cases=4, healthy=601)
     training = next(training for training in matrix(NNUNET, arm).trainings() if training.arm is arm)
     preprocess, synthesize, _ = training.commands("cpu")
     assert preprocess[0] == "nnUNetv2_tf_preprocess_healthy"
-    assert preprocess[preprocess.index("-healthy") + 1] == synthesize[synthesize.index("-healthy") + 1] == "601"
+    assert preprocess[preprocess.index("-healthy") + 1] == synthesize[synthesize.index("-healthy") + 1]
+    assert preprocess[preprocess.index("-healthy") + 1] == HEALTHY.name
     assert preprocess[preprocess.index("-p") + 1] == training.matrix.plans
 
 
