@@ -78,7 +78,8 @@ def overlap(start: np.ndarray | Sequence[int], size: Sequence[int], shape: Seque
 def centre_of(tumour: np.ndarray) -> np.ndarray:
     """Return (3,): the voxel in the middle of the box around a tumour map, or around its largest piece."""
     box = box_around(tumour > 0)
-    pieces, number = label(tumour[box] > 0, np.ones((3, 3, 3)))
+    found: Any = label(tumour[box] > 0, np.ones((3, 3, 3)))
+    pieces, number = found
     largest = int(np.bincount(pieces.ravel())[1:].argmax()) if number else 0
     piece = find_objects(pieces)[largest]
     return np.array([whole.start + (part.start + part.stop) // 2 for whole, part in zip(box, piece, strict=True)])
