@@ -8,24 +8,23 @@ checkpoints. -healthy says how many healthy scans there are (IXI has about 580, 
 """
 
 import argparse
-import copy
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.africa import ALL_PLANS, STEERING
 from benchmarks.commands import enter
 from nnunetv2_tf.benchmark.disk import GB, bytes_of_training
 from nnunetv2_tf.benchmark.paper import PRINTED, SEEDS
 from nnunetv2_tf.benchmark.paper_matrix import CONFIGURATION, FEATURES, PATCH
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.working_space.network_plans import write_plans_with
+from nnunetv2_tf.working_space.network_plans import give_network
 from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
 
-DATASET, SOURCE, NAME = Dataset("Dataset531_AfricaSteer"), "nnUNetPlans_25mm", "nnUNetPlans_room"
+DATASET, PLANS = Dataset(STEERING), ALL_PLANS
 EXAMPLES, REAL = 3, 300  # scans that are preprocessed; labelled ones of the paper
 HOURS = 9.0  # of 1000 epochs on an A100 with 40 GB, as nnU-Net's documentation of its residual encoders has it
 EPOCHS = 100
@@ -33,12 +32,10 @@ EPOCHS = 100
 
 def real_size() -> Plan:
     """Return the paper's network at 1 mm."""
-    write_plans_with(DATASET, SOURCE, NAME, PATCH, FEATURES)
-    plan = Plan.read(DATASET, NAME, CONFIGURATION)
-    (DATASET.preprocessed / f"{NAME}.json").unlink()
-    plans = copy.deepcopy(plan.plans)
-    plans["configurations"][CONFIGURATION]["spacing"] = [1.0, 1.0, 1.0]
-    return replace(plan, plans=plans)
+    plan = Plan.read(DATASET, PLANS, CONFIGURATION)
+    give_network(plan.plans, PATCH, FEATURES)
+    plan.plans["configurations"][CONFIGURATION]["spacing"] = [1.0, 1.0, 1.0]
+    return plan
 
 
 def main() -> int:

@@ -19,10 +19,10 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import splits_file
 from nnunetv2_tf.io.files import locked
 from nnunetv2_tf.standin.brains import Brains, healthy
-from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.working_space.healthy import PreprocessHealthyRequest, preprocess_healthy
-from nnunetv2_tf.working_space.preprocess import Plan, preprocess_cases
+from nnunetv2_tf.working_space.preprocess import preprocess_cases
 from tests.scenes import SCENES, Built, build_scene, open_scene, write_scene
+from tests.synthesis.making import cohort_of
 from tests.workspace import HEALTHY, PLANNED, TINY, TRAINER, Workspace, add_set, write_test_plans
 
 __all__ = ["build_scene"]
@@ -124,13 +124,11 @@ def enriched(enriched_template: Workspace, tmp_path: Path, monkeypatch: pytest.M
 def template_with_healthy(template: Workspace, once: Once) -> Workspace:
     """`template` and Dataset601_Healthy, six healthy people preprocessed by its tiny plans; not to be changed."""
 
-    def add_healthy(_: Workspace) -> None:
+    def add_healthy(copy: Workspace) -> None:
         healthy().write_dataset(HEALTHY.raw, 6, seed=5, prefix="person")
         preprocess_healthy(PreprocessHealthyRequest("501", "601", TINY, ("3d_fullres",), 1))
-        Cohort(template.dataset, Plan.read(template.dataset, TINY, "3d_fullres"), 0, HEALTHY).observed_strengths(
-            1
-        )  # kept: else each test would measure
-        splits_file(template.dataset).unlink()
+        cohort_of(copy).observed_strengths(1)  # which are kept, so that no test measures them again
+        splits_file(copy.dataset).unlink()
 
     return extended(once, "with_healthy", template, add_healthy)
 

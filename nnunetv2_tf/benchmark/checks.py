@@ -69,23 +69,10 @@ def _check_same_set(training: Training, path: Path) -> None:
     wanted = {"method": arm.method, "preset": arm.preset, "seed": training.seed}
     wanted |= {"plans": matrix.plans, "configuration": matrix.configuration}
     wanted["healthy"] = None if arm.healthy is None else Dataset.find(str(arm.healthy)).name
-    settings = to_json(find_method(str(arm.method), arm.preset).config)
-    different = "" if to_json(order.config) == settings else "other settings than its preset has"
-    if order.pseudo_labels is not None:
-        different = "pseudo-labelled donors"
-    if arm.filter and order.filter is None:
-        different = "no filter"
-    if order.filter is not None and (
-        not arm.filter
-        or (order.filter.low, order.filter.high) != KEEP
-        or order.filter.baseline.trainer != training.baseline.trainer
-    ):
-        different = "another filter"
-    if (order.controls or {}) != ({} if arm.volume_ml is None else {"volume_ml": list(arm.volume_ml)}):
-        different = "other wishes (controls)"
-    if different:
+    unasked = _unasked(order, training)
+    if unasked:
         raise UserError(
-            f"{config}: set {training.set_name} was made with {different}, which {path} does not ask for; give arm "
+            f"{config}: set {training.set_name} was made with {unasked}, which {path} does not ask for; give arm "
             f'{arm.name} sets of its own: "set": "anothername".'
         )
     for field, value in wanted.items():
@@ -94,6 +81,23 @@ def _check_same_set(training: Training, path: Path) -> None:
                 f"{config}: set {training.set_name} was made with {field} {getattr(order, field)}, and {path} asks for "
                 f'{value}; give arm {arm.name} sets of its own: "set": "anothername".'
             )
+
+
+def _unasked(order: SetConfig, training: Training) -> str:
+    """Return what a set was made with and its arm does not ask for; nothing where it is as it should be."""
+    arm, found = training.arm, order.filter
+    if (order.controls or {}) != ({} if arm.volume_ml is None else {"volume_ml": list(arm.volume_ml)}):
+        return "other wishes (controls)"
+    if arm.filter and found is None:
+        return "no filter"
+    if found is not None:
+        asked = (*KEEP, training.baseline.trainer) if arm.filter else None
+        if (found.low, found.high, found.baseline.trainer) != asked:
+            return "another filter"
+    if order.pseudo_labels is not None:
+        return "pseudo-labelled donors"
+    settings = to_json(find_method(str(arm.method), arm.preset).config)
+    return "" if to_json(order.config) == settings else "other settings than its preset has"
 
 
 def claim_folder(folder: Path, matrix: Matrix) -> None:

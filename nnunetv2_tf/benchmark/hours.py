@@ -49,7 +49,7 @@ class Estimate:
 
     def _making(self, command: Sequence[str], job: Job) -> float | None:
         """Return how many seconds it will take to make what a job needs, as far as that is not there yet."""
-        missing = 1.0
+        missing = 1.0  # the share of it
         if isinstance(job, Training) and command[0] == "nnUNetv2_tf_synthesize":
             missing = missing_cases([job]) / units(command)
         elif command[0] == "nnUNetv2_tf_preprocess_healthy":
@@ -59,8 +59,10 @@ class Estimate:
             plan = Plan.read(Dataset(dataset), plans, configuration)
             scans = Dataset.find(healthy)
             missing = missing_scans(scans, Dataset(dataset), plan) / max(1, len(raw_cases(scans)))
+        if missing == 0:
+            return 0.0
         seconds = noted_seconds(command, self.device)
-        return 0.0 if missing == 0 else None if seconds is None else missing * seconds
+        return None if seconds is None else missing * seconds
 
     def _epochs_left(self, training: Training) -> float | None:
         """Return how many seconds the epochs will take that a training has not logged yet."""

@@ -9,6 +9,7 @@ from nnunetv2_tf.benchmark.running import LOCK
 from nnunetv2_tf.enrich.inputs import Inputs
 from nnunetv2_tf.io.files import locked, remove_at_once
 from nnunetv2_tf.sets.store import SetPart
+from nnunetv2_tf.synthesis.fitting import lock_of_fit
 
 
 def nothing() -> Inputs:
@@ -53,9 +54,8 @@ def put_aside(folder: Path) -> None:
 
 def delete_fit(folder: Path) -> None:
     """Delete the folder of a fit, as --overwrite does."""
-    with locked(folder.with_name(f".{folder.name}.lock"), f"the fit in {folder}"):
-        if folder.exists():
-            remove_at_once(folder)
+    with lock_of_fit(folder, f"the fit in {folder}"):
+        remove_at_once(folder)
 
 
 def delete_part(part: SetPart) -> None:

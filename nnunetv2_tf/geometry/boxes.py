@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import find_objects, label
+from scipy.ndimage import label
 
 Box = tuple[slice, ...]
 
@@ -76,12 +76,11 @@ def overlap(start: np.ndarray | Sequence[int], size: Sequence[int], shape: Seque
 
 
 def centre_of(tumour: np.ndarray) -> np.ndarray:
-    """Return (3,): the voxel in the middle of the box around a tumour map, or around its largest piece."""
+    """Return (3,): the voxel in the middle of the box around the largest piece of a tumour map, which is not empty."""
     box = box_around(tumour > 0)
     found: Any = label(tumour[box] > 0, np.ones((3, 3, 3)))
-    pieces, number = found
-    largest = int(np.bincount(pieces.ravel())[1:].argmax()) if number else 0
-    piece = find_objects(pieces)[largest]
+    pieces = found[0]
+    piece = box_around(pieces == np.bincount(pieces[pieces > 0]).argmax())
     return np.array([whole.start + (part.start + part.stop) // 2 for whole, part in zip(box, piece, strict=True)])
 
 

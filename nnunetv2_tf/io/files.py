@@ -105,11 +105,12 @@ def _sync(path: Path) -> None:
 
 
 def remove_at_once(folder: Path) -> None:
-    """Delete a folder, under another name first: a kill leaves nothing half-deleted in its place."""
+    """Delete a folder, if it is there, under another name first: a kill leaves nothing half-deleted in its place."""
     going = folder.with_name(f".{folder.name}.going")
     shutil.rmtree(going, ignore_errors=True)
-    folder.rename(going)
-    shutil.rmtree(going)
+    if folder.exists():
+        folder.rename(going)
+        shutil.rmtree(going)
 
 
 def remove_unlocked(folder: Path) -> int:

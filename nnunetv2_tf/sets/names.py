@@ -123,7 +123,7 @@ def enriched_like(baseline: str, set_name: str) -> str:
     if is_ours(baseline):
         options = parse_trainer_name(baseline)[1]
     else:
-        epochs = re.search(r"_(\d+)epochs?$", baseline)  # as nnU-Net calls its own
+        epochs = _READ["epochs"].fullmatch(baseline.rpartition("_")[2])  # as nnU-Net calls its own
         options = TrainerOptions(epochs=int(epochs[1]) if epochs else None)
     return replace(options, set_name=set_name).name(ENRICHED)
 

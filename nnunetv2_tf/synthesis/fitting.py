@@ -5,6 +5,7 @@ A fit is made once, goes on after an interruption, and is what sets of that fold
 
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -49,6 +50,11 @@ def fit_folder(cohort: Cohort, method: SelectedMethod) -> Path:
 def fit_name(method: SelectedMethod, healthy: Dataset) -> str:
     """Return the name of a fit's result folder, where nnU-Net has the trainer's."""
     return f"{method.name.replace(':', '.')}_{method.preset}_h{healthy.number}"
+
+
+def lock_of_fit(folder: Path, what: str) -> AbstractContextManager[object]:
+    """Return the lock to hold while writing to a fit's result folder; `what` names it to who waits."""
+    return locked(folder.with_name(f".{folder.name}.lock"), what)
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,8 @@ class FitJob:
                 self._learn()
                 self.team.broadcast(None)  # nobody needs the pool any more
             return
-        with locked(self.folder.with_name(f".{self.folder.name}.lock"), f"this fit of {self.method.name}"):
-            if overwrite and self.folder.exists():
+        with lock_of_fit(self.folder, f"this fit of {self.method.name}"):
+            if overwrite:
                 remove_at_once(self.folder)
             if not self.folder.exists():
                 shutil.rmtree(self._pool.path, ignore_errors=True)

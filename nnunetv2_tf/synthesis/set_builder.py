@@ -200,12 +200,13 @@ class SetBuilder:
             )
 
     def _missing(self, line: RecipeLine) -> bool:
-        return not self.skipped_path(line).exists() and not self._made(line)
+        return not self.skipped_path(line).exists() and self._made(line) is None
 
-    def _made(self, line: RecipeLine) -> bool:
+    def _made(self, line: RecipeLine) -> Sidecar | None:
+        """Return the sidecar of a case whose files are whole; None when it has yet to be made."""
         sidecar, files = self._sidecar(line), self._files(line)
         paths = (*files.images, files.label)
-        return sidecar is not None and are_whole(self.part.folder, paths, sidecar.files)
+        return sidecar if sidecar is not None and are_whole(self.part.folder, paths, sidecar.files) else None
 
     def _sidecar(self, line: RecipeLine) -> Sidecar | None:
         """Return the sidecar of a finished case; None when there is none, or one of another line."""
@@ -264,8 +265,8 @@ class SetBuilder:
 
     def _write_manifest(self, lines: Sequence[RecipeLine]) -> None:
         before = self.part.manifest().cases if self.part.exists() else ()
-        made = [line for line in lines if self._made(line)][: self._promised]
-        entries = tuple(self._entry(line) for line in made)
+        made = ((line, self._made(line)) for line in lines)
+        entries = tuple(self._entry(line, sidecar) for line, sidecar in made if sidecar is not None)[: self._promised]
         if not entries:
             raise UserError(
                 f"No line of {self.recipe_path} could be used; give other ones. "
@@ -291,10 +292,9 @@ class SetBuilder:
         )
         manifest.write(self.part.manifest_path)
 
-    def _entry(self, line: RecipeLine) -> CaseEntry:
-        files, sidecar = self._files(line), self._sidecar(line)
+    def _entry(self, line: RecipeLine, sidecar: Sidecar) -> CaseEntry:
+        files = self._files(line)
         paths = (*files.images, files.label)
-        assert sidecar is not None
         written = sidecar.files or record_of(self.part.folder, paths)  # older sidecars do not tell
         *images, label = (written[path.relative_to(self.part.folder).as_posix()].sha256 for path in paths)
         return CaseEntry(files.identifier, line.index, True, tuple(images), label)

@@ -10,22 +10,33 @@ from nnunetv2_tf.io.files import read_json, write_json
 def write_plans_with(
     dataset: Dataset, source: str, name: str, patch: Sequence[int], features: Sequence[int], convolutions: int = 2
 ) -> None:
-    """Write <name>.json, for all configurations of `source` that have a network of their own.
+    """Write <name>.json, plans of another network for all that has one.
 
     Args:
         dataset: planned by nnU-Net already
         source: the plans to begin with; `name` may be the same
         name: of the new plans
+        patch: as for `give_network`
+        features: likewise
+        convolutions: likewise
+    """
+    plans = read_json(dataset.preprocessed / f"{source}.json", f"plan {dataset.name} first.")
+    give_network(plans, patch, features, convolutions)
+    write_json(dataset.preprocessed / f"{name}.json", plans | {"plans_name": name})
+
+
+def give_network(plans: dict[str, Any], patch: Sequence[int], features: Sequence[int], convolutions: int = 2) -> None:
+    """Give another network to all configurations of plans that have one of their own.
+
+    Args:
+        plans: are changed
         patch: (Z, Y, X) voxels; 2d configurations take the last two
         features: number in each stage; every stage after the first halves the resolution
         convolutions: number in each stage
     """
-    plans = read_json(dataset.preprocessed / f"{source}.json", f"plan {dataset.name} first.")
-    plans["plans_name"] = name
     for settings in plans["configurations"].values():
         if "architecture" in settings:
             _give_network(settings, list(patch), list(features), convolutions)
-    write_json(dataset.preprocessed / f"{name}.json", plans)
 
 
 def _give_network(settings: dict[str, Any], patch: list[int], features: list[int], convolutions: int) -> None:
