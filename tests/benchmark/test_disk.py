@@ -2,11 +2,11 @@
 
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from nnunetv2_tf.baseline.checkpoint import built
 from nnunetv2_tf.benchmark.arm import Arm
@@ -15,7 +15,7 @@ from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.io.errors import UserError
 from tests.benchmark.examples import CARVEMIX, NNUNET, matrix
 from tests.synthesis.making import make_set
-from tests.workspace import HEALTHY, Workspace
+from tests.workspace import HEALTHY, Workspace, stored
 
 
 def said(trainings) -> tuple[float, int, int]:
@@ -74,6 +74,6 @@ def test_pools_are_said_apart(with_healthy: Workspace):
     assert "while it runs" not in room_needed([one])
     found = re.search(r"training with freetumor keeps up to (\S+) GB there while it runs\.$", room_needed([one, other]))
     assert found is not None
-    stored = nnUNetDatasetBlosc2(str(with_healthy.dataset.preprocessed / with_healthy.plan().data_identifier))
-    voxels = np.median([stored.load_case(case)[1][:].size for case in raw_cases(with_healthy.dataset)])
+    arrays: Any = stored(with_healthy.dataset.preprocessed / with_healthy.plan().data_identifier)
+    voxels = np.median([np.prod(arrays[f"{case}_seg.b2nd"][0]) for case in raw_cases(with_healthy.dataset)])
     assert float(found[1]) * 1e9 == pytest.approx(40 * voxels * (4 + 2), rel=0.1)  # one channel, and labels

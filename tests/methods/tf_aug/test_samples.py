@@ -1,6 +1,7 @@
 """What the encoder is shown, and what is taken for a real tumour's."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def test_real_cases_are_cut_around_their_tumour(scene: Built):
     features = eye(seen, (16, 16, 16), 1).of_real(case)
     label, image = case.tumour(), case.image()[0]
     assert features.present.tolist() == [[bool((label == value).any()) for value in CLASSES]]
-    pieces, _ = ndimage.label(label > 0, np.ones((3, 3, 3)))
+    labelled: Any = ndimage.label(label > 0, np.ones((3, 3, 3)))
+    pieces = labelled[0]
     places = np.argwhere(pieces == np.bincount(pieces[pieces > 0]).argmax())  # the largest
     centre = (places.min(axis=0) + places.max(axis=0) + 1) // 2
     start = np.clip(centre - 8, 0, np.array(label.shape) - 16)
