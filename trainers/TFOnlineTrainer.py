@@ -9,14 +9,16 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.dataset.folders import ONLINE_POOLS
+from nnunetv2_tf.dataset.provenance import versions
 from nnunetv2_tf.io.digests import digest
+from nnunetv2_tf.io.files import remove_unlocked
 from nnunetv2_tf.io.panels import Panel
 from nnunetv2_tf.online import draws
 from nnunetv2_tf.online.case_pool import PooledCases, PoolKeeper
 from nnunetv2_tf.online.case_source import CaseSource, NewEachTime
 from nnunetv2_tf.online.online_cases import OnlineCases
 from nnunetv2_tf.online.online_dataset import MADE, Clock, OnlineDataset, OnlineLoader, Origin
-from nnunetv2_tf.sets.sampling import Draw, full_target
+from nnunetv2_tf.sets.sampling import Draw, full_target, tumour_mask
 from nnunetv2_tf.working_space.preprocess import Plan
 
 from .TFBaselineTrainer import TFBaselineTrainer
@@ -30,7 +32,8 @@ class TFOnlineTrainer(TFBaselineTrainer):
     in_cascades = False
 
     dataset: OnlineDataset | None = None
-    keeper: PoolKeeper | None = None  # where cases come from a pool, in one process
+    pool: PooledCases | None = None  # where cases come from one
+    keeper: PoolKeeper | None = None  # of the pool, in one process
     drawn_seed: int | None = None  # where the name says none
     panels: Sequence[Panel] = ()  # of patches of this epoch
 
@@ -58,21 +61,24 @@ class TFOnlineTrainer(TFBaselineTrainer):
                 maker.make(self._clock.first_case(first))  # and workers inherit what was read for it
             self.print_to_log_file(online.describe("made where batches are made"))
             return NewEachTime(maker)
-        source = f"{online.record.hash}_{seed}"
+        source = digest([online.record.hash, seed, self.device.type, versions()])
         where = self.tf_dataset.preprocessed / "tf" / ONLINE_POOLS / self.folder.parent.name
-        cases = PooledCases(where / f"{self.folder.name}_{digest(source)[:8]}", source)
+        cases = PooledCases(where / f"{self.folder.name}_{source[:8]}", source)
         self.print_to_log_file(
             online.describe(f"{cases.anew} of {cases.size} in {cases.folder} made anew in every epoch")
         )
-        if self.rank == 0 and begins:
-            self.keeper = PoolKeeper(cases, maker, self.num_epochs)
-            made = self.keeper.fill(self.current_epoch)
-            self.print_to_log_file(f"Pool: {made} cases made, {cases.size - made} found.")
-        elif begins:
-            for line in cases.lines(self.current_epoch):  # before nnU-Net's barrier, which does not wait long
-                cases.wait_for(line)
-        elif self.rank == 0:
-            cases.remove()  # of a training that was killed when it had ended
+        if self.rank == 0:
+            for left in sorted(where.glob(f"{self.folder.name}_*")):  # by a training that this one replaces, or is
+                if left.is_dir() and (left != cases.folder or not begins):
+                    remove_unlocked(left)
+        if begins:
+            self.pool = cases
+            if self.rank == 0:
+                self.keeper = PoolKeeper(cases, maker, self.num_epochs)
+                made = self.keeper.fill(self.current_epoch)
+                self.print_to_log_file(f"Pool: {made} cases made, {cases.size - made} found.")
+            else:
+                cases.wait_for_all(self.current_epoch)  # before nnU-Net's barrier, which does not wait long
         return cases
 
     def ordered(self, loader: Any, seed: Sequence[int], first: int) -> OnlineLoader:
@@ -138,7 +144,8 @@ class TFOnlineTrainer(TFBaselineTrainer):
         wanted = self.current_epoch % PAINTED_EVERY == 0 and self.rank == 0
         if wanted and len(self.panels) < draws.SHOWN:
             image, target = (part[origin.place].numpy() for part in (batch["data"], full_target(batch)))
-            self.panels = (*self.panels, draws.patch_panel(image[0], target, origin.host))
+            tumour = tumour_mask(target, *self.tumour)
+            self.panels = (*self.panels, draws.patch_panel(image[0], target, tumour, origin.host))
 
     def log_draws(self, drawn: Sequence[Draw]) -> None:
         """Log the patches of an epoch, and write down its new cases."""
@@ -156,6 +163,9 @@ class TFOnlineTrainer(TFBaselineTrainer):
                 said = self.keeper.wait()
             if said:
                 self.print_to_log_file(said)
+        elif self.pool is not None and self.current_epoch < self.num_epochs:
+            with self.refusals():
+                self.pool.wait_for_all(self.current_epoch)  # not in the next epoch's collectives, which wait minutes
 
     def on_train_end(self) -> None:
         """End what nnU-Net ends, then the pool."""

@@ -41,6 +41,8 @@ class Sidecar:
     pseudo_donors: tuple[str, ...] = field(default=(), metadata={ONLY_IF_SET: True})
     # unlabelled scans that it, or what made it, descends from, by dataset and name: their patients, as Groups tells
     unlabelled: Mapping[str, tuple[str, str]] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
+    # hash of the config.json of its set; None for foreign and for older cases
+    config_hash: str | None = field(default=None, metadata={ONLY_IF_SET: True})
     # its files as they were written, by path below the part's folder; empty for foreign and for older cases
     files: Mapping[str, Written] = field(default_factory=dict, metadata={ONLY_IF_SET: True})
 

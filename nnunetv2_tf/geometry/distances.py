@@ -16,6 +16,11 @@ def distance_within(mask: np.ndarray, spacing: Sequence[float], limit: float) ->
     return np.sqrt(np.minimum(squared, np.float32(limit**2)))
 
 
+def depth_in(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Return (Z, Y, X) float32: how deep in a mask of bool a voxel lies, in mm; beyond the volume nothing is in it."""
+    return np.sqrt(_transformed(np.pad(~mask, 1, constant_values=True), spacing)[1:-1, 1:-1, 1:-1])
+
+
 def _shifted(mask: np.ndarray, spacing: Sequence[float], limit: float) -> np.ndarray:
     """Return squared distances; axis by axis the least of what neighbours along it have, and the way to them."""
     squared = np.where(mask, np.float32(0), np.float32(limit**2))

@@ -7,7 +7,9 @@ theirs: in a brain what radiologists call the midline shift.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import gaussian_filter
+
+from nnunetv2_tf.geometry.distances import depth_in
 
 DEEP = 25.0  # mm from the surface: what is deep
 HALF, SPAN, STEP = 12.0, 12.0, 0.5  # mm: compared on either side; looked for on either side; from plane to plane
@@ -54,7 +56,7 @@ def deep_middle(organ: np.ndarray, spacing: Sequence[float], sideways: int) -> n
     """Return (Z, Y, X) bool: the plane in the middle, as far as it is deep in the organ."""
     if not organ.any():
         return np.zeros(organ.shape, bool)
-    depth = np.asarray(distance_transform_edt(np.pad(organ, 1), sampling=spacing))[1:-1, 1:-1, 1:-1]
+    depth = depth_in(organ, spacing)
     plane = np.zeros(organ.shape, bool)
     np.moveaxis(plane, sideways, -1)[..., round(_middle(np.moveaxis(organ, sideways, -1)))] = True
     return plane & (depth > DEEP)

@@ -1,9 +1,14 @@
-"""Results kept on disk. In: how to compute one, a digest of its inputs. Out: the result, computed once per digest."""
+"""Results kept on disk. In: how to compute one, a digest of its inputs. Out: the result, computed once per digest.
+
+What cannot be read, or is of a version that knew other fields, is computed again like what is out of date.
+"""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 
@@ -30,9 +35,10 @@ def kept(path: Path, kind: type[Record], source: str, compute: Callable[[], Reco
         compute: computes the record, whose `source` must be the one given
     """
     if path.is_file():
-        record = read_record(kind, path, "delete it, it is made anew.")
-        if record.source == source:
-            return record
+        with suppress(UserError):
+            record = read_record(kind, path, "it is made anew.")
+            if record.source == source:
+                return record
     record = compute()
     assert record.source == source
     write_json(path, to_json(record))

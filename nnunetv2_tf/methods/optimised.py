@@ -24,6 +24,12 @@ class Optimised:
             clip_grad_norm_(self.networks[name].parameters(), clip)
         self.optimizers[name].step()
 
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of all of them."""
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
     def state(self) -> dict[str, Any]:
         """Return the weights and the states of the optimisers."""
         optimizers = {f"optimizer {name}": one.state_dict() for name, one in self.optimizers.items()}
@@ -34,3 +40,8 @@ class Optimised:
         for name, network in self.networks.items():
             load_weights(network, state[name])
             self.optimizers[name].load_state_dict(state[f"optimizer {name}"])
+
+
+def falling_rate(rate: float, epoch: int, epochs: int) -> float:
+    """Return an epoch's learning rate: the same over the first half of the epochs, then falling evenly to 0."""
+    return rate * min(1.0, (epochs - epoch) / (epochs - epochs // 2))

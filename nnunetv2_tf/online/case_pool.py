@@ -46,6 +46,11 @@ class PooledCases(CaseSource):
         lines = self.lines(epoch)
         return self.wait_for(lines[np.random.randint(len(lines))])
 
+    def wait_for_all(self, epoch: int) -> None:
+        """Wait until an epoch's cases are there."""
+        for line in self.lines(epoch):
+            self.wait_for(line)
+
     def wait_for(self, line: int) -> MadeCase:
         """Return a case as soon as it is there; give up when for long no case has come to be."""
         seen, waited = self._number(), 0.0  # not by the clock, which goes on while all of it is paused

@@ -54,18 +54,19 @@ def append_draws(folder: Path, epoch: int, drawn: Iterable[Draw]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def patch_panel(image: np.ndarray, target: np.ndarray, title: str) -> Panel:
-    """Return the picture of a patch as the network sees it, in its slice with most tumour.
+def patch_panel(image: np.ndarray, target: np.ndarray, tumour: np.ndarray, title: str) -> Panel:
+    """Return the picture of a patch as the network sees it, in its slice with most tumour, or else with most labels.
 
     Args:
         image: ([Z,] Y, X) one channel
         target: (C, [Z,] Y, X) label map, or a mask for each region
+        tumour: ([Z,] Y, X) bool
         title: of the picture
     """
     nested = target.astype(np.int16).sum(axis=0)  # regions lie in one another: the innermost are in most masks
     outline = np.maximum(target[0], 0).astype(np.int16) if len(target) == 1 else nested
     if image.ndim == 3:
-        slice_ = fullest_slice(outline > 0)
+        slice_ = fullest_slice(tumour if tumour.any() else outline > 0)
         image, outline = image[slice_], outline[slice_]
     dark, bright = (float(np.quantile(image, share)) for share in (DARK, BRIGHT))
     return Panel(image.copy(), (dark, bright + 1e-3), outline.copy(), title)  # no views of whole batches

@@ -79,8 +79,9 @@ class OnlineCases:
         if set(cohort.training) != set(split.train):
             differing = sorted(set(cohort.training) ^ set(split.train))
             raise UserError(
-                f"{differing[0]} is in only one of the fold's training cases and those that new cases are made of; "
-                "splits_final.json has changed while training began, start it again."
+                f"{differing[0]} is only among the raw cases, or only among the preprocessed ones, that train in fold "
+                f"{cohort.fold}, or splits_final.json has changed while training began; preprocess "
+                f"{cohort.dataset.name} again, or start it again."
             )
         scans = {} if self.fit is None else self.fit.scans
         descent = Descent(f"a case of {self.method.name}", tuple(cohort.training), scans)

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from nnunetv2_tf.dataset.cases import channel_names
+from nnunetv2_tf.geometry.distances import depth_in
 from nnunetv2_tf.geometry.grid import sideways_axis
 from nnunetv2_tf.quality.examples import Example, example
 from nnunetv2_tf.quality.whole_brain import asymmetry
@@ -52,7 +53,7 @@ def _opposite(case: OpenCase, tumour: np.ndarray) -> np.ndarray | None:
     if not tumour.any():
         return None
     free = organ & (np.asarray(distance_transform_edt(~tumour, sampling=spacing)) > AWAY)
-    room = np.asarray(distance_transform_edt(np.pad(free, 1), sampling=spacing))[1:-1, 1:-1, 1:-1] >= BALL
+    room = depth_in(free, spacing) >= BALL
     if not room.any():
         return None
     axis = sideways_axis(case.grid.affine)

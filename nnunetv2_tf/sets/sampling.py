@@ -78,6 +78,13 @@ def with_tumour(target: np.ndarray, classes: Sequence[int] | None, channels: Seq
     return [any(bool((patch == value).any()) for value in classes) for patch in target]  # 2 ms for two of 128 voxels
 
 
+def tumour_mask(target: np.ndarray, classes: Sequence[int] | None, channels: Sequence[int]) -> np.ndarray:
+    """Return ([Z,] Y, X) bool: the tumour of one patch (C, [Z,] Y, X), whose classes and channels are as above."""
+    if classes is None:
+        return target[list(channels)].any(axis=0)
+    return np.isin(target[0], classes)
+
+
 def describe_draws(drawn: Sequence[Draw], synthetic: frozenset[str], num_real: int, num_synthetic: int) -> str:
     """Return a line for nnU-Net's log about the patches that were drawn in an epoch."""
     of_real = [one for one in drawn if one.case not in synthetic]

@@ -37,9 +37,9 @@ class HostPool(ABC):
     def lines(self, number: int) -> list[RecipeLine]:
         """Return the first lines of the recipe."""
 
+    @abstractmethod
     def line(self, index: int) -> RecipeLine:
-        """Return a line by its number."""
-        return self.lines(index + 1)[index]
+        """Draw a line, whether or not it is kept."""
 
     @abstractmethod
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
@@ -63,7 +63,7 @@ class RealHostPool(HostPool):
         return self.drawn[:number]
 
     def line(self, index: int) -> RecipeLine:
-        """Draw a line."""
+        """Draw a line; each is drawn by itself."""
         return draw_line(self.cohort.names, self.seed, index)
 
     def site_builder(self, line: RecipeLine) -> SiteBuilder:

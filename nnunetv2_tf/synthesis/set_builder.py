@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nnunetv2_tf.dataset.cases import CaseFiles, case_digest
+from nnunetv2_tf.dataset.cases import CaseFiles
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.dataset.provenance import FORMAT, CaseEntry, Manifest, Sidecar, versions
 from nnunetv2_tf.io.digests import digest
@@ -26,6 +26,7 @@ from nnunetv2_tf.synthesis.case_maker import CaseTask, case_name, make_case
 from nnunetv2_tf.synthesis.fit_result import FitResult
 from nnunetv2_tf.synthesis.host_pool import HostPool
 from nnunetv2_tf.synthesis.set_config import SetConfig
+from nnunetv2_tf.synthesis.sources import first_changed
 from nnunetv2_tf.tumours.recipe import RecipeLine, read_recipe, write_recipe
 from nnunetv2_tf.working_space.stored import Case
 
@@ -170,17 +171,14 @@ class SetBuilder:
 
     def _check_same_sources(self) -> None:
         """Raise when scans that finished cases were made of have changed since."""
-        current: dict[str, str] = {}
-        for line in self.lines():
-            sidecar = self._sidecar(line)
-            for name, source in ({} if sidecar is None else sidecar.sources).items():
-                if name not in current:
-                    current[name] = case_digest(self.hosts.cases[name].files)
-                if current[name] != source:
-                    raise UserError(
-                        f"The files of {name} have changed since set {self.part.set_name} of fold {self.part.fold} was "
-                        "begun; put them back, take another set name with -s, or make the set anew with --overwrite."
-                    )
+        sidecars = (self._sidecar(line) for line in self.lines())
+        finished = (one for one in sidecars if one is not None)
+        name = first_changed(finished, self.hosts.cases, self.hosts.cohort.donors)
+        if name is not None:
+            raise UserError(
+                f"The files of {name} have changed since set {self.part.set_name} of fold {self.part.fold} was "
+                "begun; put them back, take another set name with -s, or make the set anew with --overwrite."
+            )
 
     def _store_recipe(self, lines: Sequence[RecipeLine]) -> None:
         """Write recipe.jsonl; it may only grow longer."""
@@ -209,7 +207,7 @@ class SetBuilder:
         return sidecar if sidecar is not None and are_whole(self.part.folder, paths, sidecar.files) else None
 
     def _sidecar(self, line: RecipeLine) -> Sidecar | None:
-        """Return the sidecar of a finished case; None when there is none, or one of another line."""
+        """Return the sidecar of a finished case; None when there is none, or one of another line or config."""
         case = case_name(self.part, line.index)
         try:
             sidecar = self.part.sidecar(case)
@@ -217,7 +215,8 @@ class SetBuilder:
             return None
         donors = (line.donors_among(sidecar.ancestors), line.donors_among(self.hosts.cohort.names.pseudo))
         recorded = (sidecar.line, sidecar.host, (sidecar.donors, sidecar.pseudo_donors), sidecar.seed)
-        if recorded != (line.index, line.host, donors, line.seed):
+        another_config = sidecar.config_hash not in (None, self.config.hash)  # by a job from before --overwrite
+        if another_config or recorded != (line.index, line.host, donors, line.seed):
             return None
         transforms = sidecar.controls.get("transforms")
         placed = line.healthy_host is not None or transforms is not None
@@ -261,6 +260,7 @@ class SetBuilder:
             acceptance=self.acceptance,
             device=self.device,
             pseudo=hosts.cohort.pseudo,
+            config_hash=self.config.hash,
         )
 
     def _write_manifest(self, lines: Sequence[RecipeLine]) -> None:

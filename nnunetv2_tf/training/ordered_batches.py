@@ -16,7 +16,7 @@ import torch
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 
-from nnunetv2_tf.io.errors import UserError
+from nnunetv2_tf.io.errors import UserError, system_error
 from nnunetv2_tf.io.processes import variable_set
 from nnunetv2_tf.io.workers import end_with_parent
 
@@ -59,8 +59,11 @@ class OrderedLoader:
         with seeded([*self.seed, number]):
             try:
                 return self.batch(number)
-            except UserError as error:
-                return {ERROR: str(error)}
+            except (UserError, OSError) as error:
+                sentence = system_error(error) if isinstance(error, OSError) else str(error)
+                if sentence is None:
+                    raise
+                return {ERROR: sentence}
 
     def batch(self, number: int) -> dict[str, Any]:  # noqa: ARG002
         """Make a batch; the generators are seeded for it."""

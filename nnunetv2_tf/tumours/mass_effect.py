@@ -12,6 +12,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from nnunetv2_tf.geometry.blocks import Blocks
 from nnunetv2_tf.geometry.displacement import Displacement
+from nnunetv2_tf.geometry.distances import depth_in
 from nnunetv2_tf.geometry.flow import balanced, followed, least_jacobian, velocity
 
 FLOW_GRID = 4.0  # mm
@@ -50,7 +51,7 @@ def mass_effect(
         return Displacement(np.zeros((3, *blocks.shape), np.float32), blocks, organ)
     inside = share["organ"] > 0.5
     pushing = np.where(inside, strength * (share["core"] + IN_EDEMA * share["edema"]), 0)
-    depth = np.asarray(distance_transform_edt(np.pad(inside, 1), sampling=blocks.spacing))[1:-1, 1:-1, 1:-1]
+    depth = depth_in(inside, blocks.spacing)
     ways = RIM * (inside & (depth <= 1.5 * max(blocks.spacing)))
     if fluid is not None:
         ways = ways + FLUID * blocks.mean(fluid)

@@ -12,8 +12,9 @@ from nnunetv2_tf.io.errors import UserError
 
 HASH = "0123456789abcdef" * 4
 SIDECAR = Sidecar(
-    "s", 3, "healthy_7", ("a",), ("a", "b"), ("c",), 6.0, {"a": "0"}, {"volume_ml": [5, 40]}, 1, {"numpy": "2"}
-)
+    "s", 3, "healthy_7", ("a",), ("a", "b"), ("c",), 6.0, {"a": "0"}, {"volume_ml": [5, 40]}, 1, {"numpy": "2"},
+    config_hash=HASH,
+)  # fmt: skip
 FOREIGN = Sidecar("s", None, None, (), "unknown", (), None, {}, {}, None, {})
 MANIFEST = Manifest(
     format=1,
@@ -51,7 +52,7 @@ def test_manifest_round_trip_and_schema(tmp_path):
 
 BAD_SIDECARS = [
     {"ancestors": "nobody"}, {"ancestors": [1]}, {"line": "1"}, {"reach_mm": "far"}, {"donors": None}, {"more": 1},
-    {"versions": {"numpy": 2}},
+    {"versions": {"numpy": 2}}, {"config_hash": 7},
 ]  # fmt: skip
 BAD_MANIFESTS = [
     {"fold": -1}, {"fold": "0"}, {"format": 2}, {"cases": {}}, {"baseline": {}}, {"method": None}, {"hash": "x"},

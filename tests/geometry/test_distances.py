@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from nnunetv2_tf.geometry.distances import distance_within
+from nnunetv2_tf.geometry.distances import depth_in, distance_within
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (6.0, 0.9, 0.9), (0.5, 2.0, 1.0)])
@@ -22,3 +22,12 @@ def test_everything_is_far_from_nothing():
     assert (distance_within(empty, (1, 1, 1), 6.0) == 6.0).all()
     assert not distance_within(~empty, (1, 1, 1), 6.0).any()
     assert (distance_within(empty, (1, 1, 1), 0.0) == 0.0).all()
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (6.0, 0.9, 0.9)])
+def test_depth_counts_from_the_mask_and_from_the_volume(spacing):
+    mask = np.random.default_rng(0).random((14, 30, 25)) < 0.95
+    padded = np.zeros((18, 34, 29), bool)
+    padded[2:-2, 2:-2, 2:-2] = mask
+    expected = np.asarray(distance_transform_edt(padded, sampling=spacing))[2:-2, 2:-2, 2:-2]
+    np.testing.assert_allclose(depth_in(mask, spacing), expected, atol=1e-4)

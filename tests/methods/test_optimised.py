@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from nnunetv2_tf.methods.optimised import Optimised
+from nnunetv2_tf.methods.optimised import Optimised, falling_rate
 from nnunetv2_tf.networks.saved import weights_of
 
 
@@ -51,3 +51,13 @@ def test_long_gradients_are_made_shorter_and_short_ones_are_not():
         two.descend("G", factor * two.networks["G"](torch.ones(1, 2)).square().sum(), clip)
         length = float((weights(two, "G") - before).norm())
         assert abs(length - (expected or float(gradient.norm()))) < 1e-4 * max(length, 1)
+
+
+def test_the_rate_is_held_and_then_falls_evenly():
+    assert [falling_rate(2.0, epoch, 8) for epoch in range(8)] == [2, 2, 2, 2, 2, 1.5, 1, 0.5]
+    assert falling_rate(2.0, 0, 1) == 2
+    two = Two(0)
+    two.set_rate(0.0)
+    before = {name: weights(two, name) for name in ("G", "D")}
+    two.go_on()
+    assert all(torch.equal(weights(two, name), before[name]) for name in ("G", "D"))

@@ -50,17 +50,21 @@ def test_a_patch_is_shown_where_most_tumour_is(regions):
     image, label = np.random.default_rng(0).normal(size=(5, 8, 8)), np.zeros((5, 8, 8))
     label[3, 2:6, 2:6], label[3, 3:5, 3:5], label[1, 2, 2] = 1, 2, 1
     target = np.stack([label > 0, label == 2]) if regions else label[None]
-    panel = patch_panel(image, target, "host")
+    panel = patch_panel(image, target, label > 0, "host")
     assert np.array_equal(panel.image, image[3])
     assert panel.outline is not None
     assert np.array_equal(panel.outline, label[3])
-    flat = patch_panel(image[3], target[:, 3], "host")
+    flat = patch_panel(image[3], target[:, 3], label[3] > 0, "host")
     assert flat.outline is not None
     assert np.array_equal(flat.outline, label[3])
+    small = patch_panel(image, target, label * (np.arange(5) == 1)[:, None, None] > 0, "host")  # in an organ
+    assert np.array_equal(small.image, image[1])
+    without = patch_panel(image, target, np.zeros(label.shape, bool), "host")
+    assert np.array_equal(without.image, image[3])
 
 
 @pytest.mark.parametrize(("number", "written"), [(0, False), (1, True), (7, True)])
 def test_patches_are_painted_if_there_are_any(tmp_path: Path, number, written):
-    panel = patch_panel(np.zeros((4, 4)), np.zeros((1, 4, 4)), "host")
+    panel = patch_panel(np.zeros((4, 4)), np.zeros((1, 4, 4)), np.zeros((4, 4), bool), "host")
     write_patches([panel] * number, tmp_path / "patches.png")
     assert (tmp_path / "patches.png").exists() is written

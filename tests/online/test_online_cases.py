@@ -27,7 +27,7 @@ def test_what_belongs_to_the_fold_passes(workspace: Workspace):
 def test_another_split_is_refused(workspace: Workspace):
     split = fold_split(workspace.dataset, 0, NAMES)
     moved = Split(split.train[1:], (*split.val, split.train[0]))
-    with pytest.raises(UserError, match=f"{split.train[0]} is in only one of the fold's training cases"):
+    with pytest.raises(UserError, match=f"{split.train[0]} is only among the raw cases, or only"):
         cases_of(workspace).check(moved, Groups(), NAMES)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 
-from nnunetv2_tf.sets.sampling import Draw, EnrichedDataset, describe_draws, repetitions, with_tumour
+from nnunetv2_tf.sets.sampling import Draw, EnrichedDataset, describe_draws, repetitions, tumour_mask, with_tumour
 
 
 class Listed(nnUNetBaseDataset):
@@ -70,3 +70,7 @@ def test_tumour_is_found_in_labels_and_in_regions():
     masks = torch.cat([(label == 1) | (label == 2), label == 2, label == 3], dim=1)
     assert with_tumour(masks.numpy(), None, [1]) == [False, True, False]
     assert with_tumour(masks.numpy(), None, [0, 1]) == [True, True, False]
+    for classes, channels in (((2,), [1]), ((1, 2), [0, 1])):
+        expected = np.isin(label[1, 0].numpy(), classes)
+        np.testing.assert_array_equal(tumour_mask(label[1].numpy(), classes, ()), expected)
+        np.testing.assert_array_equal(tumour_mask(masks[1].numpy(), None, channels), expected)

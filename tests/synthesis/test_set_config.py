@@ -95,13 +95,31 @@ def test_a_shorter_recipe_does_not_shrink_a_set(workspace: Workspace, tmp_path):
     assert len(cases_in(part)) == 4
 
 
-def test_changed_scans_do_not_continue_a_set(workspace: Workspace):
+@pytest.mark.parametrize("whose", ["host", "donor"])
+def test_changed_scans_do_not_continue_a_set(workspace: Workspace, whose: str):
     part = make_set(workspace, num_cases=2)
-    host = workspace.dataset.raw / "labelsTr" / f"{part.sidecar('cm_00000').host}.nii.gz"
+    sidecar = part.sidecar("cm_00000")
+    name = sidecar.host if whose == "host" else sidecar.donors[0]
+    label = workspace.dataset.raw / "labelsTr" / f"{name}.nii.gz"
     make_set(workspace, num_cases=3)
-    host.write_bytes(gzip.compress(gzip.decompress(host.read_bytes()), 9, mtime=1))
-    with pytest.raises(UserError, match="have changed since set cm of fold 0 was begun"):
+    label.write_bytes(gzip.compress(gzip.decompress(label.read_bytes()), 9, mtime=1))
+    with pytest.raises(UserError, match=f"The files of {name} have changed since set cm of fold 0 was begun"):
         make_set(workspace, num_cases=4)
+
+
+def test_what_a_job_of_the_removed_set_still_writes_is_made_again(workspace: Workspace):
+    """It has the same hosts, donors and seeds, by the same recipe, but is of another method."""
+    part = make_set(workspace, num_cases=2)
+    by_carvemix = written(part)
+    stamp = {"num_cases": 2, "method": "tests.methods.examples:Stamp"}
+    make_set(workspace, overwrite=True, **stamp)
+    by_stamp = written(part)
+    late = [path for path in by_carvemix if "cm_00001" in path]
+    assert any("imagesTr" in path for path in late if by_carvemix[path] != by_stamp[path])
+    for path in late:
+        (part.folder / path).write_bytes(by_carvemix[path])
+    make_set(workspace, **stamp)
+    assert all((part.folder / path).read_bytes() == by_stamp[path] for path in late)
 
 
 def test_what_the_labels_mean_is_part_of_the_order(workspace: Workspace):

@@ -1,6 +1,8 @@
 """Batches are those of their number and the seed, whoever makes them."""
 
+import errno
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,12 @@ class Drawing:
         return {"drawn": (random.random(), float(np.random.rand()), float(torch.rand(())))}
 
 
+@dataclass(frozen=True)
 class Refusing:
+    reason: Exception
+
     def __next__(self) -> dict[str, Any]:
-        raise UserError("there is no room")
+        raise self.reason
 
 
 def batches(workers: int, first: int, number: int, seed: int = 0) -> list[Any]:
@@ -56,11 +61,26 @@ def test_generators_are_what_they_were():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_batch_that_cannot_be_made_says_so(workers):
-    augmenter = in_order(OrderedLoader(Refusing(), [0], 0), workers, pinned=False)
-    assert next(augmenter) == {ERROR: "there is no room"}
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (UserError("there is no room"), "there is no room"),
+        (OSError(errno.EMFILE, "many", "case_000.b2nd"), "case_000.b2nd: this system allows no more open files"),
+    ],
+    ids=["ours", "the system's"],
+)
+def test_a_batch_that_cannot_be_made_says_so(workers, reason, sentence):
+    augmenter = in_order(OrderedLoader(Refusing(reason), [0], 0), workers, pinned=False)
+    batch: Any = next(augmenter)
+    assert list(batch) == [ERROR]
+    assert batch[ERROR].startswith(sentence)
     if isinstance(augmenter, MultiThreadedAugmenter):
         augmenter._finish()
+
+
+def test_what_nobody_can_mend_is_raised():
+    with pytest.raises(OSError, match="odd"):
+        next(in_order(OrderedLoader(Refusing(OSError(errno.EPROTO, "odd")), [0], 0), 0, pinned=False))
 
 
 @pytest.mark.parametrize("before", [None, "4"])

@@ -79,9 +79,7 @@ class AutoencoderTrainer(Optimised):
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Set the learning rate, which falls to 0 by a cosine; measure what is lost of tumours so far."""
         rate = float(self.config.rate * (1 + np.cos(np.pi * epoch / self.config.epochs)) / 2)
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        self.set_rate(rate)
         return {"rate": rate, "PSNR in tumours": self.psnr_in_tumours()}
 
     def psnr_in_tumours(self) -> float:

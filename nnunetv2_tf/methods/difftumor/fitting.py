@@ -24,7 +24,7 @@ from nnunetv2_tf.methods.difftumor.latents import (
     latent_levels,
     shares_on_latents,
 )
-from nnunetv2_tf.methods.optimised import Optimised
+from nnunetv2_tf.methods.optimised import Optimised, falling_rate
 from nnunetv2_tf.networks.autoencoder import strides_of
 from nnunetv2_tf.networks.levels import check_patch, features_of_levels, largest_patch
 from nnunetv2_tf.networks.saved import load_weights, millions_of_weights, weights_of, write_network
@@ -74,10 +74,8 @@ class DiffTumorTrainer(Optimised):
 
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Set the learning rate: the same over the first half of the epochs, then falling evenly to 0."""
-        half = self.config.epochs // 2
-        rate = self.config.rate * min(1.0, (self.config.epochs - epoch) / (self.config.epochs - half))
-        for group in self.optimizers["diffusion"].param_groups:
-            group["lr"] = rate
+        rate = falling_rate(self.config.rate, epoch, self.config.epochs)
+        self.set_rate(rate)
         return {"rate": rate}
 
     def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnunetv2_tf.geometry.boxes import Box, box_around, box_from
+from nnunetv2_tf.geometry.boxes import Box, box_around, box_from, overlap, shape_of
 from nnunetv2_tf.methods.autoencoder.saved import ScanAutoencoder
 from nnunetv2_tf.methods.base import Edited, FitData, Site, SitewiseMethod
 from nnunetv2_tf.methods.difftumor.config import DiffTumorConfig
@@ -62,7 +62,7 @@ class DiffTumor(SitewiseMethod):
         soft = torch.from_numpy(shares_of(tumour, (True,), organ, sigma)[0].clip(0, 1))
         region = (soft > LEAST) & (site.weight(self.reach_mm) > 0)
         box = self._box(tumour, site.spacing)
-        there, here = _within(box, tumour.shape)
+        there, here = overlap([part.start for part in box], shape_of(box), tumour.shape)
         difference = self._difference(site, box, rng)
         image = site.image.clone()
         image[(slice(None), *there)] += soft[there] * difference[(slice(None), *here)]
@@ -104,11 +104,3 @@ class DiffTumor(SitewiseMethod):
             decoded = self.autoencoder.image(design.range.denormalise(drawn))
             host = self.autoencoder.image(self.autoencoder.latents(image, inside))
         return (decoded - host)[0].cpu()
-
-
-def _within(box: Box, shape: tuple[int, ...]) -> tuple[Box, Box]:
-    """Return what of a box lies in a volume of this shape: there, and in the box."""
-    low = np.array([max(part.start, 0) for part in box])
-    high = np.array([min(part.stop, extent) for part, extent in zip(box, shape, strict=True)])
-    first = np.array([part.start for part in box])
-    return box_from(low, high), box_from(low - first, high - first)

@@ -132,7 +132,7 @@ class Adversaries(Optimised):
         loss = self.losses.d(p_fake, host.tumour, seen, torch.cat([real.tumour, host.own], dim=1)).mean()
         self.descend("D", loss)
         for kind, given, where in (("synthetic", votes, host.tumour), ("real", others, real.tumour)):
-            self.votes[kind].extend(mean_vote(given.detach(), where, self.design.classes).tolist())
+            self.votes[kind].extend(mean_votes(given.detach(), where, self.design.classes).tolist())
         found = auc(self.votes["synthetic"], self.votes["real"])
         return {"D": loss.detach(), "AUC of D's votes": torch.tensor(found, device=self.device)}
 
@@ -150,9 +150,9 @@ class Adversaries(Optimised):
         return {"G adv": adv.detach(), "G seg": seg.detach(), "p of S": recognised, "p of D": believed}
 
 
-def mean_vote(votes: Tensor, where: Tensor, classes: Sequence[int]) -> Tensor:
-    """Return (B,): the mean of votes (B, K, Z, Y, X), each voxel's for its own class, over a map's tumour."""
+def mean_votes(votes: Tensor, where: Tensor, classes: Sequence[int]) -> Tensor:
+    """Return the mean of votes (B, K, Z, Y, X), each voxel's for its own class, over each map that holds tumour."""
     masks = class_masks(where, classes)
-    return torch.where(masks, votes, torch.zeros_like(votes)).sum(dim=(1, 2, 3, 4)) / masks.sum(
-        dim=(1, 2, 3, 4)
-    ).clamp_min(1)
+    sums = torch.where(masks, votes, torch.zeros_like(votes)).sum(dim=(1, 2, 3, 4))
+    voxels = masks.sum(dim=(1, 2, 3, 4))
+    return sums[voxels > 0] / voxels[voxels > 0]

@@ -10,7 +10,7 @@ from torch import Tensor
 from nnunetv2_tf.geometry.boxes import fullest_slice
 from nnunetv2_tf.io.panels import outlined_row, titled, write_panels
 from nnunetv2_tf.methods.base import FitData
-from nnunetv2_tf.methods.optimised import Optimised
+from nnunetv2_tf.methods.optimised import Optimised, falling_rate
 from nnunetv2_tf.methods.pix2pix import losses
 from nnunetv2_tf.methods.pix2pix.config import Pix2PixConfig
 from nnunetv2_tf.methods.pix2pix.networks import BESIDE, WEIGHTS, MapToImage, Pix2PixDesign, condition_of, inside_of
@@ -63,12 +63,8 @@ class Pix2PixTrainer(Optimised):
 
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Set the learning rate: the same over the first half of the epochs, then falling evenly to 0."""
-        epochs = self.config.epochs
-        half = epochs // 2
-        rate = self.config.rate * min(1.0, (epochs - epoch) / (epochs - half))
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        rate = falling_rate(self.config.rate, epoch, self.config.epochs)
+        self.set_rate(rate)
         return {"rate": rate}
 
     def step(self, batch: Batch, epoch: int, step: int) -> Mapping[str, Tensor]:

@@ -1,0 +1,164 @@
+"""Trainings that several processes share, as `nnUNetv2_train -num_gpus 2` has them, here on the CPU.
+
+What starts them in nnU-Net asks for GPUs, and its trainer names one where it wraps the network; the rest is nnU-Net's.
+"""
+
+import csv
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nnunetv2_tf.methods.syntumor import SynTumor
+from nnunetv2_tf.online.case_pool import PooledCases
+from nnunetv2_tf.online.draws import FILE
+from nnunetv2_tf.training.distributed import joined, launch
+from tests.trainers.test_baseline import same
+from tests.workspace import TINY, Workspace, log_of
+
+pytestmark = pytest.mark.slow
+
+CPU, STEPS, EPOCHS = torch.device("cpu"), 4, 2
+QUICK, POOLED = "TFOnlineTrainer_carvemix_seed1", "TFOnlineTrainer_syntumor_h601_seed1"
+SET = "TFEnrichedTrainer_demo_seed1"
+
+
+def member(workspace: Workspace, name: str, checkpoint: str | None, epochs: int) -> int:
+    """One of the two; saves what it saw."""
+    torch.set_num_threads(1)
+    with joined(CPU) as (team, _):
+        nnunet = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+        wrapped = nnunet.DDP
+        nnunet.DDP = lambda network, device_ids: wrapped(network)
+        SynTumor.quick = name != POOLED
+        waited = with_a_small_pool()
+        trainer = workspace.trainer(
+            name, num_epochs=EPOCHS, num_iterations_per_epoch=STEPS, continue_training=checkpoint is not None
+        )
+        trainer.device, trainer.grad_scaler = CPU, None
+        if checkpoint is not None:
+            trainer.load_checkpoint(checkpoint)
+        drawn = watched(trainer)
+        trainer.on_train_start()
+        while trainer.current_epoch < epochs:
+            run_epoch(trainer)
+        if trainer.current_epoch == EPOCHS:
+            trainer.on_train_end()
+        elif team.is_main:
+            trainer.current_epoch -= 1  # as on_epoch_end has it when it saves
+            trainer.save_checkpoint(str(workspace.root / "stopped.pth"))
+        found = {"size": trainer.batch_size, "drawn": drawn, "waited": waited, "seed": trainer.seed_of_batches}
+        weights = {key: value.clone() for key, value in trainer.network.module.state_dict().items()}
+        torch.save({**found, "weights": weights}, workspace.root / f"rank_{team.rank}.pth")
+    return 0
+
+
+def with_a_small_pool() -> list[int]:
+    """Makes pools of six cases, two of them new in an epoch; returns the epochs that are waited for from now on."""
+    pool: Any = PooledCases
+    pool.__init__.__defaults__ = (6, 2)
+    waited, wait = list[int](), pool.wait_for_all
+
+    def wait_for_all(cases: PooledCases, epoch: int) -> None:
+        waited.append(epoch)
+        wait(cases, epoch)
+
+    pool.wait_for_all = wait_for_all
+    return waited
+
+
+def watched(trainer: Any) -> list[tuple[int, str, str]]:
+    """Of each patch that is drawn from now on its epoch, case and host."""
+    drawn, of_batch = list[tuple[int, str, str]](), trainer.drawn
+
+    def drawing(batch: dict, target: Any) -> Any:
+        found = of_batch(batch, target)
+        drawn.extend((trainer.current_epoch, one.case, one.host) for one in found)
+        return found
+
+    trainer.drawn = drawing
+    return drawn
+
+
+def run_epoch(trainer: Any) -> None:
+    """As nnU-Net's run_training does."""
+    trainer.on_epoch_start()
+    trainer.on_train_epoch_start()
+    steps = range(trainer.num_iterations_per_epoch)
+    trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in steps])
+    with torch.no_grad():
+        trainer.on_validation_epoch_start()
+        steps = range(trainer.num_val_iterations_per_epoch)
+        trainer.on_validation_epoch_end([trainer.validation_step(next(trainer.dataloader_val)) for _ in steps])
+    trainer.on_epoch_end()
+
+
+def trained(
+    workspace: Workspace, name: str, checkpoint: str | None = None, epochs: int = EPOCHS
+) -> list[dict[str, Any]]:
+    """What each of two processes saw."""
+    assert launch(2, member, workspace, name, checkpoint, epochs) == 0
+    return [torch.load(workspace.root / f"rank_{rank}.pth", weights_only=False) for rank in range(2)]
+
+
+def folder_of(workspace: Workspace, name: str) -> Path:
+    return workspace.results / f"{name}__{TINY}__3d_fullres" / "fold_0"
+
+
+def check_shared(workspace: Workspace, name: str, seen: list[dict[str, Any]]) -> str:
+    """One network, one batch in two parts, one log, which is returned."""
+    assert same(seen[0]["weights"], seen[1]["weights"])
+    assert [one["size"] for one in seen] == [1, 1]
+    assert [len(one["drawn"]) for one in seen] == [EPOCHS * STEPS] * 2
+    (path,) = folder_of(workspace, name).glob("training_log_*.txt")
+    log = path.read_text(encoding="utf-8")
+    assert log.count("Drawn this epoch: ") == EPOCHS
+    return log
+
+
+def rows_of(workspace: Workspace, name: str) -> list[tuple[int, str, str]]:
+    with open(folder_of(workspace, name) / FILE, newline="", encoding="utf-8") as file:
+        return [(int(row["epoch"]), row["case"], row["host"]) for row in csv.DictReader(file)]
+
+
+def new_ones(seen: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
+    return [one for of_one in seen for one in of_one["drawn"] if one[2]]
+
+
+@pytest.mark.exhaustive
+def test_a_set(enriched: Workspace):
+    seen = trained(enriched, SET)
+    check_shared(enriched, SET, seen)
+    assert seen[0]["drawn"] != seen[1]["drawn"]
+
+
+def test_a_pool_is_made_by_one_and_waited_for_by_the_other(with_healthy: Workspace):
+    seen = trained(with_healthy, POOLED)
+    log = check_shared(with_healthy, POOLED, seen)
+    assert log.count("Pool: 6 cases made, 0 found.") == log.count("Pool: 2 cases made anew (training ") == 1
+    assert [one["waited"] for one in seen] == [[], [0, 1]]
+    assert sorted(rows_of(with_healthy, POOLED)) == sorted(new_ones(seen)) != []
+    assert not list((with_healthy.dataset.preprocessed / "tf" / "online").rglob("*"))
+
+
+@pytest.mark.exhaustive
+def test_new_cases_are_nobody_elses_and_go_on_after_a_stop(workspace: Workspace):
+    seen = trained(workspace, QUICK)
+    check_shared(workspace, QUICK, seen)
+    rows, made = rows_of(workspace, QUICK), [case for _, case, _ in new_ones(seen)]
+    assert sorted(rows) == sorted(new_ones(seen))
+    assert len(set(made)) == len(made) > 0
+    trained(workspace, QUICK, epochs=1)
+    continued = trained(workspace, QUICK, str(workspace.root / "stopped.pth"))
+    assert all(same(one["weights"], other["weights"]) for one, other in zip(seen, continued, strict=True))
+    assert rows_of(workspace, QUICK) == rows
+    assert log_of(folder_of(workspace, QUICK)).count("Drawn this epoch: ") == 2 * EPOCHS
+
+
+@pytest.mark.exhaustive
+def test_without_a_seed_all_take_the_same(workspace: Workspace):
+    seen = trained(workspace, "TFOnlineTrainer_carvemix", epochs=1)
+    assert seen[0]["seed"] == seen[1]["seed"]
+    assert same(seen[0]["weights"], seen[1]["weights"])
