@@ -27,7 +27,8 @@ from nnunetv2_tf.dataset.cases import CaseFiles, raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups
 from nnunetv2_tf.quality.cohort_gap import Brain, cohort_gap
-from nnunetv2_tf.synthesis.harmonise import FREQUENCIES, Z_SCORED, Appearance, harmonise
+from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Appearance, harmonise
+from nnunetv2_tf.synthesis.sharpness import FREQUENCIES
 from nnunetv2_tf.working_space.stored import Case
 
 SIZE, PATCHES, AWAY = 24, 16, 5
@@ -66,9 +67,9 @@ def harmonised(brain: Brain, healthy: Case, model: Case, brightness: bool, sharp
     if not sharpness:
         appearance = replace(appearance, spectra=(((0.0,) * FREQUENCIES,) * 3,))
     if not brightness:
-        appearance = replace(appearance, landmarks=Appearance.of(healthy).landmarks)
+        appearance = replace(appearance, brightness=Appearance.of(healthy).brightness)
     stored = case.image()
-    changed = harmonise(stored, case.organ(), appearance, [Z_SCORED]).image[0]
+    changed = harmonise(stored, case.organ(), case.grid.spacing, appearance, [Z_SCORED]).image[0]
     image = np.zeros(case.grid.native_shape, np.float32)
     z, y, x = (slice(a, a + size) for a, size in zip(case.grid.start, case.grid.cropped, strict=True))
     image[z, y, x] = np.where(stored[0] != 0, changed * case.intensity.sd[0] + case.intensity.mean[0], 0)

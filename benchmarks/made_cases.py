@@ -84,7 +84,7 @@ def _made(builder: SetBuilder, hosts: HealthyHostPool, line: RecipeLine) -> Made
     record = builder.part.sidecar(case.identifier).controls.get("harmonised")
     if record is not None:
         appearance = Appearance.of(hosts.cohort.training[record["to"]])
-        image = harmonise(image, opened.organ(), appearance, [Z_SCORED]).image
+        image = harmonise(image, opened.organ(), opened.grid.spacing, appearance, [Z_SCORED]).image
     return Made(case, host, image[0])
 
 

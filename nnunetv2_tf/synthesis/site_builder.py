@@ -223,7 +223,7 @@ def with_appearance(
     image, organ = site.image.clone(), site.organ
 
     def compute() -> Arrays:
-        result = harmonise(site.image.numpy(), organ.numpy(), appearance, schemes)
+        result = harmonise(site.image.numpy(), organ.numpy(), site.spacing, appearance, schemes)
         return {"inside": result.image[:, organ.numpy()], "blurred": np.array(result.blurred)}
 
     depends_on = [appearance.source, schemes]

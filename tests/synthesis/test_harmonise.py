@@ -10,14 +10,16 @@ import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from nnunetv2_tf.dataset.folders import LOOKS
+from nnunetv2_tf.geometry.distances import depth_in
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.sets.names import check_set_name
 from nnunetv2_tf.standin.brains import Brains
 from nnunetv2_tf.synthesis import harmonise as module
+from nnunetv2_tf.synthesis.brightness import RIM
 from nnunetv2_tf.synthesis.case_maker import synthesize_case
 from nnunetv2_tf.synthesis.compose import compose
 from nnunetv2_tf.synthesis.fit_result import build_method
-from nnunetv2_tf.synthesis.harmonise import QUANTILES, Z_SCORED, Appearance, appearance_of, harmonise
+from nnunetv2_tf.synthesis.harmonise import Z_SCORED, Appearance, Harmonised, appearance_of, harmonise
 from nnunetv2_tf.working_space.preprocess import preprocess_cases
 from nnunetv2_tf.working_space.stored import OpenCase
 from tests.conftest import enter
@@ -26,6 +28,7 @@ from tests.scenes import CPU, SAME_GRID, SCENES, Builder, Built, Scene
 SHAPE = (48, 56, 52)
 GLOW = "tests.methods.examples:Glow"
 CT = "CTNormalization"
+MM = (1.0, 1.0, 1.0)
 
 
 def structured(seed: int, sigma: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
@@ -40,37 +43,54 @@ def ball() -> np.ndarray:
     return (places**2).sum(axis=0) < 23**2
 
 
-@pytest.mark.parametrize("sigma", [(0.8, 0.0, 0.0), (0.5, 0.6, 1.2), (1.5, 0.0, 0.7)])
+def looks_of(image: np.ndarray, healthy: np.ndarray | None = None) -> Appearance:
+    """Of the ball, or a part of it."""
+    return appearance_of(image, ball() if healthy is None else healthy, depth_in(ball(), MM))
+
+
+def given(image: np.ndarray, looks: Appearance, scheme: str = Z_SCORED, organ: np.ndarray | None = None) -> Harmonised:
+    """A ball with such looks."""
+    return harmonise(image, ball() if organ is None else organ, MM, looks, [scheme] * len(image))
+
+
+@pytest.mark.parametrize("sigma", [(0.8, 0.0, 0.0), (0.7, 0.6, 1.2), (1.5, 0.0, 0.7)])
 def test_how_much_a_scanner_smears_is_found_out(sigma):
     """On another anatomy, differently contrasted."""
-    looks = appearance_of(np.tanh(structured(1, sigma)) * 3 + 1, ball())
-    found = harmonise(structured(2), ball(), looks, [Z_SCORED])
+    found = given(structured(2), looks_of(np.tanh(structured(1, sigma)) * 3 + 1))
     np.testing.assert_allclose(found.blurred[0], sigma, atol=0.3, rtol=0.1)
 
 
 def test_nothing_is_made_sharper():
-    looks = appearance_of(structured(1), ball())
-    found = harmonise(structured(2, (1.0, 1.0, 1.0)), ball(), looks, [Z_SCORED])
+    found = given(structured(2, (1.0, 1.0, 1.0)), looks_of(structured(1)))
     assert found.blurred == ((0.0, 0.0, 0.0),)
 
 
-def test_brightness_is_that_of_the_model():
-    """Quantiles agree, darker stays darker, and outside the organ nothing changes."""
-    host, organ = structured(2), ball()
-    looks = appearance_of(np.exp(structured(1) / 3) * 40, organ)
-    found = harmonise(host, organ, replace(looks, spectra=(((0.0,) * 9,) * 3,)), [CT]).image[0]
-    np.testing.assert_allclose(np.percentile(found[organ], QUANTILES), looks.landmarks[0], rtol=0.01)
-    assert (np.diff(found[organ][np.argsort(host[0][organ])]) >= 0).all()
+def deeper_is_darker(image: np.ndarray) -> np.ndarray:
+    """With a bright rim, as scans of patients have."""
+    depth = depth_in(ball(), MM)
+    remnants = (depth <= RIM) & (np.random.default_rng(5).random(SHAPE) < 0.2)
+    return np.where(remnants, 12, image - depth / 4).astype(np.float32)
+
+
+def test_brightness_is_that_of_the_model_at_each_depth():
+    """Outside the organ nothing changes; blur takes nothing from it."""
+    host, organ, depth = structured(2), ball(), depth_in(ball(), MM)
+    model = deeper_is_darker(np.exp(structured(1) / 3) * 4)
+    found = given(host, replace(looks_of(model), spectra=(((0.0,) * 9,) * 3,)), CT).image[0]
     np.testing.assert_array_equal(found[~organ], host[0][~organ])
-    blurred = harmonise(host, organ, appearance_of(structured(1, (1.0, 1.0, 1.0)), organ), [CT]).image[0]
+    for low, high in ((7, 10), (12, 15), (17, 20)):
+        shell = organ & (depth > low) & (depth <= high)
+        wanted, reached = (np.percentile(one[shell], (50, 75)) for one in (model[0], found))
+        np.testing.assert_allclose(reached, wanted, atol=0.12 * np.std(model[0][organ]))
+    blurred = given(host, looks_of(structured(1, (1.0, 1.0, 1.0))), CT).image[0]
     np.testing.assert_allclose(np.std(blurred[organ]), np.std(structured(1, (1.0, 1.0, 1.0))[0][organ]), rtol=0.02)
 
 
 def test_z_scored_channels_keep_mean_and_sd():
     host = np.concatenate([structured(2), structured(3)])
     host = (host - host[:, ball()].mean(axis=1)[:, None, None, None]) * ball()
-    looks = appearance_of(np.concatenate([structured(1), structured(4)]) * 7 + 50, ball())
-    found = harmonise(host, ball(), looks, [Z_SCORED, CT]).image
+    looks = looks_of(np.concatenate([structured(1), structured(4)]) * 7 + 50)
+    found = harmonise(host, ball(), MM, looks, [Z_SCORED, CT]).image
     assert found[0][ball()].mean() == pytest.approx(host[0][ball()].mean(), abs=1e-3)
     assert found[0][ball()].std() == pytest.approx(host[0][ball()].std(), rel=1e-4)
     assert found[1][ball()].mean() == pytest.approx(50, abs=2)
@@ -78,14 +98,12 @@ def test_z_scored_channels_keep_mean_and_sd():
 
 @pytest.mark.parametrize("image", [np.zeros(SHAPE), np.round(structured(2)[0])], ids=["one value", "few values"])
 def test_scans_of_few_values(image):
-    found = harmonise(image[None].astype(np.float32), ball(), appearance_of(structured(1), ball()), [Z_SCORED])
-    assert np.isfinite(found.image).all()
-    nothing = harmonise(structured(2), np.zeros(SHAPE, bool), appearance_of(structured(1), ball()), [Z_SCORED])
+    looks = looks_of(structured(1))
+    assert np.isfinite(given(image[None].astype(np.float32), looks).image).all()
+    nothing = given(structured(2), looks, organ=np.zeros(SHAPE, bool))
     np.testing.assert_array_equal(nothing.image, structured(2))
     small = (slice(20, 30),) * 3  # for a stretch
-    found = harmonise(
-        structured(2)[(slice(None), *small)], ball()[small], appearance_of(structured(1), ball()), [Z_SCORED]
-    )
+    found = given(structured(2)[(slice(None), *small)], looks, organ=ball()[small])
     assert found.blurred == ((0.0, 0.0, 0.0),)
 
 
@@ -120,17 +138,16 @@ def test_looks_are_kept_for_as_long_as_arrays_and_labels_stay(scene: Built, monk
 def test_too_little_healthy_tissue_is_no_model():
     few = np.zeros(SHAPE, bool)
     few[20:25, 20:25, 20:25] = True
-    looks = appearance_of(structured(1), few)
-    assert looks.landmarks == ()
-    np.testing.assert_array_equal(harmonise(structured(2), ball(), looks, [Z_SCORED]).image, structured(2))
-    whole = appearance_of(structured(1), ball())
-    np.testing.assert_array_equal(harmonise(structured(2), few, whole, [Z_SCORED]).image, structured(2))
+    looks = looks_of(structured(1), few)
+    assert looks.brightness == ()
+    np.testing.assert_array_equal(given(structured(2), looks).image, structured(2))
+    np.testing.assert_array_equal(given(structured(2), looks_of(structured(1)), organ=few).image, structured(2))
 
 
 def test_channels_that_are_rescaled_stay_as_they_are():
     image = np.concatenate([structured(2), structured(3)])
-    looks = appearance_of(np.concatenate([structured(1), structured(4)]) * 3, ball())
-    found = harmonise(image, ball(), looks, ["RescaleTo01Normalization", Z_SCORED])
+    looks = looks_of(np.concatenate([structured(1), structured(4)]) * 3)
+    found = harmonise(image, ball(), MM, looks, ["RescaleTo01Normalization", Z_SCORED])
     np.testing.assert_array_equal(found.image[0], image[0])
     assert (found.image[1] != image[1]).any()
 

@@ -135,7 +135,7 @@ def test_a_host_takes_over_a_models_looks_and_the_stored_one_is_kept(scene: Buil
     built = healthy_site_builder(scene, 0, DonorTumour("case_002"), appearance_source=model).build(
         host, with_donors=False
     )
-    expected = harmonise(host.image(), host.organ(), Appearance.of(model), [Z_SCORED])
+    expected = harmonise(host.image(), host.organ(), host.grid.spacing, Appearance.of(model), [Z_SCORED])
     np.testing.assert_array_equal(built.site.image, expected.image)
     assert built.unharmonised is not None
     np.testing.assert_array_equal(built.unharmonised, host.image())
@@ -144,7 +144,9 @@ def test_a_host_takes_over_a_models_looks_and_the_stored_one_is_kept(scene: Buil
     assert blurred.any()
     assert built.controls["harmonised"] == {"to": model.identifier, "blurred_mm": blurred.round(3).tolist()}
     stretched = replace(built.site, image=built.unharmonised, spacing=(2.0, 3.0, 4.0))  # as if voxels were as large
-    assert with_appearance(stretched, host, model)[1] == (blurred * (2, 3, 4)).round(3).tolist()
+    wide = harmonise(host.image(), host.organ(), (2.0, 3.0, 4.0), Appearance.of(model), [Z_SCORED])  # another depth
+    expected_mm = (np.array(wide.blurred) * (2, 3, 4)).round(3).tolist()
+    assert with_appearance(stretched, host, model, keep=False)[1] == expected_mm
 
 
 def test_what_is_shown_says_whose_tumour_it_is(scene: Built):
@@ -206,9 +208,8 @@ def test_labels_are_the_placed_tumours_and_hosts_stay_as_they_are(with_healthy: 
         if preset == "default":
             model = part.sidecar(name).controls["harmonised"]["to"]
             assert model in hosts.cohort.training
-            harmonised = harmonise(
-                case.image(), case.organ(), Appearance.of(hosts.cohort.training[model]), [Z_SCORED]
-            ).image[0]
+            looks = Appearance.of(hosts.cohort.training[model])
+            harmonised = harmonise(case.image(), case.organ(), case.grid.spacing, looks, [Z_SCORED]).image[0]
             assert harmonised[case.organ()].mean() == pytest.approx(case.image()[0][case.organ()].mean(), abs=1e-3)
             lighter = np.zeros(before.shape)
             lighter[crop] = (harmonised - case.image()[0]) * case.intensity.sd[0]
