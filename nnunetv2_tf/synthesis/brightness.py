@@ -11,8 +11,8 @@ import numpy as np
 
 QUANTILES = (0.5, 2, *range(5, 100, 5), 98)  # the landmarks, in percent; above are vessels, fat and rims of skull
 RIM, BLENDED = 5.0, 4.0  # mm under the surface; over so many the rim's map becomes the other one
-DEPTHS = tuple(range(5, 65, 5))  # mm, where levels are taken
-WITHIN = 2.5  # mm from such a depth
+WITHIN = 2.5  # mm from the depths where levels are taken
+DEPTHS = tuple(float(depth) for depth in np.arange(RIM + WITHIN, 65, 2 * WITHIN))
 LEVEL = 75  # percent of the tissue at a depth is darker than its level: fluid, however much there is, has no part in it
 FEWEST = 200  # voxels that a level is taken from
 LEAST = 1000  # voxels of rim, and of what is deeper, without which an organ is taken as one
@@ -71,7 +71,7 @@ def _levels(values: np.ndarray, depth: np.ndarray) -> tuple[tuple[float, float],
     for place in DEPTHS:
         there = values[np.abs(depth - place) <= WITHIN]
         if len(there) >= FEWEST:
-            levels.append((float(place), float(np.percentile(there, LEVEL))))
+            levels.append((place, float(np.percentile(there, LEVEL))))
     return tuple(levels)
 
 

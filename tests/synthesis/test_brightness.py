@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_tf.geometry.distances import depth_in
-from nnunetv2_tf.synthesis.brightness import DEPTHS, QUANTILES, RIM, Brightness
+from nnunetv2_tf.synthesis.brightness import DEPTHS, QUANTILES, RIM, WITHIN, Brightness
 
 SHAPE = (60, 70, 60)
 
@@ -31,7 +31,7 @@ def test_landmarks_and_levels_against_numpy():
     assert found.whole == tuple(np.percentile(values, QUANTILES))
     assert found.rim == tuple(np.percentile(values[depth <= RIM], QUANTILES))
     assert found.deeper == tuple(np.percentile(values[depth > RIM], QUANTILES))
-    assert [place for place, _ in found.levels] == [5, 10, 15, 20, 25]
+    assert [place for place, _ in found.levels] == [7.5, 12.5, 17.5, 22.5]
     for place, level in found.levels:
         there = [value for value, deep in zip(values, depth, strict=True) if abs(deep - place) <= 2.5]
         assert level == pytest.approx(np.percentile(there, 75))
@@ -99,5 +99,5 @@ def test_a_small_organ_is_taken_as_one(small):
 
 
 def test_depths_reach_the_middle_of_a_head_and_lie_apart():
-    assert DEPTHS[0] == RIM
+    assert DEPTHS[0] == RIM + WITHIN
     assert set(np.diff(DEPTHS)) == {5}
