@@ -61,6 +61,7 @@ def test_a_set_with_healthy_hosts(trained: Workspace, capsys):
     assert content["method"] == "tests.methods.examples:Glow"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_set_with_real_hosts_is_measured_on_free_sides(trained: Workspace, monkeypatch, capsys):
     monkeypatch.setattr(free_sides, "AWAY", 1.0)

@@ -218,6 +218,7 @@ def test_a_method_that_bears_less_gets_less(monkeypatch):
         find_method(name)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_sets_are_the_same_for_any_workers_and_say_how_far_tissue_moved(with_healthy: Workspace, monkeypatch):
     monkeypatch.setattr(examples, "SAMPLING", {"default": FRONT})

@@ -76,7 +76,9 @@ def pieces(workspace: Workspace) -> list[Path]:
     return sorted(path for path in (workspace.dataset.preprocessed / "tf" / FIT_POOLS).rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("preset", ["default", "paper", pytest.param("brief", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "preset", ["default", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("paper", "brief"))]
+)
 def test_both_stages_and_a_set(trained: Workspace, preset, capsys):
     if preset == "default":
         with pytest.raises(UserError, match=r"nnUNetv2_tf_fit 501 3d_fullres 0 -m tf_aug -healthy 601 .*-tr TRAINER"):

@@ -49,6 +49,7 @@ def test_regions_with_and_without_ignore_label(build_scene: Builder, monkeypatch
     assert batch["target"][0].shape[1] == 3 + (ignore is not None)
 
 
+@pytest.mark.exhaustive
 def test_residual_encoder_plans(workspace: Workspace):
     workspace.run("nnUNetv2_plan_experiment", "-d", 501, "-pl", "nnUNetPlannerResEncM", nnUNet_n_proc_DA="1")
     write_test_plans(workspace.dataset, "nnUNetResEncUNetMPlans", "nnUNetResEncUNetTinyPlans")

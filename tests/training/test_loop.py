@@ -120,6 +120,7 @@ def half_and_whole(folder: Path) -> int:
     return 0
 
 
+@pytest.mark.exhaustive
 def test_a_team_goes_on_from_its_leader_s_checkpoint(tmp_path):
     whole = RecipeCache()
     Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)

@@ -113,8 +113,9 @@ def test_years_and_orientations_merge(nnunet: Path, capsys):
     assert {int(value) for value in np.unique(lps)} == {int(value) for value in np.unique(truths["BraTS2021_00000"])}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["2023-ssa", pytest.param("msd", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("source", ["2023-ssa", "msd"])
 def test_n4_writes_copies_without_the_shading(nnunet: Path, source: str):
     shading = np.exp(np.linspace(-0.6, 0.6, 34))[:, None]
     brains = Brains(shape=(30, 36, 34), spacing=(5.0, 5.0, 5.0), channel_names=MODALITIES, scanner=RESEARCH)
