@@ -9,7 +9,7 @@ WORKERS := -n $(shell $(PYTHON) -c "import os; print(min(9, (os.cpu_count() or 1
 
 $(VENV)/.installed: setup.py pyproject.toml nnunetv2_tf.pth
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,demo,skullstrip]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".[dev,demo,skullstrip]"
 	touch $@
 
 demo: $(VENV)/.installed  ## few patients, many healthy people: nnU-Net alone, with CarveMix, with TF-Aug

@@ -1,11 +1,13 @@
 """Are healthy hosts as bright as patients' healthy tissue, wherever it lies?
 
-    python -m benchmarks.host_brightness FOLDER [-o docs/results/harmonised/brightness.csv]
+    python -m benchmarks.host_brightness FOLDER [-o docs/results/harmonised]
 
 FOLDER is that of benchmarks.starting_line. Prints, by depth under the brain's surface, quantiles of the 18 patients'
 healthy tissue (4 mm away from their tumours and more), of the healthy scans as they are, and of the same harmonised to
 two patients each (drawn with seed 0): by ranks over all of the brain, as until 2026-11-30, and by depth, as they are
-now; with how far the median and the quantiles beside it are from the patients', the mean over depths.
+now; with how far the median and the quantiles beside it are from the patients', the mean over depths. Into the folder
+of -o go all figures (brightness.csv) and a picture (hosts.png): five hosts as they are, by ranks, by depth, and beside
+them the patient whose looks they took over.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from benchmarks.starting_line import DATASET, HEALTHY, PLANS
 from benchmarks.tables import write_rows
 from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
 from nnunetv2_tf.geometry.distances import depth_in, distance_within
+from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.synthesis.brightness import Brightness
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.harmonise import AWAY, Z_SCORED, Appearance, harmonise
@@ -30,6 +33,7 @@ from nnunetv2_tf.working_space.stored import Case
 
 BETWEEN = (0.0, 5.0, 10.0, 15.0, 20.0, 27.5, 100.0)  # mm
 QUANTILES = (5, 25, 50, 75, 90, 97)
+SHOWN, SPAN = 5, (-3.0, 2.5)  # hosts; z shown black and white
 COMPARED = slice(1, 5)  # of the quantiles: not fluid, and not vessels
 HEADER = ["tissue", "from_mm", "to_mm", *(f"p{quantile}" for quantile in QUANTILES)]
 Looks = Callable[[Case], Appearance]
@@ -71,7 +75,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
-    parser.add_argument("-o", type=Path, help="write all figures to this table, too")
+    parser.add_argument("-o", type=Path, help="a folder for the table and the picture")
     arguments = parser.parse_args()
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)
@@ -93,8 +97,20 @@ def main() -> None:
             [name, *place, *(f"{value:.3f}" for value in row)]
             for name, table in means.items() for place, row in zip(places, table, strict=True)
         ]  # fmt: skip
-        arguments.o.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(HEADER, rows, arguments.o)
+        arguments.o.mkdir(parents=True, exist_ok=True)
+        write_rows(HEADER, rows, arguments.o / "brightness.csv")
+        write_panels([painted(*pair) for pair in pairs[: 2 * SHOWN : 2]], arguments.o / "hosts.png", inches=2.2)
+
+
+def painted(healthy: Case, model: Case) -> list[Panel]:
+    """Return a host as it is, by ranks and by depth, and the patient whose looks it took over: the middle slices."""
+    host, patient = healthy.open(), model.open()
+    image, organ, spacing = host.image(), host.organ(), host.grid.spacing
+    ranks, depth = (
+        harmonise(image, organ, spacing, looks, [Z_SCORED]).image for looks in (by_ranks(model), Appearance.of(model))
+    )
+    titled = {"host": image, "by ranks": ranks, "by depth": depth, model.identifier: patient.image()}
+    return [Panel(one[0, one.shape[1] // 2, ::-1].copy(), SPAN, None, title) for title, one in titled.items()]
 
 
 def show(means: dict[str, np.ndarray]) -> None:
