@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.tf_gan_learns import PATCH, REAL, UNSEEN, Setting, baseline, edited, prepared, sites
 from nnunetv2_tf.baseline.segmentor import Segmentor
-from nnunetv2_tf.methods.freetumor.adversaries import mean_vote
+from nnunetv2_tf.methods.freetumor.adversaries import mean_votes
 from nnunetv2_tf.methods.freetumor.config import PRESETS
 from nnunetv2_tf.methods.freetumor.fitting import FreeTumorFit
 from nnunetv2_tf.methods.freetumor.method import FreeTumor
@@ -86,7 +86,7 @@ def discriminator_alone(setting: Setting, folder: Path) -> float:
             given = as_tensors({"image": image[None], "where": where[None]})
             with torch.no_grad():
                 _, _, found = discriminator(given["image"])
-            votes[kind] += mean_vote(found, given["where"], classes).tolist()
+            votes[kind] += mean_votes(found, given["where"], classes).tolist()
     return auc(votes["synthetic"], votes["real"])
 
 

@@ -5,9 +5,9 @@
 FOLDER is that of benchmarks.starting_line. Prints, by depth under the brain's surface, quantiles of the 18 patients'
 healthy tissue (4 mm away from their tumours and more), of the healthy scans as they are, and of the same harmonised to
 two patients each (drawn with seed 0): by ranks over all of the brain, as until 2026-11-30, and by depth, as they are
-now; with how far the median and the quantiles beside it are from the patients', the mean over depths. Into the folder
-of -o go all figures (brightness.csv) and a picture (hosts.png): five hosts as they are, by ranks, by depth, and beside
-them the patient whose looks they took over.
+now; with how far the quantiles from 25 to 90 % are from the patients', the mean over depths. Into the folder of -o go
+all figures (brightness.csv) and a picture (hosts.png): five hosts as they are, by ranks, by depth, and beside them the
+patient whose looks they took over.
 """
 
 import argparse

@@ -78,7 +78,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
                 made = self.keeper.fill(self.current_epoch)
                 self.print_to_log_file(f"Pool: {made} cases made, {cases.size - made} found.")
             else:
-                cases.wait_for_all(self.current_epoch)  # before nnU-Net's barrier, which does not wait long
+                cases.wait_for_all(cases.lines(self.current_epoch))  # before nnU-Net's barrier, which waits minutes
         return cases
 
     def ordered(self, loader: Any, seed: Sequence[int], first: int) -> OnlineLoader:
@@ -165,7 +165,8 @@ class TFOnlineTrainer(TFBaselineTrainer):
                 self.print_to_log_file(said)
         elif self.pool is not None and self.current_epoch < self.num_epochs:
             with self.refusals():
-                self.pool.wait_for_all(self.current_epoch)  # not in the next epoch's collectives, which wait minutes
+                new = self.pool.lines(self.current_epoch)[-self.pool.anew :]
+                self.pool.wait_for_all(new)  # not in the next epoch's collectives, which wait minutes
 
     def on_train_end(self) -> None:
         """End what nnU-Net ends, then the pool."""

@@ -6,7 +6,7 @@ A process of its own makes them; the next epoch's while an epoch trains, which w
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -46,9 +46,9 @@ class PooledCases(CaseSource):
         lines = self.lines(epoch)
         return self.wait_for(lines[np.random.randint(len(lines))])
 
-    def wait_for_all(self, epoch: int) -> None:
-        """Wait until an epoch's cases are there."""
-        for line in self.lines(epoch):
+    def wait_for_all(self, lines: Iterable[int]) -> None:
+        """Wait until cases are there."""
+        for line in lines:
             self.wait_for(line)
 
     def wait_for(self, line: int) -> MadeCase:

@@ -13,7 +13,8 @@ QUANTILES = (0.5, 2, *range(5, 100, 5), 98)  # the landmarks, in percent; above 
 RIM, BLENDED = 5.0, 4.0  # mm under the surface; over so many the rim's map becomes the other one
 WITHIN = 2.5  # mm from the depths where levels are taken
 DEPTHS = tuple(float(depth) for depth in np.arange(RIM + WITHIN, 65, 2 * WITHIN))
-LEVEL = 75  # percent of the tissue at a depth is darker than its level: fluid, however much there is, has no part in it
+DARK = 10  # percent of all tissue count as dark, as fluid is
+LEVEL = 75  # percent of what is not dark lie below a level
 FEWEST = 200  # voxels that a level is taken from
 LEAST = 1000  # voxels of rim, and of what is deeper, without which an organ is taken as one
 ENOUGH = 100_000  # voxels that landmarks and levels are taken from, about
@@ -38,12 +39,15 @@ class Brightness:
             values: (n,) brightness
             depth: (n,) mm under the organ's surface
         """
-        some = slice(None, None, max(1, len(values) // ENOUGH))
-        values, depth = values[some], depth[some]
+        num_rim, every = int((depth <= RIM).sum()), max(1, len(values) // ENOUGH)
+        small = min(num_rim, len(values) - num_rim) < LEAST
+        values, depth = values[::every], depth[::every]
         whole, in_rim = _landmarks(values), depth <= RIM
-        if min(in_rim.sum(), (~in_rim).sum()) < LEAST:
+        if small:
             return cls(whole)
-        return cls(whole, _landmarks(values[in_rim]), _landmarks(values[~in_rim]), _levels(values, depth))
+        dark = whole[QUANTILES.index(DARK)]
+        levels = _levels(values[values > dark], depth[values > dark], FEWEST // every)
+        return cls(whole, _landmarks(values[in_rim]), _landmarks(values[~in_rim]), levels)
 
     def given_to(self, values: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Return (n,) float32: the values (n,) float32 of another organ, at depths (n,), as bright as this one's."""
@@ -66,11 +70,11 @@ def _landmarks(values: np.ndarray) -> tuple[float, ...]:
     return tuple(np.percentile(values, QUANTILES).tolist())
 
 
-def _levels(values: np.ndarray, depth: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _levels(values: np.ndarray, depth: np.ndarray, fewest: int) -> tuple[tuple[float, float], ...]:
     levels = []
     for place in DEPTHS:
         there = values[np.abs(depth - place) <= WITHIN]
-        if len(there) >= FEWEST:
+        if len(there) > fewest:
             levels.append((place, float(np.percentile(there, LEVEL))))
     return tuple(levels)
 

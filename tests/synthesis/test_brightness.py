@@ -33,7 +33,8 @@ def test_landmarks_and_levels_against_numpy():
     assert found.deeper == tuple(np.percentile(values[depth > RIM], QUANTILES))
     assert [place for place, _ in found.levels] == [7.5, 12.5, 17.5, 22.5]
     for place, level in found.levels:
-        there = [value for value, deep in zip(values, depth, strict=True) if abs(deep - place) <= 2.5]
+        bright = np.percentile(values, 10)
+        there = [one for one, deep in zip(values, depth, strict=True) if abs(deep - place) <= 2.5 and one > bright]
         assert level == pytest.approx(np.percentile(there, 75))
 
 
@@ -59,7 +60,7 @@ def test_fluid_of_a_larger_ventricle_does_not_darken_a_hosts_tissue():
     _, depth = brain()
     patient, host = tissue(1, 0.1), tissue(2, 0.1)
     deep = depth > 20
-    patient[deep & (patient < 0.5)] = -2
+    patient[deep & (np.random.default_rng(4).random(len(depth)) < 0.8)] = -2
     found = Brightness.of(patient, depth).given_to(host, depth)
     is_tissue = deep & (host > 0.25)
     assert abs(float((found - host)[is_tissue].mean())) < 0.15
@@ -98,6 +99,18 @@ def test_a_small_organ_is_taken_as_one(small):
     assert (np.diff(found[host.argsort()]) >= 0).all()
 
 
-def test_depths_reach_the_middle_of_a_head_and_lie_apart():
+def test_levels_are_taken_beneath_the_rim_and_as_deep_as_a_head_is():
     assert DEPTHS[0] == RIM + WITHIN
-    assert set(np.diff(DEPTHS)) == {5}
+    assert set(np.diff(DEPTHS)) == {2 * WITHIN}
+    assert DEPTHS[-1] > 60
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_few_voxels_are_as_few_where_only_some_are_looked_at(times):
+    """Levels of a thin core, of 150 voxels or 300, among enough others that not all of them are looked at."""
+    _, depth = brain()
+    values, depth = np.tile(tissue(0, 0.1), times), np.tile(depth, times)
+    for number, there in ((150, False), (450, True)):
+        with_core = np.append(values, np.full(number, 1.0)), np.append(depth, np.full(number, 62.5))
+        order = np.random.default_rng(0).permutation(len(values) + number)
+        assert (62.5 in dict(Brightness.of(*(part[order] for part in with_core)).levels)) is there

@@ -69,19 +69,23 @@ def deeper_is_darker(image: np.ndarray) -> np.ndarray:
     """With a bright rim, as scans of patients have."""
     depth = depth_in(ball(), MM)
     remnants = (depth <= RIM) & (np.random.default_rng(5).random(SHAPE) < 0.2)
-    return np.where(remnants, 12, image - depth / 4).astype(np.float32)
+    return np.where(remnants, 12, image - depth / 12).astype(np.float32)
 
 
 def test_brightness_is_that_of_the_model_at_each_depth():
     """Outside the organ nothing changes; blur takes nothing from it."""
-    host, organ, depth = structured(2), ball(), depth_in(ball(), MM)
-    model = deeper_is_darker(np.exp(structured(1) / 3) * 4)
+    organ, depth = ball(), depth_in(ball(), MM)
+    host, fine = (
+        gaussian_filter(np.random.default_rng(seed).normal(size=(1, *SHAPE)), (0, 1, 1, 1)).astype(np.float32)
+        for seed in (1, 2)
+    )
+    model = deeper_is_darker(np.exp(fine * 3) * 4)
     found = given(host, replace(looks_of(model), spectra=(((0.0,) * 9,) * 3,)), CT).image[0]
     np.testing.assert_array_equal(found[~organ], host[0][~organ])
     for low, high in ((7, 10), (10, 15), (15, 20)):
         shell = organ & (depth > low) & (depth <= high)
         wanted, reached = (np.percentile(one[shell], (50, 75)) for one in (model[0], found))
-        np.testing.assert_allclose(reached, wanted, atol=0.12 * np.std(model[0][organ]))
+        np.testing.assert_allclose(reached, wanted, atol=0.15 * np.std(model[0][organ]))
     blurred = given(host, looks_of(structured(1, (1.0, 1.0, 1.0))), CT).image[0]
     np.testing.assert_allclose(np.std(blurred[organ]), np.std(structured(1, (1.0, 1.0, 1.0))[0][organ]), rtol=0.02)
 

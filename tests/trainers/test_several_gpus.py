@@ -5,6 +5,7 @@ What starts them in nnU-Net asks for GPUs, and its trainer names one where it wr
 
 import csv
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,15 @@ def member(workspace: Workspace, name: str, checkpoint: str | None, epochs: int)
     return 0
 
 
-def with_a_small_pool() -> list[int]:
-    """Makes pools of six cases, two of them new in an epoch; returns the epochs that are waited for from now on."""
+def with_a_small_pool() -> list[list[int]]:
+    """Makes pools of six cases, two of them new in an epoch; returns the lines that are waited for from now on."""
     pool: Any = PooledCases
     pool.__init__.__defaults__ = (6, 2)
-    waited, wait = list[int](), pool.wait_for_all
+    waited, wait = list[list[int]](), pool.wait_for_all
 
-    def wait_for_all(cases: PooledCases, epoch: int) -> None:
-        waited.append(epoch)
-        wait(cases, epoch)
+    def wait_for_all(cases: PooledCases, lines: Iterable[int]) -> None:
+        waited.append(list(lines))
+        wait(cases, waited[-1])
 
     pool.wait_for_all = wait_for_all
     return waited
@@ -138,7 +139,7 @@ def test_a_pool_is_made_by_one_and_waited_for_by_the_other(with_healthy: Workspa
     seen = trained(with_healthy, POOLED)
     log = check_shared(with_healthy, POOLED, seen)
     assert log.count("Pool: 6 cases made, 0 found.") == log.count("Pool: 2 cases made anew (training ") == 1
-    assert [one["waited"] for one in seen] == [[], [0, 1]]
+    assert [one["waited"] for one in seen] == [[], [[0, 1, 2, 3, 4, 5], [6, 7]]]
     assert sorted(rows_of(with_healthy, POOLED)) == sorted(new_ones(seen)) != []
     assert not list((with_healthy.dataset.preprocessed / "tf" / "online").rglob("*"))
 
