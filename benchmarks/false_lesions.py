@@ -57,11 +57,11 @@ def main() -> None:
     arguments = parser.parse_args()
     for variable in VARIABLES:
         os.environ[variable] = str(arguments.root.resolve() / variable)
+    results, truths = Path(os.environ["nnUNet_results"]) / DATASET.name, DATASET.preprocessed / "gt_segmentations"
     print("| trainer | region | cases | Dice (%) | false lesions a case | above 50 mm3 | ml where there is no tumour |")
     print("|---" * 7 + "|")
     for trainer in arguments.tr:
-        folder = DATASET.results / f"{trainer}__{PLANS}__3d_fullres" / f"fold_{arguments.f}" / "validation"
-        truths = DATASET.preprocessed / "gt_segmentations"
+        folder = results / f"{trainer}__{PLANS}__3d_fullres" / f"fold_{arguments.f}" / "validation"
         cases = [measured(path, truths / path.name) for path in sorted(folder.glob("*.nii.gz"))]
         if not cases:
             raise SystemExit(f"{folder} has no predictions; train it first.")
