@@ -48,7 +48,7 @@ def shares(model: VoxelClassifier, scan: Scan, features: np.ndarray) -> list[flo
     where = [(healthy & ~deep, label > 0), (healthy & ~deep, label == ET), (healthy & deep, label > 0)]
     where += [(healthy & deep, label == ET), (tumour, label > 0), (scan.label == ET, label == ET)]
     found = [100 * float(called[place].mean()) if place.any() else np.nan for place, called in where]
-    chances, classes = model.trees.predict_proba(features[:, model.features]), list(model.trees.classes_)
+    chances, classes = model.trees.predict_proba(features[:, model.features]), np.array(model.trees.classes_).tolist()
     told = {"tumour": 1 - chances[:, classes.index(0)], "ET": chances[:, classes.index(ET)]}
     healthy, tumour, is_et = (mask[scan.organ] for mask in (healthy, tumour, scan.label == ET))
     return [

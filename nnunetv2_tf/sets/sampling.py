@@ -81,7 +81,7 @@ def with_tumour(target: np.ndarray, classes: Sequence[int] | None, channels: Seq
 def tumour_mask(target: np.ndarray, classes: Sequence[int] | None, channels: Sequence[int]) -> np.ndarray:
     """Return ([Z,] Y, X) bool: the tumour of one patch (C, [Z,] Y, X), whose classes and channels are as above."""
     if classes is None:
-        return target[list(channels)].any(axis=0)
+        return np.asarray(target[list(channels)].any(axis=0))
     return np.isin(target[0], classes)
 
 

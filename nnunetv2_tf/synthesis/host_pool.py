@@ -37,9 +37,9 @@ class HostPool(ABC):
     def lines(self, number: int) -> list[RecipeLine]:
         """Return the first lines of the recipe."""
 
-    @abstractmethod
     def line(self, index: int) -> RecipeLine:
-        """Draw a line, whether or not it is kept."""
+        """Return a line by its number."""
+        return self.lines(index + 1)[index]
 
     @abstractmethod
     def site_builder(self, line: RecipeLine) -> SiteBuilder:
@@ -63,7 +63,7 @@ class RealHostPool(HostPool):
         return self.drawn[:number]
 
     def line(self, index: int) -> RecipeLine:
-        """Draw a line; each is drawn by itself."""
+        """Draw a line."""
         return draw_line(self.cohort.names, self.seed, index)
 
     def site_builder(self, line: RecipeLine) -> SiteBuilder:

@@ -30,7 +30,7 @@ def member(workspace: Workspace, name: str, checkpoint: str | None, epochs: int)
     """One of the two; saves what it saw."""
     torch.set_num_threads(1)
     with joined(CPU) as (team, _):
-        nnunet = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+        nnunet: Any = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
         wrapped = nnunet.DDP
         nnunet.DDP = lambda network, device_ids: wrapped(network)
         SynTumor.quick = name != POOLED
