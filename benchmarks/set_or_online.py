@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.commands import enter, run, show
-from benchmarks.demo_seeds import Means, mean_dice, table, write_csv
+from benchmarks.demo_seeds import Means, interval, mean_dice, table, write_csv
 from nnunetv2_tf.io.files import write_json
 from scripts.demo import PATIENTS, PEOPLE, PLANS, STAND_INS, Settings
 from scripts.demo_summary import REGIONS
@@ -84,10 +86,20 @@ def compare(folder: Path, seed: int) -> dict[str, dict[str, float]]:
 def on_standins(root: Path, seeds: Sequence[int], path: Path | None) -> int:
     """Compare on stand-ins, and print the tables."""
     means: Means = {seed: compare(root / f"seed_{seed}", seed) for seed in seeds}
-    print("\n\n".join(["", *(table(means, region) for region in REGIONS)]))
+    print(
+        "\n\n".join(
+            ["", *(table(means, region) for region in REGIONS), *(new_against_set(means, region) for region in REGIONS)]
+        )
+    )
     if path is not None:
         write_csv(means, path)
     return 0
+
+
+def new_against_set(means: Means, region: str) -> str:
+    """Return by how much a seed's new cases are better than its set, as a line."""
+    differences = [100 * (by_arm["online"][region] - by_arm["set"][region]) for by_arm in means.values()]
+    return f"{region}, online against set: {interval(np.array(differences))}"
 
 
 def on_real(root: Path) -> int:
