@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnunetv2_tf.dataset.cases import case_digest
 from nnunetv2_tf.dataset.provenance import Sidecar, versions
 from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.methods.base import Edited, Method
@@ -20,7 +21,6 @@ from nnunetv2_tf.synthesis.compose import Composed, compose
 from nnunetv2_tf.synthesis.fit_result import FitResult, build_method
 from nnunetv2_tf.synthesis.pseudo_donors import PseudoDonors
 from nnunetv2_tf.synthesis.site_builder import BuiltSite, SiteBuilder, UnusableLineError
-from nnunetv2_tf.synthesis.sources import digests_of
 from nnunetv2_tf.tumours.recipe import RecipeLine
 from nnunetv2_tf.working_space.stored import Case, OpenCase
 
@@ -94,7 +94,7 @@ def synthesize_case(task: CaseTask) -> tuple[Composed, Sidecar]:
         ancestors=tuple(sorted(ancestors)),
         geometry_ancestors=tuple(name for name in task.geometry_ancestors if name not in ancestors),
         reach_mm=edited.reach_mm,
-        sources=digests_of({**task.site_builder.scans, host.identifier: host}),
+        sources={host.identifier: case_digest(host.files)},
         controls={**edited.controls, **built.controls, **measured, **quality},
         seed=line.seed,
         versions=versions(),

@@ -173,7 +173,7 @@ class SetBuilder:
         """Raise when scans that finished cases were made of have changed since."""
         sidecars = (self._sidecar(line) for line in self.lines())
         finished = (one for one in sidecars if one is not None)
-        name = first_changed(finished, self.hosts.cases, self.hosts.cohort.donors)
+        name = first_changed(finished, self.hosts.cases)
         if name is not None:
             raise UserError(
                 f"The files of {name} have changed since set {self.part.set_name} of fold {self.part.fold} was "

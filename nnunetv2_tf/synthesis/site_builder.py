@@ -69,11 +69,6 @@ class SiteBuilder(ABC):
     def view(self, host: OpenCase) -> TumourView:
         """Show where the tumour comes from, or where it goes. Raises UnusableLineError."""
 
-    @property
-    @abstractmethod
-    def scans(self) -> Mapping[str, Case]:
-        """The scans besides the host that the site is made of, by name."""
-
     def measure(self, tumour: np.ndarray, grid: np.ndarray) -> Mapping[str, Any]:  # noqa: ARG002
         """Measure the finished tumour, for the sidecar.
 
@@ -90,11 +85,6 @@ class RealSiteBuilder(SiteBuilder):
 
     line: RecipeLine
     donors: Mapping[str, Case]
-
-    @property
-    def scans(self) -> Mapping[str, Case]:
-        """The donors."""
-        return self.donors
 
     def build(self, host: OpenCase, with_donors: bool) -> BuiltSite:
         """Lay the donors onto the host's grid."""
@@ -129,12 +119,6 @@ class PlacedSiteBuilder(SiteBuilder):
     class_names: Mapping[int, str]
     # of shapes, which no scan belongs to: the training case whose classes theirs are to be as bright as, if any
     looks: Mapping[str, Case | None] = field(default_factory=dict)
-
-    @property
-    def scans(self) -> Mapping[str, Case]:
-        """The donors, and the cases whose looks are taken over."""
-        looked_at = [case for case in (self.appearance_source, *self.looks.values()) if case is not None]
-        return {**self.donors, **{case.identifier: case for case in looked_at}}
 
     def build(self, host: OpenCase, with_donors: bool) -> BuiltSite:
         """Place the tumours as the line transforms them."""

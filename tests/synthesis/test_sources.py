@@ -1,4 +1,4 @@
-"""Scans whose files have changed are named; hosts and donors of one name are not mixed up."""
+"""Hosts whose files have changed are named."""
 
 import gzip
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 from nnunetv2_tf.dataset.cases import case_digest
 from nnunetv2_tf.dataset.provenance import Sidecar
-from nnunetv2_tf.synthesis.sources import digests_of, first_changed
+from nnunetv2_tf.synthesis.sources import first_changed
 from nnunetv2_tf.working_space.stored import Case
 from tests.scenes import Built
 
@@ -22,37 +22,27 @@ def copied(case: Case, folder: Path) -> Case:
 
 
 @pytest.fixture
-def scans(scene: Built, tmp_path) -> tuple[Case, Case]:
+def hosts(scene: Built, tmp_path) -> dict[str, Case]:
     first, second = scene.cases[:2]
-    return copied(first, tmp_path / "host"), copied(second, tmp_path / "donor")
+    return {"h": copied(first, tmp_path / "one"), "i": copied(second, tmp_path / "other")}
 
 
-def sidecar(host: str, sources: dict[str, str]) -> Sidecar:
-    return Sidecar("s", 0, host, (), (), (), None, sources, {}, 0, {})
+def made_on(*names: str, hosts: dict[str, Case]) -> list[Sidecar]:
+    return [
+        Sidecar("s", 0, name, (), (), (), None, {name: case_digest(hosts[name].files)}, {}, 0, {}) for name in names
+    ]
 
 
-def pack_anew(case: Case) -> None:
-    label = case.files.label
+@pytest.mark.parametrize("changed", ["h", "i"])
+def test_what_has_changed_is_named(hosts, changed: str):
+    known = made_on("h", "i", "h", hosts=hosts)
+    assert first_changed(known, hosts) is None
+    label = hosts[changed].files.label
     label.write_bytes(gzip.compress(gzip.decompress(label.read_bytes()), 9, mtime=1))
+    assert first_changed(known, hosts) == changed
 
 
-def test_each_scan_has_the_digest_of_its_files(scans):
-    host, donor = scans
-    found = digests_of({"h": host, "d": donor})
-    assert found == {"h": case_digest(host.files), "d": case_digest(donor.files)}
-    assert found["h"] != found["d"]
-
-
-@pytest.mark.parametrize("changed", ["h", "d"])
-def test_what_has_changed_is_named(scans, changed: str):
-    host, donor = scans
-    known = [sidecar("h", digests_of({"h": host})), sidecar("h", digests_of({"d": donor, "h": host}))]
-    assert first_changed(known, {"h": host}, {"d": donor}) is None
-    pack_anew(host if changed == "h" else donor)
-    assert first_changed(known, {"h": host}, {"d": donor}) == changed
-
-
-def test_a_host_may_have_a_donors_name(scans):
-    host, donor = scans
-    known = [sidecar("same", digests_of({"same": host})), sidecar("other", digests_of({"same": donor}))]
-    assert first_changed(known, {"same": host}, {"same": donor}) is None
+def test_hosts_that_nothing_was_made_on_are_not_looked_at(hosts):
+    known = made_on("h", hosts=hosts)
+    hosts["i"].files.label.unlink()
+    assert first_changed(known, hosts) is None
