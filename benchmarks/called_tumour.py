@@ -9,20 +9,18 @@ of the tumour, and of ET, they find; and, wherever a line is drawn, how well the
 """
 
 import argparse
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from benchmarks.commands import enter
 from benchmarks.host_brightness import AWAY
 from benchmarks.starting_line import DATASET
-from nnunetv2_tf.dataset.folders import VARIABLES
 from nnunetv2_tf.geometry.distances import depth_in, distance_within
-from nnunetv2_tf.quality.voxel_classifier import Samples, Scan, VoxelClassifier, sampled, voxel_features
+from nnunetv2_tf.quality.voxel_classifier import Samples, Scan, VoxelClassifier, voxel_features
 from nnunetv2_tf.report.measured_set import MeasuredSet
-from nnunetv2_tf.report.usefulness import scan_of
+from nnunetv2_tf.report.usefulness import sampled_cases, scan_of
 from nnunetv2_tf.training.auc import auc
 from nnunetv2_tf.working_space.stored import OpenCase
 
@@ -32,11 +30,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def learnt(cases: Iterable[OpenCase]) -> list[VoxelClassifier]:
-    """Return classifiers that have learnt from cases."""
-    samples = Samples.joined(
-        sampled(scan_of(case), np.random.default_rng([0, index])) for index, case in enumerate(tqdm(cases, unit="case"))
-    )
+def learnt(cases: Iterable[OpenCase], number: int) -> list[VoxelClassifier]:
+    """Return classifiers that have learnt from so many cases."""
+    samples = Samples.joined(sampled_cases(cases, 0, "Voxels", number))
     return [VoxelClassifier(seed).fit(samples) for seed in range(SEEDS)]
 
 
@@ -64,12 +60,13 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("sets", nargs="+", metavar="SET")
     arguments = parser.parse_args()
-    for variable in VARIABLES:
-        os.environ[variable] = str(arguments.root.resolve() / variable)
+    enter(arguments.root.resolve())
     sets = {name: MeasuredSet.of(DATASET, name, 0, 1, "cpu") for name in arguments.sets}
     first = next(iter(sets.values()))
-    models = {"real": learnt(case.open() for case in first.cohort.training.values())}
-    models |= {name: learnt(made.case for made in measured.made()) for name, measured in sets.items()}
+    training = first.cohort.training.values()
+    models = {"real": learnt((case.open() for case in training), len(training))}
+    for name, measured in sets.items():
+        models[name] = learnt((made.case for made in measured.made()), len(measured.part.manifest().accepted))
     rows: dict[str, list[list[float]]] = {name: [] for name in models}
     for name in first.validating:
         scan = scan_of(first.real[name].open())

@@ -15,9 +15,9 @@ import cc3d
 import numpy as np
 import SimpleITK as sitk
 
+from benchmarks.commands import enter
 from benchmarks.starting_line import DATASET, PLANS
 from nnunetv2_tf.benchmark.metrics import SMALLEST_LESION, dice
-from nnunetv2_tf.dataset.folders import VARIABLES
 
 REGIONS = {"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)}
 
@@ -55,8 +55,7 @@ def main() -> None:
     parser.add_argument("-tr", nargs="+", required=True, metavar="TRAINER")
     parser.add_argument("-f", type=int, default=0, help="fold (default: 0)")
     arguments = parser.parse_args()
-    for variable in VARIABLES:
-        os.environ[variable] = str(arguments.root.resolve() / variable)
+    enter(arguments.root.resolve())
     results, truths = Path(os.environ["nnUNet_results"]) / DATASET.name, DATASET.preprocessed / "gt_segmentations"
     print("| trainer | region | cases | Dice (%) | false lesions a case | above 50 mm3 | ml where there is no tumour |")
     print("|---" * 7 + "|")

@@ -11,7 +11,6 @@ patient whose looks they took over.
 """
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -20,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.commands import enter
 from benchmarks.starting_line import DATASET, HEALTHY, PLANS
 from benchmarks.tables import write_rows
-from nnunetv2_tf.dataset.folders import VARIABLES, Dataset
+from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.geometry.distances import depth_in, distance_within
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.synthesis.brightness import Brightness
@@ -77,8 +77,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where nnU-Net's folders are")
     parser.add_argument("-o", type=Path, help="a folder for the table and the picture")
     arguments = parser.parse_args()
-    for variable in VARIABLES:
-        os.environ[variable] = str(arguments.root.resolve() / variable)
+    enter(arguments.root.resolve())
     cohort = Cohort(DATASET, Plan.read(DATASET, PLANS, "3d_fullres"), 0, Dataset.find(HEALTHY))
     patients, hosts = list(cohort.labelled.values()), list(cohort.healthy_cases.values())
     rng = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, wr
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
 from nnunetv2_tf.dataset.label_roles import LabelRoles
-from nnunetv2_tf.io.errors import UserError, system_error
+from nnunetv2_tf.io.errors import UserError, sentence_of
 from nnunetv2_tf.io.files import library_file
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.io.nnunet_version import remark_on_nnunet
@@ -272,7 +272,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         try:
             yield
         except (UserError, OSError) as error:
-            sentence = system_error(error) if isinstance(error, OSError) else str(error)
+            sentence = sentence_of(error)
             if sentence is None:
                 raise
             self.print_to_log_file(f"Error: {sentence}")

@@ -68,7 +68,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
             online.describe(f"{cases.anew} of {cases.size} in {cases.folder} made anew in every epoch")
         )
         if self.rank == 0:
-            for left in sorted(where.glob(f"{self.folder.name}_*")):  # by a training that this one replaces, or is
+            for left in sorted(where.glob(f"{self.folder.name}_*")):  # a replaced training's, or this one's that ended
                 if left.is_dir() and (left != cases.folder or not begins):
                     remove_unlocked(left)
         if begins:

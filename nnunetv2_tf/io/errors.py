@@ -25,18 +25,20 @@ def run_command(command: Callable[[], int | None]) -> int:
         print(f"WARNING: {remark}", file=sys.stderr)
     try:
         return command() or 0
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("Interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
-    except OSError as error:
-        sentence = system_error(error)
+    except (UserError, OSError) as error:
+        sentence = sentence_of(error)
         if sentence is None:
             raise
         print(f"Error: {sentence}", file=sys.stderr)
         return 2
+
+
+def sentence_of(error: UserError | OSError) -> str | None:
+    """Return what is said of an error that the user can mend; None for others."""
+    return system_error(error) if isinstance(error, OSError) else str(error)
 
 
 def system_error(error: OSError) -> str | None:

@@ -45,9 +45,9 @@ def usefulness(measured: MeasuredSet, seed: int) -> Usefulness:
     """Train classifiers on the fold's training cases, on the set, and on both; score them where nobody trained."""
     part = measured.part
     training = list(measured.cohort.training.values())
-    real = list(_sampled_cases((case.open() for case in training), seed, "Real voxels", len(training)))
+    real = list(sampled_cases((case.open() for case in training), seed, "Real voxels", len(training)))
     made = list(
-        _sampled_cases((one.case for one in measured.made()), seed, "Synthetic voxels", len(part.manifest().accepted))
+        sampled_cases((one.case for one in measured.made()), seed, "Synthetic voxels", len(part.manifest().accepted))
     )
     samples = {
         "place alone": Samples.joined(real),
@@ -82,7 +82,8 @@ def _read(case: Case) -> Scan:
     return scan_of(case.open())
 
 
-def _sampled_cases(cases: Iterable[OpenCase], seed: int, description: str, number: int) -> Iterable[Samples]:
+def sampled_cases(cases: Iterable[OpenCase], seed: int, description: str, number: int) -> Iterable[Samples]:
+    """Draw voxels of cases, of which there are so many."""
     from tqdm import tqdm
 
     for index, case in enumerate(tqdm(cases, description, number, unit="case")):

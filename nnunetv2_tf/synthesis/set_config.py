@@ -1,6 +1,7 @@
 """What a part of a set, or a fit, is made of and by: config.json in its folder. Only what agrees with it goes on."""
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class SetConfig:
             **hosts.settings,
         )
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The manifest's config_hash."""
         return digest(to_json(self))

@@ -16,7 +16,7 @@ import torch
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 
-from nnunetv2_tf.io.errors import UserError, system_error
+from nnunetv2_tf.io.errors import UserError, sentence_of
 from nnunetv2_tf.io.processes import variable_set
 from nnunetv2_tf.io.workers import end_with_parent
 
@@ -60,7 +60,7 @@ class OrderedLoader:
             try:
                 return self.batch(number)
             except (UserError, OSError) as error:
-                sentence = system_error(error) if isinstance(error, OSError) else str(error)
+                sentence = sentence_of(error)
                 if sentence is None:
                     raise
                 return {ERROR: sentence}

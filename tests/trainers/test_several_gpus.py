@@ -6,7 +6,6 @@ What starts them in nnU-Net asks for GPUs, and its trainer names one where it wr
 import csv
 import importlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,9 @@ from nnunetv2_tf.methods.syntumor import SynTumor
 from nnunetv2_tf.online.case_pool import PooledCases
 from nnunetv2_tf.online.draws import FILE
 from nnunetv2_tf.training.distributed import joined, launch
-from tests.trainers.test_baseline import same
-from tests.workspace import TINY, Workspace, log_of
+from tests.trainers.test_baseline import run_epoch, same
+from tests.trainers.test_online import folder_of
+from tests.workspace import Workspace, log_of
 
 pytestmark = pytest.mark.slow
 
@@ -83,29 +83,12 @@ def watched(trainer: Any) -> list[tuple[int, str, str]]:
     return drawn
 
 
-def run_epoch(trainer: Any) -> None:
-    """As nnU-Net's run_training does."""
-    trainer.on_epoch_start()
-    trainer.on_train_epoch_start()
-    steps = range(trainer.num_iterations_per_epoch)
-    trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in steps])
-    with torch.no_grad():
-        trainer.on_validation_epoch_start()
-        steps = range(trainer.num_val_iterations_per_epoch)
-        trainer.on_validation_epoch_end([trainer.validation_step(next(trainer.dataloader_val)) for _ in steps])
-    trainer.on_epoch_end()
-
-
 def trained(
     workspace: Workspace, name: str, checkpoint: str | None = None, epochs: int = EPOCHS
 ) -> list[dict[str, Any]]:
     """What each of two processes saw."""
     assert launch(2, member, workspace, name, checkpoint, epochs) == 0
     return [torch.load(workspace.root / f"rank_{rank}.pth", weights_only=False) for rank in range(2)]
-
-
-def folder_of(workspace: Workspace, name: str) -> Path:
-    return workspace.results / f"{name}__{TINY}__3d_fullres" / "fold_0"
 
 
 def check_shared(workspace: Workspace, name: str, seen: list[dict[str, Any]]) -> str:
