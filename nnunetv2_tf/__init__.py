@@ -22,7 +22,8 @@ above; rooms of one line do not import one another (tests/test_layers.py).
 * `benchmark`: did it help?
 * `report`: figures of a set: does it look real, is it worth training on?
 * `enrich`: all of it in one command: what is missing is found, and done in order.
-* `trainers`: TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer, for `nnUNetv2_train -tr`; beside this folder.
+* `trainers`: TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer, TFMixupTrainer, for `nnUNetv2_train -tr`; beside
+  this folder.
 * `commands`: one module per console command, from what users type to one request.
 * `_autoreg`, `_ext`: how nnU-Net finds the trainers.
 

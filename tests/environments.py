@@ -67,7 +67,7 @@ class Environment:
     def finds_trainers(self, **extra: str) -> bool:
         """What `python -m nnunetv2_tf` says; it lets nnU-Net itself search."""
         done = self.run("python", "-m", "nnunetv2_tf", expect=None, **self.places(), **extra)
-        found = "nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer and TFOnlineTrainer."
+        found = "nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer and TFMixupTrainer."
         return done.returncode == 0 and found in done.stdout
 
     def places(self) -> dict[str, str]:

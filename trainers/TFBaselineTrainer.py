@@ -28,6 +28,7 @@ from nnunetv2_tf.io.nnunet_version import remark_on_nnunet
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, TrainingRecord
 from nnunetv2_tf.sets.names import TrainerOptions
 from nnunetv2_tf.sets.sampling import Draw, describe_draws, full_target, with_tumour
+from nnunetv2_tf.training.distributed import gathered_lists
 from nnunetv2_tf.training.float32_loss import Float32Loss
 from nnunetv2_tf.training.ordered_batches import ERROR, OrderedLoader, in_order, seeds_of, without_workers
 
@@ -148,8 +149,12 @@ class TFBaselineTrainer(nnUNetTrainer):
             if ERROR in batch:
                 raise UserError(batch[ERROR])
         drawn = self.drawn(batch, full_target(batch).numpy())
+        return {**self.step(batch), "drawn": drawn}
+
+    def step(self, batch: dict) -> dict:
+        """Do nnU-Net's step."""
         with self.precision():
-            return {**super().train_step(batch), "drawn": drawn}
+            return super().train_step(batch)
 
     def drawn(self, batch: dict, target: np.ndarray) -> list[Draw]:
         """Return what a batch shows."""
@@ -191,9 +196,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         """Log how many patches of real and synthetic cases were drawn, and of how many there was tumour in them."""
         super().on_train_epoch_end(train_outputs)
         drawn = [one for output in train_outputs for one in output["drawn"]]
-        if self.is_ddp:
-            drawn = self._gathered(drawn)
-        self.log_draws(drawn)
+        self.log_draws(gathered_lists(drawn) if self.is_ddp else drawn)
 
     def log_draws(self, drawn: Sequence[Draw]) -> None:
         """Log the patches of an epoch, of all processes."""
@@ -293,8 +296,3 @@ class TFBaselineTrainer(nnUNetTrainer):
         random.seed(of_python)
         np.random.seed(of_numpy)
         torch.manual_seed(of_torch)
-
-    def _gathered(self, drawn: list[Draw]) -> list[Draw]:
-        everybody: list[list[Draw]] = [[] for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather_object(everybody, drawn)
-        return [one for of_one in everybody for one in of_one]

@@ -6,7 +6,7 @@ So the classes live in the installed package, and other names must be declined q
 
 import importlib
 
-OURS = ("TFBaselineTrainer", "TFEnrichedTrainer", "TFOnlineTrainer")
+OURS = ("TFBaselineTrainer", "TFEnrichedTrainer", "TFOnlineTrainer", "TFMixupTrainer")
 
 
 def __getattr__(name: str) -> type:

@@ -21,15 +21,20 @@ class Arm:
     volume_ml: tuple[float, float] | None = None  # of tumours in healthy hosts; None: as the cohort's are
     set: str | None = None  # name of its sets, before the seed; None: the method's name
     online: bool = False  # it makes its cases while it trains, and has no sets
+    mixup: bool = False  # real cases only, whose patches are blended
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.+\-]{1,40}", self.name):
             raise ValueError(f"an arm cannot be called {self.name!r}; use up to 40 letters, digits, _ . + and -")
         if self.method is None:
-            extras = [key for key in self.given if key != "name"]
+            extras = [key for key in self.given if key not in ("name", "mixup")]
             if extras:
                 raise ValueError(f"arm {self.name} has no method, so it cannot have {extras[0]}")
             return
+        if self.mixup:
+            raise ValueError(
+                f"arm {self.name} blends real cases, so it cannot have a method; leave out mixup, or method"
+            )
         if self.online:
             self._check_online()
         elif self.num_cases is None or self.num_cases < 1:
@@ -46,6 +51,11 @@ class Arm:
             raise ValueError(f"arm {self.name} is online: it has no set, so it cannot have {extras[0]}")
         if not str(self.method).isidentifier():
             raise ValueError(f"arm {self.name} is online, which methods of this package can be, and not {self.method}")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nnU-Net alone."""
+        return self.method is None and not self.mixup
 
     @property
     def has_sets(self) -> bool:

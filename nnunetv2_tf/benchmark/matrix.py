@@ -18,7 +18,7 @@ from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.sets.names import BASELINE, DEFAULT_PRESET, ENRICHED, ONLINE, TrainerOptions, check_set_name
+from nnunetv2_tf.sets.names import BASELINE, DEFAULT_PRESET, ENRICHED, MIXUP, ONLINE, TrainerOptions, check_set_name
 from nnunetv2_tf.sets.store import SetPart
 
 CURE = "correct it; nnUNetv2_tf_benchmark -h shows one."
@@ -69,7 +69,7 @@ class Matrix:
         trained: dict[tuple, str] = {}
         made: dict[str, tuple] = {}
         for arm in self.arms:
-            content = (arm.made_by, arm.num_cases, arm.percent, arm.online)
+            content = (arm.made_by, arm.num_cases, arm.percent, arm.online, arm.mixup)
             if trained.setdefault(content, arm.name) != arm.name:
                 raise ValueError(f"arms {trained[content]} and {arm.name} are the same training")
             if arm.has_sets and made.setdefault(arm.set_name(0), arm.made_by) != arm.made_by:
@@ -166,7 +166,7 @@ class Training:
     @property
     def baseline(self) -> "Training":
         """The training through which methods learn in its fold, and that filters: without method, by the first seed."""
-        plain = next((arm for arm in self.matrix.arms if arm.method is None), None)
+        plain = next((arm for arm in self.matrix.arms if arm.is_plain), None)
         if plain is None:
             raise UserError(
                 f"Arm {self.arm.name} learns through a baseline, or filters by one, and no arm of the matrix trains "
@@ -212,7 +212,8 @@ class Training:
         """The trainer's name, for -tr."""
         if self.arm.online:
             return self.options.name(ONLINE)
-        return self.options.name(BASELINE if self.set_name is None else ENRICHED)
+        alone = MIXUP if self.arm.mixup else BASELINE
+        return self.options.name(alone if self.set_name is None else ENRICHED)
 
     @property
     def folder(self) -> Path:

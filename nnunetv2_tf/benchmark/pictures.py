@@ -23,7 +23,7 @@ def paint(reports: Sequence[Report], matrix: Matrix, folder: Path) -> list[str]:
         names += [f"forest_{end}.png", f"scatter_{end}.png"]
         doses = doses_of(matrix, report)
         if doses:
-            without = next((arm.name for arm in matrix.arms if arm.method is None), None)
+            without = next((arm.name for arm in matrix.arms if arm.is_plain), None)
             without = without if without in report.dice.values else None
             dose_plot(report.dice, report.findings, without, doses, folder / f"dose_{end}.png")
             names.append(f"dose_{end}.png")

@@ -258,7 +258,7 @@ def _tests(summary: SeedSummary | None, baseline: SeedSummary | None) -> list[st
 def _papers(arm: Arm, labelled: int) -> list[str]:
     """Return the paper's cells for an arm, of as many synthetic cases for each labelled one."""
     row, reference = paper.printed(arm.method, arm.num_cases, labelled), paper.printed(None, None)
-    if row is None or reference is None:
+    if row is None or reference is None or arm.mixup:
         return ["-"] * (len(paper.COLUMNS) + 4)
     summaries = [SeedSummary(mean, sd, paper.SEEDS) for mean, sd in zip(row.mean, row.sd, strict=True)]
     baseline = SeedSummary(reference.mean[-1], reference.sd[-1], paper.SEEDS)

@@ -24,7 +24,9 @@ class Diagnosis:
 
     def __str__(self) -> str:
         verdict = (
-            ["nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer and TFOnlineTrainer."] if not self.problems else []
+            []
+            if self.problems
+            else ["nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer and TFMixupTrainer."]
         )
         return "\n".join([*self.facts, "", *verdict, *(f"PROBLEM: {problem}" for problem in self.problems)])
 
@@ -71,7 +73,8 @@ def _search_problems() -> Iterator[str]:
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     said = io.StringIO()
-    for name in ("TFBaselineTrainer", "TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50", "TFOnlineTrainer_carvemix"):
+    enriched = "TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50"
+    for name in ("TFBaselineTrainer", enriched, "TFOnlineTrainer_carvemix", "TFMixupTrainer_seed1"):
         try:
             with contextlib.redirect_stdout(said):
                 trainer = recursive_find_trainer_class_by_name(name)

@@ -15,6 +15,7 @@ from nnunetv2_tf.io.errors import UserError
 BASELINE = "TFBaselineTrainer"
 ENRICHED = "TFEnrichedTrainer"
 ONLINE = "TFOnlineTrainer"
+MIXUP = "TFMixupTrainer"
 DEFAULT_EPOCHS = 1000  # nnU-Net's
 DEFAULT_PRESET = "default"  # of methods; never written
 
@@ -63,11 +64,13 @@ _SET_NAME = re.compile(r"[a-z][a-z0-9]*")
 _TRAINING = ("epochs", "seed", "precision")
 _ALLOWED = {
     BASELINE: _TRAINING,
+    MIXUP: _TRAINING,
     ENRICHED: (*_TRAINING, "set_name", "count", "percent"),
     ONLINE: (*_TRAINING, "method", "healthy", "preset", "percent"),
 }
 _HOW = {
     BASELINE: "[_<N>epochs][_seed<K>][_bf16]",
+    MIXUP: "[_<N>epochs][_seed<K>][_bf16]",
     ENRICHED: "[_<set>][_n<count>][_<N>epochs][_seed<K>][_p<percent>][_bf16]",
     ONLINE: "_<method>[_h<healthy>][_<preset>][_<N>epochs][_seed<K>][_p<percent>][_bf16]",
 }

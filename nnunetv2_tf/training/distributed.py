@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -101,6 +101,13 @@ class Team:
         flat /= self.size
         for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
+
+
+def gathered_lists(part: Sequence[Value]) -> list[Value]:
+    """Return what all processes have, in the order of their ranks."""
+    everybody: list[list[Value]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(everybody, list(part))
+    return [one for of_one in everybody for one in of_one]
 
 
 def is_member() -> bool:

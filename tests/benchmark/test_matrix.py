@@ -43,6 +43,7 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
             "methods of this package can be, and not a:X",
         ),
         ({"arms": [{**REAL, "online": True}]}, "arm nnunet has no method, so it cannot have online"),
+        ({"arms": [REAL, {**CARVE, "mixup": True}]}, "arm carvemix blends real cases, so it cannot have a method"),
         ({"train_cases": [0]}, "train_cases and draws start at 1"),
         ({"train_cases": [6, 6]}, "train_cases names one number twice"),
         ({"draws": 2}, "draws needs train_cases"),
@@ -123,6 +124,16 @@ def test_online_arms_have_no_sets(workspace: Workspace):
     assert train[train.index("-tr") + 1] == "TFOnlineTrainer_tf_aug_h601_paper_1epochs_seed3_p30_bf16"
     assert [fit.method.name for fit in fits_of(coarse)] == ["tf_aug"]
     assert not fits_of(carved)
+
+
+def test_mixup_is_an_arm_without_a_method_and_no_baseline_of_others():
+    arms = [Arm("mixup", mixup=True), NNUNET, Arm("coarse", "tf_aug", healthy=601, num_cases=4, filter=True)]
+    mixup, alone, coarse = matrix(*arms, precision="bf16").trainings()
+    assert mixup.trainer == "TFMixupTrainer_1epochs_seed0_bf16"
+    assert mixup.set_name is None
+    ((command, *_),) = mixup.commands("cpu")
+    assert command == "nnUNetv2_train"
+    assert coarse.baseline.trainer == alone.trainer == "TFBaselineTrainer_1epochs_seed0_bf16"
 
 
 def test_sets_may_be_named():

@@ -10,7 +10,9 @@ from tests.workspace import Workspace
 def test_all_is_well(workspace: Workspace):
     found = diagnosis.diagnose()
     assert found.problems == ()
-    assert str(found).endswith("nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer and TFOnlineTrainer.")
+    assert str(found).endswith(
+        "nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer and TFMixupTrainer."
+    )
     assert f"nnUNet_raw         {workspace.variables['nnUNet_raw']}" in found.facts
 
 

@@ -22,6 +22,7 @@ COVERED = {  # the file that runs what stands below a page's heading
     ("guide/methods/difftumor", "DiffTumor"): "test_tumor_fabrication",
     ("guide/methods/syntumor", "SynTumor"): "test_tumor_fabrication",
     ("guide/methods/cutmix", "CutMix"): "test_sets_and_benchmark",
+    ("guide/methods/mixup", "Mixup"): "test_sets_and_benchmark",
     ("guide/methods/your_own", "A method of your own"): "test_tumor_fabrication",
     ("guide/where_tumours_go", "Where tumours go"): "test_tumor_fabrication",
     ("guide/quality", "The filter, if you ask for it"): "test_quality",

@@ -23,6 +23,7 @@ LINES = [
     BASELINE,
     *commands("guide/sets", "Make one"),
     *commands("guide/methods/cutmix", "CutMix"),
+    *commands("guide/methods/mixup", "Mixup"),
     *SLURM,
     *commands("guide/sets", "Bring your own cases"),
     *commands("guide/sets", "Use it"),
@@ -30,6 +31,7 @@ LINES = [
 ]
 MATRIX = json.loads(example("guide/benchmark", "json"))
 ARMS = [arm if arm["method"] is None else {**arm, "num_cases": 4} for arm in MATRIX["arms"]]
+ARMS.append({"name": "mixup", "mixup": True})
 
 
 def test_the_way(tmp_path: Path):
@@ -47,8 +49,9 @@ def test_the_way(tmp_path: Path):
     assert sets == {"cm100", "cx100", "cmshared", "carvemixseed0"}  # `mine` was removed
     assert (raw / "Dataset701_BraTS23T1_mine" / "dataset.json").exists()
     trainers = {path.name.split("__")[0] for path in workspace.results.iterdir()}
-    names = ("TFBaselineTrainer", "TFEnrichedTrainer_cm100", "TFEnrichedTrainer_mine")
-    compared = {"TFBaselineTrainer_1epochs_seed0", "TFEnrichedTrainer_carvemixseed0_n4_1epochs_seed0"}
+    names = ("TFBaselineTrainer", "TFEnrichedTrainer_cm100", "TFEnrichedTrainer_mine", "TFMixupTrainer")
+    seeded = ("TFBaselineTrainer", "TFEnrichedTrainer_carvemixseed0_n4", "TFMixupTrainer")
+    compared = {f"{name}_1epochs_seed0" for name in seeded}
     assert trainers == {f"{name}_1epochs" for name in names} | compared
     tables = tmp_path / "nnUNet_results" / "tf_benchmark" / "matrix" / "tables.md"
     assert "| carvemix | " in tables.read_text(encoding="utf-8")

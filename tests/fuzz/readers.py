@@ -260,6 +260,7 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         "names": [
             b"TFEnrichedTrainer_tf100_n50_100epochs_seed1_p50",
             b"TFOnlineTrainer_tf_gan_h601_brief",
+            b"TFMixupTrainer_seed1_bf16",
             b"tf100",
             b"all",
         ],

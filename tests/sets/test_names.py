@@ -62,6 +62,7 @@ def test_every_online_name_is_read_back(method, healthy, preset, epochs, seed, p
         ("TFBaselineTrainer_8epochs_seed0_bf16", TrainerOptions(epochs=8, seed=0, precision="bf16")),
         ("TFEnrichedTrainer_h601", TrainerOptions("h601")),
         ("TFOnlineTrainer_carvemix", TrainerOptions(method="carvemix")),
+        ("TFMixupTrainer_8epochs_seed0_bf16", TrainerOptions(epochs=8, seed=0, precision="bf16")),
         (
             "TFOnlineTrainer_tf_aug_h601_paper_100epochs_seed1_p50_bf16",
             TrainerOptions(None, None, 100, 1, 50, "bf16", "tf_aug", 601, "paper"),
@@ -79,6 +80,8 @@ def test_names_of_the_design(name, options):
         ("TFOnlineTrainer", "names no method of this package"),
         ("TFOnlineTrainer_h601_tf_aug", "names no method of this package"),
         ("TFOnlineTrainer_carvemix_n50", "TFOnlineTrainer knows no 'n50'"),
+        ("TFMixupTrainer_tf100", "TFMixupTrainer knows no 'tf100'"),
+        ("TFMixupTrainer_p50", "TFMixupTrainer knows no 'p50'"),
         ("TFOnlineTrainer_tumorcp_default", "use -tr TFOnlineTrainer_tumorcp"),
         ("TFOnlineTrainer_tumorcp_paper_h601", "use -tr TFOnlineTrainer_tumorcp_h601_paper"),
         ("TFOnlineTrainer_tumorcp_paper_brief", "says preset twice"),
