@@ -31,7 +31,7 @@ from benchmarks.tf_gan_learns import PLANS, REAL, TRAINED
 from nnunetv2_tf.baseline.checkpoint import Baseline
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.quality.pseudo_labels import Rules
+from nnunetv2_tf.quality.pseudo_labels import ComponentRules
 from nnunetv2_tf.synthesis.pseudo_donors import pseudo_folder
 from nnunetv2_tf.tumours.bank import EVERYWHERE
 
@@ -41,7 +41,7 @@ LEAST, LEAST_OF_STANDINS = 1.0, 0.1  # ml
 CLASSES = {1: "NCR", 2: "ED", 3: "ET"}
 APART = 0.2  # of a component's volume: grids may differ by so much
 FEW = 10  # components: with fewer, nothing is claimed
-USUAL = Rules()
+USUAL = ComponentRules()
 
 
 @dataclass(frozen=True)

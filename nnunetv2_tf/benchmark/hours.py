@@ -21,7 +21,7 @@ from nnunetv2_tf.working_space.preprocess import Plan
 HOUR = 3600.0
 EPOCH = re.compile(r"Epoch (\d+)\s*$|Epoch time: ([\d.]+) s", re.MULTILINE)
 DEVICE = re.compile(r'"device": "(\w+)')
-KEPT = 5  # logs that are read, newest first
+NEWEST = 5  # logs that are read, newest first
 
 
 @dataclass
@@ -127,7 +127,7 @@ def _seconds_per_epoch(folder: Path, device: str) -> float | None:
         for log in folder.glob("fold_*/training_log_*.txt")
         if _trained_on(log.parent, device)
     ]
-    newest = sorted(logs, key=lambda log: log.stat().st_mtime_ns, reverse=True)[:KEPT]
+    newest = sorted(logs, key=lambda log: log.stat().st_mtime_ns, reverse=True)[:NEWEST]
     seconds = [seconds for log in newest for _, seconds in _epoch_times(log)]
     return median(seconds) if seconds else None
 

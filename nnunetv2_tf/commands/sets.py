@@ -149,7 +149,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _pseudolabel(arguments: argparse.Namespace) -> None:
-    from nnunetv2_tf.quality.pseudo_labels import Rules
+    from nnunetv2_tf.quality.pseudo_labels import ComponentRules
     from nnunetv2_tf.sets.names import BASELINE
     from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
 
@@ -168,7 +168,7 @@ def _pseudolabel(arguments: argparse.Namespace) -> None:
             configuration=configurations[0],
             plans=arguments.p,
             trainer=arguments.tr or BASELINE,
-            rules=Rules(**{name: value for name, value in given.items() if value is not None}),
+            rules=ComponentRules(**{name: value for name, value in given.items() if value is not None}),
             mirroring=not arguments.disable_tta,
             device=arguments.device or "cpu",
             overwrite=arguments.overwrite,

@@ -41,14 +41,14 @@ class State:
 
 
 @dataclass
-class Record:
+class StepsRecord:
     """The file that remembers steps: by key, the digests of what each worked on, and whether it has ended."""
 
     path: Path
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Record":
+    def of(cls, dataset: Dataset) -> "StepsRecord":
         """Read a dataset's record."""
         path = enrich_folder(dataset) / "steps.json"
         return cls(path, read_json(path, CURE) if path.exists() else {})

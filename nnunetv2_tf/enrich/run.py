@@ -14,7 +14,7 @@ from nnunetv2_tf.benchmark.running import BEGIN, executable, terminable, why_fai
 from nnunetv2_tf.benchmark.times import note_seconds, times_file
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folds import read_splits, splits_file
-from nnunetv2_tf.enrich.record import Record, State, enrich_folder
+from nnunetv2_tf.enrich.record import State, StepsRecord, enrich_folder
 from nnunetv2_tf.enrich.request import EnrichRequest
 from nnunetv2_tf.enrich.step import Step
 from nnunetv2_tf.enrich.steps import steps_of
@@ -40,10 +40,10 @@ def enrich(request: EnrichRequest, yes: bool, redo: bool, only_plan: bool) -> No
     request.check()
     dataset = request.labelled_dataset
     if only_plan:
-        _show(Record.of(dataset).states(steps_of(request)), request)
+        _show(StepsRecord.of(dataset).states(steps_of(request)), request)
         return
     with locked(enrich_folder(dataset) / ".lock", f"the enrichment of {dataset.name}") as held, terminable():
-        record = Record.of(dataset)
+        record = StepsRecord.of(dataset)
         states = record.states(steps_of(request))
         hours = _show(states, request)
         if hours > LONG and not yes:
@@ -59,7 +59,7 @@ def enrich(request: EnrichRequest, yes: bool, redo: bool, only_plan: bool) -> No
     _end(request)
 
 
-def _next(record: Record, states: Sequence[State]) -> State | None:
+def _next(record: StepsRecord, states: Sequence[State]) -> State | None:
     """Return the first step that is not done; remember those before it that were done by hand, or that outlived us."""
     for state in states:
         if state.word != "done":
@@ -124,7 +124,7 @@ def _check(states: Sequence[State], redo: bool) -> None:
         )
 
 
-def _do(record: Record, request: EnrichRequest, state: State, number: str, held: tuple[int, ...]) -> None:
+def _do(record: StepsRecord, request: EnrichRequest, state: State, number: str, held: tuple[int, ...]) -> None:
     """Do a step, on one line of the screen, and remember it."""
     key = state.step.key
     print(f"[{number}] {state.step.title} ".ljust(60, "."), end=" ", flush=True)
@@ -147,7 +147,7 @@ def _do(record: Record, request: EnrichRequest, state: State, number: str, held:
     print(_duration(seconds), flush=True)
 
 
-def _state(record: Record, request: EnrichRequest, key: str) -> State:
+def _state(record: StepsRecord, request: EnrichRequest, key: str) -> State:
     """Return a step as it is now: what came before may have changed how it is done."""
     return next(state for state in record.states(steps_of(request)) if state.step.key == key)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
 
-Record = TypeVar("Record")
+Loaded = TypeVar("Loaded")
 
 ONLY_IF_SET = "only if set"  # metadata of a field that is written only where it differs from its default
 
@@ -40,12 +40,12 @@ def _left_out(entry: dataclasses.Field, value: Any) -> bool:
     return value == (entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory())
 
 
-def from_json(kind: type[Record], value: Any) -> Record:
+def from_json(kind: type[Loaded], value: Any) -> Loaded:
     """Return the dataclass that `to_json` made `value` of; raise ValueError with one sentence when it does not fit."""
     return _read(kind, value, kind.__name__)
 
 
-def checked(kind: type[Record], value: Any, path: Path, cure: str) -> Record:
+def checked(kind: type[Loaded], value: Any, path: Path, cure: str) -> Loaded:
     """Return the dataclass in a value read from the file `path`; `cure` ends the error message when it does not fit."""
     try:
         return from_json(kind, value)
@@ -53,7 +53,7 @@ def checked(kind: type[Record], value: Any, path: Path, cure: str) -> Record:
         raise UserError(f"{path}: {error}; {cure}") from None
 
 
-def read_record(kind: type[Record], path: Path, cure: str) -> Record:
+def read_record(kind: type[Loaded], path: Path, cure: str) -> Loaded:
     """Read a dataclass from a JSON file; `cure` ends the error message when that fails."""
     return checked(kind, read_json(path, cure), path, cure)
 

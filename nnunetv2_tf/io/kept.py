@@ -22,10 +22,10 @@ class _Sourced(Protocol):
         ...
 
 
-Record = TypeVar("Record", bound=_Sourced)
+Loaded = TypeVar("Loaded", bound=_Sourced)
 
 
-def kept(path: Path, kind: type[Record], source: str, compute: Callable[[], Record]) -> Record:
+def kept(path: Path, kind: type[Loaded], source: str, compute: Callable[[], Loaded]) -> Loaded:
     """Return the record in a file if it was computed from these inputs; else compute it and write it there.
 
     Args:

@@ -23,15 +23,15 @@ class Written:
         return cls(path.stat().st_size, file_digest(path))
 
 
-Record = Mapping[str, Written]  # by path below some folder
+WrittenFiles = Mapping[str, Written]  # by path below some folder
 
 
-def record_of(folder: Path, paths: Iterable[Path]) -> Record:
+def record_of(folder: Path, paths: Iterable[Path]) -> WrittenFiles:
     """Return what files below a folder are like."""
     return {path.relative_to(folder).as_posix(): Written.of(path) for path in paths}
 
 
-def are_whole(folder: Path, paths: Sequence[Path], record: Record, by_digest: bool = True) -> bool:
+def are_whole(folder: Path, paths: Sequence[Path], record: WrittenFiles, by_digest: bool = True) -> bool:
     """Return whether all files are there and as they were written.
 
     Args:

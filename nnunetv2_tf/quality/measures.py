@@ -17,7 +17,7 @@ from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 FEWEST = 10  # voxels of a class that its brightness can be told from
 MARGIN = 4  # voxels around a tumour that its surface is measured in
-RULES = 1  # goes up when something is measured in another way
+MEASURING = 1  # goes up when something is measured in another way
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TumourMeasures:
     @classmethod
     def of(cls, case: Case) -> "TumourMeasures":
         """Measure a preprocessed case, once: until its arrays, or what its labels stand for, change."""
-        source = digest([case.stamp(), RULES])
+        source = digest([case.stamp(), MEASURING])
         path = case.dataset.preprocessed / "tf" / QUALITY / case.plan.data_identifier / f"{case.identifier}.json"
         return kept(path, cls, source, lambda: _of_stored(case.open(), source))
 

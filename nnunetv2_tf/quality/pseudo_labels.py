@@ -17,7 +17,7 @@ LEFT = 255  # value in a map of what was predicted and not taken: neither tumour
 
 
 @dataclass(frozen=True)
-class Rules:
+class ComponentRules:
     """What a component has to be like."""
 
     min_ml: float = 1.0
@@ -50,7 +50,7 @@ def chosen(
     predicted: np.ndarray,
     probability: np.ndarray,
     affine: np.ndarray,
-    rules: Rules,
+    rules: ComponentRules,
     recognise: Callable[[np.ndarray], float],
 ) -> tuple[np.ndarray, list[Component]]:
     """Choose components of a prediction.
@@ -103,7 +103,7 @@ def _described(
     )  # fmt: skip
 
 
-def _objection(component: Component, rules: Rules) -> str:
+def _objection(component: Component, rules: ComponentRules) -> str:
     if component.volume_ml < rules.min_ml:
         return f"it has less than {rules.min_ml:g} ml"
     if component.confidence < rules.confidence:

@@ -22,7 +22,7 @@ RINGING = 0.01  # share of voxels below 0 that is accepted; interpolation makes 
 
 
 @dataclass(frozen=True)
-class Rules:
+class CaseRules:
     """What a dataset requires of its cases."""
 
     reader: type
@@ -33,7 +33,7 @@ class Rules:
     orientation: np.ndarray | None  # of the real cases; None: the reader reorients all cases alike
 
     @classmethod
-    def of(cls, dataset_json: dict[str, Any], example: Path, masked: bool) -> "Rules":
+    def of(cls, dataset_json: dict[str, Any], example: Path, masked: bool) -> "CaseRules":
         """Return the rules of a dataset, from its dataset.json and one of its images."""
         manager = LabelManager(dataset_json["labels"], dataset_json.get("regions_class_order"))
         reader = determine_reader_writer_from_dataset_json(dataset_json, str(example), verbose=False)
@@ -48,7 +48,7 @@ class Rules:
         return cls(reader, labels | ignored, labels - {0}, masked, negatives, orientation)
 
 
-def check_case(rules: Rules, case: CaseFiles) -> CaseEntry | list[str]:
+def check_case(rules: CaseRules, case: CaseFiles) -> CaseEntry | list[str]:
     """Return the manifest's entry for a good case, or sentences about what is wrong with a bad one."""
     try:
         wrong = list(_problems(rules, case))
@@ -60,7 +60,7 @@ def check_case(rules: Rules, case: CaseFiles) -> CaseEntry | list[str]:
     return CaseEntry(case.identifier, None, True, hashes, file_digest(case.label))
 
 
-def _problems(rules: Rules, case: CaseFiles) -> Iterator[str]:
+def _problems(rules: CaseRules, case: CaseFiles) -> Iterator[str]:
     label, grid = _read(rules.reader, case.label)
     images = []
     for path in case.images:
@@ -78,7 +78,7 @@ def _problems(rules: Rules, case: CaseFiles) -> Iterator[str]:
         yield from _mask_problems(rules, case, np.concatenate(images), label)
 
 
-def _label_problems(rules: Rules, case: CaseFiles, label: np.ndarray) -> Iterator[str]:
+def _label_problems(rules: CaseRules, case: CaseFiles, label: np.ndarray) -> Iterator[str]:
     present = set(np.unique(label).tolist())
     unknown = sorted(present - rules.labels)
     if unknown:
@@ -88,7 +88,7 @@ def _label_problems(rules: Rules, case: CaseFiles, label: np.ndarray) -> Iterato
         yield f"{case.label} has no foreground voxel, so there is nothing to learn from it; leave the case out."
 
 
-def _mask_problems(rules: Rules, case: CaseFiles, images: np.ndarray, label: np.ndarray) -> Iterator[str]:
+def _mask_problems(rules: CaseRules, case: CaseFiles, images: np.ndarray, label: np.ndarray) -> Iterator[str]:
     """Yield problems with the background: nnU-Net crops to what is not 0, so 0 must mean background and only that."""
     first = case.images[0]
     negative = _below_zero(images)

@@ -22,7 +22,7 @@ SHOWN = 3  # leaks in one message
 ONLINE_PERCENT = 50  # of the drawn cases are new where a trainer's name says nothing
 
 
-class Record:
+class ResultRecord:
     """A dataclass in a fold's result folder."""
 
     def write(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class EnrichmentRecord(Record):
+class EnrichmentRecord(ResultRecord):
     """tf_enrichment.json in a fold's result folder: what the model in it is trained with."""
 
     set: str
@@ -45,7 +45,7 @@ class EnrichmentRecord(Record):
 
 
 @dataclass(frozen=True)
-class OnlineRecord(Record):
+class OnlineRecord(ResultRecord):
     """tf_online.json in a fold's result folder: by what new cases are made while the model in it is trained."""
 
     method: str

@@ -17,7 +17,7 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import put_in_place, read_json, scratch_folder
 from nnunetv2_tf.io.parallel import in_parallel
-from nnunetv2_tf.sets.checks import Rules, check_case
+from nnunetv2_tf.sets.checks import CaseRules, check_case
 from nnunetv2_tf.sets.enrichment import warnings
 from nnunetv2_tf.sets.leakage import find_leaks
 from nnunetv2_tf.sets.names import check_set_name
@@ -52,7 +52,7 @@ def add_cases(
     for part in parts:
         _check_no_leaks(part, sidecars, list(real))
     masked = any(plan.masked for plan in plans)
-    rules = Rules.of(description, next(iter(real.values())).images[0], masked)
+    rules = CaseRules.of(description, next(iter(real.values())).images[0], masked)
     entries = _checked(rules, cases, num_processes)
     for part in parts:
         _missing(part, entries, sidecars)  # raises before any fold is changed
@@ -122,7 +122,7 @@ def _check_no_leaks(part: SetPart, sidecars: Mapping[str, Sidecar], real: Sequen
         )
 
 
-def _checked(rules: Rules, cases: Sequence[CaseFiles], num_processes: int) -> list[CaseEntry]:
+def _checked(rules: CaseRules, cases: Sequence[CaseFiles], num_processes: int) -> list[CaseEntry]:
     results = list(in_parallel(partial(check_case, rules), cases, num_processes, "Checking"))
     bad = [sentences for sentences in results if isinstance(sentences, list)]
     if bad:

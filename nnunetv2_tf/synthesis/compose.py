@@ -21,7 +21,7 @@ from nnunetv2_tf.geometry.displacement import Displacement, displaced
 from nnunetv2_tf.geometry.feather import feather_around
 from nnunetv2_tf.geometry.resampling import resample, resample_label
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.written import Record, record_of
+from nnunetv2_tf.io.written import WrittenFiles, record_of
 from nnunetv2_tf.methods.base import Edited, Site
 from nnunetv2_tf.synthesis.host_files import (
     TINY,
@@ -46,7 +46,7 @@ class Composed:
     images: tuple[Volume, ...]
     label: Volume
 
-    def write(self, folder: Path, identifier: str, file_ending: str) -> Record:
+    def write(self, folder: Path, identifier: str, file_ending: str) -> WrittenFiles:
         """Write imagesTr and labelsTr of a folder, each file whole or not at all; return what they are like."""
         targets = channel_files(folder / "imagesTr", identifier, file_ending, len(self.images))
         for volume, target in zip(self.images, targets, strict=True):

@@ -22,7 +22,7 @@ from nnunetv2_tf.working_space.stored import Case, OpenCase
 
 AWAY = 4.0  # mm from a tumour on, tissue counts as healthy
 LEAST = 1000  # voxels of healthy tissue that an appearance can be measured in
-RULES = 4  # goes up when appearance, or the way hosts take it over, changes
+HARMONISING = 4  # goes up when appearance, or the way hosts take it over, changes
 ABSOLUTE = ("CTNormalization", "NoNormalization")  # brightness means something; others rescale each case by itself
 Z_SCORED = "ZScoreNormalization"
 
@@ -38,7 +38,7 @@ class Appearance:
     @classmethod
     def of(cls, case: Case) -> "Appearance":
         """Measure a preprocessed case, once: until its arrays, or what its labels stand for, change."""
-        source = digest([*case.stamp(), RULES])
+        source = digest([*case.stamp(), HARMONISING])
         folder = case.dataset.preprocessed / "tf" / LOOKS / case.plan.data_identifier
         return kept(folder / f"{case.identifier}.json", cls, source, lambda: _measured(case.open(), source))
 

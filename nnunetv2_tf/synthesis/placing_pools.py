@@ -17,7 +17,7 @@ from nnunetv2_tf.methods.base import NoRoomError
 from nnunetv2_tf.methods.lookup import SelectedMethod
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import GROWING, grow
-from nnunetv2_tf.synthesis.harmonise import RULES
+from nnunetv2_tf.synthesis.harmonise import HARMONISING
 from nnunetv2_tf.synthesis.host_pool import HostPool, RealHostPool
 from nnunetv2_tf.synthesis.site_builder import (
     PlacedSiteBuilder,
@@ -201,7 +201,7 @@ class HealthyHostPool(PlacingHostPool):
     def settings(self) -> dict[str, Any]:
         """What of this decides the recipe, or what cases of it look like, as fields of SetConfig."""
         assert self.cohort.healthy is not None
-        harmonised = RULES if self._harmonises else None
+        harmonised = HARMONISING if self._harmonises else None
         return {**super().settings, "healthy": self.cohort.healthy.name, "harmonised": harmonised}
 
     def for_fitting(self, seed: int) -> "HealthyHostPool":

@@ -20,7 +20,7 @@ from nnunetv2_tf.geometry.resampling import resample_label
 from nnunetv2_tf.io.digests import digest, file_digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
-from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules
+from nnunetv2_tf.quality.pseudo_labels import LEFT, ComponentRules
 from nnunetv2_tf.synthesis.host_files import read_file, turned
 from nnunetv2_tf.working_space.healthy import healthy_cases, healthy_stamps
 from nnunetv2_tf.working_space.preprocess import Plan
@@ -37,7 +37,7 @@ class PseudoLabels:
 
     unlabelled: str  # the dataset
     baseline: BaselineUse
-    rules: Rules
+    rules: ComponentRules
     mirroring: bool
     stamps: Mapping[str, str]  # digest of each scan's arrays
     labels: Mapping[str, str | None]  # digest of each scan's label; None: nothing in it was taken
@@ -162,7 +162,7 @@ def _command(baseline: Baseline, unlabelled: Dataset, record: PseudoLabels | Non
     rules = "".join(
         f" -{name} {' '.join(f'{number:g}' for number in np.atleast_1d(value))}"
         for name, value in to_json(record.rules).items()
-        if value != to_json(Rules())[name]
+        if value != to_json(ComponentRules())[name]
     )
     return command + rules + ("" if record.mirroring else " --disable_tta")
 

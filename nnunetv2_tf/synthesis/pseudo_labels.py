@@ -30,7 +30,7 @@ from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.io.kept import kept
 from nnunetv2_tf.io.panels import Panel, write_panels
 from nnunetv2_tf.io.parallel import in_parallel
-from nnunetv2_tf.quality.pseudo_labels import Component, Rules, chosen
+from nnunetv2_tf.quality.pseudo_labels import Component, ComponentRules, chosen
 from nnunetv2_tf.quality.recognition import recognised, segmented_around
 from nnunetv2_tf.synthesis.fitting import usable_device
 from nnunetv2_tf.synthesis.host_files import read_file, turned
@@ -55,7 +55,7 @@ class PseudoLabelRequest:
     configuration: str = "3d_fullres"
     plans: str = "nnUNetPlans"
     trainer: str = "TFBaselineTrainer"
-    rules: Rules = field(default_factory=Rules)
+    rules: ComponentRules = field(default_factory=ComponentRules)
     mirroring: bool = True
     device: str = "cpu"
     overwrite: bool = False
@@ -123,7 +123,7 @@ class _Job:
         before, request = read_record(PseudoLabels, self.folder / DONE, CURE), self.request
         if before.baseline != self.baseline.use:
             self._refuse(f"other weights of {before.baseline.trainer} than there are now")
-        for entry in fields(Rules):
+        for entry in fields(ComponentRules):
             earlier, now = getattr(before.rules, entry.name), getattr(request.rules, entry.name)
             if earlier != now:
                 self._refuse(f"-{entry.name} {_plain(earlier)}, not {_plain(now)}")

@@ -20,7 +20,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import put_in_place, read_json, scratch_folder, write_json
 from nnunetv2_tf.io.json_dataclass import checked, to_json
 from nnunetv2_tf.io.parallel import in_parallel
-from nnunetv2_tf.io.written import Record, are_whole, record_of
+from nnunetv2_tf.io.written import WrittenFiles, are_whole, record_of
 
 # settings of a configuration, and of plans, that decide the arrays a case becomes
 DECIDING = {"spacing", "normalization_schemes", "use_mask_for_norm", "preprocessor_name"}
@@ -143,7 +143,7 @@ class Stamp:
     """What a case was preprocessed from, and what came of it."""
 
     made_from: str  # digest of the files and of the plan's settings
-    files: Record = field(default_factory=dict)  # its arrays as they were written; empty where older versions did
+    files: WrittenFiles = field(default_factory=dict)  # its arrays as they were written; empty where older versions did
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class StampedFolder:
 
 def preprocess_cases(
     plan: Plan, cases: Sequence[CaseFiles], folder: Path, num_processes: int
-) -> Iterator[tuple[str, Record]]:
+) -> Iterator[tuple[str, WrittenFiles]]:
     """Preprocess each case into `folder`; yield its name and files when it is there, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     description = f"Preprocessing for {plan.configuration}"
@@ -247,7 +247,7 @@ def preprocess_cases(
         yield from in_parallel(partial(_preprocess_case, plan, folder, scratch), cases, num_processes, description)
 
 
-def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -> tuple[str, Record]:
+def _preprocess_case(plan: Plan, folder: Path, scratch: Path, case: CaseFiles) -> tuple[str, WrittenFiles]:
     manager, configuration = plan.plans_manager, plan.manager
     preprocessor = configuration.preprocessor_class(verbose=False)
     images = [str(image) for image in case.images]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.enrich.record import Record
+from nnunetv2_tf.enrich.record import StepsRecord
 from nnunetv2_tf.enrich.step import Step
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json
@@ -40,15 +40,15 @@ def work() -> Work:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
-    return Record(tmp_path / "steps.json")
+def record(tmp_path: Path) -> StepsRecord:
+    return StepsRecord(tmp_path / "steps.json")
 
 
-def words(record: Record, work: Work) -> list[str]:
+def words(record: StepsRecord, work: Work) -> list[str]:
     return [state.word for state in record.states(work.steps())]
 
 
-def remember(record: Record, work: Work, *names: str) -> None:
+def remember(record: StepsRecord, work: Work, *names: str) -> None:
     for state in record.states(work.steps()):
         if state.step.key in (names or NEEDS):
             record.begin(state)
@@ -122,7 +122,7 @@ def test_what_changes_while_a_step_is_at_work_is_a_change(work, record):
 def test_it_is_read_again(work, record):
     remember(record, work)
     work.inputs["set"] = {"what set needs": "2"}
-    again = Record(record.path, read_json(record.path, ""))
+    again = StepsRecord(record.path, read_json(record.path, ""))
     assert words(again, work) == ["done", "done", "done", "changed"]
 
 
@@ -132,7 +132,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(UserError, match="what is finished is found all the same"):
-        Record.of(Dataset("Dataset501_X"))
+        StepsRecord.of(Dataset("Dataset501_X"))
 
 
 def test_what_appears_whole_was_finished_if_it_is_there_and_never_was_if_not(work, record):

@@ -6,7 +6,7 @@ import pytest
 from nnunetv2_tf.dataset.cases import CaseFiles
 from nnunetv2_tf.dataset.provenance import CaseEntry
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.sets.checks import Rules, check_case
+from nnunetv2_tf.sets.checks import CaseRules, check_case
 from nnunetv2_tf.standin.brains import Brains
 
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
@@ -17,7 +17,7 @@ def checked(tmp_path, direction: tuple[float, ...], reader: str | None):
     Brains().write_cases(tmp_path / "real", ["a"], seed=0)
     Brains(direction=direction).write_cases(tmp_path / "other", ["b"], seed=1)
     description = Brains().description(1) | ({"overwrite_image_reader_writer": reader} if reader else {})
-    rules = Rules.of(description, tmp_path / "real" / "imagesTr" / "a_0000.nii.gz", masked=True)
+    rules = CaseRules.of(description, tmp_path / "real" / "imagesTr" / "a_0000.nii.gz", masked=True)
     folder = tmp_path / "other"
     return check_case(rules, CaseFiles("b", (folder / "imagesTr/b_0000.nii.gz",), folder / "labelsTr/b.nii.gz"))
 
@@ -55,4 +55,4 @@ def test_datasets_of_pictures_are_refused_honestly(tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
     description = {**Brains().description(1), "file_ending": ".png"}
     with pytest.raises(UserError, match="sets take volumes such as .nii.gz, and this dataset is made of pictures"):
-        Rules.of(description, path, masked=True)
+        CaseRules.of(description, path, masked=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunetv2_tf.quality.pseudo_labels import Rules, chosen
+from nnunetv2_tf.quality.pseudo_labels import ComponentRules, chosen
 from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
 from nnunetv2_tf.working_space.stored import OpenCase
@@ -36,7 +36,7 @@ def labelled_template(unlabelled_template: Workspace, once: Once) -> Workspace:
         tumour = volume(truth / f"{case.identifier}.nii.gz")[crop_of(case)].astype(np.int16)
         sure = np.where(tumour > 0, 1.0, 0.0)
         tumour[:, -SPECK:, :SPECK], sure[:, -SPECK:, :SPECK] = 2, 0.5
-        return chosen(tumour, sure, case.grid.affine, Rules(min_ml=0.0), lambda _: 1.0)
+        return chosen(tumour, sure, case.grid.affine, ComponentRules(min_ml=0.0), lambda _: 1.0)
 
     def label(copy: Workspace) -> None:
         with pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.synthesis.cohort import Cohort
 from nnunetv2_tf.synthesis.growth import GROWING
-from nnunetv2_tf.synthesis.harmonise import RULES
+from nnunetv2_tf.synthesis.harmonise import HARMONISING
 from nnunetv2_tf.synthesis.host_pool import RealHostPool
 from nnunetv2_tf.synthesis.placing_pools import HealthyHostPool, PatientHostPool, ShapeHostPool, hosts_for
 from nnunetv2_tf.synthesis.site_builder import PlacedSiteBuilder
@@ -128,7 +128,7 @@ def test_fits_are_not_made_for_what_a_user_asks_of_a_set(with_healthy: Workspace
     asking = replace(pool, asked={"side": "left"})
     assert asking.settings == {
         "healthy": HEALTHY.name,
-        "harmonised": RULES,
+        "harmonised": HARMONISING,
         "growth": None,
         "scaled": SCALING,
         "controls": {"side": "left"},
@@ -193,7 +193,7 @@ def test_narrow_wishes_are_refused_by_their_own_reason(with_healthy: Workspace):
 def test_where_nobody_says_what_the_organ_is_hosts_stay_as_they_are(with_healthy: Workspace, monkeypatch):
     """A liver would come to look like a whole abdomen."""
     hosts = healthy_hosts_of(with_healthy)
-    assert hosts.settings["harmonised"] == RULES
+    assert hosts.settings["harmonised"] == HARMONISING
     as_they_are = replace(hosts, sampling=replace(hosts.sampling, harmonised=False))
     assert as_they_are.settings["harmonised"] is None
     assert as_they_are.lines(1) == hosts.lines(1)  # harmonising changes hosts, and no line

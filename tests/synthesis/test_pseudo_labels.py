@@ -14,7 +14,7 @@ from nnunetv2_tf.dataset.folds import fold_split
 from nnunetv2_tf.dataset.volumes import read_nifti
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
-from nnunetv2_tf.quality.pseudo_labels import LEFT, Rules
+from nnunetv2_tf.quality.pseudo_labels import LEFT, ComponentRules
 from nnunetv2_tf.synthesis import pseudo_labels
 from nnunetv2_tf.synthesis.pseudo_donors import DONE, pseudo_folder
 from nnunetv2_tf.synthesis.pseudo_labels import PseudoLabelRequest, pseudolabel
@@ -23,7 +23,7 @@ from tests.workspace import TINY, TRAINER, Workspace, tree
 
 pytestmark = pytest.mark.slow
 
-ALL = Rules(min_ml=0.0, confidence=0.0, keep=(0.0, 1.0))  # a baseline of two steps is sure of nothing
+ALL = ComponentRules(min_ml=0.0, confidence=0.0, keep=(0.0, 1.0))  # a baseline of two steps is sure of nothing
 
 
 @pytest.fixture

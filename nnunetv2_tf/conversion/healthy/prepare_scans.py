@@ -25,7 +25,7 @@ from nnunetv2_tf.io.files import put_in_place, write_json
 from nnunetv2_tf.io.isolated import isolated
 from nnunetv2_tf.io.json_dataclass import ONLY_IF_SET, read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
-from nnunetv2_tf.io.written import Record, are_whole, record_of
+from nnunetv2_tf.io.written import WrittenFiles, are_whole, record_of
 from nnunetv2_tf.registration.pipeline import prepare
 from nnunetv2_tf.registration.quality_control import Measures, outliers
 from nnunetv2_tf.registration.reference import Reference
@@ -73,7 +73,9 @@ class Preparation:
     transform: tuple[float, ...]  # matrix (4, 4) that takes points of the reference to points of the scan
     measures: Measures
     versions: dict[str, str]
-    files: Record = field(default_factory=dict, metadata={ONLY_IF_SET: True})  # by path in the dataset; else older
+    files: WrittenFiles = field(
+        default_factory=dict, metadata={ONLY_IF_SET: True}
+    )  # by path in the dataset; else older
 
 
 @dataclass(frozen=True)
