@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from nnunetv2_tf.dataset.folders import ONLINE_POOLS
 from nnunetv2_tf.dataset.provenance import versions
@@ -19,6 +18,7 @@ from nnunetv2_tf.online.case_source import CaseSource, NewEachTime
 from nnunetv2_tf.online.online_cases import OnlineCases
 from nnunetv2_tf.online.online_dataset import MADE, Clock, OnlineDataset, OnlineLoader, Origin
 from nnunetv2_tf.sets.sampling import Draw, full_target, tumour_mask
+from nnunetv2_tf.training.distributed import from_first, number_of_processes
 from nnunetv2_tf.working_space.preprocess import Plan
 
 from .TFBaselineTrainer import TFBaselineTrainer
@@ -93,10 +93,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
             return self.options.seed
         if self.drawn_seed is None:
             before = (self.record_of_checkpoint or {}).get("enrichment") or {}
-            drawn = [before.get("seed", secrets.randbits(32))]
-            if self.is_ddp:
-                torch.distributed.broadcast_object_list(drawn)
-            self.drawn_seed = int(drawn[0])
+            self.drawn_seed = int(from_first(before.get("seed", secrets.randbits(32))))
         return self.drawn_seed
 
     @property
@@ -106,7 +103,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
             epochs=self.num_epochs,
             batch_size=self.configuration_manager.batch_size,
             rank=self.rank,
-            processes=torch.distributed.get_world_size() if self.is_ddp else 1,
+            processes=number_of_processes(),
         )
 
     @property

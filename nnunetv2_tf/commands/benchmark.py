@@ -22,7 +22,7 @@ MATRIX.json:
             {"name": "carvemix", "method": "carvemix", "preset": "default", "num_cases": 100}]}
   An arm may also have "healthy": dataset of healthy scans; "percent": so much of what is drawn
   is synthetic; and "set": what its sets are called. baseline is the arm that all others are
-  compared with; methods that learn are fitted through the arm without a method.
+  compared with; methods that learn are fitted through the arm that is nnU-Net alone.
   {"name": "mixup", "mixup": true} is nnU-Net on real cases whose patches are blended.
   Further keys, for all arms alike:
    "train_cases": [6, 12, 18], "draws": 3   train on so many labelled cases of each fold, drawn

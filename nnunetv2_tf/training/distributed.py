@@ -103,6 +103,19 @@ class Team:
             gradient.copy_(mean.view_as(gradient))
 
 
+def number_of_processes() -> int:
+    """Return how many processes train together, whoever started them."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def from_first(value: Value) -> Value:
+    """Return the first process's value in every process."""
+    box = [value]
+    if dist.is_initialized():
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
 def gathered_lists(part: Sequence[Value]) -> list[Value]:
     """Return what all processes have, in the order of their ranks."""
     everybody: list[list[Value]] = [[] for _ in range(dist.get_world_size())]

@@ -8,14 +8,14 @@ import torch
 
 
 def blended(images: torch.Tensor, share: float) -> torch.Tensor:
-    """Return each image blended with the next of its batch, of which it keeps a share; the last with the first."""
+    """Return share * image + (1 - share) * next image, for each image of a batch; the first follows the last."""
     return torch.lerp(images.roll(-1, 0), images, share)
 
 
 class MixupLoss(torch.nn.Module):
-    """The loss of a blended batch's output: to so much as each patch keeps of itself, its own; else the next one's.
+    """share * loss(own target) + (1 - share) * loss(next patch's target), for the output of a blended batch.
 
-    The cross-entropy of this sum is that of blended one-hot targets. Dice is not linear in its target, and is added up.
+    For the cross-entropy, without an ignore label, that is the same as blended one-hot targets.
     """
 
     def __init__(self, loss: torch.nn.Module) -> None:
@@ -25,7 +25,7 @@ class MixupLoss(torch.nn.Module):
 
     @contextmanager
     def mixing(self, share: float) -> Iterator[None]:
-        """Take outputs for those of blended batches for a while."""
+        """Within this context, weigh both targets by this share."""
         self.share = share
         try:
             yield

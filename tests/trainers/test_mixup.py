@@ -1,13 +1,17 @@
 """TFMixupTrainer as nnUNetv2_train makes it, on preprocessed stand-ins, cut down to a few steps."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunetv2_tf.io.files import write_json
+from nnunetv2_tf.training.mixup import blended
+from tests.scenes import Builder
 from tests.trainers.test_baseline import same, stopped_after_an_epoch, trained, weights
+from tests.trainers.test_configurations import with_regions
 from tests.trainers.test_enriched import refused
 from tests.workspace import Workspace, log_of
 
@@ -23,7 +27,7 @@ def begun(workspace: Workspace, name: str = NAME):
 
 
 def test_a_step_is_nnunets_with_a_blended_batch_and_both_targets(workspace: Workspace, monkeypatch):
-    trainer, seen = begun(workspace), {}
+    trainer, seen, share = begun(workspace), {}, 0.3
 
     def step(self, batch: dict) -> dict:
         output = self.network(batch["data"])
@@ -31,22 +35,22 @@ def test_a_step_is_nnunets_with_a_blended_batch_and_both_targets(workspace: Work
         return {}
 
     monkeypatch.setattr(nnUNetTrainer, "train_step", step)
+    monkeypatch.setattr(trainer, "shares", SimpleNamespace(beta=lambda a, b: share))
     batch = next(trainer.dataloader_train)
     given = batch["data"].clone()
     drawn = trainer.train_step(batch)["drawn"]
     assert [draw.case for draw in drawn] == list(batch["keys"])
-    share = float(((seen["images"] - given.roll(-1, 0)) / (given - given.roll(-1, 0))).nanmedian())
-    assert 0 <= share <= 1
-    torch.testing.assert_close(seen["images"], share * given + (1 - share) * given.roll(-1, 0), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(seen["images"], share * given + (1 - share) * given[[1, 0]])
     torch.testing.assert_close(batch["data"], given)
-    plain = trainer.loss.loss
-    swapped = [level[[1, 0]] for level in batch["target"]]
-    expected = share * plain(seen["output"], batch["target"]) + (1 - share) * plain(seen["output"], swapped)
-    torch.testing.assert_close(seen["loss"], expected, atol=1e-4, rtol=1e-4)
+    plain, swapped = trainer.loss.loss, [level[[1, 0]] for level in batch["target"]]
+    losses = [plain(seen["output"], target) for target in (batch["target"], swapped)]
+    assert (losses[0] - losses[1]).abs() > 0.01
+    torch.testing.assert_close(seen["loss"], share * losses[0] + (1 - share) * losses[1])
 
 
 def test_validation_is_not_blended(workspace: Workspace):
     trainer = begun(workspace)
+    trainer.train_step(next(trainer.dataloader_train))
     trainer.network.eval()
     batch = next(trainer.dataloader_val)
     with torch.no_grad():
@@ -87,10 +91,24 @@ def test_one_batch_is_learnt(workspace: Workspace):
     assert sum(losses[-5:]) < sum(losses[:5]) - 1
 
 
-def test_in_bfloat16_and_without_a_seed(workspace: Workspace):
-    trainer = workspace.trainer("TFMixupTrainer_bf16")
+def test_in_two_dimensions_in_bfloat16_and_without_a_seed(workspace: Workspace):
+    """nnU-Net takes the Dice of such a batch together."""
+    trainer = workspace.trainer("TFMixupTrainer_bf16", configuration="2d")
     trainer.run_training()
+    assert trainer.configuration_manager.batch_dice
     assert all(torch.isfinite(value).all() for value in weights(trainer).values())
+
+
+def test_regions_with_an_ignore_label(build_scene: Builder, monkeypatch):
+    workspace, _ = with_regions(build_scene, monkeypatch, 4)
+    trainer = begun(workspace)
+    batch, share = next(trainer.dataloader_train), 0.4
+    with torch.no_grad():
+        output = trainer.network(blended(batch["data"], share))
+        own, of_next = (trainer.loss.loss(output, [level[at] for level in batch["target"]]) for at in ([0, 1], [1, 0]))
+        with trainer.loss.mixing(share):
+            found = trainer.loss(output, batch["target"])
+    torch.testing.assert_close(found, share * own + (1 - share) * of_next)
 
 
 def test_batches_of_one_are_refused(workspace: Workspace, capsys):
@@ -99,4 +117,4 @@ def test_batches_of_one_are_refused(workspace: Workspace, capsys):
     write_json(workspace.dataset.preprocessed / "nnUNetPlansSingle.json", plans)
     trainer = workspace.trainer("TFMixupTrainer", plans="nnUNetPlansSingle")
     sentence = refused(capsys, trainer.on_train_start)
-    assert "a batch of nnUNetPlansSingle 3d_fullres has 1 on each device; plan larger ones" in sentence
+    assert "the 1 of nnUNetPlansSingle 3d_fullres are too few for 1 device; plan larger batches" in sentence

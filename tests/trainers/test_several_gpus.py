@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from nnunetv2_tf.io.files import write_json
 from nnunetv2_tf.methods.syntumor import SynTumor
 from nnunetv2_tf.online.case_pool import PooledCases
 from nnunetv2_tf.online.draws import FILE
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.slow
 CPU, STEPS, EPOCHS = torch.device("cpu"), 4, 2
 QUICK, POOLED = "TFOnlineTrainer_carvemix_seed1", "TFOnlineTrainer_syntumor_h601_seed1"
 SET = "TFEnrichedTrainer_demo_seed1"
+FOUR = "nnUNetPlansFour"  # patches in a batch
 
 
 def member(workspace: Workspace, name: str, checkpoint: str | None, epochs: int) -> int:
@@ -139,6 +141,44 @@ def test_new_cases_are_nobody_elses_and_go_on_after_a_stop(workspace: Workspace)
     assert all(same(one["weights"], other["weights"]) for one, other in zip(seen, continued, strict=True))
     assert rows_of(workspace, QUICK) == rows
     assert log_of(folder_of(workspace, QUICK)).count("Drawn this epoch: ") == 2 * EPOCHS
+
+
+def mixing_member(workspace: Workspace, name: str) -> int:
+    """One of the two; saves by which shares it blended."""
+    torch.set_num_threads(1)
+    with joined(CPU) as (team, _):
+        nnunet: Any = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+        wrapped = nnunet.DDP
+        nnunet.DDP = lambda network, device_ids: wrapped(network)
+        trainer = workspace.trainer(name, num_iterations_per_epoch=STEPS, plans=FOUR)
+        trainer.device, trainer.grad_scaler = CPU, None
+        trainer.on_train_start()
+        shares, mixing = list[float](), trainer.loss.mixing
+
+        def watched_mixing(share: float) -> Any:
+            shares.append(share)
+            return mixing(share)
+
+        trainer.loss.mixing = watched_mixing
+        run_epoch(trainer)
+        weights = {key: value.clone() for key, value in trainer.network.module.state_dict().items()}
+        found = {"size": trainer.batch_size, "shares": shares, "weights": weights}
+        torch.save(found, workspace.root / f"rank_{team.rank}.pth")
+    return 0
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["TFMixupTrainer_seed1", "TFMixupTrainer"])
+def test_all_blend_by_the_same_shares(workspace: Workspace, name):
+    plans = {**workspace.plan().plans, "plans_name": FOUR}
+    plans["configurations"]["3d_fullres"].update(batch_size=4, batch_dice=True)
+    write_json(workspace.dataset.preprocessed / f"{FOUR}.json", plans)
+    assert launch(2, mixing_member, workspace, name) == 0
+    first, second = (torch.load(workspace.root / f"rank_{rank}.pth", weights_only=False) for rank in range(2))
+    assert first["size"] == second["size"] == 2
+    assert first["shares"] == second["shares"]
+    assert len(set(first["shares"])) == STEPS
+    assert same(first["weights"], second["weights"])
 
 
 @pytest.mark.exhaustive
