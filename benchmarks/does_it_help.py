@@ -5,10 +5,10 @@
 18 gliomas of BraTS-Africa train and 12 validate (Dataset530_AfricaT1, T1 at 2.5 mm); healthy scans are all those in
 NNUNETV2_TF_REAL_DATA. First africa_rivals.json: five arms, three seeds, fifteen trainings of 2,000 iterations. Then
 africa_second.json: nnU-Net, TumorCP, and TF-Aug since its hosts are harmonised by depth, with two shares, another
-seed. Then africa_few_labels.json: three draws of 6 of the 18, three arms, nine trainings. Last
+seed; and africa_mixup.json beside the same baseline. Then africa_few_labels.json: three draws of 6 of the 18, three arms, nine trainings. Last
 africa_more_methods.json: other methods, the filter, another share, and two planted faults, with one seed, beside the
 same baseline: eight more. -np trainings at a time, one thread each, arm by arm within a seed, so that what is finished
-is a result at any time; run again, it goes on. -only does some of the four.
+is a result at any time; run again, it goes on. -only does some of the five.
 
 Nothing is scored, and none of its output says how good a model is: scores are read once, when all have ended.
 --plan prints what is left to do, how long that takes, and which difference can be shown at all.
@@ -25,7 +25,7 @@ from benchmarks.healthy_cohort import COLLECTIONS, NAME, NUMBER
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.registration.affines import affines_file
 
-MATRICES = ("rivals", "second", "few_labels", "more_methods")  # africa_<name>.json
+MATRICES = ("rivals", "second", "mixup", "few_labels", "more_methods")  # africa_<name>.json
 EXACT = {"nnUNet_n_proc_DA": "0", "nnUNet_def_n_proc": "1", "OMP_NUM_THREADS": "1"}
 
 
