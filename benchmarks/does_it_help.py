@@ -5,10 +5,10 @@
 18 gliomas of BraTS-Africa train and 12 validate (Dataset530_AfricaT1, T1 at 2.5 mm); healthy scans are all those in
 NNUNETV2_TF_REAL_DATA. First africa_rivals.json: five arms, three seeds, fifteen trainings of 2,000 iterations. Then
 africa_second.json: nnU-Net, TumorCP, and TF-Aug since its hosts are harmonised by depth, with two shares, another
-seed; and africa_mixup.json beside the same baseline. Then africa_few_labels.json: three draws of 6 of the 18, three arms, nine trainings. Last
-africa_more_methods.json: other methods, the filter, another share, and two planted faults, with one seed, beside the
-same baseline: eight more. -np trainings at a time, one thread each, arm by arm within a seed, so that what is finished
-is a result at any time; run again, it goes on. -only does some of the five.
+seed; and africa_mixup.json beside the same baseline. Then africa_few_labels.json: three draws of 6 of the 18, three
+arms, nine trainings. Last africa_more_methods.json: other methods, the filter, another share, and two planted faults,
+with one seed, beside the same baseline: eight more. -np trainings at a time, one thread each, arm by arm within a seed,
+so that what is finished is a result at any time; run again, it goes on. -only does some of the five.
 
 Nothing is scored, and none of its output says how good a model is: scores are read once, when all have ended.
 --plan prints what is left to do, how long that takes, and which difference can be shown at all.
