@@ -21,8 +21,9 @@ MATRIX.json:
    "arms": [{"name": "nnunet", "method": null},
             {"name": "carvemix", "method": "carvemix", "preset": "default", "num_cases": 100}]}
   An arm may also have "healthy": dataset of healthy scans; "percent": so much of what is drawn
-  is synthetic; and "set": what its sets are called. baseline is the arm that all others are
-  compared with; methods that learn are fitted through the arm that is nnU-Net alone.
+  is synthetic; "filter": true; "volume_ml": [5, 40]; "online": true, without "num_cases"; and
+  "set": what its sets are called. baseline is the arm that all others are compared with; methods
+  that learn are fitted through the arm that is nnU-Net alone.
   {"name": "mixup", "mixup": true} is nnU-Net on real cases whose patches are blended.
   Further keys, for all arms alike:
    "train_cases": [6, 12, 18], "draws": 3   train on so many labelled cases of each fold, drawn
@@ -40,7 +41,7 @@ examples:
   nnUNetv2_tf_benchmark run MATRIX.json -np 2 -gpus 0 1
       does it, a job on each of two GPUs; run it again to continue, also after something failed
   nnUNetv2_tf_benchmark run MATRIX.json -scores benchmark.csv
-      does what neither is there nor has its scores in the file
+      trains only what is neither finished here nor listed in the file
   nnUNetv2_tf_benchmark pause MATRIX.json
       stops all that run has started on this machine, until resume
   nnUNetv2_tf_benchmark run MATRIX.json -num_parts 10 -part_id 3
@@ -85,8 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         "-scores", type=Path, metavar="FILE", help="benchmark.csv of trainings that count as done though they are gone"
     )
     parser.add_argument(
-        "-sd", type=float, metavar="SD", help="how much cases' differences in Dice scatter, if you know (assumed: 0.1)"
-    )
+        "-sd", type=float, metavar="SD",
+        help="standard deviation, over cases, of the difference in Dice, if you know it (assumed: 0.1)",
+    )  # fmt: skip
     parser.add_argument(
         "--allow_changes",
         action="store_true",

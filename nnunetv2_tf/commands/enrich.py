@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "-modalities", nargs="+", default=["t1n"], metavar="M", help="channels of -raw_brats (default: t1n)"
     )
     parser.add_argument(
-        "-spacing", nargs=3, type=float, metavar="MM", help="of plans that are made, which -p gives a name of their own"
+        "-spacing", nargs=3, type=float, metavar="MM", help="voxel spacing of new plans; give them a new name with -p"
     )
     parser.add_argument(
         "-tr", default="TFBaselineTrainer_100epochs_seed0", metavar="TRAINER",
@@ -71,8 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-seed", type=int, default=0, metavar="K", help="of the cases (default: 0)")
     parser.add_argument("-filter", action="store_true", help="keep only cases whose tumour the baseline recognises")
     parser.add_argument(
-        "-keep", type=float, nargs=2, metavar=("LOW", "HIGH"), help="with -filter: which share of the tumour (0.7 1)"
-    )
+        "-keep", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="with -filter: keep cases of whose tumour the baseline recognises more than LOW and at most HIGH (0.7 1)",
+    )  # fmt: skip
     parser.add_argument("--only_plan", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--yes", action="store_true", help="begin although it will take more than twelve hours")
     parser.add_argument("--redo", action="store_true", help="do anew what was done with something that has changed")

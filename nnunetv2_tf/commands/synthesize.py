@@ -29,8 +29,8 @@ EXAMPLES = """\
 methods: carvemix (the region around another patient's lesion replaces the same region), cutmix (a box does), tumorcp
 (a tumour is changed, moved and pasted; also in healthy scans): in labelled scans, nothing to learn;
 syntumor (handcrafted shapes in healthy scans, nothing to learn); tf_aug (coarse tumours in healthy scans), tf_gan
-(refined ones), pix2pix (whole brains of maps), freetumor (what the baseline takes for tumours), difftumor (drawn by
-diffusion in an autoencoder's latents): fit them first, nnUNetv2_tf_fit -h;
+(refined ones), pix2pix (whole brains made from label maps), freetumor (what the baseline takes for tumours), difftumor
+(drawn by diffusion in an autoencoder's latents): fit them first, nnUNetv2_tf_fit -h;
 or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with healthy hosts, if it says so).
 
 examples:
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     quality.add_argument(
         "-keep", type=float, nargs=2, metavar=("LOW", "HIGH"),
-        help="with -filter: which share of the tumour's voxels is recognised, above LOW and up to HIGH (0.7 1)",
+        help="with -filter: keep cases of whose tumour the baseline recognises more than LOW and at most HIGH (0.7 1)",
     )  # fmt: skip
     quality.add_argument(
         "-tr", metavar="TRAINER",

@@ -87,8 +87,8 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (default: nnUNetPlans)")
     parser.add_argument(
         "-kept_gb", type=gigabytes, default=KEPT_GB, metavar="N",
-        help="what is computed of hosts again and again is kept in nnUNet_preprocessed/DATASET/tf/kept, up to N GB; "
-        "0: nothing is (default: %(default)g)",
+        help="up to N GB of what is computed once for each host are kept for later sets and fits, in "
+        "nnUNet_preprocessed/DATASET/tf/kept; 0: nothing (default: %(default)g)",
     )  # fmt: skip
 
 
