@@ -25,6 +25,7 @@ from nnunetv2_tf.io.json_dataclass import to_json
 from nnunetv2_tf.working_space.preprocess import DECIDING_IN_PLANS
 
 WRAPPERS = ("module.", "_orig_mod.")  # what DDP and torch.compile put before names of weights
+REAL_ONLY = ("TFBaselineTrainer", "nnUNetTrainer")  # how names of trainers on real cases begin
 RECORD = "tf_training"  # our trainers' key in a checkpoint
 
 
@@ -70,7 +71,8 @@ class Baseline:
 
     def checkpoint(self) -> Mapping[str, Any]:
         """Read the checkpoint; raise when it is not that of this fold's baseline."""
-        checkpoint = read_checkpoint(self.path, self._train, self.trusted)
+        ended = "" if self.path.exists() else self._ended()
+        checkpoint = read_checkpoint(self.path, f"{self._train}{ended}", self.trusted)
         arguments = checkpoint["init_args"]
         used = (arguments["plans"]["dataset_name"], arguments["plans"]["plans_name"], arguments["configuration"],
                 str(arguments["fold"]))  # fmt: skip
@@ -96,6 +98,13 @@ class Baseline:
     def _train(self) -> str:
         where = f"{self.dataset.name} {self.configuration} {self.fold}"
         return f"train it with: nnUNetv2_train {where} -tr {self.trainer} -p {self.plans}"
+
+    def _ended(self) -> str:
+        """Return which other trainings could be baselines, in words; empty if none could."""
+        alike = self.folder.parent.parent.glob(f"*__{self.plans}__{self.configuration}/{self.folder.name}")
+        trainers = {fold.parent.name.split("__")[0] for fold in alike if (fold / self.path.name).exists()}
+        known = sorted(name for name in trainers if name.startswith(REAL_ONLY))
+        return f", or name one that has ended with -tr: {', '.join(known)}" if known else ""
 
     def _check_same_cases(self, record: Mapping[str, Any] | None) -> None:
         """Raise when the model was trained by another split than the fold has now, or on synthetic cases.

@@ -1,5 +1,6 @@
 """Which model may stand in for a fold's baseline, and which may not."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_what_is_no_baseline_of_this_fold(trained: Workspace, spoil, sentence):
     spoil(model)
     with pytest.raises(UserError, match=sentence):
         model.network()
+
+
+def test_trainings_that_could_be_the_baseline_are_named(trained: Workspace):
+    ended = baseline(trained).folder
+    for name in ("TFBaselineTrainer_100epochs", "TFEnrichedTrainer_tf100", "nnUNetTrainer_5epochs"):
+        shutil.copytree(ended, ended.parent.with_name(f"{name}__{TINY}__3d_fullres") / ended.name)
+    (
+        ended.parent.with_name(f"nnUNetTrainer_5epochs__{TINY}__3d_fullres") / ended.name / "checkpoint_final.pth"
+    ).unlink()
+    forgotten = replace(baseline(trained), trainer="TFBaselineTrainer")
+    with pytest.raises(UserError, match=f"with -tr: TFBaselineTrainer_100epochs, {TRAINER}$"):
+        forgotten.network()
 
 
 def test_nnunets_own_trainers_keep_no_record(trained: Workspace):
