@@ -18,8 +18,8 @@ from nnunetv2_tf.io.errors import UserError, run_command
 
 DESCRIPTION = """\
 Makes synthetic tumour cases out of a fold's training cases and keeps them as a set, preprocessed and ready for
-nnUNetv2_train -tr TFEnrichedTrainer_<set>. Nothing of a fold's validation cases is used. Run it again to continue after
-an interruption, or with a larger -num_cases to add to the set.
+nnUNetv2_train -tr TFEnrichedTrainer_<set>. Nothing of a fold's validation cases goes into them. Run it again to
+continue after an interruption, or with a larger -num_cases to add to the set.
 
 Methods with healthy hosts put tumours of training cases into healthy scans (-healthy), transformed, as large as the
 cohort's and where those lie; the options below "tumours" ask for others. By default the scans take over brightness
