@@ -93,6 +93,7 @@ SHORT = {"tf_gan", "pix2pix", "freetumor", "autoencoder", "difftumor"}  # method
 def shortened(line: str) -> list[str]:
     """The words of a command, with one epoch and four cases, on the CPU, GANs by their short presets."""
     line = re.sub(r"_\d+epochs", "_1epochs", re.sub(r"-num_cases \d+", "-num_cases 4", line)).replace("cuda", "cpu")
+    line = re.sub(r"(TFOnlineTrainer_tf_gan_h\d+)", r"\1_brief", line)
     words = line.split()
     on_gpus = ("nnUNetv2_train", "nnUNetv2_tf_fit", "nnUNetv2_tf_enrich")
     wants_device = words[0] in on_gpus or words[:2] == ["nnUNetv2_tf_benchmark", "run"]

@@ -48,6 +48,6 @@ def test_the_way(tmp_path: Path):
             len(list((Dataset("Dataset602_More").preprocessed / "nnUNetPlans_from501_3d_fullres").glob("*.pkl"))) == 2
         )
         assert len(list((Dataset("Dataset601_Healthy").raw / "imagesTr").iterdir())) == 5
-    folder = workspace.results / "TFEnrichedTrainer_tf100_1epochs__nnUNetPlans__3d_fullres" / "fold_0"
+    folder = workspace.results / "TFEnrichedTrainer_tf100_1epochs_seed0__nnUNetPlans__3d_fullres" / "fold_0"
     assert (folder / "validation" / "summary.json").exists()
-    assert (workspace.results / "TFEnrichedTrainer_ea100_1epochs__nnUNetPlans__3d_fullres" / "fold_0").is_dir()
+    assert (workspace.results / "TFEnrichedTrainer_ea100_1epochs_seed0__nnUNetPlans__3d_fullres" / "fold_0").is_dir()
