@@ -1,6 +1,6 @@
 """Does it help? The first real comparison: nnU-Net alone, and with TumorCP, TF-GAN, TF-Aug and CarveMix.
 
-    python -m benchmarks.does_it_help FOLDER [--plan] [-np N]
+    python -m benchmarks.does_it_help FOLDER [--plan] [-only NAME ...] [-np N]
 
 18 gliomas of BraTS-Africa train and 12 validate (Dataset530_AfricaT1, T1 at 2.5 mm); healthy scans are all those in
 NNUNETV2_TF_REAL_DATA. First africa_rivals.json: five arms, three seeds, fifteen trainings of 2,000 iterations. Then

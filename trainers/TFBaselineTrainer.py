@@ -152,7 +152,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         return {**self.step(batch), "drawn": drawn}
 
     def step(self, batch: dict) -> dict:
-        """Do nnU-Net's step."""
+        """Do nnU-Net's training step, in the precision of the trainer's name."""
         with self.precision():
             return super().train_step(batch)
 
@@ -196,7 +196,7 @@ class TFBaselineTrainer(nnUNetTrainer):
         """Log how many patches of real and synthetic cases were drawn, and of how many there was tumour in them."""
         super().on_train_epoch_end(train_outputs)
         drawn = [one for output in train_outputs for one in output["drawn"]]
-        self.log_draws(gathered_lists(drawn) if self.is_ddp else drawn)
+        self.log_draws(gathered_lists(drawn))
 
     def log_draws(self, drawn: Sequence[Draw]) -> None:
         """Log the patches of an epoch, of all processes."""

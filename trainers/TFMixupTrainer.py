@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.training.distributed import from_first, number_of_processes
+from nnunetv2_tf.training.distributed import from_first_process, number_of_processes
 from nnunetv2_tf.training.mixup import MixupLoss, blended
 
 from .TFBaselineTrainer import TFBaselineTrainer
@@ -37,7 +37,7 @@ class TFMixupTrainer(TFBaselineTrainer):
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's shares; with a seed, those that an undisturbed training would have."""
         super().on_train_epoch_start()
-        seed = from_first(secrets.randbits(32)) if self.options.seed is None else self.options.seed
+        seed = from_first_process(secrets.randbits(32)) if self.options.seed is None else self.options.seed
         self.shares = np.random.default_rng([seed, self.current_epoch])
 
     def step(self, batch: dict) -> dict:

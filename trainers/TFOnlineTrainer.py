@@ -18,7 +18,7 @@ from nnunetv2_tf.online.case_source import CaseSource, NewEachTime
 from nnunetv2_tf.online.online_cases import OnlineCases
 from nnunetv2_tf.online.online_dataset import MADE, Clock, OnlineDataset, OnlineLoader, Origin
 from nnunetv2_tf.sets.sampling import Draw, full_target, tumour_mask
-from nnunetv2_tf.training.distributed import from_first, number_of_processes
+from nnunetv2_tf.training.distributed import from_first_process, number_of_processes
 from nnunetv2_tf.working_space.preprocess import Plan
 
 from .TFBaselineTrainer import TFBaselineTrainer
@@ -93,7 +93,7 @@ class TFOnlineTrainer(TFBaselineTrainer):
             return self.options.seed
         if self.drawn_seed is None:
             before = (self.record_of_checkpoint or {}).get("enrichment") or {}
-            self.drawn_seed = int(from_first(before.get("seed", secrets.randbits(32))))
+            self.drawn_seed = int(from_first_process(before.get("seed", secrets.randbits(32))))
         return self.drawn_seed
 
     @property

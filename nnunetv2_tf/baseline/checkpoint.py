@@ -71,8 +71,8 @@ class Baseline:
 
     def checkpoint(self) -> Mapping[str, Any]:
         """Read the checkpoint; raise when it is not that of this fold's baseline."""
-        ended = "" if self.path.exists() else self._ended()
-        checkpoint = read_checkpoint(self.path, f"{self._train}{ended}", self.trusted)
+        others = "" if self.path.exists() else self._other_baselines()
+        checkpoint = read_checkpoint(self.path, f"{self._train}{others}", self.trusted)
         arguments = checkpoint["init_args"]
         used = (arguments["plans"]["dataset_name"], arguments["plans"]["plans_name"], arguments["configuration"],
                 str(arguments["fold"]))  # fmt: skip
@@ -99,7 +99,7 @@ class Baseline:
         where = f"{self.dataset.name} {self.configuration} {self.fold}"
         return f"train it with: nnUNetv2_train {where} -tr {self.trainer} -p {self.plans}"
 
-    def _ended(self) -> str:
+    def _other_baselines(self) -> str:
         """Return which other trainings could be baselines, in words; empty if none could."""
         alike = self.folder.parent.parent.glob(f"*__{self.plans}__{self.configuration}/{self.folder.name}")
         trainers = {fold.parent.name.split("__")[0] for fold in alike if (fold / self.path.name).exists()}

@@ -165,7 +165,7 @@ class Training:
 
     @property
     def baseline(self) -> "Training":
-        """The training through which methods learn in its fold, and that filters: without method, by the first seed."""
+        """The training through which methods learn in its fold, and that filters: nnU-Net alone, by the first seed."""
         plain = next((arm for arm in self.matrix.arms if arm.is_plain), None)
         if plain is None:
             raise UserError(

@@ -12,6 +12,7 @@ from nnunetv2_tf import _autoreg
 from nnunetv2_tf.dataset.folders import VARIABLES
 from nnunetv2_tf.io.nnunet_version import installed_nnunet, installed_version, is_too_old, remark_on_nnunet
 
+FOUND = "nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer and TFMixupTrainer."
 PACKAGES = ("nnunetv2_tf", "nnunetv2", "torch", "batchgeneratorsv2", "SimpleITK", "numpy")
 
 
@@ -23,11 +24,7 @@ class Diagnosis:
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        verdict = (
-            []
-            if self.problems
-            else ["nnU-Net finds TFBaselineTrainer, TFEnrichedTrainer, TFOnlineTrainer and TFMixupTrainer."]
-        )
+        verdict = [] if self.problems else [FOUND]
         return "\n".join([*self.facts, "", *verdict, *(f"PROBLEM: {problem}" for problem in self.problems)])
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -65,9 +65,7 @@ class Team:
         if self.size == 1:
             assert value is not None
             return value
-        box: list[Any] = [value]
-        dist.broadcast_object_list(box)
-        return box[0]
+        return cast(Value, from_first_process(value))
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Return the means of scalars over all processes."""
@@ -108,7 +106,7 @@ def number_of_processes() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def from_first(value: Value) -> Value:
+def from_first_process(value: Value) -> Value:
     """Return the first process's value in every process."""
     box = [value]
     if dist.is_initialized():
@@ -117,7 +115,9 @@ def from_first(value: Value) -> Value:
 
 
 def gathered_lists(part: Sequence[Value]) -> list[Value]:
-    """Return what all processes have, in the order of their ranks."""
+    """Return what all processes have, in the order of their ranks; what this one has where it is alone."""
+    if not dist.is_initialized():
+        return list(part)
     everybody: list[list[Value]] = [[] for _ in range(dist.get_world_size())]
     dist.all_gather_object(everybody, list(part))
     return [one for of_one in everybody for one in of_one]

@@ -25,22 +25,15 @@ pytestmark = pytest.mark.slow
 CPU, STEPS, EPOCHS = torch.device("cpu"), 4, 2
 QUICK, POOLED = "TFOnlineTrainer_carvemix_seed1", "TFOnlineTrainer_syntumor_h601_seed1"
 SET = "TFEnrichedTrainer_demo_seed1"
-FOUR = "nnUNetPlansFour"  # patches in a batch
+FOUR = "nnUNetPlansFour"  # plans with batches of four patches, two for each process
 
 
 def member(workspace: Workspace, name: str, checkpoint: str | None, epochs: int) -> int:
     """One of the two; saves what it saw."""
-    torch.set_num_threads(1)
     with joined(CPU) as (team, _):
-        nnunet: Any = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
-        wrapped = nnunet.DDP
-        nnunet.DDP = lambda network, device_ids: wrapped(network)
         SynTumor.quick = name != POOLED
         waited = with_a_small_pool()
-        trainer = workspace.trainer(
-            name, num_epochs=EPOCHS, num_iterations_per_epoch=STEPS, continue_training=checkpoint is not None
-        )
-        trainer.device, trainer.grad_scaler = CPU, None
+        trainer = shared_trainer(workspace, name, num_epochs=EPOCHS, continue_training=checkpoint is not None)
         if checkpoint is not None:
             trainer.load_checkpoint(checkpoint)
         drawn = watched(trainer)
@@ -52,10 +45,31 @@ def member(workspace: Workspace, name: str, checkpoint: str | None, epochs: int)
         elif team.is_main:
             trainer.current_epoch -= 1  # as on_epoch_end has it when it saves
             trainer.save_checkpoint(str(workspace.root / "stopped.pth"))
-        found = {"size": trainer.batch_size, "drawn": drawn, "waited": waited, "seed": trainer.seed_of_batches}
-        weights = {key: value.clone() for key, value in trainer.network.module.state_dict().items()}
-        torch.save({**found, "weights": weights}, workspace.root / f"rank_{team.rank}.pth")
+        save(workspace, team.rank, trainer, drawn=drawn, waited=waited, seed=trainer.seed_of_batches)
     return 0
+
+
+def shared_trainer(workspace: Workspace, name: str, **settings: Any) -> Any:
+    """A trainer of one of the two processes, on the CPU."""
+    torch.set_num_threads(1)
+    nnunet: Any = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
+    wrapped = nnunet.DDP
+    nnunet.DDP = lambda network, device_ids: wrapped(network)
+    trainer = workspace.trainer(name, num_iterations_per_epoch=STEPS, **settings)
+    trainer.device, trainer.grad_scaler = CPU, None
+    return trainer
+
+
+def save(workspace: Workspace, rank: int, trainer: Any, **seen: Any) -> None:
+    """Saves what a process saw, for the test to read."""
+    weights = {key: value.clone() for key, value in trainer.network.module.state_dict().items()}
+    found = {"size": trainer.batch_size, "weights": weights, **seen}
+    torch.save(found, workspace.root / f"rank_{rank}.pth")
+
+
+def saved(workspace: Workspace) -> list[dict[str, Any]]:
+    """What each of the two processes saw."""
+    return [torch.load(workspace.root / f"rank_{rank}.pth", weights_only=False) for rank in range(2)]
 
 
 def with_a_small_pool() -> list[list[int]]:
@@ -90,7 +104,7 @@ def trained(
 ) -> list[dict[str, Any]]:
     """What each of two processes saw."""
     assert launch(2, member, workspace, name, checkpoint, epochs) == 0
-    return [torch.load(workspace.root / f"rank_{rank}.pth", weights_only=False) for rank in range(2)]
+    return saved(workspace)
 
 
 def check_shared(workspace: Workspace, name: str, seen: list[dict[str, Any]]) -> str:
@@ -145,13 +159,8 @@ def test_new_cases_are_nobody_elses_and_go_on_after_a_stop(workspace: Workspace)
 
 def mixing_member(workspace: Workspace, name: str) -> int:
     """One of the two; saves by which shares it blended."""
-    torch.set_num_threads(1)
     with joined(CPU) as (team, _):
-        nnunet: Any = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
-        wrapped = nnunet.DDP
-        nnunet.DDP = lambda network, device_ids: wrapped(network)
-        trainer = workspace.trainer(name, num_iterations_per_epoch=STEPS, plans=FOUR)
-        trainer.device, trainer.grad_scaler = CPU, None
+        trainer = shared_trainer(workspace, name, plans=FOUR)
         trainer.on_train_start()
         shares, mixing = list[float](), trainer.loss.mixing
 
@@ -161,9 +170,7 @@ def mixing_member(workspace: Workspace, name: str) -> int:
 
         trainer.loss.mixing = watched_mixing
         run_epoch(trainer)
-        weights = {key: value.clone() for key, value in trainer.network.module.state_dict().items()}
-        found = {"size": trainer.batch_size, "shares": shares, "weights": weights}
-        torch.save(found, workspace.root / f"rank_{team.rank}.pth")
+        save(workspace, team.rank, trainer, shares=shares)
     return 0
 
 
@@ -174,7 +181,7 @@ def test_all_blend_by_the_same_shares(workspace: Workspace, name):
     plans["configurations"]["3d_fullres"].update(batch_size=4, batch_dice=True)
     write_json(workspace.dataset.preprocessed / f"{FOUR}.json", plans)
     assert launch(2, mixing_member, workspace, name) == 0
-    first, second = (torch.load(workspace.root / f"rank_{rank}.pth", weights_only=False) for rank in range(2))
+    first, second = saved(workspace)
     assert first["size"] == second["size"] == 2
     assert first["shares"] == second["shares"]
     assert len(set(first["shares"])) == STEPS
