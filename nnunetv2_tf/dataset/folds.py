@@ -136,7 +136,10 @@ def splits_file(dataset: Dataset) -> Path:
 
 
 def ensure_splits(dataset: Dataset, identifiers: Sequence[str], groups: Groups) -> list[Split]:
-    """Read splits_final.json; if it is missing, write nnU-Net's five folds, or five that keep groups whole, first."""
+    """Read splits_final.json; if it is missing, write nnU-Net's five folds, or five that keep groups whole, first.
+
+    In whatever order the identifiers come: that of a folder's listing depends on its filesystem.
+    """
     path = splits_file(dataset)
     if not path.exists():
         write_json(path, _group_safe_folds(identifiers, groups) if groups else _nnunet_folds(identifiers))
@@ -197,7 +200,7 @@ def _nnunet_folds(identifiers: Sequence[str]) -> list[dict[str, list[str]]]:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     _check_enough(len(identifiers), "cases")
-    splits = generate_crossval_split(list(identifiers), seed=NNUNET_SEED, n_splits=NNUNET_FOLDS)
+    splits = generate_crossval_split(sorted(identifiers), seed=NNUNET_SEED, n_splits=NNUNET_FOLDS)
     return [{side: [str(case) for case in cases] for side, cases in split.items()} for split in splits]
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -101,6 +102,20 @@ def test_nnunets_folds_are_written_as_plain_texts(dataset):
     written = read_json(dataset.preprocessed / "splits_final.json", "")
     assert all(isinstance(case, str) for split in written for side in split.values() for case in side)
     assert np.sum([len(split["val"]) for split in written]) == 7
+
+
+@pytest.mark.parametrize("fold", [0, 4])
+def test_a_trainer_writes_nnunets_folds_in_whatever_order_the_disk_lists_files(workspace: Workspace, monkeypatch, fold):
+    """Against nnU-Net's own do_split."""
+    path, listed = workspace.dataset.preprocessed / "splits_final.json", os.listdir
+    path.unlink(missing_ok=True)
+    theirs = workspace.trainer("nnUNetTrainer", fold).do_split()
+    path.unlink()
+    monkeypatch.setattr(os, "listdir", lambda *where: sorted(listed(*where), key=lambda name: name[::-1], reverse=True))
+    trainer = workspace.trainer("TFBaselineTrainer", fold)
+    assert trainer.all_identifiers() != sorted(trainer.all_identifiers())
+    trainer.get_tr_and_val_datasets()
+    assert [trainer.split.train, trainer.split.val] == [tuple(map(str, side)) for side in theirs]
 
 
 @pytest.mark.parametrize(
