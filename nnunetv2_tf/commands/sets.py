@@ -18,12 +18,12 @@ examples:
   nnUNetv2_tf_sets -d 501 --add FOLDER -s mine -f 0 -ancestors ancestors.json
       adds FOLDER/imagesTr and FOLDER/labelsTr, made by any program, for fold 0; ancestors.json names the real cases
       each synthetic case was made from: {"synthetic_0001": ["BraTS_0007", "BraTS_0012"], ...}
-  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_mine
+  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_mine_100epochs_seed0
       trains with it
   nnUNetv2_tf_sets -d 501 --preprocess -s mine -f 0 -c 2d
       makes it usable for another configuration
   nnUNetv2_tf_sets -d 501 --export -s mine -o 701
-      writes real and synthetic cases as a dataset of their own, for stock nnU-Net
+      writes a dataset for stock nnU-Net: synthetic cases are copied, real ones referred to
   nnUNetv2_tf_sets -d 501 --pseudolabel 602 -f 0 -tr TFBaselineTrainer_100epochs_seed0 -device cuda
       has the fold's baseline label the unlabelled scans of Dataset602 (nnUNetv2_tf_preprocess_healthy -unlabelled);
       what it is sure of can then be a donor: nnUNetv2_tf_synthesize ... -pseudolabelled 602
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--add", type=Path, metavar="FOLDER", help="add the cases of a folder in nnU-Net's layout")
     action.add_argument("--preprocess", action="store_true", help="preprocess what is missing or out of date")
-    action.add_argument("--export", action="store_true", help="write a standalone dataset for stock nnU-Net")
+    action.add_argument("--export", action="store_true", help="write real and synthetic cases for stock nnU-Net")
     action.add_argument("--remove", action="store_true", help="delete a set, or its part for a fold")
     action.add_argument("--clear_kept", action="store_true", help="delete what was kept only to be faster")
     action.add_argument(

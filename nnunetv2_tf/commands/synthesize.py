@@ -36,7 +36,7 @@ or module:Class, your own, derived from nnunetv2_tf.methods.base.Method (with he
 examples:
   nnUNetv2_tf_synthesize 501 3d_fullres 0 -m carvemix -num_cases 100 -s cm100
       100 cases for fold 0 of Dataset501, in nnUNet_raw/Dataset501_X/tf/cm100/fold_0
-  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_cm100
+  nnUNetv2_train 501 3d_fullres 0 -tr TFEnrichedTrainer_cm100_100epochs_seed0
       trains with them
   nnUNetv2_tf_synthesize 501 3d_fullres 0 1 2 3 4 -m carvemix -num_cases 100 -s cm100 -np 8
       all folds, eight cases at once

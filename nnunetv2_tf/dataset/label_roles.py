@@ -106,7 +106,7 @@ def _named(
     for name in names:
         holders = [name] if name in values else [region for region in whole if name in regions[region]]
         if not holders:
-            raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
+            raise _unknown(key, name, values)
         chosen |= set().union(*(values[holder] for holder in holders))
     return tuple(sorted(chosen))
 
@@ -137,8 +137,14 @@ def _values_of_class(
     holding = [values[region] for region, members in regions.items() if region in values and name in members]
     others = [values[region] for region, members in regions.items() if region in values and name not in members]
     if not holding:
-        raise ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)})")
+        raise _unknown(key, name, values)
     return set.intersection(*holding) - set().union(*others)
+
+
+def _unknown(key: str, name: str, values: Mapping[str, set[int]]) -> ValueError:
+    overlap = sum(map(len, values.values())) > len(set().union(*values.values()))
+    cure = "; where labels are regions, tf.regions says which classes each of them has" if overlap else ""
+    return ValueError(f"tf.{key} names {name}, which is none of the labels ({', '.join(values)}){cure}")
 
 
 def label_values(description: Mapping[str, Any]) -> dict[str, set[int]]:

@@ -57,6 +57,11 @@ _SENTENCES = {
     errno.EMFILE: "this system allows no more open files (ulimit -n); raise the limit or use a smaller -np.",
     errno.EACCES: "you may not read or write here; change the permissions or choose another folder.",
     errno.EPERM: "you may not read or write here; change the permissions or choose another folder.",
+    **dict.fromkeys(
+        (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP),
+        "this file system has no locks (flock), which keep two processes from writing the same files; put nnU-Net's "
+        "folders on one that has, or ask whoever runs it for the mount option.",
+    ),
     errno.EISDIR: "this is a folder, and a file is wanted; correct the path.",
     errno.ENOTDIR: "a part of this path is a file and no folder; correct the path.",
     errno.EEXIST: "something else of this name is there already; move it away or choose another name.",

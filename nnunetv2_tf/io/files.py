@@ -175,6 +175,9 @@ def locked(path: Path, what: str, stopped: Callable[[], bool] = lambda: False) -
                     print(f"Waiting: another process works on {what}.", flush=True)
                 said = True
                 time.sleep(POLL)
+            except OSError as error:
+                os.close(file)
+                raise OSError(error.errno, error.strerror, str(path)) from None
         if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
             break
         os.close(file)  # its last holder has deleted it; lock the new file of this name

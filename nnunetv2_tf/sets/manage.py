@@ -11,6 +11,7 @@ from nnunetv2_tf.io.array_cache import clear
 from nnunetv2_tf.io.files import remove_unlocked
 from nnunetv2_tf.sets.export import export_set
 from nnunetv2_tf.sets.foreign import add_cases, read_ancestry
+from nnunetv2_tf.sets.names import ENRICHED, remark_on_length
 from nnunetv2_tf.sets.store import SetPart, all_parts, parts_of, remove_set
 from nnunetv2_tf.working_space.preprocess import Plan, chosen_plans
 
@@ -102,8 +103,9 @@ def add(request: AddRequest) -> None:
     for part in parts:
         print(f"Set {request.set_name}, fold {part.fold}: {len(part.manifest().cases)} cases in {part.folder}")
     _preprocess(parts, plans, request.num_processes)
-    options = f"-tr TFEnrichedTrainer_{request.set_name} -p {request.plans}"
+    options = f"-tr {ENRICHED}_{request.set_name} -p {request.plans}"
     print(f"Train with: nnUNetv2_train {dataset.name} {plans[0].configuration} {request.folds[0]} {options}")
+    print(remark_on_length(request.set_name))
 
 
 def preprocess(request: PreprocessRequest) -> None:

@@ -121,6 +121,12 @@ def parse_trainer_name(name: str) -> tuple[str, TrainerOptions]:
     return base, options
 
 
+def remark_on_length(set_name: str) -> str:
+    """Return what to say below the trainer of a set where its name does not say how long it trains."""
+    like = TrainerOptions(set_name=set_name, epochs=100, seed=0).name(ENRICHED)
+    return f"It trains {DEFAULT_EPOCHS} epochs; to compare it with a training, name it like that one, such as {like}."
+
+
 def enriched_like(baseline: str, set_name: str) -> str:
     """Return the trainer that trains with a set as a baseline was trained: as long, with its seed, in its precision."""
     if is_ours(baseline):

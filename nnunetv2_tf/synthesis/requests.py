@@ -14,7 +14,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.parallel import Share
 from nnunetv2_tf.methods.base import Method
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method, in_steps
-from nnunetv2_tf.sets.names import BASELINE, check_set_name, enriched_like
+from nnunetv2_tf.sets.names import BASELINE, check_set_name, enriched_like, remark_on_length
 from nnunetv2_tf.sets.store import SetPart
 from nnunetv2_tf.synthesis.acceptance import FilterRule
 from nnunetv2_tf.synthesis.cohort import Cohort
@@ -254,6 +254,8 @@ def _complete(builder: SetBuilder) -> None:
         f"Look at some: {overview}\n"
         f"Train with: nnUNetv2_train {part.dataset.name} {plan.configuration} {part.fold} {options}"
     )
+    if baseline is None:
+        print(remark_on_length(part.set_name))
 
 
 def _mostly_of_one(known: int, lines: Sequence[RecipeLine]) -> str:

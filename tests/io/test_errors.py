@@ -18,6 +18,7 @@ def raising(error: BaseException):
         (UserError("a.nii.gz is empty; replace it."), 2, "Error: a.nii.gz is empty; replace it.\n"),
         (OSError(errno.ENOSPC, "", "/full/x"), 2, "Error: /full/x: no space is left on this disk"),
         (PermissionError(errno.EACCES, "", "/mine/x"), 2, "Error: /mine/x: you may not read or write here"),
+        (OSError(errno.ENOLCK, "", "/nfs/.lock"), 2, "Error: /nfs/.lock: this file system has no locks (flock)"),
         (OSError(errno.ENOSPC, ""), 2, "Error: The target folder: no space is left"),
         (KeyboardInterrupt(), 130, "Interrupted; run the same command again to continue.\n"),
     ],

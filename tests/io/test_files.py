@@ -1,3 +1,4 @@
+import errno
 import os
 import platform
 import subprocess
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import read_json, scratch_folder, whole_file, write_json
+from nnunetv2_tf.io.errors import UserError, system_error
+from nnunetv2_tf.io.files import locked, read_json, scratch_folder, whole_file, write_json
 from nnunetv2_tf.io.parallel import Share, in_parallel
 
 
@@ -123,3 +124,13 @@ def is_zombie(process: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     return True
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def flock(file: int, how: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(OSError, match="not implemented") as caught, locked(tmp_path / "x.lock", "x"):
+        pass
+    assert (system_error(caught.value) or "").startswith(f"{tmp_path / 'x.lock'}: this file system has no locks")

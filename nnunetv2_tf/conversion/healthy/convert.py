@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnunetv2_tf.conversion.folders import PASSED_OVER, listing
 from nnunetv2_tf.conversion.healthy.contact_sheet import write_contact_sheets
+from nnunetv2_tf.conversion.healthy.layouts import EVERY_CHANNEL
 from nnunetv2_tf.conversion.healthy.prepare_scans import LEFT_OUT, PreparationSettings, ScanOutcome, convert_scans
 from nnunetv2_tf.conversion.healthy.scans import Search, find_scans, without_scans
 from nnunetv2_tf.dataset.cases import channel_names, says_of_itself
@@ -72,7 +73,8 @@ def convert_healthy(request: ConvertHealthyRequest) -> int:
     scans, unusable = find_scans(search)
     if not scans:
         reasons = "; ".join(f"{case}: {reason}" for case, reason in list(unusable.items())[:SHOWN])
-        raise UserError(f"There is no complete scan of anybody who is wanted. {reasons}")
+        more = f". {EVERY_CHANNEL}" if len(channels) > 1 else ""
+        raise UserError(f"There is no complete scan of anybody who is wanted. {reasons}{more}")
     dataset = request.dataset
     with dataset.lock:
         order, new = _order(request), not request.dataset.raw.exists()

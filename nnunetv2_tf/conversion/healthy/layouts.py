@@ -23,6 +23,7 @@ NO_ANATOMY = {
     "mt", "nm", "rsfmri", "scout", "survey", "swi", "t2star",
 }  # fmt: skip
 VOLUMES = {"3d", "bravo", "mpr", "mprage", "spgr", "tfe"}  # whole heads in thin slices
+EVERY_CHANNEL = "A healthy scan needs every channel of the labelled dataset."
 PLANES = {"ax", "axial", "cor", "coronal", "tra", "transverse"}  # thick slices, or cut from a volume
 
 
@@ -182,13 +183,20 @@ def _people(search: Search, tables: list[Path], key: str, delimiter: str) -> set
 def _folder(search: Search, folder: Path) -> Iterator[ScanFile]:
     missing = [channel for channel in search.channels if channel not in search.globs]
     if missing:
-        raise UserError(f"-layout folder needs a pattern for {missing[0]}: -glob {missing[0]}='*_{missing[0]}.nii.gz'.")
+        raise UserError(
+            f"-layout folder needs a pattern for {missing[0]}: -glob {missing[0]}='*_{missing[0]}.nii.gz'. "
+            f"{EVERY_CHANNEL}"
+        )
     patterns = {channel: _compiled(channel, search.globs[channel]) for channel in search.channels}
     for path in files_below(folder):
-        for channel, pattern in patterns.items():
-            match = pattern.fullmatch(path.relative_to(folder).as_posix())
-            if match:
-                yield ScanFile("_".join(match.groups()), "", channel, path)
+        matches = {
+            channel: pattern.fullmatch(path.relative_to(folder).as_posix()) for channel, pattern in patterns.items()
+        }
+        found = {channel: match for channel, match in matches.items() if match}
+        if len(found) > 1:  # a network would learn that both look alike in healthy tissue
+            raise UserError(f"{path} would be both {' and '.join(found)} by -glob; correct it. {EVERY_CHANNEL}")
+        for channel, match in found.items():
+            yield ScanFile("_".join(match.groups()), "", channel, path)
 
 
 def _compiled(channel: str, glob: str) -> re.Pattern[str]:

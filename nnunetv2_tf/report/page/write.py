@@ -8,6 +8,8 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
+from nnunetv2_tf.methods.base import PastingMethod
+from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.report.page import html
 from nnunetv2_tf.report.page.charts import strip_chart
@@ -23,7 +25,6 @@ BANNER = (
     "makes one without them."
 )
 BAR = '<button id="labels" type="button" aria-pressed="true">labels <kbd>l</kbd></button>'
-HIDDEN = "Its hosts are patients, so --no_real shows none of its cases."
 KEYS = "Keys: l labels, n and p next and previous case, ← and → slices, d light or dark."
 
 
@@ -83,10 +84,11 @@ def _page(measured: MeasuredSet, others: Sequence[MeasuredSet], request: PageReq
             f'<div class="charts">{"".join(strip_chart(one) for one in marginals(measured))}</div>',
         ),
     ]
-    cases, left_out = _cases(measured, others, request)
+    hidden = "" if request.with_real else _shows_patients([measured, *others])
+    cases, left_out = ([], 0) if hidden else _cases(measured, others, request)
     channel = request.channel or channel_names(part.dataset)[0]
     told = f"The first {len(cases)} of {len(sidecars)}, in channel {channel}. {KEYS}"
-    body.append(html.section("Cases", *((html.paragraph(told), *cases) if cases else (html.paragraph(HIDDEN),))))
+    body.append(html.section("Cases", *((html.paragraph(told), *cases) if cases else (html.paragraph(hidden),))))
     counts = Rows(("how often", "reason"), [(str(number), reason) for reason, number in reasons])
     shown = Rows(lines.head, lines.rows[:LISTED])
     more = f"And {len(lines.rows) - LISTED} more, in quality.csv." if len(lines.rows) > LISTED else ""
@@ -101,8 +103,6 @@ def _cases(
     """Return the first cases, as many as a page has room for, and how many found none."""
     from tqdm import tqdm
 
-    if not request.with_real and measured.config.healthy is None:
-        return [], 0
     number = min(request.num_shown, len(measured.part.manifest().accepted))
     dataset = measured.part.dataset
     gallery = Gallery(measured, request.with_real, others, channel_index(dataset, request.channel))
@@ -113,6 +113,17 @@ def _cases(
             return found, number - len(found)
         found.append(text)
     return found, 0
+
+
+def _shows_patients(sets: Sequence[MeasuredSet]) -> str:
+    """Return why cases of these sets are not shown without patients; nothing where they may be."""
+    for each in sets:
+        name, config = each.part.set_name, each.config
+        if config.healthy is None:
+            return f"The hosts of set {name} are patients, so --no_real shows no cases."
+        if issubclass(find_method(config.method, config.preset).method_class, PastingMethod):
+            return f"Set {name} has patients' tumours as they were scanned, so --no_real shows no cases."
+    return ""
 
 
 def check_compared(names: Sequence[str], set_name: str) -> None:

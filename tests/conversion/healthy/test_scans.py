@@ -233,6 +233,16 @@ def test_a_reference_may_call_its_channel_what_it_likes(tmp_path, name):
         (["x.nii.gz"], {"globs": {"t1n": "/data/*.nii.gz"}}, "is seen from the folder of -i"),
         (["p 1/s.nii.gz", "p 2/s.nii.gz"], {"globs": {"t1n": "p ?/*.nii.gz"}}, "are both t1n of one case by -glob"),
         ([TREE.format("1", "MPRAGE", "2011-01-20", "I", 0)], {"where": ("Group", "x")}, "a .csv file beside the scans"),
+        (
+            ["p_T1.nii.gz"],
+            {"channels": ("t1n", "t1c"), "globs": {"t1n": "*_T1.nii.gz", "t1c": "*_T1.nii.gz"}},
+            r"p_T1\.nii\.gz would be both t1n and t1c by -glob; .* every channel of the labelled dataset",
+        ),
+        (
+            ["p_T1.nii.gz"],
+            {"channels": ("t1n", "t1c"), "globs": {"t1n": "*_T1.nii.gz"}, "layout": "folder"},
+            "needs a pattern for t1c.* every channel of the labelled dataset",
+        ),
     ],
 )
 def test_what_is_not_found_is_said(tmp_path, names, settings, sentence):

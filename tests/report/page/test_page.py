@@ -61,7 +61,7 @@ def test_a_set_in_patients(workspace: Workspace, monkeypatch, capsys):
     assert "made by carvemix" in page
     assert "tumour of: " in page
     hidden = written(monkeypatch, capsys, "--no_real")
-    assert "Its hosts are patients, so --no_real shows none of its cases." in hidden
+    assert "The hosts of set page are patients, so --no_real shows no cases." in hidden
     assert "<article" not in hidden
 
 
