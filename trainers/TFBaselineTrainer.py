@@ -19,10 +19,10 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunetv2_tf.baseline.checkpoint import RECORD, read_checkpoint
 from nnunetv2_tf.dataset.code_version import FILE, CodeVersion, code_version, write_code_versions
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits
+from nnunetv2_tf.dataset.folds import Groups, Split, check_groups_whole, ensure_splits, groups_in_training
 from nnunetv2_tf.dataset.label_roles import LabelRoles
 from nnunetv2_tf.io.errors import UserError, sentence_of
-from nnunetv2_tf.io.files import library_file
+from nnunetv2_tf.io.files import save_torch
 from nnunetv2_tf.io.json_dataclass import from_json, to_json
 from nnunetv2_tf.io.nnunet_version import remark_on_nnunet
 from nnunetv2_tf.sets.enrichment import EnrichmentRecord, OnlineRecord, TrainingRecord
@@ -86,7 +86,8 @@ class TFBaselineTrainer(nnUNetTrainer):
         """Return nnU-Net's datasets; refuse patients on both sides of the split, and --c with other cases."""
         with self.refusals():
             self.tumour = self._tumour_in_targets()
-            self.groups = self._read_groups()
+            self.groups, told = groups_in_training(self.tf_dataset, self.fold, self.all_identifiers())
+            self.print_to_log_file(told)
             if self.fold != "all":
                 ensure_splits(self.tf_dataset, self.all_identifiers(), self.groups)
             training, validation = super().get_tr_and_val_datasets()
@@ -238,8 +239,8 @@ class TFBaselineTrainer(nnUNetTrainer):
             RECORD: to_json(self.record),
             CODE: to_json(self.code),
         }
-        with self.refusals(), library_file(Path(filename), RuntimeError) as temporary:
-            torch.save(checkpoint, temporary)
+        with self.refusals():
+            save_torch(checkpoint, Path(filename))
         if os.path.basename(filename) == "checkpoint_final.pth":
             write_code_versions(self.code, Path(filename).parent)
 
@@ -280,14 +281,6 @@ class TFBaselineTrainer(nnUNetTrainer):
                 raise
             self.print_to_log_file(f"Error: {sentence}")
             raise SystemExit(2) from None
-
-    def _read_groups(self) -> Groups:
-        if not os.environ.get("nnUNet_raw") or not self.tf_dataset.raw.is_dir():
-            self.print_to_log_file(f"WARNING: no groups.json was looked for: nnUNet_raw has no {self.tf_dataset.name}.")
-            return Groups()
-        groups = Groups.read(self.tf_dataset)
-        self.print_to_log_file(groups.remark(self.all_identifiers()))
-        return groups
 
     def _seed(self, epoch: int = 0) -> None:
         if self.options.seed is None:

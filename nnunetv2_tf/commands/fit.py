@@ -61,7 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         "-num_gpus", type=positive, default=1, metavar="N",
         help="GPUs of this machine that share each batch, for tf_gan, whose batch of 2 has room for two (default: 1)",
     )  # fmt: skip
-    parser.add_argument("-seed", type=int, default=0, metavar="K", help="same seed, same fit on a CPU (default: 0)")
+    parser.add_argument(
+        "-seed",
+        type=int,
+        default=0,
+        metavar="K",
+        help="same seed, same fit on a CPU of one kind with as many threads (default: 0)",
+    )
     parser.add_argument("--c", action="store_true", help="as nnUNetv2_train has it; a fit goes on in any case")
     parser.add_argument("--overwrite", action="store_true", help="delete the folds' fits of this method and fit anew")
     return parser

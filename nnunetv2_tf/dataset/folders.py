@@ -40,15 +40,20 @@ class Dataset:
         """The dataset's three digits, 501 of Dataset501_BraTS."""
         return self.name[7:10]
 
+    def is_called(self, id_or_name: str) -> bool:
+        """Tell whether somebody means this dataset: by 501, 0501, Dataset501_BraTS or Dataset501_BraTS/."""
+        text = id_or_name.strip().rstrip("/")
+        return text == self.name or (text.isdigit() and int(text) == int(self.number))
+
     @classmethod
     def find(cls, id_or_name: str) -> "Dataset":
-        """Find a dataset by id (501) or name (Dataset501_BraTS), as nnU-Net does."""
+        """Find a dataset by id (501) or name (Dataset501_BraTS), as nnU-Net does; a slash behind it means nothing."""
         from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
         for variable in VARIABLES[:2]:
             nnunet_folder(variable)
         try:
-            dataset = cls(str(maybe_convert_to_dataset_name(id_or_name)))
+            dataset = cls(str(maybe_convert_to_dataset_name(id_or_name.strip().rstrip("/"))))
         except (RuntimeError, ValueError):
             raise UserError(
                 f"There is no dataset {id_or_name}, or more than one, in {nnunet_folder('nnUNet_raw')}; "

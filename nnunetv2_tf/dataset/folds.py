@@ -4,6 +4,7 @@ The unit is the patient, not the case: `groups.json` beside the raw dataset.json
 not in it is a group of its own, and no group may stand on both sides of a split.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,23 @@ def read_splits(dataset: Dataset) -> list[Split]:
 def _is_split(entry: Any) -> bool:
     sides = [entry.get(side) if isinstance(entry, dict) else None for side in ("train", "val")]
     return all(isinstance(cases, list) and all(isinstance(case, str) for case in cases) for cases in sides)
+
+
+def groups_in_training(dataset: Dataset, fold: Fold, identifiers: Iterable[str]) -> tuple[Groups, str]:
+    """Return the groups of a dataset's cases, and what to log about them.
+
+    nnU-Net trains without the raw dataset, where they are; then only a split that is there already can be trusted.
+    """
+    if os.environ.get("nnUNet_raw") and dataset.raw.is_dir():
+        groups = Groups.read(dataset)
+        return groups, groups.remark(identifiers)
+    path = splits_file(dataset)
+    if fold != "all" and not path.exists():
+        raise UserError(
+            f"{path} does not exist, and nnUNet_raw has no {dataset.name}, where groups.json says which cases are one "
+            "patient's; set nnUNet_raw to where it is, or bring the file."
+        )
+    return Groups(), f"WARNING: no groups.json was looked for: nnUNet_raw has no {dataset.name}."
 
 
 def check_groups_whole(split: Split, groups: Groups, dataset: Dataset, fold: Fold) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import gzip
 import json
 import os
 import platform
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.processes import runs
+from nnunetv2_tf.io.processes import process_numbers, runs
 
 POLL = 0.2  # seconds between two attempts to take a lock
 UNSYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems, often remote ones, that cannot be asked to
@@ -29,7 +30,7 @@ def whole_file(path: Path, lasting: bool = True) -> Iterator[Path]:
         path: of the file
         lasting: wait until it is on the disk itself; not worth its milliseconds for what is checked when it is read
     """
-    prefix = f".{path.name}.{platform.node()}."
+    prefix = f".{path.name}.{platform.node()}.{process_numbers()}."
     temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp*"):
@@ -66,6 +67,21 @@ def library_file(path: Path, *raised: type[Exception], ending: str = "") -> Iter
         finally:
             if ending:
                 named.unlink(missing_ok=True)
+
+
+def save_torch(state: Any, path: Path) -> None:
+    """Write what torch.save saves, whole or not at all, and the same bytes whatever the temporary file is called."""
+    import torch
+
+    with library_file(path, RuntimeError) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
+
+
+@contextmanager
+def gzip_file(path: Path, level: int) -> Iterator[gzip.GzipFile]:
+    """Open a .gz file to write to; its bytes depend on the content only, not on its name, time or Python's version."""
+    with open(path, "wb") as packed, gzip.GzipFile("", "wb", level, packed, mtime=0) as file:
+        yield file
 
 
 def put_in_place(finished: Path, path: Path) -> None:

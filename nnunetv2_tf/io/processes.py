@@ -1,6 +1,7 @@
 """Processes of this machine, and this one's environment. In: a process's number. Out: whether it runs."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,13 @@ def runs(process: int) -> bool:
     except PermissionError:
         pass
     return stat_of(process)[:1] != ["Z"]
+
+
+def process_numbers() -> str:
+    """Return what tells this machine's numbers of processes from those of a container with the same host name."""
+    with suppress(OSError):
+        return re.sub(r"\D", "", os.readlink("/proc/self/ns/pid"))
+    return "0"
 
 
 def stat_of(process: int) -> list[str]:

@@ -124,10 +124,10 @@ def _laid_upon(dataset: Dataset, healthy: Dataset) -> dict[str, Any] | None:
     path = healthy.raw / PREPARATION
     if not path.exists():
         return None
-    order, number = read_json(path, CONVERT), dataset.number
+    order = read_json(path, CONVERT)
     if not isinstance(order, dict):
         raise UserError(f"{path} does not say how the scans were made; {CONVERT}")
-    return order if str(order.get("reference")) in (dataset.name, number, str(int(number))) else None
+    return order if dataset.is_called(str(order.get("reference"))) else None
 
 
 def _on_grid(case: CaseFiles, grid: sitk.Image) -> bool:

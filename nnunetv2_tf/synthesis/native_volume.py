@@ -12,7 +12,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from nnunetv2_tf.dataset.nifti_header import HEADER, check_header, header_in, voxels_end
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import library_file, whole_file
+from nnunetv2_tf.io.files import gzip_file, library_file, whole_file
 
 TRAILING = 1 << 20  # bytes after the last voxel that are kept
 COMPRESSION = 1  # of gzip; 6 takes four times as long and saves 8 %
@@ -94,7 +94,8 @@ class _Nifti(Volume):
     def write(self, path: Path) -> None:
         with whole_file(path) as temporary:
             if path.name.endswith(".gz"):
-                temporary.write_bytes(gzip.compress(self.content, COMPRESSION, mtime=0))
+                with gzip_file(temporary, COMPRESSION) as file:
+                    file.write(self.content)
             else:
                 temporary.write_bytes(self.content)
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.io.files import library_file
+from nnunetv2_tf.io.files import save_torch
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.loading import Arrays, Batch, batches
 from nnunetv2_tf.training.logger import Logger
+from nnunetv2_tf.training.precision import Acceleration
 
 LATEST, FINAL, PREVIEWS = "checkpoint_latest.pth", "checkpoint_final.pth", "previews"
 SAVED_AFTER = 60.0  # at the end of an epoch, when the last checkpoint is so many seconds old
@@ -27,6 +28,8 @@ Curves = dict[str, list[float]]  # a curve's values by epoch, by its name
 
 class Trainable(Protocol):
     """What `Loop` can train."""
+
+    acceleration: Acceleration
 
     def begin(self, epoch: int) -> Mapping[str, float]:
         """Set what changes with the epoch, such as learning rates; return it for the curves."""
@@ -72,6 +75,7 @@ class Loop:
         self.logger = Logger(folder, silent=not self.team.is_main)
         self.curves: Curves = {}
         self.said: set[str] = set()
+        self.precision = "bfloat16" if learner.acceleration.mixed else "float32"
 
     def run(self, make_batch: Callable[[int], Arrays], workers: int) -> None:
         """Train to the last epoch, from the last checkpoint on if there is one.
@@ -151,6 +155,11 @@ class Loop:
         """Load the last checkpoint, if there is one; return the epoch to begin with."""
         state = self.team.broadcast(self._last_state() if self.team.is_main else None)
         if state:
+            before = state.get("precision", self.precision)
+            if before != self.precision:
+                self.logger.lines(
+                    [f"WARNING: it was begun in {before}; on this device it goes on in {self.precision}."]
+                )
             self.learner.restore(state["learner"])
             self.curves = state["curves"]
         return state.get("epoch", 0)
@@ -166,11 +175,12 @@ class Loop:
         return {}
 
     def _save(self, path: Path, epoch: int) -> None:
-        state = {"learner": self.learner.state(), "curves": self.curves, "epoch": epoch}
+        state = {
+            "learner": self.learner.state(), "curves": self.curves, "epoch": epoch, "precision": self.precision
+        }  # fmt: skip
         if not _finite(state["learner"]):
             self._stop(epoch - 1, "weights")
-        with library_file(path, RuntimeError) as temporary:
-            torch.save(state, temporary)
+        save_torch(state, path)
 
     def _paint(self, last: bool) -> None:
         groups = self.schedule.groups

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -20,6 +21,7 @@ from nnunetv2_tf.working_space.stored import Case
 
 PIECE_ML = 0.1  # smaller pieces do not count as tumours of their own
 POINT_SAMPLE = 2000
+DECIMALS = 5  # of mm and shares in digests
 EVERYWHERE = np.ones((3, 3, 3), bool)
 
 
@@ -103,14 +105,19 @@ class Bank:
     def digest(self) -> str:
         """The same for the same tumours in the same places."""
         tumours = [
-            [lesion.donor, lesion.label.shape, sha256(lesion.label.tobytes()).hexdigest(), lesion.affine.tolist()]
+            [lesion.donor, lesion.label.shape, sha256(lesion.label.tobytes()).hexdigest(), rounded(lesion.affine)]
             for lesion in self.lesions
         ]
-        return digest([tumours, self.midline, self.extent.tolist(), self.class_priority, self.diffuse])
+        return digest([tumours, rounded(self.midline), rounded(self.extent), self.class_priority, self.diffuse])
 
     def restricted_to(self, donors: Collection[str]) -> "Bank":
         """Return the bank of these donors only."""
         return replace(self, lesions=tuple(lesion for lesion in self.lesions if lesion.donor in donors))
+
+
+def rounded(value: Any) -> Any:
+    """Return a number, or an array as lists, for a digest: without the digits in which kinds of CPUs differ."""
+    return (np.round(value, DECIMALS) + 0.0).tolist()  # and without -0.0
 
 
 def bank_from_cases(cases: Sequence[Case], affines: Mapping[str, np.ndarray]) -> Bank:

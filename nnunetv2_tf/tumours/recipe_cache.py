@@ -17,6 +17,7 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import locked, write_json
 from nnunetv2_tf.io.json_dataclass import read_record, to_json
 from nnunetv2_tf.io.parallel import in_parallel
+from nnunetv2_tf.tumours.bank import rounded
 from nnunetv2_tf.tumours.place import HostAnatomy, read_host
 from nnunetv2_tf.tumours.recipe import DONOR, HEALTHY, REAL, SPARE, STRENGTH, RecipeLine, in_turn, seed_of
 from nnunetv2_tf.tumours.sampler import SPREAD, USUAL_MASS_EFFECT, PlacementError, TumourSampler
@@ -77,7 +78,7 @@ class RecipeCache:
         if sampler.config.mass_effect:
             drawn_from += [sampler.observed, SPREAD, USUAL_MASS_EFFECT]
         if sampler.reach.beyond:
-            drawn_from.append(sampler.reach.scale)
+            drawn_from.append(rounded(sampler.reach.scale))
         if self.patients:
             drawn_from.append(sorted(self.patients.items()))
         return digest(drawn_from)

@@ -12,6 +12,7 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.dataset.folds import Groups, Patient, check_known_cases, fold_split, known_as
 from nnunetv2_tf.dataset.volumes import read_nifti, voxel_digest
 from nnunetv2_tf.io.arguments import Fold
+from nnunetv2_tf.io.digests import file_digest
 from nnunetv2_tf.io.errors import UserError
 
 NIFTI = (".nii", ".nii.gz")
@@ -90,6 +91,6 @@ def _refuse(dataset: Dataset, unlabelled: Dataset, fold: Fold, case: str, name: 
 
 
 def _digest(case: CaseFiles) -> str:
-    """Return a digest of a case's first image, by its voxels where it is NIfTI."""
+    """Return a digest of a case's first image, by its voxels where it is NIfTI, else by its bytes."""
     path = case.images[0]
-    return voxel_digest(read_nifti(path)) if path.name.endswith(NIFTI) else str(path.resolve())
+    return voxel_digest(read_nifti(path)) if path.name.endswith(NIFTI) else file_digest(path)

@@ -6,7 +6,15 @@ import pytest
 
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
-from nnunetv2_tf.dataset.folds import Groups, Split, ensure_splits, fold_split, remark_on, same_patient
+from nnunetv2_tf.dataset.folds import (
+    Groups,
+    Split,
+    ensure_splits,
+    fold_split,
+    groups_in_training,
+    remark_on,
+    same_patient,
+)
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import read_json, write_json
 from tests.workspace import Workspace
@@ -102,6 +110,23 @@ def test_nnunets_folds_are_written_as_plain_texts(dataset):
     written = read_json(dataset.preprocessed / "splits_final.json", "")
     assert all(isinstance(case, str) for split in written for side in split.values() for case in side)
     assert np.sum([len(split["val"]) for split in written]) == 7
+
+
+def test_without_the_raw_dataset_only_a_split_that_is_there_is_trained_on(dataset, monkeypatch):
+    """groups.json lies there, and folds drawn without it would divide patients."""
+    cases = [f"c{index}" for index in range(7)]
+    write_json(dataset.raw / "groups.json", {"c0": "P1", "c1": "P1"})
+    assert groups_in_training(dataset, 0, cases)[0]["c0"] == ("group", "P1")
+    monkeypatch.delenv("nnUNet_raw")
+    with pytest.raises(
+        UserError, match=r"splits_final\.json does not exist, and nnUNet_raw has no Dataset501_X, .*set"
+    ):
+        groups_in_training(dataset, 0, cases)
+    assert "WARNING: no groups.json" in groups_in_training(dataset, "all", cases)[1]
+    write_json(dataset.preprocessed / "splits_final.json", [{"train": cases[2:], "val": cases[:2]}])
+    groups, told = groups_in_training(dataset, 0, cases)
+    assert not groups
+    assert "WARNING: no groups.json was looked for" in told
 
 
 @pytest.mark.parametrize("fold", [0, 4])

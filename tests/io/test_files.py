@@ -1,4 +1,5 @@
 import errno
+import gzip
 import os
 import platform
 import subprocess
@@ -8,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
 from nnunetv2_tf.io.errors import UserError, system_error
-from nnunetv2_tf.io.files import locked, read_json, scratch_folder, whole_file, write_json
+from nnunetv2_tf.io.files import gzip_file, locked, read_json, save_torch, scratch_folder, whole_file, write_json
 from nnunetv2_tf.io.parallel import Share, in_parallel
+from nnunetv2_tf.io.processes import process_numbers
 
 
 def test_a_file_is_replaced_whole_or_stays(tmp_path):
@@ -77,7 +80,7 @@ def test_what_a_killed_process_left_of_the_same_file_is_removed(tmp_path):
     )
     subprocess.run([sys.executable, "-c", program, str(path)])
     (left,) = tmp_path.iterdir()
-    living = tmp_path / f".file.txt.{platform.node()}.{os.getpid()}.tmp.other"
+    living = tmp_path / f".file.txt.{platform.node()}.{process_numbers()}.{os.getpid()}.tmp.other"
     elsewhere = tmp_path / ".file.txt.elsewhere.1.tmp"
     for other in (living, elsewhere):
         other.touch()
@@ -134,3 +137,16 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="not implemented") as caught, locked(tmp_path / "x.lock", "x"):
         pass
     assert (system_error(caught.value) or "").startswith(f"{tmp_path / 'x.lock'}: this file system has no locks")
+
+
+def test_saved_weights_and_compressed_files_have_the_bytes_of_their_content(tmp_path):
+    """Whatever they are called; a .gz file begins as gzip's own do, and not as this version of Python likes."""
+    for name in ("a", "longer"):
+        save_torch({"x": torch.arange(4), "y": [1, "z"]}, tmp_path / f"{name}.pth")
+        with gzip_file(tmp_path / f"{name}.gz", 1) as file:
+            file.write(b"content" * 100)
+    assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "longer.pth").read_bytes()
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "longer.gz").read_bytes()
+    assert (tmp_path / "a.gz").read_bytes()[:10] == bytes([31, 139, 8, 0, 0, 0, 0, 0, 4, 255])
+    assert gzip.decompress((tmp_path / "a.gz").read_bytes()) == b"content" * 100
+    assert torch.load(tmp_path / "a.pth")["x"].tolist() == [0, 1, 2, 3]

@@ -43,6 +43,17 @@ def test_scans_on_the_references_grid_share_its_space(laid: Workspace):
         check_shares_space(laid.dataset, HEALTHY, MORE)
 
 
+@pytest.mark.parametrize("typed", ["501", "0501", " 501", "Dataset501_StandIns", "Dataset501_StandIns/"])
+def test_however_the_reference_was_typed(laid: Workspace, typed):
+    assert Dataset.find(typed) == laid.dataset
+    write_json(HEALTHY.raw / PREPARATION, {"reference": typed, "fold": 0})
+    moved(MORE.raw / "imagesTr" / "scan_001_0000.nii.gz")
+    with pytest.raises(UserError, match="does not lie upon the reference"):
+        check_shares_space(laid.dataset, HEALTHY, MORE)
+    write_json(HEALTHY.raw / PREPARATION, {"reference": "Dataset5010_StandIns", "fold": 0})
+    check_shares_space(laid.dataset, HEALTHY, MORE)
+
+
 def test_so_do_those_that_were_laid_upon_it(laid: Workspace):
     moved(MORE.raw / "imagesTr" / "scan_001_0000.nii.gz")
     write_json(MORE.raw / PREPARATION, {"reference": laid.dataset.name, "fold": 0})

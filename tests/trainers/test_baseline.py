@@ -36,6 +36,18 @@ def test_same_seed_same_weights_bit_for_bit(enriched: Workspace, base):
     assert not same(one, other)
 
 
+def test_a_finished_training_that_is_continued_keeps_its_checkpoint(workspace: Workspace):
+    """By its bytes fits and sets know their baseline, and nnU-Net saves again where --c has only to validate."""
+    trained(workspace, "TFBaselineTrainer_seed1", num_epochs=2)
+    again = workspace.trainer("TFBaselineTrainer_seed1", num_epochs=2, continue_training=True)
+    path = Path(again.output_folder) / "checkpoint_final.pth"
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    again.load_checkpoint(str(path))
+    again.run_training()
+    assert path.read_bytes() == before[0]
+    assert path.stat().st_mtime_ns != before[1]
+
+
 def test_without_a_seed_trainings_differ(workspace: Workspace):
     assert not same(trained(workspace, "TFBaselineTrainer"), trained(workspace, "TFBaselineTrainer"))
 

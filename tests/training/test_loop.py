@@ -14,16 +14,18 @@ from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.training import loop
 from nnunetv2_tf.training.distributed import joined, launch
 from nnunetv2_tf.training.loop import FINAL, LATEST, Loop, Schedule
+from nnunetv2_tf.training.precision import Acceleration
 
 pytestmark = pytest.mark.slow
 
 SCHEDULE = Schedule(epochs=4, steps=3, preview_every=2, groups={"loss": ["loss"], "rate": ["rate"]})
 
 
-class RecipeCache:
+class WeightLearner:
     """Adam has a memory, so that resuming without it would show."""
 
-    def __init__(self, wrong: int | None = None) -> None:
+    def __init__(self, wrong: int | None = None, mixed: bool = False) -> None:
+        self.acceleration = Acceleration(mixed)
         self.weight = torch.zeros(3, requires_grad=True)
         self.optimizer = torch.optim.Adam([self.weight], lr=0.1)
         self.wrong = wrong
@@ -68,7 +70,7 @@ def log_of(folder: Path) -> str:
 
 
 def test_a_whole_run(tmp_path):
-    learner = RecipeCache()
+    learner = WeightLearner()
     Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".txt") == [
         FINAL, "previews", "progress.png",
@@ -83,10 +85,10 @@ def test_a_whole_run(tmp_path):
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
-    whole = RecipeCache()
+    whole = WeightLearner()
     Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)
 
-    class Ended(RecipeCache):
+    class Ended(WeightLearner):
         def begin(self, epoch):
             if epoch == after:
                 raise KeyboardInterrupt
@@ -96,17 +98,25 @@ def test_a_run_that_is_ended_goes_on_to_the_same_end(tmp_path, after):
     with pytest.raises(KeyboardInterrupt):
         Loop(Ended(), SCHEDULE, folder).run(batch, 0)
     assert (folder / LATEST).exists()
-    second = RecipeCache()
+    second = WeightLearner()
     Loop(second, SCHEDULE, folder).run(batch, 0)
     assert torch.equal(second.weight, whole.weight)
     ends = [torch.load(path / FINAL, weights_only=True)["curves"] for path in (tmp_path / "whole", folder)]
     assert ends[0] == ends[1]
     assert f"Going on after epoch {after - 1}, from {LATEST}" in log_of(folder)
-    third, picture = RecipeCache(), folder / "progress.png"
+    third, picture = WeightLearner(), folder / "progress.png"
     picture.unlink()  # as if the second had ended between its last checkpoint and its last picture
     Loop(third, SCHEDULE, folder).run(batch, 0)
     assert torch.equal(third.weight, whole.weight)
     assert picture.read_bytes() == (tmp_path / "whole" / picture.name).read_bytes()
+
+
+def test_another_precision_is_said(tmp_path):
+    Loop(WeightLearner(mixed=True), replace(SCHEDULE, epochs=2), tmp_path).run(batch, 0)
+    Loop(WeightLearner(mixed=True), replace(SCHEDULE, epochs=3), tmp_path).run(batch, 0)
+    assert "WARNING" not in log_of(tmp_path)
+    Loop(WeightLearner(), SCHEDULE, tmp_path).run(batch, 0)
+    assert "WARNING: it was begun in bfloat16; on this device it goes on in float32." in log_of(tmp_path)
 
 
 def half_and_whole(folder: Path) -> int:
@@ -114,7 +124,7 @@ def half_and_whole(folder: Path) -> int:
     torch.set_num_threads(1)
     with joined(torch.device("cpu")) as (team, _):
         for epochs in (2, 4):
-            learner = RecipeCache()
+            learner = WeightLearner()
             Loop(learner, replace(SCHEDULE, epochs=epochs), folder, team).run(batch, 0)
         torch.save(learner.weight.detach(), folder / f"{team.rank}.pth")
     return 0
@@ -122,7 +132,7 @@ def half_and_whole(folder: Path) -> int:
 
 @pytest.mark.exhaustive
 def test_a_team_goes_on_from_its_leader_s_checkpoint(tmp_path):
-    whole = RecipeCache()
+    whole = WeightLearner()
     Loop(whole, SCHEDULE, tmp_path / "whole").run(batch, 0)
     folder = tmp_path / "team"
     assert launch(2, half_and_whole, folder) == 0
@@ -133,21 +143,21 @@ def test_a_team_goes_on_from_its_leader_s_checkpoint(tmp_path):
 
 def test_what_is_no_number_ends_it_and_the_last_good_state_is_kept(tmp_path):
     with pytest.raises(UserError, match=r"In epoch 2 loss came to no number, .*holds the last good state"):
-        Loop(RecipeCache(wrong=2), SCHEDULE, tmp_path).run(batch, 0)
+        Loop(WeightLearner(wrong=2), SCHEDULE, tmp_path).run(batch, 0)
     assert torch.load(tmp_path / LATEST, weights_only=True)["epoch"] == 2
     assert "came to no number" in log_of(tmp_path)
-    learner = RecipeCache()
+    learner = WeightLearner()
     Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
     assert learner.weight.isfinite().all()
     with pytest.raises(UserError, match="no checkpoint had been written yet"):
-        Loop(RecipeCache(wrong=0), SCHEDULE, tmp_path / "first").run(batch, 0)
+        Loop(WeightLearner(wrong=0), SCHEDULE, tmp_path / "first").run(batch, 0)
 
 
 @pytest.mark.parametrize("last", [1, 3])
 def test_weights_that_are_no_number_are_never_kept(tmp_path, last):
     """The last update of an epoch made them so: its losses were still numbers."""
 
-    class Broken(RecipeCache):
+    class Broken(WeightLearner):
         def step(self, batch, epoch, step):
             record = super().step(batch, epoch, step)
             if (epoch, step) == (last, 2):
@@ -163,8 +173,8 @@ def test_weights_that_are_no_number_are_never_kept(tmp_path, last):
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
-    Loop(RecipeCache(), SCHEDULE, tmp_path).run(batch, 0)
+    Loop(WeightLearner(), SCHEDULE, tmp_path).run(batch, 0)
     path = tmp_path / FINAL
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=rf"{FINAL} is damaged; delete it"):
-        Loop(RecipeCache(), SCHEDULE, tmp_path).run(batch, 0)
+        Loop(WeightLearner(), SCHEDULE, tmp_path).run(batch, 0)

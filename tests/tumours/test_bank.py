@@ -1,11 +1,13 @@
 """What is known of a cohort's tumours, against counting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.io.errors import UserError
-from nnunetv2_tf.tumours.bank import bank_from_cases, count_pieces, cut_out
+from nnunetv2_tf.tumours.bank import Bank, bank_from_cases, count_pieces, cut_out
 from nnunetv2_tf.working_space.preprocess import Plan
 from nnunetv2_tf.working_space.stored import training_cases
 from tests.tumours.hosts import GRID, SHAPE, ball
@@ -37,6 +39,11 @@ def test_pieces_are_counted_without_crumbs():
     assert count_pieces(ball((10, 10, 10), 0), 0.027) == 1
 
 
+def nudged(bank: Bank, far: float) -> Bank:
+    lesions = tuple(replace(lesion, affine=lesion.affine - far) for lesion in bank.lesions)
+    return replace(bank, lesions=lesions, extent=bank.extent + far, midline=bank.midline + far)
+
+
 def test_the_bank_of_a_fold(workspace: Workspace):
     """Training cases only; places are those of the scans, or of the reference through an affine."""
     dataset = workspace.dataset
@@ -54,5 +61,7 @@ def test_the_bank_of_a_fold(workspace: Workspace):
     other = bank_from_cases(cases, {cases[0].identifier: moved})
     np.testing.assert_allclose(other.lesions[0].centre, bank.lesions[0].centre - moved[:3, 3])
     np.testing.assert_allclose(other.lesions[1].centre, bank.lesions[1].centre)
+    assert bank.digest == nudged(bank, 1e-11).digest  # as another kind of CPU computes it
+    assert bank.digest != nudged(bank, 1e-3).digest
     with pytest.raises(UserError, match="No training case of this fold has any organ"):
         bank_from_cases([], {})

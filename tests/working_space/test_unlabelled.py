@@ -1,8 +1,11 @@
 """Who may not be among unlabelled scans."""
 
+import shutil
+
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 from nnunetv2_tf.dataset.cases import raw_cases
 from nnunetv2_tf.dataset.folders import Dataset
@@ -95,4 +98,18 @@ def test_a_turned_copy_of_a_scan_that_validates_is_refused(both: Workspace):
     nibabel.save(turned, MORE.raw / "imagesTr" / "scan_000_0000.nii.gz")  # type: ignore[attr-defined]
     check_patients(both.dataset, MORE, 0)
     with pytest.raises(UserError, match=f"scan_000_0000.nii.gz .*{case}, which validates in fold 0.*take scan_000 out"):
+        check_copies(both.dataset, MORE, 0)
+
+
+def test_so_is_a_copy_in_a_format_other_than_nifti(both: Workspace):
+    for dataset in (both.dataset, MORE):
+        for path in [*dataset.raw.glob("imagesTr/*.nii.gz"), *dataset.raw.glob("labelsTr/*.nii.gz")]:
+            SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(path).replace(".nii.gz", ".nrrd"))
+            path.unlink()
+        description = read_json(dataset.raw / "dataset.json", "")
+        write_json(dataset.raw / "dataset.json", {**description, "file_ending": ".nrrd"})
+    check_copies(both.dataset, MORE, 0)
+    case = validating(both)
+    shutil.copy(raw_cases(both.dataset)[case].images[0], MORE.raw / "imagesTr" / "scan_001_0000.nrrd")
+    with pytest.raises(UserError, match=f"scan_001_0000.nrrd .*{case}, which validates in fold 0"):
         check_copies(both.dataset, MORE, 0)

@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from nnunetv2_tf.conversion.brats.labels import MODALITIES, SOURCES, dataset_labels, source_named, to_ours
 from nnunetv2_tf.conversion.brats.layouts import BratsCase, find_cases
-from nnunetv2_tf.conversion.brats.link_files import LinkMode, gzip_file, place_file
+from nnunetv2_tf.conversion.brats.link_files import LinkMode, compress_file, place_file
 from nnunetv2_tf.conversion.brats.patients import (
     check_enough_cases,
     duplicates,
@@ -255,7 +255,7 @@ def _place_label(case: BratsCase, path: Path, label: Any, how: LinkMode, raw: Pa
     if np.array_equal(ours, values):
         uncompressed = how == "reference" and path.name.endswith(".nii")  # nnU-Net copies it under the name .nii.gz
         if uncompressed and label.get_filename():
-            gzip_file(path, raw / name)
+            compress_file(path, raw / name)
             return name, False
         return _place(path, label, raw, name, how), False
     header = label.header.copy()

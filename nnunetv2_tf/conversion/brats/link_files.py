@@ -1,9 +1,10 @@
 """A source's file in a dataset: by reference, as a link, or as a copy. In: files. Out: entries for dataset.json."""
 
-import gzip
 import shutil
 from pathlib import Path
 from typing import Literal
+
+from nnunetv2_tf.io.files import gzip_file
 
 LinkMode = Literal["reference", "symlink", "copy"]
 
@@ -18,7 +19,7 @@ def place_file(source: Path, raw: Path, name: str, how: LinkMode) -> str:
         return str(source.absolute())
     target = raw / name
     if source.name.endswith(".nii"):
-        gzip_file(source, target)
+        compress_file(source, target)
     elif how == "symlink":
         target.symlink_to(source.absolute())
     else:
@@ -26,11 +27,7 @@ def place_file(source: Path, raw: Path, name: str, how: LinkMode) -> str:
     return name
 
 
-def gzip_file(source: Path, target: Path) -> None:
+def compress_file(source: Path, target: Path) -> None:
     """Compress a .nii file; the bytes are the same every time."""
-    with (
-        open(source, "rb") as file,
-        open(target, "wb") as packed,
-        gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=6, mtime=0) as zipped,
-    ):
-        shutil.copyfileobj(file, zipped)
+    with open(source, "rb") as file, gzip_file(target, 6) as packed:
+        shutil.copyfileobj(file, packed)

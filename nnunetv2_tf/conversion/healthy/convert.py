@@ -34,6 +34,17 @@ class Target:
         """The labelled dataset; None where the target is a file."""
         return None if self.name.endswith((".nii", ".nii.gz")) else Dataset.find(self.name)
 
+    @property
+    def written(self) -> str:
+        """What preparation.json calls it, however it was typed."""
+        return str(Path(self.name).resolve()) if self.dataset is None else self.dataset.name
+
+    def is_called(self, written: str) -> bool:
+        """Tell whether a preparation.json means it; earlier versions wrote it as it was typed."""
+        if self.dataset is None:
+            return str(Path(written).resolve()) == self.written
+        return self.dataset.is_called(written)
+
     def reference(self, num_processes: int) -> Reference:
         """Return the brain that scans are laid upon; that of a dataset is made now, which takes a while."""
         dataset = self.dataset
@@ -151,7 +162,7 @@ def _order(request: ConvertHealthyRequest) -> dict[str, object]:
     """
     dataset, target = request.dataset, request.target
     paths = sorted(str(folder.resolve()) for folder in request.search.folders)
-    order: dict[str, object] = {"reference": target.name, "fold": target.fold, "folders": paths}
+    order: dict[str, object] = {"reference": target.written, "fold": target.fold, "folders": paths}
     path = dataset.raw / PREPARATION
     if not path.exists():
         if not any(file.is_file() for file in dataset.raw.rglob("*")):
@@ -165,7 +176,7 @@ def _order(request: ConvertHealthyRequest) -> dict[str, object]:
             f"{dataset.raw} holds the scans of {missing[0]} too; name that folder after -i as well, or, if they are to "
             f"go, take it out of {path}."
         )
-    same = (begun.get("reference"), begun.get("fold")) == (target.name, target.fold)
+    same = target.is_called(str(begun.get("reference"))) and begun.get("fold") == target.fold
     if not same and any((dataset.raw / "prepared").glob("*.json")):
         raise UserError(
             f"{dataset.raw} was begun with -reference {begun.get('reference')} and fold {begun.get('fold')}; take "

@@ -222,7 +222,7 @@ def _read(path: Path, channel: str) -> sitk.Image:
 def _sources(scan: Scan) -> tuple[str, ...]:
     """Return a digest of the files of each channel."""
     return tuple(
-        digest([file_digest(file) for file in sorted(path.iterdir()) if file.is_file()])
+        digest([file_digest(file) for file in sorted(path.iterdir()) if file.is_file() and file.name[0] != "."])
         if path.is_dir()
         else file_digest(path)
         for path in scan.images

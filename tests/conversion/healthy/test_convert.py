@@ -56,7 +56,7 @@ def test_what_is_there_stays_and_what_is_missing_or_changed_is_made(convert, bid
     (made() / "prepared" / "bids_sub-2.json").unlink()  # as a kill leaves it
     spoilt = made() / "imagesTr" / "bids_sub-0_0000.nii.gz"
     spoilt.write_bytes(bytes(spoilt.stat().st_size))  # zeros of the right length, as a power cut may leave
-    assert convert("-np", 2) == 0
+    assert convert("-np", 2, "-reference", "Dataset501_Real/") == 0
     assert tree(made()) == first
     remade = {path.name for path, time in times.items() if path.stat().st_mtime_ns != time}
     assert remade == {"bids_sub-0_0000.nii.gz", "bids_sub-1_0000.nii.gz", "bids_sub-2_0000.nii.gz"}
@@ -91,6 +91,11 @@ def test_a_dicom_tree_gives_the_voxels_of_the_nifti_files_and_no_names(convert_a
     assert convert_again(folders=[tmp_path / "dicom"]) == 0
     from_dicom = images()
     assert list(from_dicom) == [f"PPMI_30{index}_0000.nii.gz" for index in range(PEOPLE)]
+    times = {path: path.stat().st_mtime_ns for path in (made() / "imagesTr").iterdir()}
+    for series in (tmp_path / "dicom").rglob("I0"):
+        (series / ".DS_Store").write_bytes(b"as Finder leaves it")
+    assert convert_again(folders=[tmp_path / "dicom"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in times} == times
     for one, other in zip(from_nifti.values(), from_dicom.values(), strict=True):  # DICOM rounds sizes elsewhere
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
     for path in made().rglob("*"):
