@@ -11,6 +11,7 @@ from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.methods.lookup import SelectedMethod, find_method
 from nnunetv2_tf.sets.names import BASELINE, ENRICHED, check_set_name, enriched_like, parse_trainer_name
+from nnunetv2_tf.working_space.healthy import check_same_channels
 from nnunetv2_tf.working_space.preprocess import Plan
 
 PLANNERS = {f"nnUNetResEncUNet{size}Plans": f"nnUNetPlannerResEnc{size}" for size in ("M", "L", "XL")}
@@ -62,6 +63,10 @@ class EnrichRequest:
         if self.in_healthy and self.healthy is None:
             raise UserError(f"{self.method} puts tumours into healthy scans; name their dataset with -healthy.")
         self._check_plans()
+        if self.in_healthy:
+            both = self.labelled_dataset, self.healthy_dataset
+            if all((dataset.raw / "dataset.json").exists() for dataset in both):
+                check_same_channels(*both)
 
     def _check_plans(self) -> None:
         dataset, spacing = self.labelled_dataset, self.spacing

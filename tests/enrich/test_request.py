@@ -8,7 +8,9 @@ import pytest
 from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.enrich.request import EnrichRequest
 from nnunetv2_tf.io.errors import UserError
-from tests.workspace import TINY, Workspace
+from nnunetv2_tf.io.files import read_json, write_json
+from nnunetv2_tf.standin.brains import healthy
+from tests.workspace import HEALTHY, TINY, Workspace
 
 WANTED = EnrichRequest(
     dataset="501", configuration="3d_fullres", folds=(0,), healthy="601", num_cases=2, method="tf_aug",
@@ -40,6 +42,16 @@ WANTED = EnrichRequest(
 def test_what_cannot_be_done_is_refused_before_anything_begins(workspace: Workspace, changes, sentence):
     with pytest.raises(UserError, match=sentence):
         replace(WANTED, **changes).check()
+
+
+def test_healthy_scans_of_other_channels_are_refused_before_anything_begins(workspace: Workspace):
+    healthy().write_dataset(HEALTHY.raw, 1, seed=5, prefix="person")
+    WANTED.check()
+    write_json(
+        HEALTHY.raw / "dataset.json", {**read_json(HEALTHY.raw / "dataset.json", ""), "channel_names": {"0": "t2w"}}
+    )
+    with pytest.raises(UserError, match="has the channels t2w, and Dataset501_StandIns has t1n"):
+        WANTED.check()
 
 
 def test_datasets_that_are_yet_to_be_made_have_whole_names(workspace: Workspace):
