@@ -23,8 +23,8 @@ NO_ANATOMY = {
     "mt", "nm", "rsfmri", "scout", "survey", "swi", "t2star",
 }  # fmt: skip
 VOLUMES = {"3d", "bravo", "mpr", "mprage", "spgr", "tfe"}  # whole heads in thin slices
-EVERY_CHANNEL = "A healthy scan needs every channel of the labelled dataset."
 PLANES = {"ax", "axial", "cor", "coronal", "tra", "transverse"}  # thick slices, or cut from a volume
+EVERY_CHANNEL = "A healthy scan needs every channel of the labelled dataset."
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from nnunetv2_tf.dataset.folders import Dataset
 from nnunetv2_tf.io.arguments import Fold
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import whole_file
-from nnunetv2_tf.methods.base import PastingMethod
 from nnunetv2_tf.methods.lookup import find_method
 from nnunetv2_tf.report.measured_set import MeasuredSet
 from nnunetv2_tf.report.page import html
@@ -121,8 +120,8 @@ def _shows_patients(sets: Sequence[MeasuredSet]) -> str:
         name, config = each.part.set_name, each.config
         if config.healthy is None:
             return f"The hosts of set {name} are patients, so --no_real shows no cases."
-        if issubclass(find_method(config.method, config.preset).method_class, PastingMethod):
-            return f"Set {name} has patients' tumours as they were scanned, so --no_real shows no cases."
+        if "copy" in find_method(config.method, config.preset).checked.exempt:
+            return f"Tumours of set {name} are cut out of patients' scans, so --no_real shows no cases."
     return ""
 
 

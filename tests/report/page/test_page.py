@@ -65,6 +65,14 @@ def test_a_set_in_patients(workspace: Workspace, monkeypatch, capsys):
     assert "<article" not in hidden
 
 
+def test_a_set_with_pasted_tumours(with_healthy: Workspace, monkeypatch, capsys):
+    make_set(with_healthy, "page", 2, method="tumorcp", healthy="601")
+    assert written(monkeypatch, capsys).count('<article class="case"') == 2
+    hidden = written(monkeypatch, capsys, "--no_real")
+    assert "Tumours of set page are cut out of patients&#x27; scans, so --no_real shows no cases." in hidden
+    assert "<article" not in hidden
+
+
 def test_methods_on_the_same_lines_stand_side_by_side(workspace: Workspace, monkeypatch, capsys):
     make_set(workspace, "page", 2)
     make_set(workspace, "same", 2, method="cutmix")
