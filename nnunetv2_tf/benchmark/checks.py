@@ -107,9 +107,8 @@ def claim_folder(folder: Path, matrix: Matrix) -> None:
         cure = "give another folder with -o."
         written = {key: value for key, value in read_json(path, cure).items() if key != "hash"}
         before = checked(Matrix, written, path, cure)
-        differing = [
-            entry.name for entry in fields(Matrix) if getattr(before, entry.name) != getattr(matrix, entry.name)
-        ]
+        given, now = before.given, matrix.given
+        differing = [entry.name for entry in fields(Matrix) if given.get(entry.name) != now.get(entry.name)]
         if differing:
             raise UserError(
                 f"{folder} holds results of a matrix with other {differing[0]}; give another folder with -o, or delete "

@@ -79,6 +79,8 @@ class Matrix:
     def given(self) -> dict[str, Any]:
         """The settings that differ from the defaults."""
         given = {key: value for key, value in to_json(self).items() if value != DEFAULTS.get(key, ...)}
+        if self.pretrained_weights is not None:  # their content is noted with each training; the disk may change
+            given["pretrained_weights"] = Path(self.pretrained_weights).name
         return {**given, "arms": [arm.given for arm in self.arms]}
 
     @property
@@ -122,14 +124,16 @@ DEFAULTS = {entry.name: to_json(entry.default) for entry in fields(Matrix) if en
 
 
 def read_matrix(path: Path) -> Matrix:
-    """Read MATRIX.json and look its datasets up."""
+    """Read MATRIX.json and look its datasets up; a relative path in it is seen from its folder."""
     matrix = read_record(Matrix, path, CURE)
     for arm in matrix.arms:
         if arm.has_sets:
             check_set_name(arm.set_name(0))
-    weights = matrix.pretrained_weights
-    if weights is not None and not Path(weights).is_file():
-        raise UserError(f"{path}: the pretrained_weights {weights} do not exist; {CURE}")
+    if matrix.pretrained_weights is not None:
+        weights = (path.parent / matrix.pretrained_weights).resolve()
+        if not weights.is_file():
+            raise UserError(f"{path}: the pretrained_weights {weights} do not exist; {CURE}")
+        matrix = replace(matrix, pretrained_weights=str(weights))
     return matrix.find_datasets()
 
 

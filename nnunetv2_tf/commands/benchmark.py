@@ -29,7 +29,7 @@ MATRIX.json:
    "train_cases": [6, 12, 18], "draws": 3   train on so many labelled cases of each fold, drawn
                                             so often: a learning curve
    "precision": "bf16"                      also on the CPU, where nnU-Net computes in float32
-   "pretrained_weights": "FILE.pth"         what trainings begin with
+   "pretrained_weights": "FILE.pth"         what trainings begin with; seen from MATRIX.json
    "postprocessing": "nnunet"               nnU-Net's, chosen on the training cases
 
 examples:

@@ -201,7 +201,7 @@ def other_split(workspace: Workspace) -> dict[str, list[str]]:
         ),
         (["run", "m.json", "-device", "cpu", "--allow_changes", "-o", "m.json"], "m.json"),
         (["plan", "few.json"], "trains on 8 cases, and train_cases asks for 9; take it out"),
-        (["plan", "weights.json"], "the pretrained_weights gone.pth do not exist"),
+        (["plan", "weights.json"], "gone.pth do not exist"),
         (["plan", "m.json", "-scores", "gone.csv"], "gone.csv does not exist"),
         (["plan", "m.json", "-scores", "m.json"], "m.json is no table of scores"),
         (["pause", "m.json"], "is running on this machine"),

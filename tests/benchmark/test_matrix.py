@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from nnunetv2_tf.benchmark.arm import Arm
+from nnunetv2_tf.benchmark.checks import claim_folder
 from nnunetv2_tf.benchmark.fits import fits_of
-from nnunetv2_tf.benchmark.matrix import read_matrix
+from nnunetv2_tf.benchmark.matrix import Matrix, read_matrix
 from nnunetv2_tf.io.digests import digest
 from nnunetv2_tf.io.errors import UserError
 from nnunetv2_tf.io.files import write_json
@@ -49,7 +52,7 @@ def test_what_may_be_left_out_and_ids_for_names(workspace: Workspace, tmp_path):
         ({"draws": 2}, "draws needs train_cases"),
         ({"precision": "fp8"}, "Matrix.precision must be"),
         ({"postprocessing": "ours"}, "Matrix.postprocessing must be"),
-        ({"pretrained_weights": "none.pth"}, "the pretrained_weights none.pth do not exist"),
+        ({"pretrained_weights": "none.pth"}, "none.pth do not exist"),
         ({"folds": ["all"]}, "Matrix.folds[0] must be a whole number, not 'all'"),
         ({"folds": [-1]}, "seeds and folds at 0"),
         ({"arms": [REAL, {**REAL, "name": "x"}]}, "arms nnunet and x are the same training"),
@@ -174,6 +177,27 @@ def test_all_arms_are_trained_in_one_precision_and_begin_alike(workspace: Worksp
     plain.prepare()
     (begun.folder / "checkpoint_best.pth").touch()
     plain.check_same_beginning()
+
+
+def test_weights_may_move_to_another_disk(workspace: Workspace, tmp_path):
+    """Their path is seen from the file that names it, and is no setting; their content is noted with each training."""
+    found = []
+    for disk in ("one", "other"):
+        (tmp_path / disk).mkdir()
+        (tmp_path / disk / "weights.pth").write_bytes(b"weights")
+        write_json(tmp_path / disk / "m.json", {**GOOD, "pretrained_weights": "weights.pth"})
+        found.append(read_matrix(tmp_path / disk / "m.json"))
+    assert found[0].pretrained_weights == str(tmp_path / "one" / "weights.pth")
+    assert found[0].hash == found[1].hash != read_matrix_without(tmp_path).hash
+    claim_folder(tmp_path / "results", found[0])
+    claim_folder(tmp_path / "results", found[1])
+    with pytest.raises(UserError, match="holds results of a matrix with other pretrained_weights"):
+        claim_folder(tmp_path / "results", read_matrix_without(tmp_path))
+
+
+def read_matrix_without(folder: Path) -> Matrix:
+    write_json(folder / "m.json", GOOD)
+    return read_matrix(folder / "m.json")
 
 
 def test_states(workspace: Workspace):
