@@ -18,6 +18,7 @@ from nnunetv2_tf.io.files import save_torch
 from nnunetv2_tf.training.distributed import Team
 from nnunetv2_tf.training.loading import Arrays, Batch, batches
 from nnunetv2_tf.training.logger import Logger
+from nnunetv2_tf.training.memory import peak_line
 from nnunetv2_tf.training.precision import Acceleration
 
 LATEST, FINAL, PREVIEWS = "checkpoint_latest.pth", "checkpoint_final.pth", "previews"
@@ -75,6 +76,7 @@ class Loop:
         self.logger = Logger(folder, silent=not self.team.is_main)
         self.curves: Curves = {}
         self.said: set[str] = set()
+        self.measures = True  # after the first epoch of a run, how much memory it took
         self.precision = "bfloat16" if learner.acceleration.mixed else "float32"
 
     def run(self, make_batch: Callable[[int], Arrays], workers: int) -> None:
@@ -122,6 +124,9 @@ class Loop:
             self.curves.setdefault(name, []).append(value)
         schedule = self.schedule
         self.logger.epoch(epoch, schedule.epochs, values, perf_counter() - start, schedule.steps, waited)
+        if self.measures:
+            self.logger.lines([peak_line()])
+            self.measures = False
         new = [remark for remark in self.learner.remarks(self.curves) if remark not in self.said]
         self.logger.lines(new)
         self.said.update(new)

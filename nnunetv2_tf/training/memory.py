@@ -40,6 +40,15 @@ def _without_values(tensor: Tensor) -> Tensor:
     return nn.Parameter(hollow, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else hollow
 
 
+def peak_line() -> str:
+    """Say how much memory this process has taken at most, of a GPU where it computes on one."""
+    if torch.cuda.is_initialized():
+        return f"memory of the GPU, at most so far: {torch.cuda.max_memory_reserved() / GIGABYTE:.1f} GB"
+    import resource
+
+    return f"memory, at most so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIGABYTE:.1f} GB"
+
+
 def memory_lines(needed: int, device: torch.device) -> list[str]:
     """Say how much memory a training takes, and warn when a GPU has less."""
     if device.type != "cuda":

@@ -1,5 +1,6 @@
 """The loop with a learner that is easily followed: a weight that is drawn towards the batches' mean."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,7 @@ def log_of(folder: Path) -> str:
 def test_a_whole_run(tmp_path):
     learner = WeightLearner()
     Loop(learner, SCHEDULE, tmp_path).run(batch, 0)
+    assert len(re.findall(r"memory, at most so far: \d+\.\d GB", log_of(tmp_path))) == 1
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".txt") == [
         FINAL, "previews", "progress.png",
     ]  # fmt: skip

@@ -1,5 +1,9 @@
 """What is counted, against what autograd keeps of a step with values; lines for the log."""
 
+import re
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +16,17 @@ from nnunetv2_tf.training.memory import COPIES, LIBRARIES, bytes_to_train, memor
 
 LEVELS = Levels.of((16, 16, 16), (1.0, 1.0, 1.0), 2)
 CPU = torch.device("cpu")
+
+
+def test_the_peak_stays_when_memory_is_given_back():
+    """In a process of its own: this one may have taken more before."""
+    program = (
+        "import torch; from nnunetv2_tf.training.memory import peak_line\n"
+        "print(peak_line()); taken = torch.ones(700_000_000, dtype=torch.uint8); del taken; print(peak_line())"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    before, after = map(float, re.findall(r"^memory, at most so far: (\d+\.\d) GB$", said, re.M))
+    assert after == pytest.approx(before + 0.7, abs=0.15)
 
 
 def test_a_convolution_keeps_its_input():
