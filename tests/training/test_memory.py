@@ -22,11 +22,11 @@ def test_the_peak_stays_when_memory_is_given_back():
     """In a process of its own: this one may have taken more before."""
     program = (
         "import torch; from nnunetv2_tf.training.memory import peak_line\n"
-        "print(peak_line()); taken = torch.ones(700_000_000, dtype=torch.uint8); del taken; print(peak_line())"
+        "print(peak_line()); taken = torch.ones(1_500_000_000, dtype=torch.uint8); del taken; print(peak_line())"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     before, after = map(float, re.findall(r"^memory, at most so far: (\d+\.\d) GB$", said, re.M))
-    assert after == pytest.approx(before + 0.7, abs=0.15)
+    assert before + 0.8 < after < before + 1.6  # importing takes more than stays, for a moment
 
 
 def test_a_convolution_keeps_its_input():
