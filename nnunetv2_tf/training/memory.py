@@ -3,7 +3,10 @@
 Nothing is computed for it: the forward pass runs without values, and what autograd would keep is counted.
 """
 
+import re
+import sys
 from copy import deepcopy
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +47,21 @@ def peak_line() -> str:
     """Say how much memory this process has taken at most, of a GPU where it computes on one."""
     if torch.cuda.is_initialized():
         return f"memory of the GPU, at most so far: {torch.cuda.max_memory_reserved() / GIGABYTE:.1f} GB"
+    return f"memory, at most so far: {peak_bytes() / GIGABYTE:.1f} GB"
+
+
+def peak_bytes(status: Path = Path("/proc/self/status")) -> int:
+    """Return how much memory this process has taken at most.
+
+    Args:
+        status: Linux' own count. Where there is none the system's count of resources is taken, which begins with what
+            the process had that started this one.
+    """
+    if status.exists() and (found := re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.M)):
+        return int(found[1]) * 1024
     import resource
 
-    return f"memory, at most so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIGABYTE:.1f} GB"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def memory_lines(needed: int, device: torch.device) -> list[str]:
