@@ -44,6 +44,7 @@ class BenchmarkRequest:
     num_processes: int  # jobs, or cases to score, at once
     gpus: tuple[int, ...]  # to train on in turn
     share: Share
+    arms: tuple[str, ...]  # to train; none: all
     sd: float | None  # of cases' differences in Dice, where it is known
     allow_changes: bool  # train although the checkout of nnunetv2_tf has uncommitted changes
     scores: Path | None  # benchmark.csv of trainings whose folders may be gone
@@ -69,6 +70,19 @@ class Work:
         trainings = tuple(matrix.trainings())
         return cls(matrix, trainings, kept_rows(request.scores, trainings) if request.scores else {})
 
+    def assigned(self, request: BenchmarkRequest) -> list[Training]:
+        """Return the trainings that are asked for: this run's part of the named arms."""
+        arms = [arm.name for arm in self.matrix.arms]
+        unknown = next((name for name in request.arms if name not in arms), None)
+        if unknown is not None:
+            raise UserError(f"-arms {unknown} is no arm of {request.path}; it has {', '.join(arms)}.")
+        return [
+            training
+            for index, training in enumerate(self.trainings)
+            # arms of a seed and fold stay in one part, so that it is balanced
+            if index // len(arms) in request.share and training.arm.name in (request.arms or arms)
+        ]
+
     def state(self, training: Training) -> str:
         """Return `done`, `begun`, `missing`, or `scored` where only its scores are left."""
         state = last_job(training).state
@@ -87,16 +101,17 @@ def plan(request: BenchmarkRequest) -> None:
     """Say what the matrix consists of, what is there already, how long the rest takes, and what it can find."""
     work, estimate = Work.of(request), Estimate(request.device)
     print(_overview(work, request.sd))
-    for training in work.trainings:
+    assigned = work.assigned(request)
+    for training in assigned:
         if not work.is_open(training):
             print(f"\n{work.state(training):8} {training.key}")
-    for job in work.jobs(work.trainings):
+    for job in work.jobs(assigned):
         print(f"\n{job.state:8} {job.key}{_in_hours(estimate.hours(job))}")
         for command in job.commands(request.device):
             print("  " + " ".join(command))
     print(f"\n{estimate.total}")
     try:
-        print(room_needed([training for training in work.trainings if work.is_open(training)]))
+        print(room_needed([training for training in assigned if work.is_open(training)]))
     except UserError as error:  # a plan can be made before anything is preprocessed
         print(f"How much room it takes is not known: {error}")
 
@@ -116,9 +131,7 @@ def run(request: BenchmarkRequest) -> int:
     check_gpus(request.gpus)
     work, folder = Work.of(request), request.folder
     print(_overview(work, request.sd))
-    arms = len(work.matrix.arms)  # of a seed and fold stay in one job, so that each job's part is balanced
-    assigned = [training for index, training in enumerate(work.trainings) if index // arms in request.share]
-    jobs = work.jobs(assigned)
+    jobs = work.jobs(work.assigned(request))
     claim_folder(folder, work.matrix)
     estimate = Estimate(request.device)
     for job in jobs:

@@ -40,6 +40,8 @@ examples:
       the same for table 1 of the paper, which is written to table1.json first
   nnUNetv2_tf_benchmark run MATRIX.json -np 2 -gpus 0 1
       does it, a job on each of two GPUs; run it again to continue, also after something failed
+  nnUNetv2_tf_benchmark run MATRIX.json -arms nnunet carvemix
+      trains these arms first, and the methods that learn on another day
   nnUNetv2_tf_benchmark run MATRIX.json -scores benchmark.csv
       trains only what is neither finished here nor listed in the file
   nnUNetv2_tf_benchmark pause MATRIX.json
@@ -53,8 +55,8 @@ examples:
 """
 PAPER = {"d", "healthy", "preset", "p", "epochs", "num_seeds"}  # with plan --paper
 TAKES = {
-    "plan": {"device", "sd", "scores", "paper"} | PAPER,
-    "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id", "scores"},
+    "plan": {"device", "sd", "scores", "arms", "paper"} | PAPER,
+    "run": {"o", "device", "np", "gpus", "sd", "allow_changes", "num_parts", "part_id", "arms", "scores"},
     "collect": {"o", "np", "scores"},
     "verify": set(),
     "pause": {"o"},
@@ -82,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-gpus", type=int, nargs="+", default=[], metavar="I", help="GPUs to train on in turn")
     parser.add_argument("-num_parts", type=positive, default=1, metavar="N", help="runs that share the trainings")
     parser.add_argument("-part_id", type=int, default=0, metavar="I", help="which of them this is, from 0")
+    parser.add_argument(
+        "-arms", nargs="+", default=[], metavar="ARM", help="train these only, with what they need (default: all)"
+    )
     parser.add_argument(
         "-scores", type=Path, metavar="FILE", help="benchmark.csv of trainings that count as done though they are gone"
     )
@@ -133,6 +138,7 @@ def _run(arguments: argparse.Namespace) -> int | None:
             num_processes=arguments.np or len(arguments.gpus) or 1,
             gpus=tuple(arguments.gpus),
             share=Share(arguments.num_parts, arguments.part_id),
+            arms=tuple(arguments.arms),
             sd=arguments.sd,
             allow_changes=arguments.allow_changes,
             scores=arguments.scores,

@@ -67,6 +67,10 @@ def test_from_matrix_to_tables(validated: Workspace, monkeypatch, capsys):
     assert planned.count("nnUNetv2_tf_fit ") == 1
     assert "With 2 validation cases no difference can be told from chance" in planned
     nnunet, failing, making = read_matrix(workspace.root / "matrix.json").trainings()
+    planned = typed(monkeypatch, capsys, "plan", "matrix.json", "-arms", "nnunet", "making")
+    assert making.key in planned
+    assert failing.key not in planned
+    assert "nnUNetv2_tf_fit " not in planned
 
     said = workspace.run(*RUN, expect=1, **EXTRA).stdout
     assert "1 training failed" in said
@@ -206,6 +210,11 @@ def other_split(workspace: Workspace) -> dict[str, list[str]]:
         (["plan", "m.json", "-scores", "m.json"], "m.json is no table of scores"),
         (["pause", "m.json"], "is running on this machine"),
         (["resume", "m.json", "-np", "2"], "-np does not belong to resume"),
+        (
+            ["run", "m.json", "--allow_changes", "-arms", "nnunet", "cm"],
+            "-arms cm is no arm of m.json; it has nnunet, carvemix",
+        ),
+        (["collect", "m.json", "-arms", "nnunet"], "-arms does not belong to collect"),
         (["plan", "m.json", "--allow_changes"], "--allow_changes does not belong to plan"),
     ],
 )
