@@ -8,7 +8,7 @@ import io
 import os
 import shutil
 import subprocess
-import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +183,9 @@ def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
 
 def earlier_source(folder: Path) -> Path:
     """The source of the earlier commit, out of this repository's history."""
-    archive = subprocess.run(["git", "archive", EARLIER], cwd=REPOSITORY, capture_output=True)
+    archive = subprocess.run(["git", "archive", "--format=zip", EARLIER], cwd=REPOSITORY, capture_output=True)
     if archive.returncode:
         pytest.skip(f"{EARLIER} is not in the history of this checkout")
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as file:
-        file.extractall(folder / "earlier", filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive.stdout)) as file:
+        file.extractall(folder / "earlier")
     return folder / "earlier"

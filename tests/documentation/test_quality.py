@@ -46,7 +46,8 @@ def test_the_pages(with_healthy: Workspace, monkeypatch):
 
 @pytest.mark.exhaustive
 def test_the_figures(trained: Workspace, monkeypatch):
-    (line,) = FIGURES
+    training, line = FIGURES  # the judge is there already
+    assert training.split()[-1] == line.split()[-1]
     part = make_glowing(trained, "tf100", num_cases=4)
     monkeypatch.setattr(sys, "argv", [*words(line, judge=TRAINER), "-num_free", "0", "-np", "1"])
     assert report.main() == 0
