@@ -131,7 +131,7 @@ def test_records_of_cases(tmp_path: Path):
 
 @pytest.mark.exhaustive
 def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
-    """By pip and commands: sets grow, fits stay, a training can be validated, and another one begins."""
+    """By pip and commands: what is made as before grows, trainings go on, and what is made otherwise now is refused."""
     environment = Environment.make(tmp_path)
     environment.install_nnunet()
     environment.pip("install", "--no-deps", earlier_source(tmp_path))
@@ -145,11 +145,12 @@ def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
         # the script of nnU-Net that this environment installed
         call("nnUNetv2_train", *where, "-tr", trainer, "-device", "cpu", *options)
 
-    def grow(number: int) -> None:
-        call("nnUNetv2_tf_synthesize", *where, "-m", "carvemix", "-s", "cm", "-num_cases", str(number))
-        call("nnUNetv2_tf_synthesize", *where, *coarse, "-s", "ta", "-num_cases", str(number))
+    def refused(*command: str) -> str:
+        return environment.run(*command, expect=2, **settings).stderr
 
-    coarse = ("-m", "tf_aug", "-preset", "paper", "-healthy", "601")  # its default has changed since
+    coarse = ("-m", "tf_aug", "-preset", "paper", "-healthy", "601")
+    mixed = ("nnUNetv2_tf_synthesize", *where, "-m", "carvemix", "-s", "cm", "-num_cases")
+    placed = ("nnUNetv2_tf_synthesize", *where, *coarse, "-s", "ta", "-num_cases")
     fit = ("nnUNetv2_tf_fit", *where, *coarse, "-tr", "TFBaselineTrainer_1epochs_seed0")
     for name, *options in (("Dataset501_StandIns",), ("Dataset601_Healthy", "--healthy")):
         shape = ("-shape", "40", "48", "40")
@@ -159,7 +160,8 @@ def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
     train("TFBaselineTrainer_1epochs_seed0")
     call("nnUNetv2_tf_preprocess_healthy", "-d", "501", "-healthy", "601", "-p", "nnUNetPlansTiny", "-c", "3d_fullres")
     call(*fit, "-device", "cpu")
-    grow(2)
+    call(*mixed, "2")
+    call(*placed, "2")
     train("TFEnrichedTrainer_cm_1epochs")
 
     environment.pip("install", "--no-deps", REPOSITORY)
@@ -167,18 +169,21 @@ def test_a_workspace_goes_on_after_the_upgrade(tmp_path: Path):
     sets = Path(environment.places()["nnUNet_raw"]) / DATASET.name / "tf"
     (fitted,) = (Path(environment.places()["nnUNet_results"]) / DATASET.name).glob("tf_aug_*")
     learnt, made = tree(fitted), {name: tree(sets / name) for name in ("cm", "ta")}
-    call(*fit, "-device", "cpu")
+    assert "fit again with --overwrite" in refused(*fit, "-device", "cpu")  # brightness follows other rules now
+    assert "--overwrite" in refused(*placed, "4")
     assert tree(fitted) == learnt
-    grow(4)
-    for name, before in made.items():
-        now = tree(sets / name)
-        cases = [path for path in before if path.endswith(".nii.gz")]
-        assert len(cases) == 4  # two images, two labels
-        assert all(now[path] == before[path] for path in cases)
-        assert len([path for path in now if path.endswith(".nii.gz")]) == 8
+    assert tree(sets / "ta") == made["ta"]
+    call(*mixed, "4")
+    now = tree(sets / "cm")
+    cases = [path for path in made["cm"] if path.endswith(".nii.gz")]
+    assert len(cases) == 4  # two images, two labels
+    assert all(now[path] == made["cm"][path] for path in cases)
+    assert len([path for path in now if path.endswith(".nii.gz")]) == 8
     assert "cm" in call("nnUNetv2_tf_sets", "-d", "501")
     train("TFEnrichedTrainer_cm_1epochs", "--val")
-    train("TFEnrichedTrainer_ta_1epochs")
+    train("TFEnrichedTrainer_ta_1epochs")  # a set that is there can be trained with
+    call(*fit, "-device", "cpu", "--overwrite")
+    assert tree(fitted) != learnt
 
 
 def earlier_source(folder: Path) -> Path:
