@@ -43,7 +43,7 @@ class Dataset:
     def is_called(self, id_or_name: str) -> bool:
         """Tell whether somebody means this dataset: by 501, 0501, Dataset501_BraTS or Dataset501_BraTS/."""
         text = id_or_name.strip().rstrip("/")
-        return text == self.name or (text.isdigit() and int(text) == int(self.number))
+        return text == self.name or (text.isdecimal() and int(text) == int(self.number))
 
     @classmethod
     def find(cls, id_or_name: str) -> "Dataset":

@@ -86,5 +86,5 @@ with locked(Path(sys.argv[1]), "this"), batches(numbered, 0, 2) as stream:
         assert process.stdout.readline() == "ready\n"
         process.kill()
     start = time.monotonic()
-    with locked(lock, "this", stopped=lambda: time.monotonic() > start + 10):
+    with locked(lock, "this", stopped=lambda: time.monotonic() > start + 60):
         pass

@@ -26,7 +26,7 @@ def test_the_peak_stays_when_memory_is_given_back():
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     before, after = map(float, re.findall(r"^memory, at most so far: (\d+\.\d) GB$", said, re.M))
-    assert before + 1.3 < after < before + 1.6
+    assert before + 1.2 < after < before + 1.8
 
 
 def test_the_peak_where_linux_does_not_tell(tmp_path):
